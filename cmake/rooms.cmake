@@ -1,0 +1,17 @@
+# hadal_room(NAME rooms... [EXTERNAL libraries...]): one folder of hadal/ as one static library.
+# The rooms named are those it may include; tools/check_rooms.py holds the sources to the same table.
+function(hadal_room name)
+  cmake_parse_arguments(R "" "" "EXTERNAL" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/hadal/${name}/*.cc)
+  if(NOT sources)
+    return()
+  endif()
+  add_library(hadal_${name} STATIC ${sources})
+  target_link_libraries(hadal_${name} PUBLIC hadal_flags)
+  foreach(room ${R_UNPARSED_ARGUMENTS})
+    if(TARGET hadal_${room})
+      target_link_libraries(hadal_${name} PUBLIC hadal_${room})
+    endif()
+  endforeach()
+  target_link_libraries(hadal_${name} PRIVATE ${R_EXTERNAL})
+endfunction()

@@ -1,0 +1,12 @@
+# Flags that every target of hadal is compiled with. Warnings are errors.
+add_library(hadal_flags INTERFACE)
+target_include_directories(hadal_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(hadal_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
+  # Contracting a*b+c differently per inlining decision would make results depend on the build.
+  -ffp-contract=off)
+if(HADAL_SANITIZE)
+  target_compile_options(hadal_flags INTERFACE -fsanitize=${HADAL_SANITIZE}
+                         -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  target_link_options(hadal_flags INTERFACE -fsanitize=${HADAL_SANITIZE})
+endif()

@@ -1,0 +1,93 @@
+// cli/command.h: a command parses, calls one library function and prints; it decides nothing.
+//
+// The parser behind Flags is CLI11, which stays in command.cc. One table of commands feeds --help,
+// the man page and the shell completions.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hadal/core/json.h"
+
+namespace hadal::cli {
+
+// Options every command has; bound by the framework.
+struct CommonOptions {
+  bool json = false;
+  bool quiet = false;
+  int threads = 0;  // 0: available_cores(); resolved before run()
+  uint64_t seed = 0;
+  bool seed_given = false;
+  std::string device = "cpu";
+};
+
+// Declares options of one command. Names: "model" gives --model; "max-tokens,-n" adds a short name
+// or alias after a comma ("temperature,--temp").
+class Flags {
+ public:
+  struct Impl;
+  explicit Flags(Impl& impl) : impl_(impl) {}
+  void required(const std::string& name, std::string& value, const std::string& help);
+  void option(const std::string& name, std::string& value, const std::string& help);
+  void option(const std::string& name, int64_t& value, const std::string& help);
+  void option(const std::string& name, double& value, const std::string& help);
+  void option(const std::string& name, std::vector<std::string>& value, const std::string& help);  // repeatable
+  void choice(const std::string& name, std::string& value, const std::vector<std::string>& allowed,
+              const std::string& help);
+  void flag(const std::string& name, bool& value, const std::string& help);
+  void positional(const std::string& name, std::string& value, const std::string& help,
+                  bool is_required = true);
+  void positional(const std::string& name, std::vector<std::string>& value, const std::string& help);
+  bool given(const std::string& name) const;  // in run(): was --name on the command line?
+  void example(const std::string& line, const std::string& meaning);  // shown first in --help
+
+ private:
+  Impl& impl_;
+};
+
+// Where results go: stdout, as text for people or one JSON document under --json.
+class Output {
+ public:
+  explicit Output(bool json) : json_(json) {}
+  bool json() const { return json_; }
+  // Under --json prints `document`; otherwise "name  value" lines, nested objects indented, arrays of
+  // objects as tables. A command with a better text form checks json() itself and uses text().
+  void report(const Json& document);
+  void text(const std::string& text);  // as is, nothing under --json
+
+ private:
+  bool json_;
+};
+
+struct Command {
+  std::string name, summary;
+  std::function<void(Flags&)> bind;
+  std::function<int(const CommonOptions&, const Flags&, Output&)> run;
+};
+
+// Ties an options struct to bind(Flags&, Options&) and run(const Options&, const CommonOptions&, Output&).
+template <class Options>
+Command define_command(const std::string& name, const std::string& summary,
+                       void (*bind)(Flags&, Options&),
+                       int (*run)(const Options&, const CommonOptions&, Output&)) {
+  auto options = std::make_shared<Options>();
+  return {name, summary, [options, bind](Flags& flags) { bind(flags, *options); },
+          [options, run](const CommonOptions& common, const Flags&, Output& out) {
+            return run(*options, common, out);
+          }};
+}
+
+// A command with verbs, as `hadal tokenizer encode`: names are "tokenizer encode".
+std::vector<Command> all_commands();  // cli/commands.cc: the explicit list
+
+// Parses and runs; returns the exit code. Catches every exception and prints the one-line error.
+int run_hadal(int argc, const char* const* argv);
+
+// From the same table: cli/generate_docs.cc
+std::string man_page(const std::vector<Command>& commands);
+std::string completion(const std::vector<Command>& commands, const std::string& shell);
+
+}  // namespace hadal::cli

@@ -1,0 +1,12 @@
+// core/clock.h: time, for progress and metrics only; no result may depend on it.
+#pragma once
+
+#include <string>
+
+namespace hadal {
+
+double monotonic_seconds();
+double unix_seconds();
+std::string rfc3339_utc(double unix_time);  // "2026-01-31T12:00:00Z"
+
+}  // namespace hadal

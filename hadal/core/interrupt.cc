@@ -1,0 +1,29 @@
+#include "hadal/core/interrupt.h"
+
+#include <unistd.h>
+
+#include <csignal>
+
+namespace hadal {
+namespace {
+
+volatile std::sig_atomic_t flag = 0;
+
+void on_signal(int) {
+  if (flag) _exit(130);
+  flag = 1;
+}
+
+}  // namespace
+
+void catch_interrupts() {
+  struct sigaction action = {};
+  action.sa_handler = on_signal;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+bool interrupted() { return flag != 0; }
+
+}  // namespace hadal

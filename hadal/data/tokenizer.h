@@ -1,0 +1,69 @@
+// data/tokenizer.h: byte-level BPE as tokenizer.json describes it (spec 02 section 3).
+//
+// encode gives exactly the ids of Hugging Face's `tokenizers` for any bytes (invalid UTF-8 is first
+// replaced by U+FFFD, one per maximal subpart); decode(encode(s)) == s for valid UTF-8.
+// A Tokenizer is immutable and may be used from many threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hadal {
+
+class ThreadPool;
+
+struct AddedToken {
+  int32_t id = 0;
+  std::string content;
+  bool special = false;
+};
+
+class Tokenizer {
+ public:
+  // A tokenizer.json, or a folder that holds one (with tokenizer_config.json if present).
+  static Tokenizer load(const std::string& path);
+  ~Tokenizer();
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+
+  int64_t vocab_size() const;  // largest id + 1, added tokens included
+  // `added_tokens` false: text that spells an added token stays text (user content in a server).
+  std::vector<int32_t> encode(std::string_view text, bool added_tokens = true) const;
+  // Same ids, cut at safe places and encoded by all threads.
+  std::vector<int32_t> encode_parallel(std::string_view text, ThreadPool& pool,
+                                       bool added_tokens = true) const;
+  std::string decode(const std::vector<int32_t>& ids, bool skip_special = false) const;  // raw bytes may be cut UTF-8
+  std::string_view token_bytes(int32_t id) const;  // bytes that this id adds to a text; empty if unknown
+  std::optional<int32_t> token_id(std::string_view content) const;  // an added token or a vocabulary entry by bytes
+  bool is_special(int32_t id) const;
+  const std::vector<AddedToken>& added_tokens() const;
+  std::optional<int32_t> bos_id() const;  // tokenizer_config.json, else the family's names in added_tokens
+  std::optional<int32_t> eos_id() const;
+  bool add_bos() const;  // tokenizer_config.json add_bos_token
+
+  // FIM marks, if this tokenizer has them.
+  struct FimTokens {
+    int32_t begin, hole, end;
+  };
+  std::optional<FimTokens> fim_tokens() const;
+
+ private:
+  struct Impl;
+  explicit Tokenizer(std::unique_ptr<const Impl> impl);
+  std::unique_ptr<const Impl> impl_;
+};
+
+// Holds back bytes that are the beginning of an unfinished UTF-8 character, for streaming output.
+class Utf8Stream {
+ public:
+  std::string push(std::string_view bytes);  // what may be shown now
+  std::string finish();                      // the rest; unfinished bytes become U+FFFD
+ private:
+  std::string held_;
+};
+
+}  // namespace hadal

@@ -1,0 +1,31 @@
+// model/checkpoint.h: Hugging Face checkpoint folders: config.json and (sharded) safetensors.
+// Mapped, strictly validated (spec 02 sections 1 and 2), written atomically.
+#pragma once
+
+#include <string>
+
+#include "hadal/model/deepseek_v3.h"
+
+namespace hadal {
+
+// A folder with config.json, or config.json itself, or a preset's name.
+ModelConfig load_config(const std::string& path);
+
+enum class LoadAs { kF32, kAsStored };  // kAsStored: BF16 and F16 stay; FP8 becomes F32 in both
+
+struct LoadOptions {
+  LoadAs dtype = LoadAs::kF32;
+  bool with_mtp = true;  // false: layers >= n_layers are skipped and config.n_mtp becomes 0
+};
+// Every tensor must be there with its exact shape; FormatError names file, tensor, found, expected.
+DeepseekV3 load_model(const std::string& folder, Arena& arena, const LoadOptions& options = {});
+
+enum class SaveDType { kF32, kBF16, kFP8 };
+struct SaveOptions {
+  SaveDType dtype = SaveDType::kBF16;
+  int64_t max_shard_bytes = int64_t{5} * 1000 * 1000 * 1000;
+};
+// Writes config.json, generation_config.json and model*.safetensors into `folder` (created).
+void save_model(const std::string& folder, DeepseekV3& model, const SaveOptions& options);
+
+}  // namespace hadal

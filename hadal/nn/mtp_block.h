@@ -1,0 +1,38 @@
+// nn/mtp_block.h: one multi-token-prediction module (report eq. 21-25; spec 01 section 8).
+//
+//   x = W_eh [ norm_e(embedding of token i+k) ; norm_h(state_{k-1} of i) ]      embedding half first
+//   h = decoder_layer(x)        the head reads head_norm(h), which is also state_k
+// Embedding and head are the main model's.
+#pragma once
+
+#include "hadal/nn/decoder_layer.h"
+
+namespace hadal {
+
+struct MtpBlock {
+  RmsNorm enorm, hnorm;
+  Linear w_eh;  // [d, 2d]
+  DecoderLayer layer;
+  RmsNorm head_norm;  // shared_head.norm
+
+  struct Saved {
+    RmsNorm::Saved enorm, hnorm, head_norm;
+    Linear::Saved w_eh;
+    DecoderLayer::Saved layer;
+  };
+  struct Output {
+    Tensor hidden;  // [T,d] residual stream after the block
+    Tensor normed;  // [T,d] head_norm(hidden)
+  };
+  Output forward(Context& ctx, const Tensor& embedded, const Tensor& state, const Pass& pass,
+                 Saved& saved) const;
+  struct InputGradient {
+    Tensor embedded, state;
+  };
+  // dnormed: gradient of `normed`; dhidden: further gradient of `hidden` (may be empty).
+  InputGradient backward_input(Context& ctx, Tensor dnormed, Tensor dhidden, const Pass& pass,
+                               Saved& saved) const;
+  void backward_weight(Context& ctx, Saved&& saved);
+};
+
+}  // namespace hadal

@@ -1,0 +1,41 @@
+// ops/attention.h: causal attention in MHA form, with the keys' rotary part shared by all heads.
+//
+//   s[h,i,j] = scale * (q_n[i,h] . k_n[j,h] + q_r[i,h] . k_rope[j])  for j <= i in the same sequence
+//   p = softmax_j(s)    o[i,h] = sum_j p[h,i,j] v[j,h]                         (spec 01, section 2)
+//
+// Layouts, T rows of `sequences` (H heads, d_n nope, d_r rope, d_v value dims):
+//   q      [T, H, d_n + d_r]   nope then rotated rope
+//   kv     [T, H, d_n + d_v]   k_n then v, as W_UKV produces them
+//   k_rope [T, d_r]            rotated; rows may be strided
+//   o      [T, H, d_v]         lse [T, H] = log sum_j exp s, kept for backward
+// Scores are never kept: backward forms them again, block by block.
+#pragma once
+
+#include "hadal/ops/sequences.h"
+#include "hadal/tensor/context.h"
+
+namespace hadal {
+
+struct AttentionDims {
+  int64_t n_heads = 0, d_nope = 0, d_rope = 0, d_v = 0;
+  int64_t d_qk() const { return d_nope + d_rope; }
+};
+
+void attention_forward(Context& ctx, View<float, 3> o, View<float, 2> lse, View<const float, 3> q,
+                       View<const float, 3> kv, View<const float, 2> k_rope,
+                       const Sequences& sequences, const AttentionDims& dims, float scale);
+
+// Overwrites dq, dkv and dk_rope. dk_rope [T, d_r] is the sum over heads, in ascending head order.
+// `o_dot_do` is formed inside from o and d_o.
+void attention_backward(Context& ctx, View<float, 3> dq, View<float, 3> dkv, View<float, 2> dk_rope,
+                        View<const float, 3> d_o, View<const float, 3> q, View<const float, 3> kv,
+                        View<const float, 2> k_rope, View<const float, 3> o, View<const float, 2> lse,
+                        const Sequences& sequences, const AttentionDims& dims, float scale);
+
+// Prefill of a chunk behind a cache: the rows of q are the last rows of the keys' sequence.
+// q [Tq,...], kv and k_rope [Tk,...], Tk >= Tq; query i sees keys 0 .. Tk-Tq+i. One sequence.
+void attention_forward_chunk(Context& ctx, View<float, 3> o, View<const float, 3> q,
+                             View<const float, 3> kv, View<const float, 2> k_rope,
+                             const AttentionDims& dims, float scale);
+
+}  // namespace hadal

@@ -1,0 +1,17 @@
+// ops/elementwise.h: sums over whole tensors and the residual addition.
+#pragma once
+
+#include <span>
+
+#include "hadal/tensor/context.h"
+
+namespace hadal {
+
+void add(Context& ctx, std::span<float> y, std::span<const float> x);  // y += x
+void scale(Context& ctx, std::span<float> y, float factor);            // y *= factor
+// sum_i x[i]^2 in f64, in a fixed order that does not depend on the thread count.
+double sum_of_squares(Context& ctx, std::span<const float> x);
+// How many elements are NaN or infinite.
+int64_t count_not_finite(Context& ctx, std::span<const float> x);
+
+}  // namespace hadal

@@ -1,0 +1,26 @@
+// ops/latent_attention.h: attention in absorbed (MQA) form, on the latent cache itself (spec 01, section 5).
+//
+//   s[h,j] = scale * (q_latent[i,h] . c[j] + q_rope[i,h] . k_r[j])     o_latent[i,h] = sum_j p[h,j] c[j]
+//
+// q_latent [Tq, H, d_c] is W_UK,h^T q_n;   q_rope [Tq, H, d_r];   cache [Tk, d_c + d_r] rows are the
+// normed latent followed by the rotated key. Query row i sees cache rows 0 .. Tk-Tq+i. F32 sums.
+#pragma once
+
+#include "hadal/tensor/context.h"
+#include "hadal/tensor/weight_view.h"
+
+namespace hadal {
+
+void latent_attention(Context& ctx, View<float, 3> o_latent, View<const float, 3> q_latent,
+                      View<const float, 3> q_rope, View<const float, 2> cache, float scale);
+
+// The two per-head products around it, W_UKV [H*(d_n+d_v), d_c] (per head: d_n rows of W_UK, then
+// d_v rows of W_UV):
+//   q_latent[t,h,:] = q_nope[t,h,:] W_UK,h          [Tq,H,d_n] x [d_n,d_c]
+//   o[t,h,:]        = o_latent[t,h,:] W_UV,h^T      [Tq,H,d_c] x [d_v,d_c]^T
+void absorb_query(Context& ctx, View<float, 3> q_latent, View<const float, 3> q_nope,
+                  const WeightView& w_ukv);
+void expand_value(Context& ctx, View<float, 3> o, View<const float, 3> o_latent,
+                  const WeightView& w_ukv);
+
+}  // namespace hadal

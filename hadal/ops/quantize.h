@@ -1,0 +1,31 @@
+// ops/quantize.h: FP8 E4M3 tiles and blocks with their scales (spec 03 section 2.3; golden "units").
+//
+//   amax = max |x| of the tile    s = amax / 448    code = e4m3(x / s)    x ~ code * s      (f32 divisions)
+// Activations use 1x128 tiles along the row (floor: amax at least 1e-4), weights 128x128 blocks;
+// gradient tiles and weights have no floor, there amax 0 gives scale 1. A ragged last tile counts
+// as padded with zeros. With power_of_two, s is rounded up to a power of two (UE8M0).
+#pragma once
+
+#include "hadal/tensor/context.h"
+
+namespace hadal {
+
+inline constexpr int64_t kFp8Tile = 128;
+
+struct TileOptions {
+  bool power_of_two = false;
+  bool amax_floor = true;  // 1e-4
+};
+
+// x [T,K] -> codes [T,K], scales [T, ceil(K/128)]
+void quantize_tiles(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> scales,
+                    View<const float, 2> x, const TileOptions& options);
+// w [N,K] -> codes [N,K], scales [ceil(N/128), ceil(K/128)]
+void quantize_blocks(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> scales,
+                     View<const float, 2> w, bool power_of_two);
+void dequantize_tiles(Context& ctx, View<float, 2> x, View<const f8e4m3, 2> codes,
+                      View<const float, 2> scales);
+void dequantize_blocks(Context& ctx, View<float, 2> w, View<const f8e4m3, 2> codes,
+                       View<const float, 2> scales);
+
+}  // namespace hadal

@@ -1,0 +1,52 @@
+// ops/router.h: choice of experts (spec 01 section 7; report eq. 12-16; arXiv:2405.04434 section 2.1.2).
+//
+//   noaux_tc              score = sigmoid(logits); choice = score + route_bias; group score = sum of its
+//                         two largest choices; best topk_group groups; top_k of them
+//   group_limited_greedy  choice = score; group score = its largest
+//   greedy                no groups
+// gates = scores of the chosen (never the biased ones), normalised if norm_topk_prob, times
+// routed_scaling_factor. Excluded groups count as -infinity. Ties go to the lower expert id.
+// indices[t,:] ascend, gates stand in the same order.
+#pragma once
+
+#include "hadal/ops/sequences.h"
+#include "hadal/tensor/context.h"
+
+namespace hadal {
+
+enum class ScoringFunction { kSigmoid, kSoftmax };
+enum class TopkMethod { kNoauxTc, kGroupLimitedGreedy, kGreedy };
+
+struct RouterConfig {  // defaults: DeepSeek-V3
+  int64_t n_routed_experts = 256, top_k = 8, n_group = 8, topk_group = 4;
+  ScoringFunction scoring = ScoringFunction::kSigmoid;
+  TopkMethod method = TopkMethod::kNoauxTc;
+  bool norm_topk_prob = true;
+  float routed_scaling_factor = 2.5F;
+  bool operator==(const RouterConfig&) const = default;
+};
+
+// logits [T,E] -> scores [T,E], indices [T,K], gates [T,K]. route_bias [E], read by noaux_tc only.
+void route_forward(Context& ctx, View<int32_t, 2> indices, View<float, 2> gates,
+                   View<float, 2> scores, View<const float, 2> logits,
+                   View<const float, 1> route_bias, const RouterConfig& config);
+
+// dlogits [T,E] (overwritten) from dgates [T,K]; the choice counts as constant. dscores_extra [T,E]
+// (may be empty, data() == nullptr) is a gradient that reaches the scores past the gates: the
+// balance loss.
+void route_backward(Context& ctx, View<float, 2> dlogits, View<const float, 2> dgates,
+                    View<const float, 2> dscores_extra, View<const float, 2> scores,
+                    View<const int32_t, 2> indices, const RouterConfig& config);
+
+// Which experts count in f_i of the balance loss: the unbiased top-K (the report's equation) or the
+// experts actually chosen (common code).
+enum class BalanceCount { kUnbiasedTopK, kChosen };
+
+// Sequence-wise balance loss, averaged over the sequences:  alpha * sum_i f_i P_i,
+//   f_i = E/(K L) * count_i,  P_i = mean_t s_i,t / sum_j s_j,t.     Returns the loss (alpha included),
+// and, when dscores.data() is not null, adds loss_scale * gradient through P to dscores [T,E].
+double sequence_balance_loss(Context& ctx, View<float, 2> dscores, View<const float, 2> scores,
+                             View<const int32_t, 2> indices, const Sequences& sequences, float alpha,
+                             float loss_scale, BalanceCount count, const RouterConfig& config);
+
+}  // namespace hadal

@@ -1,0 +1,33 @@
+// tensor/context.h: what every op needs besides its operands. No global state: threads, memory,
+// device and listener travel here.
+#pragma once
+
+#include "hadal/core/thread_pool.h"
+#include "hadal/tensor/arena.h"
+#include "hadal/tensor/probe.h"
+#include "hadal/tensor/tensor.h"
+
+namespace hadal {
+
+enum class Device { kReference, kCpu, kCuda };
+
+// How the FP8 linears (Param::fp8) multiply: with weights and activations as they are, or with the
+// activations rounded to 1x128 tiles first (spec 03, section 2.3).
+enum class Fp8Activations { kOff, kTiles, kTilesPowerOfTwo };
+
+struct Context {
+  ThreadPool& pool;
+  Arena& arena;
+  Device device = Device::kCpu;
+  Probe* probe = nullptr;
+  Fp8Activations fp8_activations = Fp8Activations::kOff;
+
+  Tensor empty(Tensor::Shape shape, DType dtype = DType::kF32) const {
+    return Tensor::empty(arena, dtype, std::move(shape));
+  }
+  Tensor zeros(Tensor::Shape shape, DType dtype = DType::kF32) const {
+    return Tensor::zeros(arena, dtype, std::move(shape));
+  }
+};
+
+}  // namespace hadal

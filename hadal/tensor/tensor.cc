@@ -1,0 +1,107 @@
+#include "hadal/tensor/tensor.h"
+
+#include "hadal/core/checked_math.h"
+
+namespace hadal {
+namespace {
+
+int64_t product(const Tensor::Shape& shape) {
+  int64_t n = 1;
+  for (const int64_t extent : shape) {
+    const auto next = extent < 0 ? std::nullopt : checked_mul(n, extent);
+    if (!next) throw ShapeError("tensor: impossible shape " + shape_text(shape));
+    n = *next;
+  }
+  return n;
+}
+
+}  // namespace
+
+std::string shape_text(const Tensor::Shape& shape) {
+  std::string text = "[";
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    if (axis > 0) text += ",";
+    text += std::to_string(shape[axis]);
+  }
+  return text + "]";
+}
+
+Tensor Tensor::empty(Arena& arena, DType dtype, Shape shape) {
+  const auto bytes = checked_mul(product(shape), dtype_bytes(dtype));
+  if (!bytes) throw ShapeError("tensor: impossible shape " + shape_text(shape));
+  Tensor result;
+  void* block = arena.take(*bytes);
+  result.owner_ = std::shared_ptr<const void>(block, [&arena, n = *bytes, block](const void*) {
+    arena.give_back(block, n);
+  });
+  result.data_ = block;
+  result.writable_ = true;
+  result.dtype_ = dtype;
+  result.shape_ = std::move(shape);
+  return result;
+}
+
+Tensor Tensor::zeros(Arena& arena, DType dtype, Shape shape) {
+  Tensor result = empty(arena, dtype, std::move(shape));
+  std::memset(result.raw(), 0, static_cast<size_t>(result.bytes()));
+  return result;
+}
+
+Tensor Tensor::borrowed(DType dtype, Shape shape, const void* data,
+                        std::shared_ptr<const void> owner) {
+  Tensor result;
+  result.owner_ = std::move(owner);
+  result.data_ = data;
+  result.dtype_ = dtype;
+  result.shape_ = std::move(shape);
+  return result;
+}
+
+Tensor Tensor::share() const {
+  Tensor result;
+  result.owner_ = owner_;
+  result.data_ = data_;
+  result.writable_ = writable_;
+  result.dtype_ = dtype_;
+  result.shape_ = shape_;
+  return result;
+}
+
+Tensor Tensor::clone(Arena& arena) const {
+  Tensor result = empty(arena, dtype_, shape_);
+  if (size() > 0) std::memcpy(result.raw(), data_, static_cast<size_t>(bytes()));
+  return result;
+}
+
+Tensor Tensor::reshaped(Shape shape) const {
+  if (product(shape) != size()) {
+    throw ShapeError(concat("tensor: cannot see ", shape_text(shape_), " as ", shape_text(shape)));
+  }
+  Tensor result = share();
+  result.shape_ = std::move(shape);
+  return result;
+}
+
+int64_t Tensor::size() const {
+  if (!data_ && shape_.empty()) return 0;
+  int64_t n = 1;
+  for (const int64_t extent : shape_) n *= extent;
+  return n;
+}
+
+void* Tensor::raw() {
+  if (data_ && !writable_) throw ShapeError("tensor: borrowed elements are read-only");
+  return const_cast<void*>(data_);
+}
+
+void Tensor::check_access(DType dtype, int rank) const {
+  if (dtype != dtype_ && has_data()) {
+    throw ShapeError(concat("tensor: elements are ", dtype_name(dtype_), ", asked for ",
+                            dtype_name(dtype)));
+  }
+  if (rank >= 0 && rank != this->rank()) {
+    throw ShapeError(concat("tensor: shape ", shape_text(shape_), " has not ", rank, " axes"));
+  }
+}
+
+}  // namespace hadal
