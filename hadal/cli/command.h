@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hadal/core/json.h"
@@ -24,6 +25,21 @@ struct CommonOptions {
   std::string device = "cpu";
 };
 
+// What --help, the man page and the completions say about one option; filled by Flags.
+struct OptionInfo {
+  std::vector<std::string> names;  // "--model", "-m"; a positional has its bare name
+  std::string value_name;          // "TEXT", "N"; empty for a flag
+  std::string help;
+  std::string default_text;
+  std::vector<std::string> choices;
+  bool is_required = false, is_positional = false, is_repeatable = false;
+};
+struct CommandInfo {
+  std::string name, summary;
+  std::vector<std::pair<std::string, std::string>> examples;  // command line, meaning
+  std::vector<OptionInfo> options;
+};
+
 // Declares options of one command. Names: "model" gives --model; "max-tokens,-n" adds a short name
 // or alias after a comma ("temperature,--temp").
 class Flags {
@@ -34,13 +50,15 @@ class Flags {
   void option(const std::string& name, std::string& value, const std::string& help);
   void option(const std::string& name, int64_t& value, const std::string& help);
   void option(const std::string& name, double& value, const std::string& help);
-  void option(const std::string& name, std::vector<std::string>& value, const std::string& help);  // repeatable
+  void option(const std::string& name, std::vector<std::string>& value,
+              const std::string& help);  // repeatable
   void choice(const std::string& name, std::string& value, const std::vector<std::string>& allowed,
               const std::string& help);
   void flag(const std::string& name, bool& value, const std::string& help);
   void positional(const std::string& name, std::string& value, const std::string& help,
                   bool is_required = true);
-  void positional(const std::string& name, std::vector<std::string>& value, const std::string& help);
+  void positional(const std::string& name, std::vector<std::string>& value,
+                  const std::string& help);
   bool given(const std::string& name) const;  // in run(): was --name on the command line?
   void example(const std::string& line, const std::string& meaning);  // shown first in --help
 
@@ -53,8 +71,8 @@ class Output {
  public:
   explicit Output(bool json) : json_(json) {}
   bool json() const { return json_; }
-  // Under --json prints `document`; otherwise "name  value" lines, nested objects indented, arrays of
-  // objects as tables. A command with a better text form checks json() itself and uses text().
+  // Under --json prints `document`; otherwise "name  value" lines, nested objects indented, arrays
+  // of objects as tables. A command with a better text form checks json() itself and uses text().
   void report(const Json& document);
   void text(const std::string& text);  // as is, nothing under --json
 
@@ -68,7 +86,8 @@ struct Command {
   std::function<int(const CommonOptions&, const Flags&, Output&)> run;
 };
 
-// Ties an options struct to bind(Flags&, Options&) and run(const Options&, const CommonOptions&, Output&).
+// Ties an options struct to bind(Flags&, Options&) and run(const Options&, const CommonOptions&,
+// Output&).
 template <class Options>
 Command define_command(const std::string& name, const std::string& summary,
                        void (*bind)(Flags&, Options&),
@@ -86,8 +105,13 @@ std::vector<Command> all_commands();  // cli/commands.cc: the explicit list
 // Parses and runs; returns the exit code. Catches every exception and prints the one-line error.
 int run_hadal(int argc, const char* const* argv);
 
-// From the same table: cli/generate_docs.cc
-std::string man_page(const std::vector<Command>& commands);
-std::string completion(const std::vector<Command>& commands, const std::string& shell);
+// The declared options of a command, without parsing anything.
+CommandInfo describe(const Command& command);
+
+// From the same table: cli/generate_docs.cc. `shell` is bash, zsh or fish.
+std::string overview_help(const std::vector<CommandInfo>& commands);
+std::string command_help(const CommandInfo& command);
+std::string man_page(const std::vector<CommandInfo>& commands);
+std::string completion(const std::vector<CommandInfo>& commands, const std::string& shell);
 
 }  // namespace hadal::cli

@@ -1,0 +1,355 @@
+#include "hadal/cli/command.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <deque>
+#include <new>
+
+#include "hadal/core/error.h"
+#include "hadal/core/interrupt.h"
+#include "hadal/core/log.h"
+#include "hadal/core/nearest.h"
+#include "hadal/core/thread_pool.h"
+
+namespace hadal::cli {
+namespace {
+
+std::vector<std::string> split(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  std::string part;
+  for (std::istringstream in(text); std::getline(in, part, separator);) parts.push_back(part);
+  return parts;
+}
+
+// "max-tokens,-n" -> {"--max-tokens", "-n"}
+std::vector<std::string> option_names(const std::string& declared) {
+  std::vector<std::string> names = split(declared, ',');
+  for (std::string& name : names) {
+    if (name[0] != '-') name = "--" + name;
+  }
+  return names;
+}
+
+std::string join(const std::vector<std::string>& parts, const std::string& separator) {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : separator) + part;
+  return text;
+}
+
+template <class Number>
+Number parse_number(const std::string& option, const std::string& text, const char* expected) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  require(error == std::errc() && end == text.data() + text.size(), option,
+          ": not a number here (found \"", text, "\", expected ", expected, ")");
+  return value;
+}
+
+std::string plain_number(double value) { return Json(value).dump(); }
+
+}  // namespace
+
+// Values arrive as text and are converted after parsing, so that every message has hadal's form.
+struct Flags::Impl {
+  struct Slot {
+    OptionInfo info;
+    std::vector<std::string> texts;
+    bool seen = false;
+    std::function<void(const Slot&)> assign;
+    const std::string& label() const { return info.names.front(); }
+  };
+  CommandInfo command;
+  std::deque<Slot> slots;  // stable addresses: CLI11 writes into them
+
+  void add(OptionInfo info, std::function<void(const Slot&)> assign) {
+    command.options.push_back(info);
+    slots.push_back({std::move(info), {}, false, std::move(assign)});
+  }
+  void attach(CLI::App& app) {
+    for (Slot& slot : slots) {
+      CLI::Option* option = nullptr;
+      if (slot.info.value_name.empty()) {
+        option = app.add_flag(join(slot.info.names, ","), slot.info.help);
+      } else {
+        option = app.add_option(join(slot.info.names, ","), slot.texts, slot.info.help);
+        if (!slot.info.is_repeatable) {
+          option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+        }
+      }
+      option->each([&slot](const std::string&) { slot.seen = true; });
+    }
+  }
+  void convert(const CLI::App& app) {
+    for (Slot& slot : slots) {
+      const std::string name = slot.label();
+      slot.seen = app.count(name) > 0;
+      if (!slot.seen) {
+        require(!slot.info.is_required, name, ": missing (expected ", slot.info.help,
+                "); see hadal ", command.name, " --help");
+        continue;
+      }
+      if (!slot.info.choices.empty()) {
+        const std::string& found = slot.texts.back();
+        require(std::find(slot.info.choices.begin(), slot.info.choices.end(), found) !=
+                    slot.info.choices.end(),
+                name, ": unknown value (found ", found, ", expected ",
+                join(slot.info.choices, ", "), ")", did_you_mean(found, slot.info.choices));
+      }
+      slot.assign(slot);
+    }
+  }
+};
+
+void Flags::required(const std::string& name, std::string& value, const std::string& help) {
+  impl_.add({option_names(name), "TEXT", help, "", {}, true, false, false},
+            [&value](const Impl::Slot& slot) { value = slot.texts.back(); });
+}
+
+void Flags::option(const std::string& name, std::string& value, const std::string& help) {
+  impl_.add({option_names(name), "TEXT", help, value, {}, false, false, false},
+            [&value](const Impl::Slot& slot) { value = slot.texts.back(); });
+}
+
+void Flags::option(const std::string& name, int64_t& value, const std::string& help) {
+  impl_.add({option_names(name), "N", help, std::to_string(value), {}, false, false, false},
+            [&value](const Impl::Slot& slot) {
+              value = parse_number<int64_t>(slot.label(), slot.texts.back(), "a whole number");
+            });
+}
+
+void Flags::option(const std::string& name, double& value, const std::string& help) {
+  impl_.add({option_names(name), "X", help, plain_number(value), {}, false, false, false},
+            [&value](const Impl::Slot& slot) {
+              value = parse_number<double>(slot.label(), slot.texts.back(), "a number");
+            });
+}
+
+void Flags::option(const std::string& name, std::vector<std::string>& value,
+                   const std::string& help) {
+  impl_.add({option_names(name), "TEXT", help, "", {}, false, false, true},
+            [&value](const Impl::Slot& slot) { value = slot.texts; });
+}
+
+void Flags::choice(const std::string& name, std::string& value,
+                   const std::vector<std::string>& allowed, const std::string& help) {
+  impl_.add({option_names(name), join(allowed, "|"), help, value, allowed, false, false, false},
+            [&value](const Impl::Slot& slot) { value = slot.texts.back(); });
+}
+
+void Flags::flag(const std::string& name, bool& value, const std::string& help) {
+  impl_.add({option_names(name), "", help, "", {}, false, false, false},
+            [&value](const Impl::Slot&) { value = true; });
+}
+
+void Flags::positional(const std::string& name, std::string& value, const std::string& help,
+                       bool is_required) {
+  impl_.add({{name}, "TEXT", help, "", {}, is_required, true, false},
+            [&value](const Impl::Slot& slot) { value = slot.texts.back(); });
+}
+
+void Flags::positional(const std::string& name, std::vector<std::string>& value,
+                       const std::string& help) {
+  impl_.add({{name}, "TEXT", help, "", {}, false, true, true},
+            [&value](const Impl::Slot& slot) { value = slot.texts; });
+}
+
+bool Flags::given(const std::string& name) const {
+  for (const Impl::Slot& slot : impl_.slots) {
+    for (const std::string& spelled : slot.info.names) {
+      if (spelled == name || spelled == "--" + name) return slot.seen;
+    }
+  }
+  return false;
+}
+
+void Flags::example(const std::string& line, const std::string& meaning) {
+  impl_.command.examples.emplace_back(line, meaning);
+}
+
+namespace {
+
+struct Common {
+  CommonOptions options;
+  int64_t threads = 0, seed = 0;
+};
+
+void bind_common(Flags& flags, Common& common) {
+  flags.flag("json", common.options.json, "print exactly one JSON document on stdout");
+  flags.flag("quiet,-q", common.options.quiet, "no progress, no notes");
+  flags.option("threads,-t", common.threads, "threads; 0 = the cores this process may use");
+  flags.option("seed", common.seed, "seed of everything random");
+  flags.choice("device", common.options.device, {"cpu", "cuda"}, "where to compute");
+}
+
+void settle_common(const Flags& flags, Common& common) {
+  CommonOptions& options = common.options;
+  require(common.threads >= 0 && common.threads <= 1024, "--threads: out of range (found ",
+          common.threads, ", expected 1 to 1024, or 0 for all cores)");
+  require(common.seed >= 0, "--seed: negative (found ", common.seed, ", expected 0 or more)");
+  options.threads = common.threads == 0 ? available_cores() : static_cast<int>(common.threads);
+  options.seed = static_cast<uint64_t>(common.seed);
+  options.seed_given = flags.given("seed");
+  if (options.device != "cpu") {
+    throw Unavailable(concat("--device: this build computes on the CPU only (found ",
+                             options.device, ", expected cpu); leave the option out"));
+  }
+  Terminal seen = detect_terminal();
+  seen.quiet = options.quiet;
+  set_terminal(seen);
+}
+
+// The words before the first option that name a command: "tokenizer encode" before "tokenizer".
+const Command* find_command(const std::vector<Command>& commands, int argc, const char* const* argv,
+                            int& words_used) {
+  for (int words = std::min(2, argc - 1); words >= 1; --words) {
+    std::string name = argv[1];
+    if (words == 2) name += std::string(" ") + argv[2];
+    for (const Command& command : commands) {
+      if (command.name == name) {
+        words_used = words;
+        return &command;
+      }
+    }
+  }
+  return nullptr;
+}
+
+[[noreturn]] void unknown_command(const std::vector<Command>& commands, int argc,
+                                  const char* const* argv) {
+  const std::string word = argv[1];
+  std::vector<std::string> names, verbs;
+  for (const Command& command : commands) {
+    names.push_back(split(command.name, ' ').front());
+    if (command.name.starts_with(word + " ")) verbs.push_back(command.name.substr(word.size() + 1));
+  }
+  if (!verbs.empty()) {
+    const std::string found = argc > 2 ? argv[2] : "nothing";
+    throw ConfigError(concat(word, ": needs a verb (found ", found, ", expected ",
+                             join(verbs, ", "), ")", did_you_mean(found, verbs)));
+  }
+  throw ConfigError(
+      concat(word, ": no such command", did_you_mean(word, names), "; see hadal --help"));
+}
+
+std::string unknown_arguments(const std::vector<std::string>& extras, const CommandInfo& command) {
+  std::vector<std::string> known;
+  for (const OptionInfo& option : command.options) {
+    known.insert(known.end(), option.names.begin(), option.names.end());
+  }
+  const std::string word = extras.front().substr(0, extras.front().find('='));
+  return concat(word, ": hadal ", command.name, " has no such ",
+                word.starts_with("-") ? "option" : "argument", did_you_mean(word, known),
+                "; see hadal ", command.name, " --help");
+}
+
+int run_command(const Command& command, int words, int argc, const char* const* argv) {
+  Flags::Impl impl;
+  Flags flags(impl);
+  Common common;
+  impl.command.name = command.name;
+  impl.command.summary = command.summary;
+  command.bind(flags);
+  bind_common(flags, common);
+
+  CLI::App app;
+  app.set_help_flag();
+  app.allow_extras();
+  impl.attach(app);
+  std::vector<std::string> arguments(argv + 1 + words, argv + argc);
+  for (const std::string& argument : arguments) {
+    if (argument == "--") break;
+    if (argument == "--help" || argument == "-h") {
+      std::fputs(command_help(impl.command).c_str(), stdout);
+      return 0;
+    }
+  }
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+  try {
+    app.parse(arguments);
+  } catch (const CLI::ParseError& error) {
+    throw ConfigError(concat(error.what(), "; see hadal ", command.name, " --help"));
+  }
+  if (const auto extras = app.remaining(); !extras.empty()) {
+    throw ConfigError(unknown_arguments(extras, impl.command));
+  }
+  impl.convert(app);
+  settle_common(flags, common);
+  Output out(common.options.json);
+  const int code = command.run(common.options, flags, out);
+  if (std::fflush(stdout) != 0) throw IoError("standard output: cannot be written");
+  return code;
+}
+
+int dispatch(int argc, const char* const* argv) {
+  const std::vector<Command> commands = all_commands();
+  const std::string first = argc > 1 ? argv[1] : "--help";
+  if (first == "--version") {
+    std::fputs("hadal " HADAL_VERSION "\n", stdout);
+    return 0;
+  }
+  if (first == "--help" || first == "-h" || first == "help") {
+    std::vector<CommandInfo> infos;
+    for (const Command& command : commands) infos.push_back(describe(command));
+    std::fputs(overview_help(infos).c_str(), stdout);
+    return 0;
+  }
+  int words = 0;
+  const Command* command = find_command(commands, argc, argv, words);
+  if (!command && argc > 2 && (std::string(argv[2]) == "--help" || std::string(argv[2]) == "-h")) {
+    // `hadal tokenizer --help`: the verbs of a family.
+    std::vector<CommandInfo> verbs;
+    for (const Command& candidate : commands) {
+      if (candidate.name.starts_with(first + " ")) verbs.push_back(describe(candidate));
+    }
+    if (!verbs.empty()) {
+      std::fputs(overview_help(verbs).c_str(), stdout);
+      return 0;
+    }
+  }
+  if (!command) unknown_command(commands, argc, argv);
+  return run_command(*command, words, argc, argv);
+}
+
+// One line whatever a file or an option contained.
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
+  }
+  return text;
+}
+
+}  // namespace
+
+CommandInfo describe(const Command& command) {
+  Flags::Impl impl;
+  Flags flags(impl);
+  Common common;
+  impl.command.name = command.name;
+  impl.command.summary = command.summary;
+  command.bind(flags);
+  bind_common(flags, common);
+  return impl.command;
+}
+
+int run_hadal(int argc, const char* const* argv) {
+  set_terminal(detect_terminal());
+  try {
+    return dispatch(argc, argv);
+  } catch (const Interrupted& stop) {
+    log_line("", one_line(stop.what()));
+    return stop.exit_code();
+  } catch (const Error& error) {
+    log_line("error: ", one_line(error.what()));
+    return error.exit_code();
+  } catch (const std::bad_alloc&) {
+    log_line("error: ", "memory: not enough for this work; use a smaller model, batch or context");
+    return 1;
+  } catch (const std::exception& error) {
+    log_line("error: ", one_line(error.what()));
+    return 1;
+  }
+}
+
+}  // namespace hadal::cli
