@@ -1,0 +1,27 @@
+// model/hf_names.h: the tensor names of Hugging Face checkpoints (spec 02, section 1.2). Those
+// names stand in hf_names.cc and nowhere else; named_params (deepseek_v3.h) is implemented there
+// too.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hadal/model/deepseek_v3.h"
+
+namespace hadal {
+
+// The block scales that belong to an FP8 weight: "X.weight" -> "X.weight_scale_inv".
+std::string hf_scale_name(const std::string& weight_name);
+
+// A checkpoint may repeat the shared embedding and head inside every MTP layer; loaders ignore the
+// copies, writers may add them. One entry per copy.
+struct HfCopy {
+  std::string name;  // "model.layers.61.embed_tokens.weight"
+  std::string of;    // the main tensor's name
+};
+std::vector<HfCopy> hf_mtp_copies(const ModelConfig& config);
+
+// The decoder layer a name belongs to, -1 for the tensors outside of all layers.
+int64_t hf_layer_of(const std::string& name);
+
+}  // namespace hadal
