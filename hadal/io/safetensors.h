@@ -7,17 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include "hadal/io/atomic_write.h"
 #include "hadal/io/mapped_file.h"
+#include "hadal/io/safetensors_header.h"
 #include "hadal/tensor/tensor.h"
 
 namespace hadal {
-
-struct TensorInfo {
-  std::string name;
-  DType dtype = DType::kF32;
-  Tensor::Shape shape;
-  int64_t begin = 0, end = 0;  // within the data buffer
-};
 
 // One file: every rule of the format is checked before anything is returned (FormatError).
 class SafetensorsFile {
@@ -27,12 +22,15 @@ class SafetensorsFile {
   const std::vector<TensorInfo>& tensors() const { return tensors_; }  // by offset
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const TensorInfo* find(const std::string& name) const;
-  Tensor tensor(const TensorInfo& info) const;  // borrowed from the mapping
+  // Borrowed from the mapping; a copy where the file does not align the elements (the format does
+  // not promise it).
+  Tensor tensor(const TensorInfo& info) const;
+  int64_t bytes() const { return static_cast<int64_t>(file_->bytes().size()); }
 
  private:
   std::shared_ptr<const MappedFile> file_;
   std::vector<TensorInfo> tensors_;
-  std::map<std::string, size_t> index_;
+  std::vector<size_t> by_name_;
   std::map<std::string, std::string> metadata_;
   int64_t data_offset_ = 0;
 };
@@ -49,14 +47,37 @@ class TensorSource {
   const std::map<std::string, Entry>& entries() const { return entries_; }
   Tensor tensor(const Entry& entry) const { return entry.file->tensor(*entry.info); }
   const std::string& path() const { return path_; }
+  const std::vector<std::unique_ptr<SafetensorsFile>>& files() const { return files_; }
 
  private:
+  void add_all(const SafetensorsFile& file);
+  void add_mapped(const std::string& index_path);
   std::string path_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
   std::map<std::string, Entry> entries_;
 };
 
-// Writes atomically, tensors in the given order, header padded so that data starts at a multiple of 8.
+// The weight_map of model.safetensors.index.json, checked: tensor name -> file name without
+// folders.
+std::map<std::string, std::string> parse_index(std::string_view text, const std::string& source);
+
+// Writes one file tensor by tensor, so that only one needs to be in memory. Data must come in the
+// order given here; it becomes visible, whole, with commit().
+class SafetensorsWriter {
+ public:
+  SafetensorsWriter(const std::string& path, std::vector<TensorInfo> tensors,
+                    const std::map<std::string, std::string>& metadata = {});
+  void write(const std::string& name, const Tensor& tensor);  // REQUIRES next in order, as declared
+  void commit();
+
+ private:
+  AtomicFile file_;
+  std::vector<TensorInfo> tensors_;
+  size_t next_ = 0;
+};
+
+// Writes atomically: wide element types first, so that every tensor is aligned, otherwise in the
+// given order; the header is padded so that data starts at a multiple of 8.
 void write_safetensors(const std::string& path,
                        const std::vector<std::pair<std::string, const Tensor*>>& tensors,
                        const std::map<std::string, std::string>& metadata = {});

@@ -1,0 +1,191 @@
+#include "hadal/io/safetensors.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <numeric>
+
+#include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
+#include "hadal/core/json.h"
+#include "hadal/core/log.h"
+
+namespace hadal {
+namespace {
+
+constexpr const char* kIndexName = "model.safetensors.index.json";
+constexpr const char* kSingleName = "model.safetensors";
+// DeepSeek-V3's index has 9 MB; a tree of the parsed text costs at most some fifty times as much.
+constexpr int64_t kMaxIndexBytes = int64_t{64} << 20;
+
+}  // namespace
+
+SafetensorsFile SafetensorsFile::open(const std::string& path) {
+  SafetensorsFile result;
+  result.file_ = MappedFile::open(path);
+  const auto bytes = result.file_->bytes();
+  SafetensorsHeader header =
+      parse_safetensors({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
+  result.tensors_ = std::move(header.tensors);
+  result.metadata_ = std::move(header.metadata);
+  result.data_offset_ = header.data_offset;
+  result.by_name_.resize(result.tensors_.size());
+  std::iota(result.by_name_.begin(), result.by_name_.end(), size_t{0});
+  std::sort(result.by_name_.begin(), result.by_name_.end(),
+            [&](size_t a, size_t b) { return result.tensors_[a].name < result.tensors_[b].name; });
+  return result;
+}
+
+const TensorInfo* SafetensorsFile::find(const std::string& name) const {
+  const auto found = std::lower_bound(
+      by_name_.begin(), by_name_.end(), name,
+      [&](size_t i, const std::string& wanted) { return tensors_[i].name < wanted; });
+  if (found == by_name_.end() || tensors_[*found].name != name) return nullptr;
+  return &tensors_[*found];
+}
+
+Tensor SafetensorsFile::tensor(const TensorInfo& info) const {
+  const std::byte* data = file_->bytes().data() + data_offset_ + info.begin;
+  const auto alignment = static_cast<uintptr_t>(dtype_bytes(info.dtype));
+  if (reinterpret_cast<uintptr_t>(data) % alignment == 0) {
+    return Tensor::borrowed(info.dtype, info.shape, data, file_);
+  }
+  const size_t bytes = static_cast<size_t>(info.end - info.begin);
+  const std::shared_ptr<std::byte[]> copy(new std::byte[std::max<size_t>(bytes, 1)]);
+  if (bytes > 0) std::memcpy(copy.get(), data, bytes);
+  return Tensor::borrowed(info.dtype, info.shape, copy.get(), copy);
+}
+
+std::map<std::string, std::string> parse_index(std::string_view text, const std::string& source) {
+  const Json json = parse_json(text, source);
+  const Json* weight_map = json.find("weight_map");
+  if (!weight_map || !weight_map->is_object() || weight_map->as_object().empty()) {
+    throw FormatError(concat(source, ": weight_map is missing or empty (found ",
+                             weight_map ? weight_map->type_name() : "nothing",
+                             ", expected an object of tensor: file); download the index again"));
+  }
+  std::map<std::string, std::string> result;
+  for (const auto& [name, file] : weight_map->as_object()) {
+    if (!file.is_string()) {
+      throw FormatError(concat(source, ": weight_map ", in_quotes(name), " is no file name (found ",
+                               file.type_name(), ", expected a string)"));
+    }
+    const std::string& value = file.as_string();
+    // A checkpoint must not reach outside of its own folder.
+    if (value.empty() || value.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos ||
+        value == "." || value == "..") {
+      throw FormatError(concat(source, ": weight_map ", in_quotes(name), " names ",
+                               in_quotes(value), ", expected a file of the same folder"));
+    }
+    result.emplace(name, value);
+  }
+  return result;
+}
+
+void TensorSource::add_all(const SafetensorsFile& file) {
+  for (const TensorInfo& info : file.tensors()) entries_[info.name] = {&file, &info};
+}
+
+void TensorSource::add_mapped(const std::string& index_path) {
+  const auto weight_map = parse_index(read_text_file(index_path, kMaxIndexBytes), index_path);
+  const std::filesystem::path folder = std::filesystem::path(index_path).parent_path();
+  std::map<std::string, const SafetensorsFile*> opened;
+  std::map<const SafetensorsFile*, size_t> n_used;
+  for (const auto& [name, file_name] : weight_map) {
+    const SafetensorsFile*& file = opened[file_name];
+    if (!file) {
+      files_.push_back(
+          std::make_unique<SafetensorsFile>(SafetensorsFile::open((folder / file_name).string())));
+      file = files_.back().get();
+    }
+    const TensorInfo* info = file->find(name);
+    if (!info) {
+      throw FormatError(concat(index_path, ": tensor ", in_quotes(name),
+                               " is not in its file (expected in ", file_name,
+                               "); index and shards belong to different checkpoints"));
+    }
+    entries_[name] = {file, info};
+    ++n_used[file];
+  }
+  for (const auto& file : files_) {
+    const size_t n_extra = file->tensors().size() - n_used[file.get()];
+    if (n_extra > 0) {
+      log_warning(file->path(), ": ", n_extra, " tensors are not in ", kIndexName,
+                  " and are ignored");
+    }
+  }
+}
+
+TensorSource TensorSource::open(const std::string& path) {
+  namespace fs = std::filesystem;
+  TensorSource result;
+  result.path_ = path;
+  std::error_code error;
+  if (fs::is_directory(path, error)) {
+    const fs::path folder(path);
+    if (fs::exists(folder / kIndexName, error)) {
+      result.add_mapped((folder / kIndexName).string());
+      return result;
+    }
+    if (!fs::exists(folder / kSingleName, error)) {
+      throw FormatError(concat(path, ": no weights in this folder (expected ", kSingleName, " or ",
+                               kIndexName, "); give the folder of a Hugging Face checkpoint"));
+    }
+    result.files_.push_back(
+        std::make_unique<SafetensorsFile>(SafetensorsFile::open((folder / kSingleName).string())));
+  } else if (fs::path(path).extension() == ".json") {
+    result.add_mapped(path);
+    return result;
+  } else {
+    result.files_.push_back(std::make_unique<SafetensorsFile>(SafetensorsFile::open(path)));
+  }
+  result.add_all(*result.files_.back());
+  return result;
+}
+
+const TensorSource::Entry* TensorSource::find(const std::string& name) const {
+  const auto found = entries_.find(name);
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<TensorInfo> tensors,
+                                     const std::map<std::string, std::string>& metadata)
+    : file_(path), tensors_(std::move(tensors)) {
+  file_.write(safetensors_header_text(tensors_, metadata));
+}
+
+void SafetensorsWriter::write(const std::string& name, const Tensor& tensor) {
+  if (next_ >= tensors_.size() || tensors_[next_].name != name ||
+      tensors_[next_].dtype != tensor.dtype() || tensors_[next_].shape != tensor.shape()) {
+    throw ShapeError(
+        concat("safetensors writer: ", name, " is not the tensor declared at place ", next_));
+  }
+  ++next_;
+  file_.write(tensor.raw(), static_cast<size_t>(tensor.bytes()));
+}
+
+void SafetensorsWriter::commit() {
+  if (next_ != tensors_.size()) {
+    throw ShapeError(
+        concat("safetensors writer: ", tensors_.size() - next_, " tensors are missing"));
+  }
+  file_.commit();
+}
+
+void write_safetensors(const std::string& path,
+                       const std::vector<std::pair<std::string, const Tensor*>>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  auto ordered = tensors;
+  std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) {
+    return dtype_bytes(a.second->dtype()) > dtype_bytes(b.second->dtype());
+  });
+  std::vector<TensorInfo> infos;
+  for (const auto& [name, tensor] : ordered) {
+    infos.push_back({.name = name, .dtype = tensor->dtype(), .shape = tensor->shape()});
+  }
+  SafetensorsWriter writer(path, std::move(infos), metadata);
+  for (const auto& [name, tensor] : ordered) writer.write(name, *tensor);
+  writer.commit();
+}
+
+}  // namespace hadal
