@@ -68,7 +68,8 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
           place_ = Place::kMetadata;
           return true;
         }
-        tensor_ = {.name = key_};
+        tensor_ = TensorInfo{};
+        tensor_.name = key_;
         has_dtype_ = has_shape_ = has_offsets_ = false;
         n_offsets_ = 0;
         place_ = Place::kTensor;
