@@ -2,6 +2,7 @@
 // Sequence s owns rows [offsets[s], offsets[s+1]); its first row has position 0.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

@@ -1,0 +1,9 @@
+// kernels/no_cuda.h: what Device::kCuda means in a build that has no CUDA kernel for an op.
+#pragma once
+
+namespace hadal::cuda {
+
+// Throws Unavailable: "--device: ..." naming the op.
+[[noreturn]] void unavailable(const char* op);
+
+}  // namespace hadal::cuda

@@ -1,0 +1,72 @@
+#include "hadal/kernels/reference/gemm.h"
+
+#include "hadal/kernels/reference/widen.h"
+
+namespace hadal::reference {
+
+template <class T>
+void gemm_nt(View<T, 2> y, View<const T, 2> x, View<const T, 2> w, T beta) noexcept {
+  for (int64_t t = 0; t < y.dim(0); ++t) {
+    for (int64_t n = 0; n < y.dim(1); ++n) {
+      double sum = beta == T{0} ? 0.0 : double{beta} * double{y(t, n)};
+      for (int64_t k = 0; k < x.dim(1); ++k) sum += double{x(t, k)} * double{w(n, k)};
+      y(t, n) = static_cast<T>(sum);
+    }
+  }
+}
+
+template <class T>
+void gemm_nn(View<T, 2> dx, View<const T, 2> dy, View<const T, 2> w, T beta) noexcept {
+  for (int64_t t = 0; t < dx.dim(0); ++t) {
+    for (int64_t k = 0; k < dx.dim(1); ++k) {
+      double sum = beta == T{0} ? 0.0 : double{beta} * double{dx(t, k)};
+      for (int64_t n = 0; n < dy.dim(1); ++n) sum += double{dy(t, n)} * double{w(n, k)};
+      dx(t, k) = static_cast<T>(sum);
+    }
+  }
+}
+
+template <class T>
+void gemm_tn(View<T, 2> dw, View<const T, 2> dy, View<const T, 2> x) noexcept {
+  for (int64_t n = 0; n < dw.dim(0); ++n) {
+    for (int64_t k = 0; k < dw.dim(1); ++k) {
+      double sum = double{dw(n, k)};
+      for (int64_t t = 0; t < x.dim(0); ++t) sum += double{dy(t, n)} * double{x(t, k)};
+      dw(n, k) = static_cast<T>(sum);
+    }
+  }
+}
+
+template void gemm_nt(View<float, 2>, View<const float, 2>, View<const float, 2>, float) noexcept;
+template void gemm_nt(View<double, 2>, View<const double, 2>, View<const double, 2>,
+                      double) noexcept;
+template void gemm_nn(View<float, 2>, View<const float, 2>, View<const float, 2>, float) noexcept;
+template void gemm_nn(View<double, 2>, View<const double, 2>, View<const double, 2>,
+                      double) noexcept;
+template void gemm_tn(View<float, 2>, View<const float, 2>, View<const float, 2>) noexcept;
+template void gemm_tn(View<double, 2>, View<const double, 2>, View<const double, 2>) noexcept;
+
+void grouped_gemm_nt(View<float, 2> y, View<const float, 2> x, std::span<const WeightView> w,
+                     std::span<const int64_t> offsets) {
+  for (size_t e = 0; e < w.size(); ++e) {
+    gemm_nt(y.rows(offsets[e], offsets[e + 1]), x.rows(offsets[e], offsets[e + 1]),
+            Widened(w[e]).view(), 0.0F);
+  }
+}
+
+void grouped_gemm_nn(View<float, 2> dx, View<const float, 2> dy, std::span<const WeightView> w,
+                     std::span<const int64_t> offsets, float beta) {
+  for (size_t e = 0; e < w.size(); ++e) {
+    gemm_nn(dx.rows(offsets[e], offsets[e + 1]), dy.rows(offsets[e], offsets[e + 1]),
+            Widened(w[e]).view(), beta);
+  }
+}
+
+void grouped_gemm_tn(std::span<const View<float, 2>> dw, View<const float, 2> dy,
+                     View<const float, 2> x, std::span<const int64_t> offsets) noexcept {
+  for (size_t e = 0; e < dw.size(); ++e) {
+    gemm_tn(dw[e], dy.rows(offsets[e], offsets[e + 1]), x.rows(offsets[e], offsets[e + 1]));
+  }
+}
+
+}  // namespace hadal::reference

@@ -1,0 +1,85 @@
+#include "hadal/kernels/reference/latent_attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+namespace hadal::reference {
+
+template <class T>
+void latent_attention(View<T, 3> o_latent, View<const T, 3> q_latent, View<const T, 3> q_rope,
+                      View<const T, 2> cache, T scale) {
+  const int64_t n_queries = q_latent.dim(0), d_c = q_latent.dim(2), d_rope = q_rope.dim(2);
+  for (int64_t i = 0; i < n_queries; ++i) {
+    const int64_t n_visible = cache.dim(0) - n_queries + i + 1;
+    for (int64_t h = 0; h < q_latent.dim(1); ++h) {
+      std::vector<double> p(static_cast<size_t>(n_visible));
+      double largest = -std::numeric_limits<double>::infinity();
+      for (int64_t j = 0; j < n_visible; ++j) {
+        double sum = 0.0;
+        for (int64_t c = 0; c < d_c; ++c) sum += double{q_latent(i, h, c)} * double{cache(j, c)};
+        for (int64_t r = 0; r < d_rope; ++r) {
+          sum += double{q_rope(i, h, r)} * double{cache(j, d_c + r)};
+        }
+        p[static_cast<size_t>(j)] = double{scale} * sum;
+        largest = std::max(largest, p[static_cast<size_t>(j)]);
+      }
+      double total = 0.0;
+      for (double& value : p) total += value = std::exp(value - largest);
+      for (int64_t c = 0; c < d_c; ++c) {
+        double sum = 0.0;
+        for (int64_t j = 0; j < n_visible; ++j) {
+          sum += p[static_cast<size_t>(j)] * double{cache(j, c)};
+        }
+        o_latent(i, h, c) = static_cast<T>(sum / total);
+      }
+    }
+  }
+}
+
+template <class T>
+void absorb_query(View<T, 3> q_latent, View<const T, 3> q_nope, View<const T, 2> w_ukv) noexcept {
+  const int64_t n_heads = q_nope.dim(1), d_nope = q_nope.dim(2);
+  const int64_t rows_per_head = n_heads > 0 ? w_ukv.dim(0) / n_heads : 0;
+  for (int64_t t = 0; t < q_nope.dim(0); ++t) {
+    for (int64_t h = 0; h < n_heads; ++h) {
+      for (int64_t c = 0; c < w_ukv.dim(1); ++c) {
+        double sum = 0.0;
+        for (int64_t n = 0; n < d_nope; ++n) {
+          sum += double{q_nope(t, h, n)} * double{w_ukv(h * rows_per_head + n, c)};
+        }
+        q_latent(t, h, c) = static_cast<T>(sum);
+      }
+    }
+  }
+}
+
+template <class T>
+void expand_value(View<T, 3> o, View<const T, 3> o_latent, View<const T, 2> w_ukv) noexcept {
+  const int64_t n_heads = o.dim(1), d_v = o.dim(2);
+  const int64_t rows_per_head = n_heads > 0 ? w_ukv.dim(0) / n_heads : 0;
+  for (int64_t t = 0; t < o.dim(0); ++t) {
+    for (int64_t h = 0; h < n_heads; ++h) {
+      for (int64_t v = 0; v < d_v; ++v) {
+        double sum = 0.0;
+        for (int64_t c = 0; c < w_ukv.dim(1); ++c) {
+          sum += double{o_latent(t, h, c)} *
+                 double{w_ukv(h * rows_per_head + rows_per_head - d_v + v, c)};
+        }
+        o(t, h, v) = static_cast<T>(sum);
+      }
+    }
+  }
+}
+
+#define HADAL_INSTANTIATE(T)                                                                       \
+  template void latent_attention(View<T, 3>, View<const T, 3>, View<const T, 3>, View<const T, 2>, \
+                                 T);                                                               \
+  template void absorb_query(View<T, 3>, View<const T, 3>, View<const T, 2>) noexcept;             \
+  template void expand_value(View<T, 3>, View<const T, 3>, View<const T, 2>) noexcept;
+HADAL_INSTANTIATE(float)
+HADAL_INSTANTIATE(double)
+#undef HADAL_INSTANTIATE
+
+}  // namespace hadal::reference

@@ -1,0 +1,65 @@
+#include "hadal/ops/gemm.h"
+
+#include "hadal/kernels/cpu/gemm.h"
+#include "hadal/kernels/no_cuda.h"
+#include "hadal/kernels/reference/gemm.h"
+#include "hadal/kernels/reference/widen.h"
+#include "hadal/ops/check_weight.h"
+
+namespace hadal {
+namespace {
+
+void check_beta(float beta, const char* what) {
+  if (beta != 0.0F && beta != 1.0F) {
+    throw ShapeError(concat(what, ": beta is ", beta, ", want 0 or 1"));
+  }
+}
+
+}  // namespace
+
+void gemm_nt(Context& ctx, View<float, 2> y, View<const float, 2> x, const WeightView& w,
+             float beta) {
+  expect_shape(x, {x.dim(0), w.cols}, "gemm_nt x");
+  expect_shape(y, {x.dim(0), w.rows}, "gemm_nt y");
+  check_weight(w, "gemm_nt w");
+  check_beta(beta, "gemm_nt");
+  switch (ctx.device) {
+    case Device::kReference:
+      return reference::gemm_nt(y, x, reference::Widened(w).view(), beta);
+    case Device::kCpu:
+      return cpu::gemm_nt(ctx.pool, y, x, w, beta);
+    case Device::kCuda:
+      cuda::unavailable("gemm_nt");
+  }
+}
+
+void gemm_nn(Context& ctx, View<float, 2> dx, View<const float, 2> dy, const WeightView& w,
+             float beta) {
+  expect_shape(dy, {dy.dim(0), w.rows}, "gemm_nn dy");
+  expect_shape(dx, {dy.dim(0), w.cols}, "gemm_nn dx");
+  check_weight(w, "gemm_nn w");
+  check_beta(beta, "gemm_nn");
+  switch (ctx.device) {
+    case Device::kReference:
+      return reference::gemm_nn(dx, dy, reference::Widened(w).view(), beta);
+    case Device::kCpu:
+      return cpu::gemm_nn(ctx.pool, dx, dy, w, beta);
+    case Device::kCuda:
+      cuda::unavailable("gemm_nn");
+  }
+}
+
+void gemm_tn(Context& ctx, View<float, 2> dw, View<const float, 2> dy, View<const float, 2> x) {
+  expect_shape(dy, {x.dim(0), dw.dim(0)}, "gemm_tn dy");
+  expect_shape(x, {dy.dim(0), dw.dim(1)}, "gemm_tn x");
+  switch (ctx.device) {
+    case Device::kReference:
+      return reference::gemm_tn(dw, dy, x);
+    case Device::kCpu:
+      return cpu::gemm_tn(ctx.pool, dw, dy, x);
+    case Device::kCuda:
+      cuda::unavailable("gemm_tn");
+  }
+}
+
+}  // namespace hadal

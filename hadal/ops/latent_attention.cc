@@ -1,0 +1,73 @@
+#include "hadal/ops/latent_attention.h"
+
+#include "hadal/kernels/cpu/latent_attention.h"
+#include "hadal/kernels/no_cuda.h"
+#include "hadal/kernels/reference/latent_attention.h"
+#include "hadal/kernels/reference/widen.h"
+#include "hadal/ops/check_weight.h"
+
+namespace hadal {
+namespace {
+
+// w_ukv holds, per head, d_nope + d_v rows of width d_c; only one of the two heights is known here.
+void check_w_ukv(const WeightView& w_ukv, int64_t n_heads, int64_t least_rows_per_head, int64_t d_c,
+                 const char* what) {
+  check_weight(w_ukv, what);
+  if (n_heads < 1 || w_ukv.rows % n_heads != 0 || w_ukv.rows / n_heads < least_rows_per_head ||
+      w_ukv.cols != d_c) {
+    throw ShapeError(concat(what, ": w_ukv is [", w_ukv.rows, ",", w_ukv.cols, "] for ", n_heads,
+                            " heads of at least ", least_rows_per_head, " rows and d_c = ", d_c));
+  }
+}
+
+}  // namespace
+
+void latent_attention(Context& ctx, View<float, 3> o_latent, View<const float, 3> q_latent,
+                      View<const float, 3> q_rope, View<const float, 2> cache, float scale) {
+  expect_shape(o_latent, q_latent.shape(), "latent_attention o_latent");
+  expect_shape(q_rope, {q_latent.dim(0), q_latent.dim(1), q_rope.dim(2)},
+               "latent_attention q_rope");
+  expect_shape(cache, {cache.dim(0), q_latent.dim(2) + q_rope.dim(2)}, "latent_attention cache");
+  if (cache.dim(0) < q_latent.dim(0)) {
+    throw ShapeError(concat("latent_attention: ", cache.dim(0), " cache rows for ", q_latent.dim(0),
+                            " queries"));
+  }
+  switch (ctx.device) {
+    case Device::kReference:
+      return reference::latent_attention<float>(o_latent, q_latent, q_rope, cache, scale);
+    case Device::kCpu:
+      return cpu::latent_attention(ctx.pool, o_latent, q_latent, q_rope, cache, scale);
+    case Device::kCuda:
+      cuda::unavailable("latent_attention");
+  }
+}
+
+void absorb_query(Context& ctx, View<float, 3> q_latent, View<const float, 3> q_nope,
+                  const WeightView& w_ukv) {
+  expect_shape(q_latent, {q_nope.dim(0), q_nope.dim(1), q_latent.dim(2)}, "absorb_query q_latent");
+  check_w_ukv(w_ukv, q_nope.dim(1), q_nope.dim(2), q_latent.dim(2), "absorb_query");
+  switch (ctx.device) {
+    case Device::kReference:
+      return reference::absorb_query<float>(q_latent, q_nope, reference::Widened(w_ukv).view());
+    case Device::kCpu:
+      return cpu::absorb_query(ctx.pool, q_latent, q_nope, w_ukv);
+    case Device::kCuda:
+      cuda::unavailable("absorb_query");
+  }
+}
+
+void expand_value(Context& ctx, View<float, 3> o, View<const float, 3> o_latent,
+                  const WeightView& w_ukv) {
+  expect_shape(o, {o_latent.dim(0), o_latent.dim(1), o.dim(2)}, "expand_value o");
+  check_w_ukv(w_ukv, o.dim(1), o.dim(2), o_latent.dim(2), "expand_value");
+  switch (ctx.device) {
+    case Device::kReference:
+      return reference::expand_value<float>(o, o_latent, reference::Widened(w_ukv).view());
+    case Device::kCpu:
+      return cpu::expand_value(ctx.pool, o, o_latent, w_ukv);
+    case Device::kCuda:
+      cuda::unavailable("expand_value");
+  }
+}
+
+}  // namespace hadal
