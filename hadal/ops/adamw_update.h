@@ -5,15 +5,10 @@
 //   p -= lr * (m / bias1) / (sqrt(v / bias2) + eps)                  bias_i = 1 - beta_i^step
 #pragma once
 
+#include "hadal/kernels/adamw_step.h"
 #include "hadal/tensor/context.h"
 
 namespace hadal {
-
-struct AdamwStep {
-  float lr = 0, beta1 = 0.9F, beta2 = 0.95F, eps = 1e-8F, weight_decay = 0.1F;
-  float grad_scale = 1.0F;  // the clip factor
-  double bias1 = 1, bias2 = 1;
-};
 
 // value, m, v, grad have the same number of elements; m and v are both F32 or both BF16 (rounded to
 // nearest even).

@@ -20,6 +20,10 @@ struct TileOptions {
 // x [T,K] -> codes [T,K], scales [T, ceil(K/128)]
 void quantize_tiles(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> scales,
                     View<const float, 2> x, const TileOptions& options);
+// The same with tiles of 128 tokens x 1 channel, as the weight gradient needs them:
+// x [T,K] -> codes [T,K], scales [ceil(T/128), K]
+void quantize_column_tiles(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> scales,
+                           View<const float, 2> x, const TileOptions& options);
 // w [N,K] -> codes [N,K], scales [ceil(N/128), ceil(K/128)]
 void quantize_blocks(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> scales,
                      View<const float, 2> w, bool power_of_two);

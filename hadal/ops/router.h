@@ -9,22 +9,11 @@
 // indices[t,:] ascend, gates stand in the same order.
 #pragma once
 
+#include "hadal/kernels/router_config.h"
 #include "hadal/ops/sequences.h"
 #include "hadal/tensor/context.h"
 
 namespace hadal {
-
-enum class ScoringFunction { kSigmoid, kSoftmax };
-enum class TopkMethod { kNoauxTc, kGroupLimitedGreedy, kGreedy };
-
-struct RouterConfig {  // defaults: DeepSeek-V3
-  int64_t n_routed_experts = 256, top_k = 8, n_group = 8, topk_group = 4;
-  ScoringFunction scoring = ScoringFunction::kSigmoid;
-  TopkMethod method = TopkMethod::kNoauxTc;
-  bool norm_topk_prob = true;
-  float routed_scaling_factor = 2.5F;
-  bool operator==(const RouterConfig&) const = default;
-};
 
 // logits [T,E] -> scores [T,E], indices [T,K], gates [T,K]. route_bias [E], read by noaux_tc only.
 void route_forward(Context& ctx, View<int32_t, 2> indices, View<float, 2> gates,
@@ -37,10 +26,6 @@ void route_forward(Context& ctx, View<int32_t, 2> indices, View<float, 2> gates,
 void route_backward(Context& ctx, View<float, 2> dlogits, View<const float, 2> dgates,
                     View<const float, 2> dscores_extra, View<const float, 2> scores,
                     View<const int32_t, 2> indices, const RouterConfig& config);
-
-// Which experts count in f_i of the balance loss: the unbiased top-K (the report's equation) or the
-// experts actually chosen (common code).
-enum class BalanceCount { kUnbiasedTopK, kChosen };
 
 // Sequence-wise balance loss, averaged over the sequences:  alpha * sum_i f_i P_i,
 //   f_i = E/(K L) * count_i,  P_i = mean_t s_i,t / sum_j s_j,t.     Returns the loss (alpha included),

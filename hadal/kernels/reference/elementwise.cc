@@ -1,0 +1,27 @@
+#include "hadal/kernels/reference/elementwise.h"
+
+#include <cmath>
+
+namespace hadal::reference {
+
+void add(std::span<float> y, std::span<const float> x) noexcept {
+  for (size_t i = 0; i < y.size(); ++i) y[i] += x[i];
+}
+
+void scale(std::span<float> y, float factor) noexcept {
+  for (float& value : y) value *= factor;
+}
+
+double sum_of_squares(std::span<const float> x) noexcept {
+  double sum = 0;
+  for (const float value : x) sum += double{value} * double{value};
+  return sum;
+}
+
+int64_t count_not_finite(std::span<const float> x) noexcept {
+  int64_t count = 0;
+  for (const float value : x) count += std::isfinite(value) ? 0 : 1;
+  return count;
+}
+
+}  // namespace hadal::reference

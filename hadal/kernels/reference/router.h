@@ -1,0 +1,40 @@
+// kernels/reference/router.h: the executable specification of ops/router.h, in f32 or f64.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "hadal/kernels/router_config.h"
+#include "hadal/tensor/view.h"
+
+namespace hadal::reference {
+
+// scores = sigmoid or softmax of the logits, row by row.
+template <class Real>
+void router_scores(View<Real, 2> scores, View<const Real, 2> logits,
+                   ScoringFunction scoring) noexcept;
+
+// indices [T,K] of the chosen experts, ascending. bias [E] is read by noaux_tc only.
+template <class Real>
+void router_choose(View<int32_t, 2> indices, View<const Real, 2> scores, View<const Real, 1> bias,
+                   const RouterConfig& config) noexcept;
+
+// gates [T,K] from the scores of the chosen experts.
+template <class Real>
+void router_gates(View<Real, 2> gates, View<const Real, 2> scores, View<const int32_t, 2> indices,
+                  const RouterConfig& config) noexcept;
+
+// dscores_extra may have no data.
+template <class Real>
+void route_backward(View<Real, 2> dlogits, View<const Real, 2> dgates,
+                    View<const Real, 2> dscores_extra, View<const Real, 2> scores,
+                    View<const int32_t, 2> indices, const RouterConfig& config) noexcept;
+
+// sequence_offsets [S+1] divide the rows. dscores may have no data.
+template <class Real>
+double sequence_balance_loss(View<Real, 2> dscores, View<const Real, 2> scores,
+                             View<const int32_t, 2> indices,
+                             std::span<const int64_t> sequence_offsets, double alpha,
+                             double loss_scale, BalanceCount count, int64_t top_k);
+
+}  // namespace hadal::reference

@@ -1,0 +1,69 @@
+#include "hadal/ops/quantize.h"
+
+#include "hadal/core/checked_math.h"
+#include "hadal/kernels/no_cuda.h"
+#include "hadal/kernels/reference/quantize.h"
+
+namespace hadal {
+namespace {
+
+struct Tile {
+  int64_t rows, cols;
+};
+
+void quantize(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> scales, View<const float, 2> x,
+              Tile tile, bool power_of_two, bool amax_floor) {
+  expect_shape(codes, x.shape(), "quantize codes");
+  expect_shape(scales, {ceil_div(x.dim(0), tile.rows), ceil_div(x.dim(1), tile.cols)},
+               "quantize scales");
+  switch (ctx.device) {
+    case Device::kReference:
+    case Device::kCpu:
+      return reference::quantize(codes, scales, x, tile.rows, tile.cols, power_of_two, amax_floor);
+    case Device::kCuda:
+      cuda::unavailable("quantize");
+  }
+}
+
+void dequantize(Context& ctx, View<float, 2> x, View<const f8e4m3, 2> codes,
+                View<const float, 2> scales, Tile tile) {
+  expect_shape(codes, x.shape(), "dequantize codes");
+  expect_shape(scales, {ceil_div(x.dim(0), tile.rows), ceil_div(x.dim(1), tile.cols)},
+               "dequantize scales");
+  switch (ctx.device) {
+    case Device::kReference:
+    case Device::kCpu:
+      return reference::dequantize(x, codes, scales, tile.rows, tile.cols);
+    case Device::kCuda:
+      cuda::unavailable("dequantize");
+  }
+}
+
+}  // namespace
+
+void quantize_tiles(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> scales,
+                    View<const float, 2> x, const TileOptions& options) {
+  quantize(ctx, codes, scales, x, {1, kFp8Tile}, options.power_of_two, options.amax_floor);
+}
+
+void quantize_column_tiles(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> scales,
+                           View<const float, 2> x, const TileOptions& options) {
+  quantize(ctx, codes, scales, x, {kFp8Tile, 1}, options.power_of_two, options.amax_floor);
+}
+
+void quantize_blocks(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> scales,
+                     View<const float, 2> w, bool power_of_two) {
+  quantize(ctx, codes, scales, w, {kFp8Tile, kFp8Tile}, power_of_two, /*amax_floor=*/false);
+}
+
+void dequantize_tiles(Context& ctx, View<float, 2> x, View<const f8e4m3, 2> codes,
+                      View<const float, 2> scales) {
+  dequantize(ctx, x, codes, scales, {1, kFp8Tile});
+}
+
+void dequantize_blocks(Context& ctx, View<float, 2> w, View<const f8e4m3, 2> codes,
+                       View<const float, 2> scales) {
+  dequantize(ctx, w, codes, scales, {kFp8Tile, kFp8Tile});
+}
+
+}  // namespace hadal

@@ -1,0 +1,55 @@
+#include "hadal/ops/rmsnorm.h"
+
+#include "hadal/kernels/no_cuda.h"
+#include "hadal/kernels/reference/rmsnorm.h"
+
+namespace hadal {
+
+void rmsnorm_forward(Context& ctx, View<float, 2> y, View<float, 1> r, View<const float, 2> x,
+                     View<const float, 1> w, float eps) {
+  expect_shape(y, x.shape(), "rmsnorm y");
+  expect_shape(r, {x.dim(0)}, "rmsnorm r");
+  expect_shape(w, {x.dim(1)}, "rmsnorm w");
+  switch (ctx.device) {
+    case Device::kReference:
+      return reference::rmsnorm_forward<float>(y, r, x, w, eps);
+    case Device::kCpu:
+      return reference::rmsnorm_forward<float>(y, r, x, w, eps);
+    case Device::kCuda:
+      cuda::unavailable("rmsnorm");
+  }
+}
+
+void rmsnorm_backward_input(Context& ctx, View<float, 2> dx, View<const float, 2> dy,
+                            View<const float, 2> x, View<const float, 1> w, View<const float, 1> r,
+                            float beta) {
+  expect_shape(dx, x.shape(), "rmsnorm dx");
+  expect_shape(dy, x.shape(), "rmsnorm dy");
+  expect_shape(w, {x.dim(1)}, "rmsnorm w");
+  expect_shape(r, {x.dim(0)}, "rmsnorm r");
+  switch (ctx.device) {
+    case Device::kReference:
+      return reference::rmsnorm_backward_input<float>(dx, dy, x, w, r, beta);
+    case Device::kCpu:
+      return reference::rmsnorm_backward_input<float>(dx, dy, x, w, r, beta);
+    case Device::kCuda:
+      cuda::unavailable("rmsnorm");
+  }
+}
+
+void rmsnorm_backward_weight(Context& ctx, View<float, 1> dw, View<const float, 2> dy,
+                             View<const float, 2> x, View<const float, 1> r) {
+  expect_shape(dw, {x.dim(1)}, "rmsnorm dw");
+  expect_shape(dy, x.shape(), "rmsnorm dy");
+  expect_shape(r, {x.dim(0)}, "rmsnorm r");
+  switch (ctx.device) {
+    case Device::kReference:
+      return reference::rmsnorm_backward_weight<float>(dw, dy, x, r);
+    case Device::kCpu:
+      return reference::rmsnorm_backward_weight<float>(dw, dy, x, r);
+    case Device::kCuda:
+      cuda::unavailable("rmsnorm");
+  }
+}
+
+}  // namespace hadal

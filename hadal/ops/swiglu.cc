@@ -1,0 +1,38 @@
+#include "hadal/ops/swiglu.h"
+
+#include "hadal/kernels/no_cuda.h"
+#include "hadal/kernels/reference/swiglu.h"
+
+namespace hadal {
+
+void swiglu_forward(Context& ctx, View<float, 2> h, View<const float, 2> gate,
+                    View<const float, 2> up) {
+  expect_shape(h, gate.shape(), "swiglu h");
+  expect_shape(up, gate.shape(), "swiglu up");
+  switch (ctx.device) {
+    case Device::kReference:
+      return reference::swiglu_forward<float>(h, gate, up);
+    case Device::kCpu:
+      return reference::swiglu_forward<float>(h, gate, up);
+    case Device::kCuda:
+      cuda::unavailable("swiglu");
+  }
+}
+
+void swiglu_backward(Context& ctx, View<float, 2> dgate, View<float, 2> dup,
+                     View<const float, 2> dh, View<const float, 2> gate, View<const float, 2> up) {
+  expect_shape(dgate, gate.shape(), "swiglu dgate");
+  expect_shape(dup, gate.shape(), "swiglu dup");
+  expect_shape(dh, gate.shape(), "swiglu dh");
+  expect_shape(up, gate.shape(), "swiglu up");
+  switch (ctx.device) {
+    case Device::kReference:
+      return reference::swiglu_backward<float>(dgate, dup, dh, gate, up);
+    case Device::kCpu:
+      return reference::swiglu_backward<float>(dgate, dup, dh, gate, up);
+    case Device::kCuda:
+      cuda::unavailable("swiglu");
+  }
+}
+
+}  // namespace hadal
