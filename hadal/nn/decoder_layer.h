@@ -30,9 +30,17 @@ struct DecoderLayer {
   Tensor forward(Context& ctx, Tensor x, const Pass& pass, Saved& saved) const;
   Tensor backward_input(Context& ctx, Tensor dy, const Pass& pass, Saved& saved) const;
   void backward_weight(Context& ctx, Saved&& saved);
+  // B and W at once, half a block at a time: the same numbers in less memory.
+  Tensor backward(Context& ctx, Tensor dy, const Pass& pass, Saved&& saved);
 
   const Moe* moe() const { return std::get_if<Moe>(&ffn); }
   Moe* moe() { return std::get_if<Moe>(&ffn); }
+
+ private:
+  Tensor ffn_backward_input(Context& ctx, Tensor dy, Saved& saved) const;
+  void ffn_backward_weight(Context& ctx, Saved& saved);
+  Tensor attn_backward_input(Context& ctx, Tensor dy, const Pass& pass, Saved& saved) const;
+  void attn_backward_weight(Context& ctx, Saved& saved);
 };
 
 }  // namespace hadal

@@ -11,6 +11,9 @@ struct Ffn {
   struct Saved {
     Linear::Saved w_gate, w_up, w_down;
     Tensor gate, up;  // [T,F]
+    // The input may be dropped after forward and handed back before backward_input.
+    void drop_input();
+    void restore_input(const Tensor& x);
   };
   Tensor forward(Context& ctx, const Tensor& x) const;
   Tensor forward(Context& ctx, const Tensor& x, Saved& saved) const;

@@ -1,5 +1,6 @@
-// nn/layer.h: what a pipeline schedule needs from a layer. F fills Saved, B adds dy to it, W consumes
-// it. forward and backward_input are const: gradients are touched by backward_weight alone.
+// nn/layer.h: what a pipeline schedule needs from a layer. F fills Saved, B adds dy to it, W
+// consumes it. forward and backward_input are const: gradients are touched by backward_weight
+// alone.
 #pragma once
 
 #include <concepts>

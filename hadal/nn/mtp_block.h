@@ -1,7 +1,7 @@
 // nn/mtp_block.h: one multi-token-prediction module (report eq. 21-25; spec 01 section 8).
 //
-//   x = W_eh [ norm_e(embedding of token i+k) ; norm_h(state_{k-1} of i) ]      embedding half first
-//   h = decoder_layer(x)        the head reads head_norm(h), which is also state_k
+//   x = W_eh [ norm_e(embedding of token i+k) ; norm_h(state_{k-1} of i) ]      embedding half
+//   first h = decoder_layer(x)        the head reads head_norm(h), which is also state_k
 // Embedding and head are the main model's.
 #pragma once
 
@@ -24,6 +24,8 @@ struct MtpBlock {
     Tensor hidden;  // [T,d] residual stream after the block
     Tensor normed;  // [T,d] head_norm(hidden)
   };
+  // W_eh [norm_e(embedded) ; norm_h(state)]: what the decoder layer reads.
+  Tensor combine(Context& ctx, const Tensor& embedded, const Tensor& state, Saved& saved) const;
   Output forward(Context& ctx, const Tensor& embedded, const Tensor& state, const Pass& pass,
                  Saved& saved) const;
   struct InputGradient {
@@ -33,6 +35,15 @@ struct MtpBlock {
   InputGradient backward_input(Context& ctx, Tensor dnormed, Tensor dhidden, const Pass& pass,
                                Saved& saved) const;
   void backward_weight(Context& ctx, Saved&& saved);
+  // B and W at once, in less memory.
+  InputGradient backward(Context& ctx, Tensor dnormed, Tensor dhidden, const Pass& pass,
+                         Saved&& saved);
+
+ private:
+  Tensor joined(Context& ctx, const Tensor& e, const Tensor& h) const;
+  Tensor head_backward_input(Context& ctx, Tensor dnormed, Tensor dhidden, Saved& saved) const;
+  InputGradient combine_backward_input(Context& ctx, Tensor dx, Saved& saved) const;
+  void combine_backward_weight(Context& ctx, Saved& saved);
 };
 
 }  // namespace hadal

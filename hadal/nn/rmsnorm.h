@@ -15,7 +15,12 @@ struct RmsNorm {
   float eps = 1e-6F;
   Tensor forward(Context& ctx, const Tensor& x) const;
   Tensor forward(Context& ctx, const Tensor& x, Saved& saved) const;
+  // The same output again, bit for bit: the report recomputes norms in backward instead of keeping
+  // what they gave to the next projection (spec 03, section 3).
+  Tensor recompute(Context& ctx, const Saved& saved) const { return forward(ctx, saved.x); }
   Tensor backward_input(Context& ctx, Tensor dy, Saved& saved) const;
+  // dx += the same: the gradient of a residual branch joins the stream's.
+  void backward_input_add(Context& ctx, Tensor& dx, Tensor dy, Saved& saved) const;
   void backward_weight(Context& ctx, Saved&& saved);
 };
 static_assert(SplitBackwardLayer<RmsNorm>);

@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hadal/tensor/arena.h"
@@ -23,8 +24,21 @@ class Tensor {
   using Shape = std::vector<int64_t>;
 
   Tensor() = default;  // empty: no elements, dtype F32
-  Tensor(Tensor&&) = default;
-  Tensor& operator=(Tensor&&) = default;
+  // The source is left empty, so that has_data() of a moved-from Tensor tells the truth.
+  Tensor(Tensor&& other) noexcept
+      : owner_(std::move(other.owner_)),
+        data_(std::exchange(other.data_, nullptr)),
+        writable_(other.writable_),
+        dtype_(other.dtype_),
+        shape_(std::move(other.shape_)) {}
+  Tensor& operator=(Tensor&& other) noexcept {
+    owner_ = std::move(other.owner_);
+    data_ = std::exchange(other.data_, nullptr);
+    writable_ = other.writable_;
+    dtype_ = other.dtype_;
+    shape_ = std::move(other.shape_);
+    return *this;
+  }
 
   static Tensor empty(Arena& arena, DType dtype, Shape shape);  // contents undefined
   static Tensor zeros(Arena& arena, DType dtype, Shape shape);
