@@ -1,0 +1,182 @@
+// Order of the steps (spec 05, section 7): penalties, temperature, top-k, top-p, renormalisation.
+#include "hadal/infer/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <unordered_map>
+
+#include "hadal/core/error.h"
+
+namespace hadal {
+namespace {
+
+constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
+
+size_t usable_ids(size_t vocabulary, int64_t n_usable_ids) {
+  if (n_usable_ids <= 0) return vocabulary;
+  return std::min(vocabulary, static_cast<size_t>(n_usable_ids));
+}
+
+// What a token's logit loses or gains for having been seen.
+struct Seen {
+  bool anywhere = false;  // prompt or generated
+  int64_t generated = 0;
+};
+
+void apply_penalties(std::vector<double>& logits, const SamplingOptions& options,
+                     std::span<const int32_t> history, int64_t n_generated) {
+  const bool any = options.repetition_penalty != 1.0 || options.presence_penalty != 0.0 ||
+                   options.frequency_penalty != 0.0;
+  if (!any) return;
+  std::unordered_map<int32_t, Seen> seen;
+  const size_t first_generated = history.size() - static_cast<size_t>(n_generated);
+  for (size_t i = 0; i < history.size(); ++i) {
+    Seen& entry = seen[history[i]];
+    entry.anywhere = true;
+    if (i >= first_generated) ++entry.generated;
+  }
+  for (const auto& [id, entry] : seen) {
+    if (id < 0 || static_cast<size_t>(id) >= logits.size()) continue;
+    double& logit = logits[static_cast<size_t>(id)];
+    if (entry.anywhere) {
+      logit = logit > 0 ? logit / options.repetition_penalty : logit * options.repetition_penalty;
+    }
+    if (entry.generated > 0) {
+      logit -= options.presence_penalty +
+               options.frequency_penalty * static_cast<double>(entry.generated);
+    }
+  }
+}
+
+[[noreturn]] void throw_no_candidate() {
+  throw Error(
+      "logits: no token can be chosen (found NaN or only -infinity, expected finite numbers); the "
+      "checkpoint is damaged, verify it with `hadal inspect --verify`");
+}
+
+size_t argmax_of(const std::vector<double>& logits, size_t n) {
+  size_t best = n;
+  double best_logit = kMinusInfinity;
+  for (size_t i = 0; i < n; ++i) {
+    if (logits[i] > best_logit) {
+      best = i;
+      best_logit = logits[i];
+    }
+  }
+  if (best == n) throw_no_candidate();
+  return best;
+}
+
+// Keeps the `top_k` most probable ids, then of those the smallest set that reaches `top_p`; zero
+// for the rest. Equal probabilities: the lower id counts as the more probable one.
+void keep_most_probable(std::vector<double>& p, int64_t top_k, double top_p) {
+  std::vector<int32_t> heap;
+  for (size_t i = 0; i < p.size(); ++i) {
+    if (p[i] > 0) heap.push_back(static_cast<int32_t>(i));
+  }
+  const auto less_probable = [&p](int32_t a, int32_t b) {
+    const double pa = p[static_cast<size_t>(a)], pb = p[static_cast<size_t>(b)];
+    return pa != pb ? pa < pb : a > b;
+  };
+  // A heap, because the kept set is usually a handful of a vocabulary of 129280.
+  std::make_heap(heap.begin(), heap.end(), less_probable);
+  const size_t n_max = top_k > 0 ? std::min(heap.size(), static_cast<size_t>(top_k)) : heap.size();
+  std::vector<int32_t> kept;
+  double mass = 0.0;
+  auto end = heap.end();
+  while (kept.size() < n_max) {
+    std::pop_heap(heap.begin(), end, less_probable);
+    --end;
+    kept.push_back(*end);
+    mass += p[static_cast<size_t>(*end)];
+  }
+  if (top_p < 1.0) {  // the share is counted within what top-k left
+    double reached = 0.0;
+    size_t n = 0;
+    while (n < kept.size() && reached < top_p * mass) {
+      reached += p[static_cast<size_t>(kept[n])];
+      ++n;
+    }
+    kept.resize(n);
+  }
+  std::vector<double> filtered(p.size(), 0.0);
+  for (const int32_t id : kept) filtered[static_cast<size_t>(id)] = p[static_cast<size_t>(id)];
+  p = std::move(filtered);
+}
+
+}  // namespace
+
+void SamplingOptions::validate() const {
+  require(std::isfinite(temperature) && temperature >= 0.0, "--temperature: out of range (found ",
+          temperature, ", expected 0 or more); 0 always takes the most probable token");
+  require(top_k >= 0, "--top-k: out of range (found ", top_k,
+          ", expected 0 or more); 0 switches it off");
+  require(top_p > 0.0 && top_p <= 1.0, "--top-p: out of range (found ", top_p,
+          ", expected more than 0, at most 1); 1 switches it off");
+  require(std::isfinite(repetition_penalty) && repetition_penalty > 0.0,
+          "--repetition-penalty: out of range (found ", repetition_penalty,
+          ", expected more than 0); 1 switches it off");
+  require(presence_penalty >= -2.0 && presence_penalty <= 2.0,
+          "--presence-penalty: out of range (found ", presence_penalty,
+          ", expected -2 to 2); 0 switches it off");
+  require(frequency_penalty >= -2.0 && frequency_penalty <= 2.0,
+          "--frequency-penalty: out of range (found ", frequency_penalty,
+          ", expected -2 to 2); 0 switches it off");
+}
+
+std::vector<double> sampling_distribution(std::span<const float> logits,
+                                          const SamplingOptions& options,
+                                          std::span<const int32_t> history, int64_t n_generated) {
+  const size_t n = usable_ids(logits.size(), options.n_usable_ids);
+  std::vector<double> p(logits.begin(), logits.end());
+  apply_penalties(p, options, history, n_generated);
+  const size_t best = argmax_of(p, n);
+  if (options.temperature == 0.0) {
+    std::fill(p.begin(), p.end(), 0.0);
+    p[best] = 1.0;
+    return p;
+  }
+  const double largest = p[best];
+  for (size_t i = 0; i < p.size(); ++i) {
+    p[i] = i < n ? std::exp((p[i] - largest) / options.temperature) : 0.0;
+    if (std::isnan(p[i])) throw_no_candidate();
+  }
+  if (options.top_k > 0 || options.top_p < 1.0) {
+    // top-p speaks of shares, so it comes after the division by the sum of what top-k kept.
+    keep_most_probable(p, options.top_k, options.top_p);
+  }
+  double sum = 0.0;
+  for (const double value : p) sum += value;
+  for (double& value : p) value /= sum;
+  return p;
+}
+
+int32_t sample(std::span<const double> probabilities, Rng& rng) {
+  const double u = rng.uniform();
+  double cumulative = 0.0;
+  size_t last = 0;
+  for (size_t i = 0; i < probabilities.size(); ++i) {
+    if (probabilities[i] <= 0.0) continue;
+    cumulative += probabilities[i];
+    last = i;
+    if (u < cumulative) break;  // else rounding left the sum just below 1: the last one it is
+  }
+  return static_cast<int32_t>(last);
+}
+
+int32_t argmax(std::span<const float> logits, int64_t n_usable_ids) {
+  const size_t n = usable_ids(logits.size(), n_usable_ids);
+  size_t best = n;
+  float best_logit = -std::numeric_limits<float>::infinity();
+  for (size_t i = 0; i < n; ++i) {
+    if (logits[i] > best_logit) {
+      best = i;
+      best_logit = logits[i];
+    }
+  }
+  if (best == n) throw_no_candidate();
+  return static_cast<int32_t>(best);
+}
+
+}  // namespace hadal

@@ -1,0 +1,31 @@
+// tensor/reserved_memory.h: a range of addresses taken at once whose memory arrives page by page,
+// when it is first written. What lies there never moves, so something that grows (the latent cache)
+// needs no copy and its kernels see plain rows: the processor's page table is the block table.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+namespace hadal {
+
+class ReservedMemory {
+ public:
+  ReservedMemory() = default;
+  explicit ReservedMemory(int64_t bytes);  // zeros; Unavailable if the system refuses
+  ~ReservedMemory();
+  ReservedMemory(ReservedMemory&& other) noexcept { *this = std::move(other); }
+  ReservedMemory& operator=(ReservedMemory&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+
+  void* data() const { return data_; }
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  void* data_ = nullptr;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace hadal
