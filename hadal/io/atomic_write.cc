@@ -70,7 +70,12 @@ void AtomicFile::write(const void* data, size_t bytes) {
   }
 }
 
-void AtomicFile::commit() {
+void AtomicFile::seek(int64_t offset) {
+  if (::fseeko(file_, offset, SEEK_SET) != 0) refuse(path_, "cannot be written", errno);
+}
+
+void AtomicFile::finish() {
+  if (!file_) return;
   if (std::fflush(file_) != 0) refuse(path_, "cannot be written", errno);
   // Devices and pipes have nothing to sync; a regular file must reach the disk before its name
   // does.
@@ -79,6 +84,10 @@ void AtomicFile::commit() {
   }
   std::FILE* file = std::exchange(file_, nullptr);
   if (std::fclose(file) != 0) refuse(path_, "cannot be written", errno);
+}
+
+void AtomicFile::commit() {
+  finish();
   if (temporary_.empty()) return;
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) refuse(path_, "cannot be renamed", errno);
   temporary_.clear();

@@ -3,6 +3,7 @@
 // (full disk, unwritable folder); the temporary file is removed on failure.
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
 #include <span>
 #include <string>
@@ -18,7 +19,9 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   void write(const void* data, size_t bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
-  void commit();
+  void seek(int64_t offset);  // the next write goes there; REQUIRES a regular file
+  void finish();              // everything is on the disk, still under the temporary name
+  void commit();              // finish(), then the file appears under its name
 
  private:
   std::string path_, temporary_;

@@ -151,40 +151,58 @@ const TensorSource::Entry* TensorSource::find(const std::string& name) const {
 SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<TensorInfo> tensors,
                                      const std::map<std::string, std::string>& metadata)
     : file_(path), tensors_(std::move(tensors)) {
-  file_.write(safetensors_header_text(tensors_, metadata));
+  std::stable_sort(tensors_.begin(), tensors_.end(), [](const auto& a, const auto& b) {
+    return dtype_bytes(a.dtype) > dtype_bytes(b.dtype);
+  });
+  const std::string header = safetensors_header_text(tensors_, metadata);
+  data_offset_ = static_cast<int64_t>(header.size());
+  int64_t offset = 0;
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    tensors_[i].begin = offset;
+    offset += stored_bytes(tensors_[i]);
+    tensors_[i].end = offset;
+    if (!unwritten_.emplace(tensors_[i].name, i).second) {
+      throw ShapeError(concat("safetensors writer: ", tensors_[i].name, " is declared twice"));
+    }
+  }
+  file_.write(header);
 }
 
 void SafetensorsWriter::write(const std::string& name, const Tensor& tensor) {
-  if (next_ >= tensors_.size() || tensors_[next_].name != name ||
-      tensors_[next_].dtype != tensor.dtype() || tensors_[next_].shape != tensor.shape()) {
-    throw ShapeError(
-        concat("safetensors writer: ", name, " is not the tensor declared at place ", next_));
+  const auto found = unwritten_.find(name);
+  if (found == unwritten_.end()) {
+    throw ShapeError(concat("safetensors writer: ", name, " is not declared or written twice"));
   }
-  ++next_;
-  file_.write(tensor.raw(), static_cast<size_t>(tensor.bytes()));
+  const TensorInfo& info = tensors_[found->second];
+  if (info.dtype != tensor.dtype() || info.shape != tensor.shape()) {
+    throw ShapeError(concat("safetensors writer: ", name, " is not what was declared"));
+  }
+  unwritten_.erase(found);
+  file_.seek(data_offset_ + info.begin);
+  file_.write(tensor.raw(), static_cast<size_t>(info.end - info.begin));
+}
+
+void SafetensorsWriter::finish() {
+  if (!unwritten_.empty()) {
+    throw ShapeError(concat("safetensors writer: ", unwritten_.begin()->first, " was not written"));
+  }
+  file_.finish();
 }
 
 void SafetensorsWriter::commit() {
-  if (next_ != tensors_.size()) {
-    throw ShapeError(
-        concat("safetensors writer: ", tensors_.size() - next_, " tensors are missing"));
-  }
+  finish();
   file_.commit();
 }
 
 void write_safetensors(const std::string& path,
                        const std::vector<std::pair<std::string, const Tensor*>>& tensors,
                        const std::map<std::string, std::string>& metadata) {
-  auto ordered = tensors;
-  std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) {
-    return dtype_bytes(a.second->dtype()) > dtype_bytes(b.second->dtype());
-  });
   std::vector<TensorInfo> infos;
-  for (const auto& [name, tensor] : ordered) {
+  for (const auto& [name, tensor] : tensors) {
     infos.push_back({.name = name, .dtype = tensor->dtype(), .shape = tensor->shape()});
   }
   SafetensorsWriter writer(path, std::move(infos), metadata);
-  for (const auto& [name, tensor] : ordered) writer.write(name, *tensor);
+  for (const auto& [name, tensor] : tensors) writer.write(name, *tensor);
   writer.commit();
 }
 

@@ -61,23 +61,25 @@ class TensorSource {
 // folders.
 std::map<std::string, std::string> parse_index(std::string_view text, const std::string& source);
 
-// Writes one file tensor by tensor, so that only one needs to be in memory. Data must come in the
-// order given here; it becomes visible, whole, with commit().
+// Writes one file tensor by tensor, in any order, so that only one needs to be in memory. In the
+// file wide element types come first, so that every tensor is aligned, otherwise the order given
+// here.
 class SafetensorsWriter {
  public:
   SafetensorsWriter(const std::string& path, std::vector<TensorInfo> tensors,
                     const std::map<std::string, std::string>& metadata = {});
-  void write(const std::string& name, const Tensor& tensor);  // REQUIRES next in order, as declared
-  void commit();
+  void write(const std::string& name, const Tensor& tensor);  // REQUIRES declared, and only once
+  void finish();  // REQUIRES every tensor written; all is on the disk under a temporary name
+  void commit();  // finish(), then the file appears
 
  private:
   AtomicFile file_;
   std::vector<TensorInfo> tensors_;
-  size_t next_ = 0;
+  std::map<std::string, size_t> unwritten_;  // index in tensors_
+  int64_t data_offset_ = 0;
 };
 
-// Writes atomically: wide element types first, so that every tensor is aligned, otherwise in the
-// given order; the header is padded so that data starts at a multiple of 8.
+// Writes atomically, laid out as by SafetensorsWriter.
 void write_safetensors(const std::string& path,
                        const std::vector<std::pair<std::string, const Tensor*>>& tensors,
                        const std::map<std::string, std::string>& metadata = {});

@@ -241,6 +241,12 @@ void check_layout(std::vector<TensorInfo>& tensors, int64_t buffer_bytes,
 
 }  // namespace
 
+int64_t stored_bytes(const TensorInfo& info) {
+  int64_t bytes = dtype_bytes(info.dtype);
+  for (const int64_t extent : info.shape) bytes *= extent;
+  return bytes;
+}
+
 SafetensorsHeader parse_safetensors(std::string_view file, const std::string& source) {
   if (file.size() < 8) {
     throw FormatError(concat(source, ": too short for safetensors (found ", file.size(),
@@ -286,13 +292,11 @@ std::string safetensors_header_text(const std::vector<TensorInfo>& tensors,
   }
   int64_t offset = 0;
   for (const TensorInfo& info : tensors) {
-    int64_t bytes = dtype_bytes(info.dtype);
     if (text.size() > 1) text += ',';
     text += Json(info.name).dump() + ":{\"dtype\":\"" + std::string(dtype_name(info.dtype)) +
             "\",\"shape\":" + shape_text(info.shape) + ",\"data_offsets\":[" +
             std::to_string(offset) + ",";
-    for (const int64_t extent : info.shape) bytes *= extent;
-    offset += bytes;
+    offset += stored_bytes(info);
     text += std::to_string(offset) + "]}";
   }
   text += '}';

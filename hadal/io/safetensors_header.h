@@ -18,6 +18,8 @@ struct TensorInfo {
   int64_t begin = 0, end = 0;  // within the data buffer
 };
 
+int64_t stored_bytes(const TensorInfo& info);  // of its elements; REQUIRES no overflow
+
 struct SafetensorsHeader {
   std::vector<TensorInfo> tensors;              // by offset; they tile the data buffer exactly
   std::map<std::string, std::string> metadata;  // __metadata__
