@@ -1,0 +1,138 @@
+// The list of layers that a config describes (report section 2; spec 01).
+#include "hadal/model/deepseek_v3.h"
+
+#include <algorithm>
+
+namespace hadal {
+namespace {
+
+// q_a_layernorm and kv_a_layernorm ignore rms_norm_eps (golden conventions; b_moonlight shows it).
+constexpr float kLatentNormEps = 1e-6F;
+// The rotary table starts with this many positions; ensure_rope makes it longer.
+constexpr int64_t kFirstRopePositions = 4096;
+
+Param shaped(Tensor::Shape shape, bool fp8 = false) {
+  Param param;
+  param.value = Tensor::borrowed(DType::kF32, std::move(shape), nullptr, nullptr);
+  param.fp8 = fp8;
+  return param;
+}
+
+Linear linear(int64_t d_out, int64_t d_in, bool fp8) {
+  Linear result;
+  result.weight = shaped({d_out, d_in}, fp8);
+  return result;
+}
+
+RmsNorm norm(int64_t width, float eps) {
+  RmsNorm result;
+  result.weight = shaped({width});
+  result.eps = eps;
+  return result;
+}
+
+Ffn make_ffn(const ModelConfig& config, int64_t width) {
+  Ffn ffn;
+  ffn.w_gate = linear(width, config.d_model, config.fp8);
+  ffn.w_up = linear(width, config.d_model, config.fp8);
+  ffn.w_down = linear(config.d_model, width, config.fp8);
+  return ffn;
+}
+
+Moe make_moe(const ModelConfig& config) {
+  Moe moe;
+  moe.config = config.router;
+  const int64_t n_experts = config.router.n_routed_experts;
+  moe.w_router = shaped({n_experts, config.d_model});
+  if (config.router.method == TopkMethod::kNoauxTc) moe.route_bias = shaped({n_experts});
+  for (int64_t e = 0; e < n_experts; ++e) {
+    moe.experts.push_back({shaped({config.d_expert, config.d_model}, config.fp8),
+                           shaped({config.d_expert, config.d_model}, config.fp8),
+                           shaped({config.d_model, config.d_expert}, config.fp8)});
+  }
+  if (config.n_shared_experts > 0) moe.shared = make_ffn(config, config.d_shared());
+  return moe;
+}
+
+Mla make_mla(const ModelConfig& config) {
+  Mla mla;
+  mla.dims = {config.n_heads, config.qk_nope_head_dim, config.qk_rope_head_dim, config.v_head_dim};
+  mla.kv_lora_rank = config.kv_lora_rank;
+  mla.softmax_scale = static_cast<float>(softmax_scale(config.rope(), config.d_qk()));
+  const int64_t q_width = config.n_heads * config.d_qk();
+  if (config.q_lora_rank > 0) {
+    mla.w_dq = linear(config.q_lora_rank, config.d_model, config.fp8);
+    mla.q_norm = norm(config.q_lora_rank, kLatentNormEps);
+    mla.w_uq = linear(q_width, config.q_lora_rank, config.fp8);
+  } else {
+    mla.w_uq = linear(q_width, config.d_model, config.fp8);
+  }
+  mla.w_dkv = linear(config.kv_lora_rank + config.qk_rope_head_dim, config.d_model, config.fp8);
+  mla.kv_norm = norm(config.kv_lora_rank, kLatentNormEps);
+  mla.w_ukv = linear(config.n_heads * (config.qk_nope_head_dim + config.v_head_dim),
+                     config.kv_lora_rank, config.fp8);
+  mla.w_o = linear(config.d_model, config.n_heads * config.v_head_dim, config.fp8);
+  return mla;
+}
+
+DecoderLayer make_layer(const ModelConfig& config, int64_t index) {
+  const auto eps = static_cast<float>(config.rms_norm_eps);
+  DecoderLayer layer;
+  layer.index = static_cast<int>(index);
+  layer.attn_norm = norm(config.d_model, eps);
+  layer.attn = make_mla(config);
+  layer.ffn_norm = norm(config.d_model, eps);
+  if (config.is_moe(index)) {
+    layer.ffn = make_moe(config);
+  } else {
+    layer.ffn = make_ffn(config, config.d_ff);
+  }
+  return layer;
+}
+
+MtpBlock make_mtp(const ModelConfig& config, int64_t depth) {
+  const auto eps = static_cast<float>(config.rms_norm_eps);
+  MtpBlock block;
+  block.enorm = norm(config.d_model, eps);
+  block.hnorm = norm(config.d_model, eps);
+  block.w_eh = linear(config.d_model, 2 * config.d_model, false);
+  block.layer = make_layer(config, config.n_layers + depth);
+  block.head_norm = norm(config.d_model, eps);
+  return block;
+}
+
+}  // namespace
+
+DeepseekV3 make_model(const ModelConfig& config, Arena& arena) {
+  DeepseekV3 model;
+  model.config = config;
+  model.embedding = shaped({config.vocab_size, config.d_model});
+  for (int64_t i = 0; i < config.n_layers; ++i) model.layers.push_back(make_layer(config, i));
+  model.final_norm = norm(config.d_model, static_cast<float>(config.rms_norm_eps));
+  if (!config.tie_word_embeddings) model.head = shaped({config.vocab_size, config.d_model});
+  for (int64_t k = 0; k < config.n_mtp; ++k) model.mtp.push_back(make_mtp(config, k));
+  model.ensure_rope(arena, std::min(config.max_position_embeddings, kFirstRopePositions));
+  return model;
+}
+
+void DeepseekV3::ensure_rope(Arena& arena, int64_t n_positions) {
+  if (rope.n_positions() < n_positions) {
+    rope = RopeTable::make(arena, config.rope(), n_positions);
+  }
+}
+
+double LossParts::total(const LossWeights& weights) const {
+  double mtp_sum = 0.0;
+  for (const double each : mtp) mtp_sum += each;
+  const double mtp_mean = mtp.empty() ? 0.0 : mtp_sum / static_cast<double>(mtp.size());
+  return ce + double{weights.mtp} * mtp_mean + double{weights.balance} * balance;
+}
+
+void LossParts::add(const LossParts& other) {
+  ce += other.ce;
+  balance += other.balance;
+  mtp.resize(std::max(mtp.size(), other.mtp.size()), 0.0);
+  for (size_t k = 0; k < other.mtp.size(); ++k) mtp[k] += other.mtp[k];
+}
+
+}  // namespace hadal

@@ -1,0 +1,54 @@
+#include "hadal/model/head.h"
+
+#include <algorithm>
+
+#include "hadal/ops/cross_entropy.h"
+#include "hadal/ops/embedding.h"
+#include "hadal/ops/gemm.h"
+
+namespace hadal {
+
+void check_tokens(const DeepseekV3& model, size_t n_tokens, const Sequences& sequences) {
+  if (static_cast<int64_t>(n_tokens) != sequences.tokens()) {
+    throw ShapeError(concat("model: ", n_tokens, " tokens for ", sequences.tokens(), " rows"));
+  }
+  for (int64_t s = 0; s < sequences.n(); ++s) {
+    if (sequences.length(s) > model.rope.n_positions()) {
+      throw ShapeError(concat("model: sequence of ", sequences.length(s),
+                              " tokens, but the rotary table has ", model.rope.n_positions(),
+                              " positions; call ensure_rope first"));
+    }
+  }
+}
+
+Tensor embed(Context& ctx, const DeepseekV3& model, std::span<const int32_t> tokens) {
+  Tensor x = ctx.empty({static_cast<int64_t>(tokens.size()), model.config.d_model});
+  embedding_forward(ctx, x.mat(), model.embedding.weight(), tokens);
+  return x;
+}
+
+void head_forward(Context& ctx, View<float, 2> logits, const DeepseekV3& model,
+                  View<const float, 2> normed) {
+  gemm_nt(ctx, logits, normed, model.head_param().weight());
+}
+
+double head_loss(Context& ctx, View<float, 2> logits, std::span<const int32_t> targets,
+                 double scale, float gradient_scale) {
+  Tensor loss = ctx.empty({logits.dim(0)});
+  cross_entropy_forward_backward(ctx, loss.vec(), logits, targets, gradient_scale);
+  double sum = 0.0;
+  for (const float each : std::as_const(loss).flat<float>()) sum += double{each};
+  return sum * scale;
+}
+
+void head_backward_input(Context& ctx, View<float, 2> dnormed, const DeepseekV3& model,
+                         View<const float, 2> dlogits) {
+  gemm_nn(ctx, dnormed, dlogits, model.head_param().weight());
+}
+
+void head_backward_weight(Context& ctx, DeepseekV3& model, View<const float, 2> dlogits,
+                          View<const float, 2> normed) {
+  gemm_tn(ctx, model.head_param().grad.mat(), dlogits, normed);
+}
+
+}  // namespace hadal

@@ -1,0 +1,118 @@
+#include "hadal/model/hf_names.h"
+
+#include <charconv>
+#include <string_view>
+
+namespace hadal {
+namespace {
+
+constexpr std::string_view kLayerPrefix = "model.layers.";
+constexpr const char* kEmbedding = "model.embed_tokens.weight";
+constexpr const char* kHead = "lm_head.weight";
+
+std::string layer_name(int64_t index) { return concat(kLayerPrefix, index, "."); }
+
+class Names {
+ public:
+  std::vector<NamedParam> take() { return std::move(list_); }
+
+  void add(const std::string& name, Param& param, ParamKind kind) {
+    list_.push_back({name, &param, kind, param.value.shape()});
+  }
+  void matrix(const std::string& name, Param& param) { add(name, param, ParamKind::kMatrix); }
+  void norm(const std::string& name, RmsNorm& layer) { add(name, layer.weight, ParamKind::kNorm); }
+
+  void mla(const std::string& prefix, Mla& mla) {
+    if (mla.w_dq) {
+      matrix(prefix + "q_a_proj.weight", mla.w_dq->weight);
+      norm(prefix + "q_a_layernorm.weight", *mla.q_norm);
+      matrix(prefix + "q_b_proj.weight", mla.w_uq.weight);
+    } else {
+      matrix(prefix + "q_proj.weight", mla.w_uq.weight);
+    }
+    matrix(prefix + "kv_a_proj_with_mqa.weight", mla.w_dkv.weight);
+    norm(prefix + "kv_a_layernorm.weight", mla.kv_norm);
+    matrix(prefix + "kv_b_proj.weight", mla.w_ukv.weight);
+    matrix(prefix + "o_proj.weight", mla.w_o.weight);
+  }
+
+  void gated(const std::string& prefix, Param& gate, Param& up, Param& down) {
+    matrix(prefix + "gate_proj.weight", gate);
+    matrix(prefix + "up_proj.weight", up);
+    matrix(prefix + "down_proj.weight", down);
+  }
+  void ffn(const std::string& prefix, Ffn& ffn) {
+    gated(prefix, ffn.w_gate.weight, ffn.w_up.weight, ffn.w_down.weight);
+  }
+
+  void moe(const std::string& prefix, Moe& moe) {
+    matrix(prefix + "gate.weight", moe.w_router);
+    if (moe.config.method == TopkMethod::kNoauxTc) {
+      add(prefix + "gate.e_score_correction_bias", moe.route_bias, ParamKind::kRouteBias);
+    }
+    for (size_t e = 0; e < moe.experts.size(); ++e) {
+      Expert& expert = moe.experts[e];
+      gated(concat(prefix, "experts.", e, "."), expert.w_gate, expert.w_up, expert.w_down);
+    }
+    if (moe.shared) ffn(prefix + "shared_experts.", *moe.shared);
+  }
+
+  void layer(DecoderLayer& layer) {
+    const std::string prefix = layer_name(layer.index);
+    norm(prefix + "input_layernorm.weight", layer.attn_norm);
+    mla(prefix + "self_attn.", layer.attn);
+    norm(prefix + "post_attention_layernorm.weight", layer.ffn_norm);
+    if (Moe* experts = layer.moe()) {
+      moe(prefix + "mlp.", *experts);
+    } else {
+      ffn(prefix + "mlp.", std::get<Ffn>(layer.ffn));
+    }
+  }
+
+  void mtp(MtpBlock& block) {
+    const std::string prefix = layer_name(block.layer.index);
+    norm(prefix + "enorm.weight", block.enorm);
+    norm(prefix + "hnorm.weight", block.hnorm);
+    matrix(prefix + "eh_proj.weight", block.w_eh.weight);
+    layer(block.layer);
+    norm(prefix + "shared_head.norm.weight", block.head_norm);
+  }
+
+ private:
+  std::vector<NamedParam> list_;
+};
+
+}  // namespace
+
+std::vector<NamedParam> named_params(DeepseekV3& model) {
+  Names names;
+  names.matrix(kEmbedding, model.embedding);
+  for (DecoderLayer& layer : model.layers) names.layer(layer);
+  names.norm("model.norm.weight", model.final_norm);
+  if (!model.config.tie_word_embeddings) names.matrix(kHead, model.head);
+  for (MtpBlock& block : model.mtp) names.mtp(block);
+  return names.take();
+}
+
+std::string hf_scale_name(const std::string& weight_name) { return weight_name + "_scale_inv"; }
+
+std::vector<HfCopy> hf_mtp_copies(const ModelConfig& config) {
+  std::vector<HfCopy> copies;
+  for (int64_t k = 0; k < config.n_mtp; ++k) {
+    const std::string prefix = layer_name(config.n_layers + k);
+    copies.push_back({prefix + "embed_tokens.weight", kEmbedding});
+    copies.push_back(
+        {prefix + "shared_head.head.weight", config.tie_word_embeddings ? kEmbedding : kHead});
+  }
+  return copies;
+}
+
+int64_t hf_layer_of(const std::string& name) {
+  if (!name.starts_with(kLayerPrefix)) return -1;
+  int64_t index = -1;
+  const char* const end = name.data() + name.size();
+  const auto [stop, error] = std::from_chars(name.data() + kLayerPrefix.size(), end, index);
+  return error == std::errc() && stop != end && *stop == '.' && index >= 0 ? index : -1;
+}
+
+}  // namespace hadal

@@ -1,0 +1,27 @@
+// Values and gradients of all parameters.
+#include "hadal/core/rng.h"
+#include "hadal/model/deepseek_v3.h"
+
+namespace hadal {
+
+void initialise_weights(DeepseekV3& model, Arena& arena, uint64_t seed, float std_dev) {
+  uint64_t stream = 0;  // one stream a parameter: no tensor's values depend on another's size
+  for (NamedParam& each : named_params(model)) {
+    each.param->value = Tensor::zeros(arena, DType::kF32, each.shape);
+    const auto values = each.param->value.flat<float>();
+    Rng rng(seed, stream++);
+    if (each.kind == ParamKind::kMatrix) {
+      for (float& value : values) value = static_cast<float>(rng.normal() * double{std_dev});
+    } else if (each.kind == ParamKind::kNorm) {
+      for (float& value : values) value = 1.0F;
+    }
+  }
+}
+
+void allocate_gradients(DeepseekV3& model, Arena& arena) {
+  for (NamedParam& each : named_params(model)) {
+    if (each.kind != ParamKind::kRouteBias) each.param->allocate_grad(arena);
+  }
+}
+
+}  // namespace hadal
