@@ -26,6 +26,9 @@ class Tokenizer {
  public:
   // A tokenizer.json, or a folder that holds one (with tokenizer_config.json if present).
   static Tokenizer load(const std::string& path);
+  // From memory; `config_json` (tokenizer_config.json) may be empty, `source` names it in messages.
+  static Tokenizer from_json(std::string_view tokenizer_json, std::string_view config_json,
+                             const std::string& source);
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -36,12 +39,16 @@ class Tokenizer {
   // Same ids, cut at safe places and encoded by all threads.
   std::vector<int32_t> encode_parallel(std::string_view text, ThreadPool& pool,
                                        bool added_tokens = true) const;
-  std::string decode(const std::vector<int32_t>& ids, bool skip_special = false) const;  // raw bytes may be cut UTF-8
-  std::string_view token_bytes(int32_t id) const;  // bytes that this id adds to a text; empty if unknown
-  std::optional<int32_t> token_id(std::string_view content) const;  // an added token or a vocabulary entry by bytes
+  std::string decode(const std::vector<int32_t>& ids,
+                     bool skip_special = false) const;  // raw bytes may be cut UTF-8
+  std::string_view token_bytes(
+      int32_t id) const;  // bytes that this id adds to a text; empty if unknown
+  std::optional<int32_t> token_id(
+      std::string_view content) const;  // an added token or a vocabulary entry by bytes
   bool is_special(int32_t id) const;
   const std::vector<AddedToken>& added_tokens() const;
-  std::optional<int32_t> bos_id() const;  // tokenizer_config.json, else the family's names in added_tokens
+  std::optional<int32_t> bos_id()
+      const;  // tokenizer_config.json, else the family's names in added_tokens
   std::optional<int32_t> eos_id() const;
   bool add_bos() const;  // tokenizer_config.json add_bos_token
 

@@ -1,0 +1,168 @@
+#include "hadal/data/bpe_model.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <functional>
+
+namespace hadal {
+namespace {
+
+constexpr uint64_t kEmpty = ~uint64_t{0};
+constexpr int kIdBits = 21;
+constexpr uint64_t kRankMask = (uint64_t{1} << kIdBits) - 1;
+constexpr size_t kMaxCachedBytes = 15;
+constexpr size_t kCacheSlots = size_t{1} << 15;
+// Up to here scanning all ranks for each merge beats a heap.
+constexpr size_t kShortBytes = 96;
+constexpr uint32_t kNoSymbol = 0xFFFFFFFF;
+
+uint64_t mix(uint64_t x) {
+  x *= 0x9E3779B97F4A7C15U;
+  return x ^ (x >> 29);
+}
+
+uint64_t pair_key(int32_t left, int32_t right) {
+  return static_cast<uint64_t>(left) << kIdBits | static_cast<uint64_t>(right);
+}
+
+}  // namespace
+
+BpeModel::Scratch::Scratch() : slots_(kCacheSlots) {}
+
+BpeModel::BpeModel(const std::array<int32_t, 256>& byte_tokens, const std::vector<BpeMerge>& merges)
+    : byte_tokens_(byte_tokens), byte_pair_rank_(256 * 256, kNoRank) {
+  const size_t slots = std::bit_ceil(std::max<size_t>(merges.size() * 2, 16));
+  pairs_.assign(slots, kEmpty);
+  pair_mask_ = slots - 1;
+  result_.reserve(merges.size());
+  for (size_t rank = 0; rank < merges.size(); ++rank) {
+    const uint64_t key = pair_key(merges[rank].left, merges[rank].right);
+    uint64_t slot = mix(key) & pair_mask_;
+    while (pairs_[slot] != kEmpty) slot = (slot + 1) & pair_mask_;
+    pairs_[slot] = key << kIdBits | rank;
+    result_.push_back(merges[rank].result);
+  }
+  for (size_t i = 0; i < byte_pair_rank_.size(); ++i) {
+    byte_pair_rank_[i] = rank_of(byte_tokens_[i >> 8], byte_tokens_[i & 255]);
+  }
+}
+
+uint32_t BpeModel::rank_of(int32_t left, int32_t right) const {
+  const uint64_t key = pair_key(left, right);
+  for (uint64_t slot = mix(key) & pair_mask_;; slot = (slot + 1) & pair_mask_) {
+    const uint64_t entry = pairs_[slot];
+    if (entry >> kIdBits == key) return static_cast<uint32_t>(entry & kRankMask);
+    if (entry == kEmpty) return kNoRank;
+  }
+}
+
+void BpeModel::encode(std::string_view piece, const char* readable_end, Scratch& scratch,
+                      std::vector<int32_t>& ids) const {
+  const size_t size = piece.size();
+  if (size == 1) {
+    ids.push_back(byte_tokens_[static_cast<uint8_t>(piece[0])]);
+    return;
+  }
+  if (size > kMaxCachedBytes) {
+    size <= kShortBytes ? merge_short(piece, ids) : merge_long(piece, scratch, ids);
+    return;
+  }
+  uint64_t word[2] = {0, 0};
+  if (readable_end - piece.data() >= 16) {
+    std::memcpy(word, piece.data(), 16);
+    const uint64_t keep = ~uint64_t{0} >> (64 - 8 * (size & 7)) % 64;
+    if (size < 8) {
+      word[0] &= keep;
+      word[1] = 0;
+    } else {
+      word[1] = size == 8 ? 0 : word[1] & keep;
+    }
+  } else {
+    std::memcpy(word, piece.data(), size);
+  }
+  word[1] |= static_cast<uint64_t>(size) << 56;
+  const uint64_t hash = mix(word[0] ^ mix(word[1]));
+  Scratch::Slot& slot = scratch.slots_[(hash >> 20) & (kCacheSlots - 1)];
+  if (slot.low != word[0] || slot.high != word[1]) {
+    const size_t before = ids.size();
+    merge_short(piece, ids);
+    const size_t n = ids.size() - before;
+    if (n > 3) return;
+    slot.low = word[0];
+    slot.high = word[1];
+    slot.n_ids = static_cast<uint32_t>(n);
+    std::copy(ids.end() - static_cast<std::ptrdiff_t>(n), ids.end(), slot.ids);
+    return;
+  }
+  ids.insert(ids.end(), slot.ids, slot.ids + slot.n_ids);
+}
+
+void BpeModel::merge_short(std::string_view piece, std::vector<int32_t>& ids) const {
+  int32_t id[kShortBytes];
+  uint32_t rank[kShortBytes];  // of (id[i], id[i+1])
+  size_t n = piece.size();
+  for (size_t i = 0; i < n; ++i) id[i] = byte_tokens_[static_cast<uint8_t>(piece[i])];
+  for (size_t i = 0; i + 1 < n; ++i) {
+    const auto byte = [&](size_t k) { return static_cast<size_t>(static_cast<uint8_t>(piece[k])); };
+    rank[i] = byte_pair_rank_[byte(i) << 8 | byte(i + 1)];
+  }
+  while (n > 1) {
+    size_t best = 0;
+    for (size_t i = 1; i + 1 < n; ++i) best = rank[i] < rank[best] ? i : best;
+    if (rank[best] == kNoRank) break;
+    id[best] = result_[rank[best]];
+    std::memmove(id + best + 1, id + best + 2, (n - best - 2) * sizeof(id[0]));
+    // rank[best + 1] goes: its pair's left half was just taken.
+    if (best + 2 < n) {
+      std::memmove(rank + best + 1, rank + best + 2, (n - best - 3) * sizeof(rank[0]));
+    }
+    --n;
+    if (best + 1 < n) rank[best] = rank_of(id[best], id[best + 1]);
+    if (best > 0) rank[best - 1] = rank_of(id[best - 1], id[best]);
+  }
+  ids.insert(ids.end(), id, id + n);
+}
+
+// A heap of (rank, position): the lowest rank, leftmost first. An entry is out of date, and passed
+// over, when its position no longer holds a pair of that rank.
+void BpeModel::merge_long(std::string_view piece, Scratch& scratch,
+                          std::vector<int32_t>& ids) const {
+  auto& symbols = scratch.symbols_;
+  auto& heap = scratch.heap_;
+  const auto n = static_cast<uint32_t>(piece.size());
+  symbols.resize(n);
+  heap.clear();
+  for (uint32_t i = 0; i < n; ++i) {
+    const auto byte = static_cast<uint8_t>(piece[i]);
+    uint32_t rank = kNoRank;
+    if (i + 1 < n) rank = byte_pair_rank_[size_t{byte} << 8 | static_cast<uint8_t>(piece[i + 1])];
+    symbols[i] = {byte_tokens_[byte], i + 1 < n ? i + 1 : kNoSymbol, i - 1, rank};
+    if (rank != kNoRank) heap.push_back(uint64_t{rank} << 32 | i);
+  }
+  std::make_heap(heap.begin(), heap.end(), std::greater<>());
+  const auto update = [&](uint32_t at) {
+    auto& s = symbols[at];
+    s.rank = s.next == kNoSymbol ? kNoRank : rank_of(s.id, symbols[s.next].id);
+    if (s.rank == kNoRank) return;
+    heap.push_back(uint64_t{s.rank} << 32 | at);
+    std::push_heap(heap.begin(), heap.end(), std::greater<>());
+  };
+  while (!heap.empty()) {
+    std::pop_heap(heap.begin(), heap.end(), std::greater<>());
+    const auto rank = static_cast<uint32_t>(heap.back() >> 32);
+    const auto at = static_cast<uint32_t>(heap.back());
+    heap.pop_back();
+    if (symbols[at].rank != rank) continue;
+    const uint32_t right = symbols[at].next;
+    symbols[at].id = result_[rank];
+    symbols[at].next = symbols[right].next;
+    symbols[right].rank = kNoRank;
+    if (symbols[at].next != kNoSymbol) symbols[symbols[at].next].previous = at;
+    update(at);
+    if (at > 0) update(symbols[at].previous);
+  }
+  for (uint32_t at = 0; at != kNoSymbol; at = symbols[at].next) ids.push_back(symbols[at].id);
+}
+
+}  // namespace hadal

@@ -1,0 +1,428 @@
+#include "hadal/data/tokenizer_json.h"
+
+#include <simdjson.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <bit>
+#include <initializer_list>
+#include <unordered_set>
+
+#include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
+#include "hadal/data/byte_level.h"
+
+namespace hadal {
+namespace {
+
+namespace dom = simdjson::dom;
+
+constexpr size_t kMaxAddedTokenBytes = 4096;
+constexpr size_t kMaxStages = 64;
+
+// A value with the path that leads to it, so that every message can name the field.
+class Field {
+ public:
+  Field(dom::element value, std::string path) : value_(value), path_(std::move(path)) {}
+
+  [[noreturn]] void fail(const std::string& what) const {
+    throw FormatError(concat(path_, ": ", what));
+  }
+  [[noreturn]] void not_supported(const std::string& expected) const {
+    fail(concat("not supported (found ", in_quotes(simdjson::minify(value_)), ", expected ",
+                expected, "); hadal reads byte-level BPE tokenizers"));
+  }
+  [[noreturn]] void wrong_type(const char* expected) const {
+    fail(concat("wrong type (found ", in_quotes(simdjson::minify(value_)), ", expected ", expected,
+                "); the file is damaged or not a tokenizer"));
+  }
+
+  Field at(std::string_view key) const {
+    dom::element found;
+    if (object()[key].get(found) != simdjson::SUCCESS) {
+      fail(concat("missing field ", key,
+                  " (found none, expected one); the file is damaged or not "
+                  "a tokenizer"));
+    }
+    return {found, path_ + (path_.ends_with(": ") ? "" : ".") + std::string(key)};
+  }
+  // Null and absent are the same in these files.
+  bool has(std::string_view key) const {
+    dom::element found;
+    return object()[key].get(found) == simdjson::SUCCESS && !found.is_null();
+  }
+  std::vector<Field> items() const {
+    std::vector<Field> out;
+    for (const dom::element item : array()) {
+      out.emplace_back(item, concat(path_, "[", out.size(), "]"));
+    }
+    return out;
+  }
+
+  dom::object object() const {
+    dom::object found;
+    if (value_.get(found) != simdjson::SUCCESS) wrong_type("an object");
+    return found;
+  }
+  dom::array array() const {
+    dom::array found;
+    if (value_.get(found) != simdjson::SUCCESS) wrong_type("an array");
+    return found;
+  }
+  std::string_view string() const {
+    std::string_view found;
+    if (value_.get(found) != simdjson::SUCCESS) wrong_type("a string");
+    return found;
+  }
+  bool boolean() const {
+    bool found = false;
+    if (value_.get(found) != simdjson::SUCCESS) wrong_type("true or false");
+    return found;
+  }
+  int32_t id() const {
+    int64_t found = 0;
+    if (value_.get(found) != simdjson::SUCCESS) wrong_type("a token id");
+    if (found < 0 || found >= BpeModel::kMaxTokens) {
+      fail(concat("token id out of range (found ", found, ", expected 0 to ",
+                  BpeModel::kMaxTokens - 1, "); the file is damaged"));
+    }
+    return static_cast<int32_t>(found);
+  }
+  const std::string& path() const { return path_; }
+
+  void allow_only(std::initializer_list<std::string_view> names) const {
+    for (const auto member : object()) {
+      if (std::find(names.begin(), names.end(), member.key) != names.end()) continue;
+      fail(concat("unknown field ", in_quotes(member.key),
+                  " (expected only fields that hadal "
+                  "implements); its meaning is not known, so nothing is guessed"));
+    }
+  }
+  // Absent, null or exactly `wanted`.
+  void expect(std::string_view key, bool wanted) const {
+    if (has(key) && at(key).boolean() != wanted) at(key).not_supported(wanted ? "true" : "false");
+  }
+  void expect_null(std::string_view key) const {
+    if (has(key)) at(key).not_supported("null");
+  }
+  void expect_empty(std::string_view key) const {  // null or ""
+    if (has(key) && !at(key).string().empty()) at(key).not_supported("null");
+  }
+  void expect_string(std::string_view key, std::string_view wanted) const {
+    if (at(key).string() != wanted) at(key).not_supported(in_quotes(wanted));
+  }
+
+ private:
+  dom::element value_;
+  std::string path_;
+};
+
+// From a token as the file writes it to its id: open addressing over hashes, compared in full.
+class TokenIndex {
+ public:
+  explicit TokenIndex(size_t tokens) : slots_(std::bit_ceil(std::max<size_t>(tokens * 2, 16))) {}
+
+  bool insert(std::string_view token, int32_t id) {
+    Slot& slot = slots_[slot_of(token)];
+    if (slot.text.data() != nullptr) return false;
+    slot = {token, id};
+    return true;
+  }
+  int32_t find(std::string_view token) const { return slots_[slot_of(token)].id; }  // -1: none
+
+ private:
+  struct Slot {
+    std::string_view text;
+    int32_t id = -1;
+  };
+  size_t slot_of(std::string_view token) const {
+    const size_t mask = slots_.size() - 1;
+    size_t at = XXH3_64bits(token.data(), token.size()) & mask;
+    while (slots_[at].text.data() != nullptr && slots_[at].text != token) at = (at + 1) & mask;
+    return at;
+  }
+  std::vector<Slot> slots_;
+};
+
+void read_normalizer(const Field& root) {
+  if (!root.has("normalizer")) return;
+  const Field normalizer = root.at("normalizer");
+  if (normalizer.at("type").string() != "Sequence") normalizer.not_supported("null");
+  if (normalizer.at("normalizers").array().size() != 0) {
+    normalizer.at("normalizers").not_supported("an empty list");
+  }
+}
+
+void read_byte_level(const Field& field, bool splits, std::vector<SplitStage>& stages) {
+  field.allow_only({"type", "add_prefix_space", "trim_offsets", "use_regex"});
+  if (!splits) return;  // as decoder or post-processor its switches do not touch ids or text
+  field.expect("add_prefix_space", false);
+  // Absent means true in files written before the switch existed.
+  if (field.has("use_regex") && !field.at("use_regex").boolean()) return;
+  stages.push_back({R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)",
+                    field.path()});
+}
+
+std::string quote_for_regex(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (std::string_view("\\^$.[]|()?*+{}-&#/").find(c) != std::string_view::npos) out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+void read_pre_tokenizer(const Field& field, std::vector<SplitStage>& stages, bool& byte_level) {
+  if (byte_level) field.not_supported("nothing after ByteLevel");
+  if (stages.size() >= kMaxStages) field.not_supported(concat("at most ", kMaxStages, " stages"));
+  const std::string_view type = field.at("type").string();
+  if (type == "Split") {
+    field.allow_only({"type", "pattern", "behavior", "invert"});
+    field.expect_string("behavior", "Isolated");
+    field.expect("invert", false);
+    const Field pattern = field.at("pattern");
+    pattern.allow_only({"Regex", "String"});
+    if (pattern.object().size() != 1) pattern.wrong_type("one of Regex and String");
+    if (pattern.has("Regex")) {
+      stages.push_back({std::string(pattern.at("Regex").string()), pattern.path()});
+    } else {
+      stages.push_back({quote_for_regex(pattern.at("String").string()), pattern.path()});
+    }
+  } else if (type == "Digits") {
+    field.allow_only({"type", "individual_digits"});
+    stages.push_back(
+        {field.at("individual_digits").boolean() ? R"(\p{N})" : R"(\p{N}+)", field.path()});
+  } else if (type == "ByteLevel") {
+    read_byte_level(field, true, stages);
+    byte_level = true;
+  } else {
+    field.at("type").not_supported("Split, Digits, ByteLevel or a Sequence of them");
+  }
+}
+
+std::vector<SplitStage> read_pre_tokenizers(const Field& root) {
+  std::vector<SplitStage> stages;
+  bool byte_level = false;
+  const Field field = root.at("pre_tokenizer");
+  if (!root.has("pre_tokenizer")) field.not_supported("a ByteLevel pre-tokenizer");
+  if (field.at("type").string() == "Sequence") {
+    for (const Field& item : field.at("pretokenizers").items()) {
+      read_pre_tokenizer(item, stages, byte_level);
+    }
+  } else {
+    read_pre_tokenizer(field, stages, byte_level);
+  }
+  if (!byte_level) field.not_supported("ByteLevel as the last stage");
+  return stages;
+}
+
+void read_added_tokens(const Field& root, TokenizerDefinition& out) {
+  if (!root.has("added_tokens")) return;
+  std::unordered_set<int32_t> ids;
+  std::unordered_set<std::string_view> contents;
+  for (const Field& item : root.at("added_tokens").items()) {
+    item.allow_only({"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
+    for (const char* flag : {"single_word", "lstrip", "rstrip"}) item.expect(flag, false);
+    AddedToken token;
+    token.id = item.at("id").id();
+    token.content = item.at("content").string();
+    token.special = item.has("special") && item.at("special").boolean();
+    if (token.content.empty() || token.content.size() > kMaxAddedTokenBytes) {
+      item.at("content").fail(concat("wrong length (found ", token.content.size(),
+                                     " bytes, expected 1 to ", kMaxAddedTokenBytes,
+                                     "); correct the token"));
+    }
+    if (!ids.insert(token.id).second) {
+      item.at("id").fail(concat("duplicate id (found ", token.id,
+                                " again, expected one token per "
+                                "id); the file is damaged"));
+    }
+    if (!contents.insert(item.at("content").string()).second) {
+      item.at("content").fail(concat("duplicate token (found ", in_quotes(token.content),
+                                     " again, expected it once); the file is damaged"));
+    }
+    const bool normalized =
+        item.has("normalized") ? item.at("normalized").boolean() : !token.special;
+    (normalized ? out.normalized : out.verbatim).push_back(token);
+    out.added_tokens.push_back(std::move(token));
+  }
+  std::sort(out.added_tokens.begin(), out.added_tokens.end(),
+            [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
+}
+
+void check_model(const Field& model) {
+  model.allow_only({"type", "dropout", "unk_token", "continuing_subword_prefix",
+                    "end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges", "vocab",
+                    "merges"});
+  if (model.has("type")) model.expect_string("type", "BPE");
+  for (const char* key : {"dropout", "unk_token"}) model.expect_null(key);
+  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+    model.expect_empty(key);
+  }
+  for (const char* key : {"fuse_unk", "byte_fallback", "ignore_merges"}) model.expect(key, false);
+}
+
+struct Entry {
+  int32_t id;
+  std::string_view text;
+};
+
+std::vector<Entry> read_vocab(const Field& model) {
+  const Field vocab = model.at("vocab");
+  std::vector<Entry> entries;
+  for (const auto member : vocab.object()) {
+    const Field value(member.value, concat(vocab.path(), ".", in_quotes(member.key)));
+    entries.push_back({value.id(), member.key});
+  }
+  return entries;
+}
+
+TokenIndex index_vocab(const Field& model, const std::vector<Entry>& entries) {
+  TokenIndex index(entries.size());
+  for (const Entry& entry : entries) {
+    if (index.insert(entry.text, entry.id)) continue;
+    model.at("vocab").fail(concat("duplicate token (found ", in_quotes(entry.text),
+                                  " again, expected it once); the file is damaged"));
+  }
+  return index;
+}
+
+// Lays the bytes of all tokens out by id. The texts of added tokens are taken as they are; so are
+// entries of the vocabulary outside the byte alphabet.
+void store_tokens(const Field& root, std::vector<Entry> entries, const TokenIndex& index,
+                  TokenizerDefinition& out) {
+  for (const AddedToken& token : out.added_tokens) {
+    const int32_t known = index.find(token.content);
+    if (known >= 0 && known != token.id) {
+      root.at("added_tokens")
+          .fail(concat("token ", in_quotes(token.content), " has another id in model.vocab (found ",
+                       token.id, ", expected ", known, "); the file is damaged"));
+    }
+    if (known < 0) entries.push_back({token.id, {}});
+  }
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return a.id < b.id; });
+  auto added = out.added_tokens.begin();
+  for (const Entry& entry : entries) {
+    const auto id = static_cast<size_t>(entry.id);
+    if (id < out.begin.size()) {
+      root.at("model").fail(concat("duplicate id (found ", id,
+                                   " again in vocab or added_tokens, "
+                                   "expected one token per id); the file is damaged"));
+    }
+    out.begin.resize(id + 1, static_cast<uint32_t>(out.bytes.size()));
+    while (added != out.added_tokens.end() && added->id < entry.id) ++added;
+    if (added != out.added_tokens.end() && added->id == entry.id) {
+      out.bytes += added->content;
+    } else if (!append_from_byte_level(entry.text, out.bytes)) {
+      out.bytes += entry.text;
+    }
+  }
+  out.begin.push_back(static_cast<uint32_t>(out.bytes.size()));
+}
+
+void find_byte_tokens(const Field& model, const TokenIndex& index, TokenizerDefinition& out) {
+  for (size_t byte = 0; byte < 256; ++byte) {
+    const char c = static_cast<char>(byte);
+    const std::string text = to_byte_level({&c, 1});
+    out.byte_tokens[byte] = index.find(text);
+    if (out.byte_tokens[byte] < 0) {
+      model.at("vocab").fail(concat("byte ", byte, " has no token (found none, expected ",
+                                    in_quotes(text),
+                                    "); hadal reads byte-level BPE with all 256 "
+                                    "bytes"));
+    }
+  }
+}
+
+void read_merges(const Field& model, const TokenIndex& index, TokenizerDefinition& out) {
+  const Field field = model.at("merges");
+  const dom::array array = field.array();
+  if (array.size() > BpeModel::kMaxMerges) {
+    field.fail(concat("too many merges (found ", array.size(), ", expected at most ",
+                      BpeModel::kMaxMerges, "); the file is damaged"));
+  }
+  out.merges.reserve(array.size());
+  std::unordered_set<uint64_t> pairs;
+  pairs.reserve(array.size());
+  std::string joined;
+  for (const dom::element item : array) {
+    const auto here = [&] {
+      return Field(item, concat(field.path(), "[", out.merges.size(), "]"));
+    };
+    std::string_view left, right;
+    dom::array halves;
+    if (item.get(halves) == simdjson::SUCCESS) {
+      if (halves.size() != 2 || halves.at(0).get(left) != simdjson::SUCCESS ||
+          halves.at(1).get(right) != simdjson::SUCCESS) {
+        here().wrong_type("two tokens");
+      }
+    } else {
+      const std::string_view both = here().string();
+      const size_t space = both.find(' ');
+      if (space == std::string_view::npos || both.find(' ', space + 1) != std::string_view::npos) {
+        here().wrong_type("two tokens with one space between");
+      }
+      left = both.substr(0, space);
+      right = both.substr(space + 1);
+    }
+    joined.assign(left).append(right);
+    BpeMerge merge;
+    for (const auto& [name, id] : {std::pair<std::string_view, int32_t*>{left, &merge.left},
+                                   {right, &merge.right},
+                                   {joined, &merge.result}}) {
+      *id = index.find(name);
+      if (*id < 0) {
+        here().fail(concat("token not in model.vocab (found ", in_quotes(name),
+                           ", expected a known token); the file is damaged"));
+      }
+    }
+    const auto key = static_cast<uint64_t>(merge.left) << 32 | static_cast<uint64_t>(merge.right);
+    if (!pairs.insert(key).second) {
+      here().fail(concat("duplicate merge (found ", in_quotes(joined),
+                         " again, expected every "
+                         "pair once); the file is damaged"));
+    }
+    out.merges.push_back(merge);
+  }
+}
+
+}  // namespace
+
+TokenizerDefinition parse_tokenizer_json(std::string_view text, const std::string& source) {
+  dom::parser parser;
+  const simdjson::padded_string padded(text);
+  dom::element document;
+  if (const auto error = parser.parse(padded).get(document); error != simdjson::SUCCESS) {
+    throw FormatError(concat(source, ": not valid JSON: ", simdjson::error_message(error),
+                             " (found ", text.size(),
+                             " bytes, expected a tokenizer.json); the file "
+                             "is damaged or incomplete"));
+  }
+  const Field root(document, source + ": ");
+  root.allow_only({"version", "truncation", "padding", "added_tokens", "normalizer",
+                   "pre_tokenizer", "post_processor", "decoder", "model"});
+  for (const char* key : {"truncation", "padding"}) root.expect_null(key);
+  TokenizerDefinition out;
+  read_normalizer(root);
+  out.stages = read_pre_tokenizers(root);
+  for (const char* key : {"post_processor", "decoder"}) {
+    if (!root.has(key)) continue;
+    root.at(key).expect_string("type", "ByteLevel");
+    read_byte_level(root.at(key), false, out.stages);
+  }
+  if (!root.has("decoder")) {
+    root.fail("decoder: missing (found none, expected ByteLevel); the file is damaged");
+  }
+  read_added_tokens(root, out);
+  const Field model = root.at("model");
+  check_model(model);
+  std::vector<Entry> entries = read_vocab(model);
+  const TokenIndex index = index_vocab(model, entries);
+  find_byte_tokens(model, index, out);
+  read_merges(model, index, out);
+  store_tokens(root, std::move(entries), index, out);
+  return out;
+}
+
+}  // namespace hadal
