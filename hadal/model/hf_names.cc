@@ -96,6 +96,17 @@ std::vector<NamedParam> named_params(DeepseekV3& model) {
 
 std::string hf_scale_name(const std::string& weight_name) { return weight_name + "_scale_inv"; }
 
+std::string quant_scale_name(const std::string& weight_name) { return weight_name + "_qscale"; }
+
+bool hf_is_quantised(const std::string& weight_name) {
+  return (weight_name.ends_with("_proj.weight") && !weight_name.ends_with(".eh_proj.weight")) ||
+         weight_name.ends_with(".kv_a_proj_with_mqa.weight");
+}
+
+std::string hf_head_name() { return kHead; }
+
+bool hf_is_ignored(const std::string& name) { return name.ends_with(".rotary_emb.inv_freq"); }
+
 std::vector<HfCopy> hf_mtp_copies(const ModelConfig& config) {
   std::vector<HfCopy> copies;
   for (int64_t k = 0; k < config.n_mtp; ++k) {

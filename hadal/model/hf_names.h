@@ -13,6 +13,18 @@ namespace hadal {
 // The block scales that belong to an FP8 weight: "X.weight" -> "X.weight_scale_inv".
 std::string hf_scale_name(const std::string& weight_name);
 
+// hadal's own 8 and 4 bit blocks: "X.weight" -> "X.weight_qscale" (docs/formats.md).
+std::string quant_scale_name(const std::string& weight_name);
+
+// Stored as FP8 (or in 8 or 4 bits) in a quantised checkpoint: the projections of attention and
+// feed-forward networks; not eh_proj, router, embedding, head and norms.
+bool hf_is_quantised(const std::string& weight_name);
+
+std::string hf_head_name();  // may be repeated where embedding and head are tied
+
+// Not parameters, but found in some checkpoints: rotary frequencies.
+bool hf_is_ignored(const std::string& name);
+
 // A checkpoint may repeat the shared embedding and head inside every MTP layer; loaders ignore the
 // copies, writers may add them. One entry per copy.
 struct HfCopy {

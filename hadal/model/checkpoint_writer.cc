@@ -1,0 +1,142 @@
+#include "hadal/model/checkpoint_writer.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <set>
+
+#include "hadal/io/safetensors.h"
+
+namespace hadal {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kIndexName = "model.safetensors.index.json";
+constexpr const char* kSingleName = "model.safetensors";
+
+struct Shard {
+  std::string name;
+  size_t begin = 0, end = 0;  // of the weights
+};
+
+int64_t weight_bytes(const PlannedWeight& weight) {
+  int64_t bytes = 0;
+  for (const TensorInfo& info : declare(weight.name, weight.shape, weight.form)) {
+    bytes += stored_bytes(info);
+  }
+  return bytes;
+}
+
+// A weight and its scales stay together; a weight larger than the limit has a shard of its own.
+std::vector<Shard> plan_shards(const std::vector<PlannedWeight>& weights, int64_t max_shard_bytes) {
+  std::vector<Shard> shards(1);
+  int64_t bytes = 0;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const int64_t more = weight_bytes(weights[i]);
+    if (bytes > 0 && bytes + more > max_shard_bytes) {
+      shards.push_back({"", i, i});
+      bytes = 0;
+    }
+    bytes += more;
+    shards.back().end = i + 1;
+  }
+  for (size_t s = 0; s < shards.size(); ++s) {
+    char name[64];
+    std::snprintf(name, sizeof name, "model-%05zu-of-%06zu.safetensors", s + 1, shards.size());
+    shards[s].name = shards.size() == 1 ? kSingleName : name;
+  }
+  return shards;
+}
+
+std::vector<TensorInfo> shard_tensors(const Shard& shard,
+                                      const std::vector<PlannedWeight>& weights) {
+  std::vector<TensorInfo> tensors;
+  for (size_t i = shard.begin; i < shard.end; ++i) {
+    for (TensorInfo& info : declare(weights[i].name, weights[i].shape, weights[i].form)) {
+      tensors.push_back(std::move(info));
+    }
+  }
+  return tensors;
+}
+
+std::string index_text(const std::vector<Shard>& shards, const std::vector<PlannedWeight>& weights,
+                       int64_t total_bytes) {
+  std::map<std::string, std::string> file_of;
+  for (const Shard& shard : shards) {
+    for (const TensorInfo& info : shard_tensors(shard, weights)) file_of[info.name] = shard.name;
+  }
+  Json weight_map = Json::object();
+  for (const auto& [tensor, file] : file_of) weight_map.as_object().emplace_back(tensor, file);
+  Json index = Json::object();
+  index["metadata"]["total_size"] = total_bytes;
+  index["weight_map"] = std::move(weight_map);
+  return index.dump(2) + "\n";
+}
+
+std::string generation_config_text(const Json& config) {
+  Json json = Json::object();
+  json["_from_model_config"] = true;
+  for (const char* key : {"bos_token_id", "eos_token_id"}) {
+    if (const Json* id = config.find(key)) json[key] = *id;
+  }
+  return json.dump(2) + "\n";
+}
+
+bool is_shard_name(const std::string& name) {
+  return name == kSingleName || (name.starts_with("model-") && name.ends_with(".safetensors"));
+}
+
+// Weights of an earlier checkpoint in the same folder.
+void remove_old_shards(const std::string& folder, const std::vector<Shard>& shards) {
+  std::set<std::string> keep;
+  for (const Shard& shard : shards) keep.insert(shard.name);
+  std::vector<fs::path> old;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (is_shard_name(name) && !keep.contains(name)) old.push_back(entry.path());
+  }
+  std::error_code ignored;  // a file that stays is wasted space, not a wrong checkpoint
+  for (const fs::path& path : old) fs::remove(path, ignored);
+}
+
+}  // namespace
+
+int64_t write_checkpoint(const std::string& folder, const std::vector<PlannedWeight>& weights,
+                         const CheckpointFiles& files,
+                         FunctionRef<std::vector<Tensor>(size_t i)> produce) {
+  make_folders(folder);
+  const std::vector<Shard> shards = plan_shards(weights, files.max_shard_bytes);
+  int64_t total_bytes = 0;
+  std::vector<std::unique_ptr<SafetensorsWriter>> writers;
+  for (const Shard& shard : shards) {
+    // "format": loaders of Hugging Face's library insist on it.
+    writers.push_back(std::make_unique<SafetensorsWriter>(
+        folder + "/" + shard.name, shard_tensors(shard, weights),
+        std::map<std::string, std::string>{{"format", "pt"}}));
+    for (size_t i = shard.begin; i < shard.end; ++i) {
+      const auto infos = declare(weights[i].name, weights[i].shape, weights[i].form);
+      const std::vector<Tensor> tensors = produce(i);
+      for (size_t part = 0; part < infos.size(); ++part) {
+        writers.back()->write(infos[part].name, tensors[part]);
+        total_bytes += stored_bytes(infos[part]);
+      }
+    }
+    writers.back()->finish();
+  }
+  // From here on only renames. Without the old index no mixture of old and new shards can be
+  // loaded.
+  std::error_code missing;
+  fs::remove(folder + "/" + kIndexName, missing);
+  for (const auto& writer : writers) writer->commit();
+  remove_old_shards(folder, shards);
+  if (shards.size() > 1) {
+    write_file_atomically(folder + "/" + kIndexName, index_text(shards, weights, total_bytes));
+  }
+  write_file_atomically(folder + "/generation_config.json", generation_config_text(files.config));
+  write_file_atomically(folder + "/config.json", files.config.dump(2) + "\n");
+  return total_bytes;
+}
+
+}  // namespace hadal

@@ -1,0 +1,34 @@
+// model/checkpoint_writer.h: a folder in Hugging Face's layout, written weight by weight.
+//
+// A crash at any moment leaves either the old checkpoint, or one that loaders refuse, or the new
+// one: shards are complete under temporary names before the first is renamed; the index and
+// config.json come last.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hadal/core/function_ref.h"
+#include "hadal/core/json.h"
+#include "hadal/model/stored_weight.h"
+
+namespace hadal {
+
+struct PlannedWeight {
+  std::string name;
+  Tensor::Shape shape;
+  WeightForm form;
+};
+
+struct CheckpointFiles {
+  Json config;  // config.json; generation_config.json is made from its token ids
+  int64_t max_shard_bytes = 0;
+};
+
+// `produce` gives the tensors that declare() promises for weight i; called once for each, in order.
+// Returns the bytes of all tensors.
+int64_t write_checkpoint(const std::string& folder, const std::vector<PlannedWeight>& weights,
+                         const CheckpointFiles& files,
+                         FunctionRef<std::vector<Tensor>(size_t i)> produce);
+
+}  // namespace hadal

@@ -1,0 +1,240 @@
+#include "hadal/model/stored_weight.h"
+
+#include <cmath>
+
+#include "hadal/core/checked_math.h"
+#include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
+#include "hadal/model/block_quantization.h"
+#include "hadal/model/hf_names.h"
+#include "hadal/ops/quantize.h"
+
+namespace hadal {
+namespace {
+
+constexpr int64_t kElementsPerTask = int64_t{1} << 16;
+
+std::string describe(const TensorInfo& info) {
+  return concat(dtype_name(info.dtype), " ", shape_text(info.shape));
+}
+
+std::string place(const TensorSource::Entry& entry) {
+  return concat(entry.file->path(), ": tensor ", in_quotes(entry.info->name));
+}
+
+// The scales of `weight`, which must be there with exactly this type and shape.
+Tensor find_scales(const TensorSource& source, const TensorSource::Entry& weight,
+                   const std::string& scale_name, DType dtype, const Tensor::Shape& shape) {
+  const auto* entry = source.find(scale_name);
+  if (!entry) {
+    throw FormatError(concat(place(weight), ": ", dtype_name(weight.info->dtype),
+                             " without its scales (expected ", in_quotes(scale_name), " ",
+                             dtype_name(dtype), " ", shape_text(shape), ")"));
+  }
+  if (entry->info->dtype != dtype || entry->info->shape != shape) {
+    throw FormatError(concat(place(*entry), ": wrong scales (found ", describe(*entry->info),
+                             ", expected ", dtype_name(dtype), " ", shape_text(shape), ")"));
+  }
+  return source.tensor(*entry);
+}
+
+bool all_finite(const Tensor& scales) {
+  if (scales.dtype() == DType::kBF16) {
+    for (const bf16 scale : scales.flat<bf16>()) {
+      if (!std::isfinite(to_float(scale))) return false;
+    }
+    return true;
+  }
+  for (const float scale : scales.flat<float>()) {
+    if (!std::isfinite(scale)) return false;
+  }
+  return true;
+}
+
+// Every element through `convert`, all threads.
+template <class To, class From, class Convert>
+void convert_all(Context& ctx, Tensor& to, const Tensor& from, const Convert& convert) {
+  const auto out = to.flat<To>();
+  const auto in = from.flat<From>();
+  ctx.pool.parallel_for(from.size(), kElementsPerTask, [&](int64_t begin, int64_t end, int) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      out[i] = convert(in[i]);
+    }
+  });
+}
+
+}  // namespace
+
+StoredWeight find_stored(const TensorSource& source, const NamedParam& param) {
+  const auto* entry = source.find(param.name);
+  if (!entry) {
+    throw FormatError(concat(source.path(), ": tensor ", in_quotes(param.name),
+                             " is missing (expected ", shape_text(param.shape),
+                             "); the checkpoint is incomplete or config.json is another model's"));
+  }
+  StoredWeight result{.name = param.name, .shape = param.shape, .where = place(*entry)};
+  const TensorInfo& info = *entry->info;
+  const bool matrix = param.kind == ParamKind::kMatrix;
+  Tensor::Shape shape = param.shape;
+  switch (info.dtype) {
+    case DType::kF32:
+      result.form = WeightForm::kF32;
+      break;
+    case DType::kBF16:
+      result.form = WeightForm::kBF16;
+      break;
+    case DType::kF16:
+      result.form = WeightForm::kF16;
+      break;
+    case DType::kF8E4M3:
+      result.form = WeightForm::kFp8;
+      break;
+    case DType::kI8:
+      result.form = WeightForm::kQ8;
+      break;
+    case DType::kU8:
+      result.form = WeightForm::kQ4;
+      if (matrix) shape[1] = ceil_div(shape[1], int64_t{2});
+      break;
+    default:
+      shape.clear();  // matches nothing
+  }
+  const bool plain = result.form <= WeightForm::kF16;
+  if (info.shape != shape || (!plain && !matrix)) {
+    throw FormatError(concat(result.where, ": wrong type or shape (found ", describe(info),
+                             ", expected ",
+                             matrix ? "F32, BF16, F16 or F8_E4M3 " : "F32, BF16 or F16 ",
+                             shape_text(param.shape), "); config.json is another model's"));
+  }
+  result.codes = source.tensor(*entry);
+  if (plain) return result;
+  const int64_t rows = param.shape[0], cols = param.shape[1];
+  if (result.form == WeightForm::kFp8) {
+    result.scales = find_scales(source, *entry, hf_scale_name(param.name), DType::kF32,
+                                {ceil_div(rows, kFp8Tile), ceil_div(cols, kFp8Tile)});
+  } else {
+    result.scales = find_scales(source, *entry, quant_scale_name(param.name), DType::kBF16,
+                                {rows, ceil_div(cols, kQuantBlock)});
+  }
+  if (!all_finite(result.scales)) {
+    throw FormatError(concat(result.where, ": a scale is not finite; the file is damaged"));
+  }
+  return result;
+}
+
+std::vector<std::string> stored_names(const StoredWeight& stored) {
+  switch (stored.form) {
+    case WeightForm::kFp8:
+      return {stored.name, hf_scale_name(stored.name)};
+    case WeightForm::kQ8:
+    case WeightForm::kQ4:
+      return {stored.name, quant_scale_name(stored.name)};
+    default:
+      return {stored.name};
+  }
+}
+
+Tensor widened(Context& ctx, const Tensor& values) {
+  if (values.dtype() == DType::kF32) return values.share();
+  Tensor result = ctx.empty(values.shape());
+  if (values.dtype() == DType::kBF16) {
+    convert_all<float, bf16>(ctx, result, values, [](bf16 value) { return to_float(value); });
+  } else {
+    convert_all<float, f16>(ctx, result, values, [](f16 value) { return to_float(value); });
+  }
+  return result;
+}
+
+Tensor read_f32(Context& ctx, const StoredWeight& stored) {
+  switch (stored.form) {
+    case WeightForm::kF32:
+      return stored.codes.clone(ctx.arena);
+    case WeightForm::kBF16:
+    case WeightForm::kF16:
+      return widened(ctx, stored.codes);
+    default:
+      break;
+  }
+  Tensor result = ctx.empty(stored.shape);
+  if (stored.form == WeightForm::kFp8) {
+    dequantize_blocks(ctx, result.mat(), stored.codes.view<f8e4m3, 2>(), stored.scales.mat());
+  } else if (stored.form == WeightForm::kQ8) {
+    dequantize_q8(ctx, result.mat(), stored.codes.view<int8_t, 2>(), stored.scales.view<bf16, 2>());
+  } else {
+    dequantize_q4(ctx, result.mat(), stored.codes.view<uint8_t, 2>(),
+                  stored.scales.view<bf16, 2>());
+  }
+  return result;
+}
+
+Tensor read_as_stored(Context& ctx, const StoredWeight& stored) {
+  return stored.form <= WeightForm::kF16 ? stored.codes.share() : read_f32(ctx, stored);
+}
+
+WeightForm form_for(const NamedParam& param, WeightForm checkpoint_form) {
+  if (param.kind == ParamKind::kRouteBias) return WeightForm::kF32;
+  if (checkpoint_form <= WeightForm::kF16) return checkpoint_form;
+  const bool quantised = param.kind == ParamKind::kMatrix && hf_is_quantised(param.name);
+  return quantised ? checkpoint_form : WeightForm::kBF16;
+}
+
+std::vector<TensorInfo> declare(const std::string& name, const Tensor::Shape& shape,
+                                WeightForm form) {
+  const auto info = [](const std::string& tensor, DType dtype, Tensor::Shape extents) {
+    return TensorInfo{.name = tensor, .dtype = dtype, .shape = std::move(extents)};
+  };
+  switch (form) {
+    case WeightForm::kF32:
+      return {info(name, DType::kF32, shape)};
+    case WeightForm::kBF16:
+      return {info(name, DType::kBF16, shape)};
+    case WeightForm::kF16:
+      return {info(name, DType::kF16, shape)};
+    default:
+      break;
+  }
+  const int64_t rows = shape[0], cols = shape[1];
+  if (form == WeightForm::kFp8) {
+    return {info(name, DType::kF8E4M3, shape),
+            info(hf_scale_name(name), DType::kF32,
+                 {ceil_div(rows, kFp8Tile), ceil_div(cols, kFp8Tile)})};
+  }
+  const bool q8 = form == WeightForm::kQ8;
+  return {info(name, q8 ? DType::kI8 : DType::kU8, {rows, q8 ? cols : ceil_div(cols, int64_t{2})}),
+          info(quant_scale_name(name), DType::kBF16, {rows, ceil_div(cols, kQuantBlock)})};
+}
+
+std::vector<Tensor> encode(Context& ctx, const Tensor& values, WeightForm form,
+                           bool power_of_two_scales) {
+  std::vector<Tensor> result;
+  switch (form) {
+    case WeightForm::kF32:
+      result.push_back(values.share());
+      break;
+    case WeightForm::kBF16:
+      result.push_back(ctx.empty(values.shape(), DType::kBF16));
+      convert_all<bf16, float>(ctx, result[0], values, [](float value) { return to_bf16(value); });
+      break;
+    case WeightForm::kF16:
+      result.push_back(ctx.empty(values.shape(), DType::kF16));
+      convert_all<f16, float>(ctx, result[0], values, [](float value) { return to_f16(value); });
+      break;
+    case WeightForm::kFp8:
+      result.push_back(ctx.empty(values.shape(), DType::kF8E4M3));
+      result.push_back(
+          ctx.empty({ceil_div(values.dim(0), kFp8Tile), ceil_div(values.dim(1), kFp8Tile)}));
+      quantize_blocks(ctx, result[0].view<f8e4m3, 2>(), result[1].mat(), values.mat(),
+                      power_of_two_scales);
+      break;
+    case WeightForm::kQ8:
+    case WeightForm::kQ4: {
+      QuantizedBlocks blocks =
+          form == WeightForm::kQ8 ? quantize_q8(ctx, values.mat()) : quantize_q4(ctx, values.mat());
+      result.push_back(std::move(blocks.codes));
+      result.push_back(std::move(blocks.scales));
+    }
+  }
+  return result;
+}
+
+}  // namespace hadal

@@ -1,0 +1,53 @@
+// model/stored_weight.h: one weight as it lies in a checkpoint, in any of the forms hadal reads and
+// writes, and the way between that and values.
+//
+//   plain  F32, BF16 or F16
+//   fp8    F8_E4M3 codes and F32 scales of 128x128 blocks, value = code * scale (spec 02
+//   section 1.3) q8 q4  hadal's own blocks (block_quantization.h)
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hadal/io/safetensors.h"
+#include "hadal/model/deepseek_v3.h"
+#include "hadal/tensor/context.h"
+
+namespace hadal {
+
+enum class WeightForm { kF32, kBF16, kF16, kFp8, kQ8, kQ4 };
+
+struct StoredWeight {
+  std::string name;
+  Tensor::Shape shape;
+  std::string where;  // "FILE: tensor NAME", for errors
+  WeightForm form = WeightForm::kF32;
+  Tensor codes = {};   // or plain values; borrowed from the file
+  Tensor scales = {};  // fp8, q8, q4
+};
+
+// Finds `param` in the checkpoint; FormatError if it is missing, its shape is another, its type
+// does not fit its kind, or its scales are missing, misshapen or not finite.
+StoredWeight find_stored(const TensorSource& source, const NamedParam& param);
+// The tensors it consists of: the weight, and its scales if any.
+std::vector<std::string> stored_names(const StoredWeight& stored);
+
+// Values as F32 in the arena.
+Tensor read_f32(Context& ctx, const StoredWeight& stored);
+// Copies only where needed: BF16, F16 and F32 stay in the file's mapping.
+Tensor read_as_stored(Context& ctx, const StoredWeight& stored);
+
+// F32 of F32 (shared), BF16 or F16.
+Tensor widened(Context& ctx, const Tensor& values);
+
+// The form a parameter takes in a checkpoint of that form: norms, tables, the router and eh_proj
+// stay BF16 in the quantised ones, route_bias is always F32.
+WeightForm form_for(const NamedParam& param, WeightForm checkpoint_form);
+// Names, types and shapes of the tensors that `form` stores for this weight: one or two.
+std::vector<TensorInfo> declare(const std::string& name, const Tensor::Shape& shape,
+                                WeightForm form);
+// F32 values into that form; as many tensors as declare() said.
+std::vector<Tensor> encode(Context& ctx, const Tensor& values, WeightForm form,
+                           bool power_of_two_scales);
+
+}  // namespace hadal
