@@ -1,0 +1,104 @@
+#include "hadal/data/shard_batches.h"
+
+#include <cstdio>
+
+#include "hadal/core/error.h"
+#include "hadal/data/packing.h"
+
+namespace hadal {
+namespace {
+
+void append_row(const TokenShards& shards, int64_t index, int32_t pad_as, std::vector<int32_t>& row,
+                Batch& batch) {
+  row.resize(static_cast<size_t>(shards.shape().row_tokens));
+  shards.read_row(index, row);
+  for (size_t t = 0; t + 1 < row.size(); ++t) {
+    batch.tokens.push_back(row[t] == kPadToken ? pad_as : row[t]);
+    batch.targets.push_back(row[t + 1]);  // kPadToken is the ignored target, -1
+  }
+}
+
+Batch empty_batch(const TokenShards& shards, int64_t n) {
+  Batch batch;
+  batch.n_sequences = n;
+  batch.length = shards.shape().row_tokens - 1;
+  batch.tokens.reserve(static_cast<size_t>(n * batch.length));
+  batch.targets.reserve(static_cast<size_t>(n * batch.length));
+  return batch;
+}
+
+// As text: a JSON number above 2^63 is not safe with every reader.
+std::string hex16(uint64_t value) {
+  char text[17];
+  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
+int64_t rows_or_refuse(const TokenShards& shards) {
+  if (shards.n_rows() == 0) {
+    throw FormatError(
+        "data: no text is left to train on (found 0 sequences, expected at least 1); "
+        "give more text or lower data.validation_fraction");
+  }
+  return shards.n_rows();
+}
+
+}  // namespace
+
+Batch read_batch(const TokenShards& shards, int64_t begin, int64_t n, int32_t pad_as) {
+  Batch batch = empty_batch(shards, n);
+  std::vector<int32_t> row;
+  for (int64_t index = begin; index < begin + n; ++index) {
+    append_row(shards, index, pad_as, row, batch);
+  }
+  return batch;
+}
+
+ShardBatches::ShardBatches(TokenShards shards, uint64_t seed, int32_t pad_as)
+    : shards_(std::move(shards)),
+      seed_(seed),
+      pad_as_(pad_as),
+      order_(rows_or_refuse(shards_), seed, 0) {}
+
+Batch ShardBatches::next(int64_t n_sequences) {
+  Batch batch = empty_batch(shards_, n_sequences);
+  std::vector<int32_t> row;
+  for (int64_t s = 0; s < n_sequences; ++s) {
+    append_row(shards_, order_.at(cursor_), pad_as_, row, batch);
+    if (++cursor_ == shards_.n_rows()) {
+      cursor_ = 0;
+      order_ = ShuffledOrder(shards_.n_rows(), seed_, static_cast<uint64_t>(++epoch_));
+    }
+  }
+  return batch;
+}
+
+Json ShardBatches::position() const {
+  Json position = Json::object();
+  position["epoch"] = epoch_;
+  position["cursor"] = cursor_;
+  position["seed"] = hex16(seed_);
+  position["data"] = hex16(shards_.hash());
+  return position;
+}
+
+void ShardBatches::restore(const Json& position) {
+  if (position.at("data") != Json(hex16(shards_.hash())) ||
+      position.at("seed") != Json(hex16(seed_))) {
+    throw FormatError(
+        "data position: belongs to other data or another seed (the checkpoint was written with "
+        "different text, tokenizer or data settings); restore those, or start a new run");
+  }
+  const int64_t epoch = position.at("epoch").as_integer();
+  const int64_t cursor = position.at("cursor").as_integer();
+  if (epoch < 0 || cursor < 0 || cursor >= shards_.n_rows()) {
+    throw FormatError(concat("data position: out of range (found epoch ", epoch, ", sequence ",
+                             cursor, ", expected a sequence below ", shards_.n_rows(),
+                             "); use another checkpoint"));
+  }
+  epoch_ = epoch;
+  cursor_ = cursor;
+  order_ = ShuffledOrder(shards_.n_rows(), seed_, static_cast<uint64_t>(epoch));
+}
+
+}  // namespace hadal
