@@ -1,9 +1,9 @@
 // The built-in shapes: published models (spec 01 section 11) and small ones of our own.
-#include <algorithm>
 #include <array>
 
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
+#include "hadal/core/nearest.h"
 #include "hadal/model/config.h"
 
 namespace hadal {
@@ -211,22 +211,6 @@ std::string normalised(const std::string& name) {
   return result;
 }
 
-// Levenshtein distance, for the hint
-size_t distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({substituted, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row[b.size()];
-}
-
 }  // namespace
 
 const std::vector<Preset>& presets() {
@@ -247,18 +231,13 @@ const std::vector<Preset>& presets() {
 
 const Preset& find_preset(const std::string& name) {
   const std::string wanted = normalised(name.substr(0, 200));
-  const Preset* nearest = nullptr;
-  size_t best = 0;
+  std::vector<std::string> names;
   for (const Preset& preset : presets()) {
     if (preset.name == wanted) return preset;
-    const size_t d = distance(wanted, preset.name);
-    if (!nearest || d < best) {
-      nearest = &preset;
-      best = d;
-    }
+    names.push_back(preset.name);
   }
-  throw ConfigError(concat("preset: no such model shape (found ", in_quotes(name),
-                           "); did you mean ", nearest->name, "? `hadal presets` lists all"));
+  throw ConfigError(concat("preset: no such model shape (found ", in_quotes(name), ")",
+                           did_you_mean(wanted, names), "; `hadal presets` lists all"));
 }
 
 }  // namespace hadal

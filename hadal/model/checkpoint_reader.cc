@@ -1,0 +1,93 @@
+#include "hadal/model/checkpoint_reader.h"
+
+#include <filesystem>
+#include <set>
+
+#include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
+#include "hadal/core/log.h"
+#include "hadal/model/hf_names.h"
+
+namespace hadal {
+namespace {
+
+// Building the model costs memory for every expert: a config.json of a few bytes must not ask for
+// millions that the weight files do not have.
+void check_count(const ModelConfig& config, const TensorSource& source) {
+  int64_t n_tensors = 0;
+  for (int64_t layer = 0; layer < config.n_layers + config.n_mtp; ++layer) {
+    n_tensors += 7 + (config.is_moe(layer) ? 3 * config.router.n_routed_experts : 3);
+  }
+  const auto n_found = static_cast<int64_t>(source.entries().size());
+  if (n_found < n_tensors) {
+    throw FormatError(concat(source.path(), ": too few tensors for its config.json (found ",
+                             n_found, ", expected at least ", n_tensors,
+                             "); the checkpoint is incomplete or config.json is another model's"));
+  }
+}
+
+// What is in the files but not in the model: copies and leftovers that are known, or an error.
+void check_unused(const OpenCheckpoint& checkpoint, const std::set<std::string>& used) {
+  const auto& [stored_config, config, source] = checkpoint;
+  const Tensor::Shape table = {config.vocab_size, config.d_model};
+  std::set<std::string> copies;
+  for (const HfCopy& copy : hf_mtp_copies(stored_config)) copies.insert(copy.name);
+  if (config.tie_word_embeddings) copies.insert(hf_head_name());
+  const bool skips_mtp = config.n_mtp == 0;
+  int64_t n_foreign = 0;
+  for (const auto& [name, entry] : source.entries()) {
+    if (used.contains(name) || hf_is_ignored(name)) continue;
+    const auto where = [&, &file = entry.file->path(), &tensor = name] {
+      return concat(file, ": tensor ", in_quotes(tensor));
+    };
+    if (copies.contains(name)) {
+      if (entry.info->shape != table) {
+        throw FormatError(concat(where(), ": a copy of the shared table has another shape (found ",
+                                 shape_text(entry.info->shape), ", expected ", shape_text(table),
+                                 ")"));
+      }
+    } else if (skips_mtp && hf_layer_of(name) >= config.n_layers) {
+      continue;
+    } else if (name.starts_with("model.") || name == hf_head_name()) {
+      throw FormatError(concat(where(), ": the model of config.json has no such tensor (found ",
+                               dtype_name(entry.info->dtype), " ", shape_text(entry.info->shape),
+                               "); config.json is another model's"));
+    } else {
+      ++n_foreign;
+    }
+  }
+  if (n_foreign > 0) {
+    log_warning(source.path(), ": ", n_foreign,
+                " tensors do not belong to the model and are ignored");
+  }
+}
+
+}  // namespace
+
+OpenCheckpoint open_checkpoint(const std::string& folder, bool with_mtp) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(folder, error)) {
+    throw FormatError(
+        concat(folder, ": not a folder; give the folder of a Hugging Face checkpoint"));
+  }
+  OpenCheckpoint result;
+  result.stored_config = result.config = load_config(folder);
+  if (!with_mtp) result.config.n_mtp = 0;
+  result.source = TensorSource::open(folder);
+  check_count(result.config, result.source);
+  return result;
+}
+
+std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
+                                          const std::vector<NamedParam>& params) {
+  std::vector<StoredWeight> weights;
+  std::set<std::string> used;
+  for (const NamedParam& param : params) {
+    weights.push_back(find_stored(checkpoint.source, param));
+    for (std::string& name : stored_names(weights.back())) used.insert(std::move(name));
+  }
+  check_unused(checkpoint, used);
+  return weights;
+}
+
+}  // namespace hadal

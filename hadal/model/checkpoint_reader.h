@@ -1,0 +1,26 @@
+// model/checkpoint_reader.h: a checkpoint folder, mapped and checked against its config.json.
+// Nothing is read but headers: load_model, convert and inspect take from here what they need.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hadal/model/checkpoint.h"
+#include "hadal/model/stored_weight.h"
+
+namespace hadal {
+
+struct OpenCheckpoint {
+  ModelConfig stored_config;  // as config.json says
+  ModelConfig config;         // the same; without MTP modules if they were not wanted
+  TensorSource source;
+};
+// FormatError unless the folder holds at least as many tensors as its config.json asks for.
+OpenCheckpoint open_checkpoint(const std::string& folder, bool with_mtp);
+
+// Where every parameter lies. FormatError if one is missing or unfit, or if a tensor is left over
+// that is neither a known copy nor ignorable.
+std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
+                                          const std::vector<NamedParam>& params);
+
+}  // namespace hadal
