@@ -1,0 +1,23 @@
+// kernels/cpu/few_rows.h: products of a few rows (decoding, experts with few tokens) with a weight
+// that is read once, as it is stored, and never packed: at these shapes reading it is the whole
+// cost.
+//
+// A row of the result does not depend, in any bit, on which other rows are computed with it, nor on
+// how the columns are cut: greedy decoding gives the same tokens for one draft and for several.
+#pragma once
+
+#include <cstdint>
+
+#include "hadal/tensor/weight_view.h"
+
+namespace hadal::cpu {
+
+// Above this many rows, packing the weight pays (measured with bench/gemm_bench).
+inline constexpr int64_t kFewRows = 16;
+
+// y[m,N] = x[m,K] w[N,K]^T (+ y)
+void few_rows_nt(View<float, 2> y, View<const float, 2> x, const WeightView& w, bool accumulate);
+// y[m,K] = x[m,N] w[N,K] (+ y)
+void few_rows_nn(View<float, 2> y, View<const float, 2> x, const WeightView& w, bool accumulate);
+
+}  // namespace hadal::cpu

@@ -1,0 +1,76 @@
+// kernels/cpu/simd-inl.h: what several vector kernels share. Compiled once per instruction set,
+// hence the toggling guard; include it after hwy/foreach_target.h.
+#if defined(HADAL_KERNELS_CPU_SIMD_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HADAL_KERNELS_CPU_SIMD_INL_H_
+#undef HADAL_KERNELS_CPU_SIMD_INL_H_
+#else
+#define HADAL_KERNELS_CPU_SIMD_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstdint>
+
+#include "hwy/contrib/math/math-inl.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hadal::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::ScalableTag<float>;
+using OneFloat = hn::CappedTag<float, 1>;
+
+// body(tag, i) for every full vector at i, then for each single element that is left: both do the
+// same arithmetic per element, so that the result does not depend on where a range is cut.
+template <class Body>
+HWY_INLINE void for_each_vector(int64_t n, const Body& body) {
+  const Floats d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) body(d, i);
+  for (; i < n; ++i) body(OneFloat(), i);
+}
+
+// e^x over the whole range: NaN stays NaN, large x give infinity (hwy's Exp promises neither).
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V exp_all(D d, V x) {
+  const V y = hn::Exp(d, hn::Min(x, hn::Set(d, 104.0F)));
+  return hn::IfThenElse(hn::IsNaN(x), x, y);
+}
+
+// 1 / (1 + e^-x)
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V sigmoid(D d, V x) {
+  const V one = hn::Set(d, 1.0F);
+  return hn::Div(one, hn::Add(one, exp_all(d, hn::Neg(x))));
+}
+
+// Sum of term(tag, i) over i < n: f32 within a run of 1024 elements, f64 across the runs.
+template <class Term>
+HWY_INLINE double sum_of(int64_t n, const Term& term) {
+  constexpr int64_t kRun = 1024;
+  const Floats d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  double total = 0;
+  for (int64_t begin = 0; begin < n; begin += kRun) {
+    const int64_t end = std::min(n, begin + kRun);
+    auto sum0 = hn::Zero(d), sum1 = hn::Zero(d);
+    int64_t i = begin;
+    for (; i + 2 * lanes <= end; i += 2 * lanes) {
+      sum0 = hn::Add(sum0, term(d, i));
+      sum1 = hn::Add(sum1, term(d, i + lanes));
+    }
+    if (i + lanes <= end) {
+      sum0 = hn::Add(sum0, term(d, i));
+      i += lanes;
+    }
+    float run = hn::GetLane(hn::SumOfLanes(d, hn::Add(sum0, sum1)));
+    for (; i < end; ++i) run += hn::GetLane(term(OneFloat(), i));
+    total += run;
+  }
+  return total;
+}
+
+}  // namespace hadal::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif

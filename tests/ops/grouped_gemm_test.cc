@@ -1,0 +1,120 @@
+#include "hadal/ops/grouped_gemm.h"
+
+#include <gtest/gtest.h>
+
+#include "hadal/ops/gemm.h"
+#include "tests/support/compare.h"
+#include "tests/support/weights.h"
+
+namespace hadal {
+namespace {
+
+using test::expect_close;
+using test::random_values;
+using test::StoredWeight;
+using test::Tolerance;
+
+// Group sizes: empty ones at the start, between and at the end, single rows, just below and above
+// the few-rows limit of 16, and one that is cut into several tasks.
+const std::vector<int64_t> kOffsets{0, 0, 1, 5, 5, 21, 38, 38, 640, 641, 641};
+constexpr int64_t kRows = 641, kOut = 37, kIn = 70;
+
+class GroupedGemmTest : public testing::TestWithParam<DType> {
+ protected:
+  GroupedGemmTest() {
+    for (size_t e = 0; e + 1 < kOffsets.size(); ++e) {
+      weights_.emplace_back(GetParam(), kOut, kIn, 100 + e, 2);
+      views_.push_back(weights_.back().view());
+    }
+  }
+  ThreadPool pool_{2};
+  Arena arena_;
+  Context cpu_{pool_, arena_, Device::kCpu};
+  Context reference_{pool_, arena_, Device::kReference};
+  std::vector<StoredWeight> weights_;
+  std::vector<WeightView> views_;
+  // Rows wider than the operands: they are slices of columns.
+  std::vector<float> x_ = random_values(kRows * (kIn + 1), 1), dy_ = random_values(kRows * kOut, 2);
+  const View<const float, 2> x_view_{x_.data(), {kRows, kIn}, {kIn + 1, 1}};
+  const View<const float, 2> dy_view_{dy_.data(), {kRows, kOut}};
+};
+
+TEST_P(GroupedGemmTest, ForwardAgreesWithReference) {
+  std::vector<float> y(kRows * kOut, 7.0F), want = y;
+  grouped_gemm_nt(cpu_, {y.data(), {kRows, kOut}}, x_view_, views_, kOffsets);
+  grouped_gemm_nt(reference_, {want.data(), {kRows, kOut}}, x_view_, views_, kOffsets);
+  expect_close(y, want, Tolerance::for_sum(kIn), "y");
+}
+
+TEST_P(GroupedGemmTest, BackwardInputAgreesWithReference) {
+  for (const float beta : {0.0F, 1.0F}) {
+    std::vector<float> dx = random_values(kRows * kIn, 3), want = dx;
+    grouped_gemm_nn(cpu_, {dx.data(), {kRows, kIn}}, dy_view_, views_, kOffsets, beta);
+    grouped_gemm_nn(reference_, {want.data(), {kRows, kIn}}, dy_view_, views_, kOffsets, beta);
+    expect_close(dx, want, Tolerance::for_sum(kOut + 1), concat("dx, beta ", beta));
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Formats, GroupedGemmTest,
+                         testing::Values(DType::kF32, DType::kBF16, DType::kF16),
+                         [](const auto& param) { return std::string(dtype_name(param.param)); });
+
+// Gradients of all groups, one after another in memory.
+struct Gradients {
+  std::vector<float> values =
+      random_values((static_cast<int64_t>(kOffsets.size()) - 1) * kOut * kIn, 4);
+  std::vector<View<float, 2>> views() {
+    std::vector<View<float, 2>> result;
+    for (size_t e = 0; e + 1 < kOffsets.size(); ++e) {
+      result.emplace_back(values.data() + e * kOut * kIn, View<float, 2>::Shape{kOut, kIn});
+    }
+    return result;
+  }
+};
+
+TEST_P(GroupedGemmTest, BackwardWeightAgreesWithReferenceAndAccumulates) {
+  Gradients dw, want;
+  grouped_gemm_tn(cpu_, dw.views(), dy_view_, x_view_, kOffsets);
+  grouped_gemm_tn(reference_, want.views(), dy_view_, x_view_, kOffsets);
+  expect_close(dw.values, want.values, Tolerance::for_sum(603), "dw");
+}
+
+// A group's product is the dense one of its rows, and neither threads nor repetition change a bit.
+TEST_P(GroupedGemmTest, EqualsDenseProductsForAnyThreadCount) {
+  std::vector<float> dense(kRows * kOut);
+  const View<float, 2> dense_view(dense.data(), {kRows, kOut});
+  for (size_t e = 0; e < views_.size(); ++e) {
+    gemm_nt(cpu_, dense_view.rows(kOffsets[e], kOffsets[e + 1]),
+            x_view_.rows(kOffsets[e], kOffsets[e + 1]), views_[e]);
+  }
+  for (const int threads : {1, 2, 3, 2}) {
+    ThreadPool pool(threads);
+    Context ctx{pool, arena_};
+    std::vector<float> y(kRows * kOut);
+    grouped_gemm_nt(ctx, {y.data(), {kRows, kOut}}, x_view_, views_, kOffsets);
+    EXPECT_EQ(y, dense) << threads << " threads";
+    Gradients dw, dw_single;
+    ThreadPool single(1);
+    Context single_ctx{single, arena_};
+    grouped_gemm_tn(ctx, dw.views(), dy_view_, x_view_, kOffsets);
+    grouped_gemm_tn(single_ctx, dw_single.views(), dy_view_, x_view_, kOffsets);
+    EXPECT_EQ(dw.values, dw_single.values) << threads << " threads";
+  }
+}
+
+TEST_P(GroupedGemmTest, RefusesOffsetsThatDoNotFit) {
+  std::vector<float> y(kRows * kOut);
+  const View<float, 2> y_view(y.data(), {kRows, kOut});
+  std::vector<int64_t> offsets = kOffsets;
+  offsets.back() = kRows - 1;
+  EXPECT_THROW(grouped_gemm_nt(cpu_, y_view, x_view_, views_, offsets), ShapeError);
+  offsets = kOffsets;
+  std::swap(offsets[3], offsets[5]);
+  EXPECT_THROW(grouped_gemm_nt(cpu_, y_view, x_view_, views_, offsets), ShapeError);
+  offsets.pop_back();
+  EXPECT_THROW(grouped_gemm_nt(cpu_, y_view, x_view_, views_, offsets), ShapeError);
+  views_[2].cols -= 1;
+  EXPECT_THROW(grouped_gemm_nt(cpu_, y_view, x_view_, views_, kOffsets), ShapeError);
+}
+
+}  // namespace
+}  // namespace hadal
