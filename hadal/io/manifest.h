@@ -1,0 +1,12 @@
+// io/manifest.h: manifest.json of a folder, the size and XXH3-64 of each of its files.
+#pragma once
+
+#include <string>
+
+namespace hadal {
+
+void write_manifest(const std::string& folder);
+// Empty if every listed file is as it was written; otherwise what is wrong first.
+std::string find_damage(const std::string& folder);
+
+}  // namespace hadal
