@@ -4,6 +4,18 @@ namespace hadal::cli {
 
 std::vector<Command> all_commands() {
   return {
+      make_train_command(),
+      make_data_fetch_command(),
+      make_data_stats_command(),
+      make_data_dedup_command(),
+      make_data_pack_command(),
+      make_tokenizer_train_command(),
+      make_tokenizer_encode_command(),
+      make_tokenizer_decode_command(),
+      make_tokenizer_info_command(),
+      make_inspect_command(),
+      make_convert_command(),
+      make_presets_command(),
       make_completion_command(),
   };
 }

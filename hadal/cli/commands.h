@@ -6,5 +6,17 @@
 namespace hadal::cli {
 
 Command make_completion_command();
+Command make_presets_command();
+Command make_convert_command();
+Command make_inspect_command();
+Command make_data_fetch_command();
+Command make_data_stats_command();
+Command make_data_dedup_command();
+Command make_data_pack_command();
+Command make_train_command();
+Command make_tokenizer_train_command();
+Command make_tokenizer_encode_command();
+Command make_tokenizer_decode_command();
+Command make_tokenizer_info_command();
 
 }  // namespace hadal::cli

@@ -91,7 +91,10 @@ void save_model(const std::string& folder, DeepseekV3& model, const SaveOptions&
   ThreadPool pool(1);
   Arena arena;
   Context ctx{pool, arena};
-  write_checkpoint(folder, weights, {config_to_hf(config), options.max_shard_bytes}, [&](size_t i) {
+  const CheckpointFiles files{.config = config_to_hf(config),
+                              .generation_config = "",
+                              .max_shard_bytes = options.max_shard_bytes};
+  write_checkpoint(folder, weights, files, [&](size_t i) {
     return encode(ctx, widened(ctx, params[i]->value), weights[i].form,
                   config.fp8_power_of_two_scales);
   });

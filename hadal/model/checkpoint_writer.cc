@@ -134,7 +134,9 @@ int64_t write_checkpoint(const std::string& folder, const std::vector<PlannedWei
   if (shards.size() > 1) {
     write_file_atomically(folder + "/" + kIndexName, index_text(shards, weights, total_bytes));
   }
-  write_file_atomically(folder + "/generation_config.json", generation_config_text(files.config));
+  write_file_atomically(folder + "/generation_config.json",
+                        files.generation_config.empty() ? generation_config_text(files.config)
+                                                        : files.generation_config);
   write_file_atomically(folder + "/config.json", files.config.dump(2) + "\n");
   return total_bytes;
 }

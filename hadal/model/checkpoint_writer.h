@@ -21,7 +21,8 @@ struct PlannedWeight {
 };
 
 struct CheckpointFiles {
-  Json config;  // config.json; generation_config.json is made from its token ids
+  Json config;                    // config.json
+  std::string generation_config;  // text; empty: made from config's token ids
   int64_t max_shard_bytes = 0;
 };
 

@@ -223,8 +223,13 @@ void read_quantization(const Fields& fields, ModelConfig& config) {
   if (!object) return;
   const Fields quantization(*object, fields.source(), "quantization_config");
   const std::string method = quantization.text("quant_method", "");
-  // hadal's own 8 and 4 bit blocks (docs/formats.md) are described by the tensors themselves.
-  if (method == "hadal") return;
+  if (method == "hadal") {  // 8 and 4 bit blocks, docs/formats.md; the tensors say which
+    const int64_t bits = quantization.integer("bits");
+    if (bits != 8 && bits != 4) quantization.refuse("bits", std::to_string(bits), "8 or 4");
+    const int64_t block = quantization.integer("block_size");
+    if (block != 32) quantization.refuse("block_size", std::to_string(block), "32");
+    return;
+  }
   if (method != "fp8") {
     quantization.refuse("quant_method", in_quotes(method), "\"fp8\" or \"hadal\"");
   }
@@ -384,6 +389,22 @@ Json config_to_hf(const ModelConfig& c) {
   json["v_head_dim"] = c.v_head_dim;
   json["vocab_size"] = c.vocab_size;
   return json;
+}
+
+void set_hf_storage(Json& config, HfStorage storage) {
+  std::erase_if(config.as_object(), [](const Json::Member& member) {
+    return member.first == "dtype" || member.first == "quantization_config";
+  });
+  config["torch_dtype"] = storage == HfStorage::kF32 ? "float32" : "bfloat16";
+  if (storage == HfStorage::kFp8 || storage == HfStorage::kFp8PowerOfTwo) {
+    config["quantization_config"] = fp8_to_hf(storage == HfStorage::kFp8PowerOfTwo);
+  } else if (storage == HfStorage::kQ8 || storage == HfStorage::kQ4) {
+    Json quantization = Json::object();
+    quantization["quant_method"] = "hadal";
+    quantization["bits"] = storage == HfStorage::kQ8 ? 8 : 4;
+    quantization["block_size"] = 32;
+    config["quantization_config"] = std::move(quantization);
+  }
 }
 
 }  // namespace hadal

@@ -1,0 +1,178 @@
+#include "hadal/model/convert.h"
+
+#include <array>
+#include <cmath>
+#include <filesystem>
+
+#include "hadal/core/clock.h"
+#include "hadal/core/error.h"
+#include "hadal/core/interrupt.h"
+#include "hadal/core/log.h"
+#include "hadal/model/checkpoint_reader.h"
+#include "hadal/model/checkpoint_writer.h"
+#include "hadal/model/hf_names.h"
+
+namespace hadal {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array kTokenizerFiles = {"tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "added_tokens.json",
+                                        "vocab.json",
+                                        "merges.txt",
+                                        "chat_template.jinja",
+                                        "chat_template.json"};
+
+WeightForm form_of(ConvertDType dtype) {
+  switch (dtype) {
+    case ConvertDType::kF32:
+      return WeightForm::kF32;
+    case ConvertDType::kBF16:
+      return WeightForm::kBF16;
+    case ConvertDType::kFP8:
+      return WeightForm::kFp8;
+    case ConvertDType::kQ8:
+      return WeightForm::kQ8;
+    case ConvertDType::kQ4:
+      return WeightForm::kQ4;
+  }
+  return WeightForm::kF32;
+}
+
+HfStorage storage_of(ConvertDType dtype, bool power_of_two_scales) {
+  switch (dtype) {
+    case ConvertDType::kF32:
+      return HfStorage::kF32;
+    case ConvertDType::kBF16:
+      return HfStorage::kBF16;
+    case ConvertDType::kFP8:
+      return power_of_two_scales ? HfStorage::kFp8PowerOfTwo : HfStorage::kFp8;
+    case ConvertDType::kQ8:
+      return HfStorage::kQ8;
+    case ConvertDType::kQ4:
+      return HfStorage::kQ4;
+  }
+  return HfStorage::kF32;
+}
+
+void check_target(const std::string& source, const std::string& target, bool overwrite) {
+  std::error_code error;
+  if (!fs::exists(target, error)) return;
+  if (fs::equivalent(source, target, error)) {
+    throw ConfigError(concat(target,
+                             ": source and destination are the same folder; choose another "
+                             "destination"));
+  }
+  if (!fs::is_directory(target, error)) {
+    throw ConfigError(concat(target, ": the destination is not a folder; choose another one"));
+  }
+  if (!overwrite && !fs::is_empty(target, error)) {
+    throw ConfigError(concat(target,
+                             ": the destination is not empty; choose another one, or give "
+                             "--force to replace the checkpoint in it"));
+  }
+}
+
+void copy_tokenizer_files(const std::string& source, const std::string& target) {
+  for (const char* name : kTokenizerFiles) {
+    const fs::path file = fs::path(source) / name;
+    std::error_code error;
+    if (!fs::exists(file, error)) continue;
+    write_file_atomically((fs::path(target) / name).string(), read_text_file(file.string()));
+  }
+}
+
+void expect_finite(const Tensor& values, const std::string& where) {
+  for (const float value : values.flat<float>()) {
+    if (!std::isfinite(value)) {
+      throw FormatError(concat(where, ": a value is not finite and cannot be quantised (found ",
+                               value, "); the checkpoint is damaged"));
+    }
+  }
+}
+
+// The weights that the source has: parameters, then the copies of the shared tables that MTP layers
+// may repeat.
+std::vector<StoredWeight> all_weights(const OpenCheckpoint& checkpoint,
+                                      std::vector<NamedParam>& params) {
+  std::vector<StoredWeight> weights = find_all_stored(checkpoint, params);
+  const Tensor::Shape table = {checkpoint.config.vocab_size, checkpoint.config.d_model};
+  for (const HfCopy& copy : hf_mtp_copies(checkpoint.config)) {
+    if (!checkpoint.source.find(copy.name)) continue;
+    params.push_back({copy.name, nullptr, ParamKind::kMatrix, table});
+    weights.push_back(find_stored(checkpoint.source, params.back()));
+  }
+  return weights;
+}
+
+class Progress {
+ public:
+  explicit Progress(int64_t total_bytes) : total_(total_bytes), start_(monotonic_seconds()) {}
+  void add(int64_t bytes) {
+    done_ += bytes;
+    if (!line_.due()) return;
+    const double fraction = static_cast<double>(done_) / static_cast<double>(total_);
+    const double seconds = monotonic_seconds() - start_;
+    line_.show(concat("convert ", progress_bar(fraction, 20), "  ",
+                      human_bytes(static_cast<double>(done_)), " of ",
+                      human_bytes(static_cast<double>(total_)), ", ",
+                      human_bytes(static_cast<double>(done_) / seconds), "/s, ",
+                      human_seconds(seconds * (1.0 / fraction - 1.0)), " left"));
+  }
+
+ private:
+  int64_t total_, done_ = 0;
+  double start_;
+  ProgressLine line_;
+};
+
+}  // namespace
+
+ConvertReport convert_checkpoint(Context& ctx, const std::string& source_folder,
+                                 const std::string& target_folder, const ConvertOptions& options) {
+  const OpenCheckpoint checkpoint = open_checkpoint(source_folder, /*with_mtp=*/true);
+  check_target(source_folder, target_folder, options.overwrite);
+  DeepseekV3 shapes = make_model(checkpoint.config, ctx.arena);
+  std::vector<NamedParam> params = named_params(shapes);
+  const std::vector<StoredWeight> weights = all_weights(checkpoint, params);
+
+  ConvertReport report{.tensors = static_cast<int64_t>(params.size())};
+  std::vector<PlannedWeight> plan;
+  for (size_t i = 0; i < params.size(); ++i) {
+    plan.push_back({params[i].name, params[i].shape, form_for(params[i], form_of(options.dtype))});
+    report.bytes_in += weights[i].codes.bytes() + weights[i].scales.bytes();
+  }
+  const bool power_of_two = checkpoint.config.fp8_power_of_two_scales;
+  const std::string config_path = (fs::path(source_folder) / "config.json").string();
+  CheckpointFiles files{.config = parse_json_file(config_path),
+                        .generation_config = "",
+                        .max_shard_bytes = options.max_shard_bytes};
+  set_hf_storage(files.config, storage_of(options.dtype, power_of_two));
+  const fs::path generation = fs::path(source_folder) / "generation_config.json";
+  if (fs::exists(generation)) files.generation_config = read_text_file(generation.string());
+
+  make_folders(target_folder);
+  copy_tokenizer_files(source_folder, target_folder);
+  Progress progress(report.bytes_in);
+  report.bytes_out = write_checkpoint(target_folder, plan, files, [&](size_t i) {
+    if (interrupted()) throw Interrupted("convert: interrupted; the destination was not changed");
+    const StoredWeight& weight = weights[i];
+    std::vector<Tensor> tensors;
+    if (weight.form == plan[i].form) {
+      tensors.push_back(weight.codes.share());
+      if (weight.scales.has_data()) tensors.push_back(weight.scales.share());
+    } else {
+      const Tensor values = read_f32(ctx, weight);
+      if (plan[i].form > WeightForm::kF16) expect_finite(values, weight.where);
+      tensors = encode(ctx, values, plan[i].form, power_of_two);
+    }
+    progress.add(weight.codes.bytes() + weight.scales.bytes());
+    return tensors;
+  });
+  return report;
+}
+
+}  // namespace hadal

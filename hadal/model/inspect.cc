@@ -1,0 +1,206 @@
+#include "hadal/model/inspect.h"
+
+#include <atomic>
+#include <cmath>
+#include <filesystem>
+
+#include "hadal/core/clock.h"
+#include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
+#include "hadal/core/interrupt.h"
+#include "hadal/core/log.h"
+#include "hadal/io/manifest.h"
+#include "hadal/model/checkpoint_reader.h"
+
+namespace hadal {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool file_exists(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+bool holds_weights(const fs::path& folder) {
+  return file_exists(folder / "model.safetensors") ||
+         file_exists(folder / "model.safetensors.index.json");
+}
+
+InspectKind kind_of_folder(const std::string& path) {
+  const fs::path folder(path);
+  if (holds_weights(folder)) {
+    return file_exists(folder / "config.json") ? InspectKind::kCheckpoint
+                                               : InspectKind::kSafetensors;
+  }
+  if (file_exists(folder / "config.json")) return InspectKind::kConfig;
+  if (file_exists(folder / "tokenizer.json")) return InspectKind::kTokenizer;
+  throw FormatError(concat(path,
+                           ": nothing to inspect in this folder (expected config.json, "
+                           "model.safetensors or tokenizer.json)"));
+}
+
+InspectKind kind_of_json(const std::string& path) {
+  if (path.ends_with(".safetensors.index.json")) return InspectKind::kSafetensors;
+  const Json json = parse_json_file(path);
+  return json.find("added_tokens") || (json.find("model") && json.at("model").is_object())
+             ? InspectKind::kTokenizer
+             : InspectKind::kConfig;
+}
+
+template <class T, class IsFinite>
+int64_t count_bad(Context& ctx, const Tensor& tensor, const IsFinite& is_finite) {
+  const auto values = tensor.flat<T>();
+  std::atomic<int64_t> bad = 0;
+  ctx.pool.parallel_for(tensor.size(), 1 << 16, [&](int64_t begin, int64_t end, int) {
+    int64_t found = 0;
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      found += is_finite(values[i]) ? 0 : 1;
+    }
+    bad += found;
+  });
+  return bad;
+}
+
+int64_t count_not_finite(Context& ctx, const Tensor& tensor) {
+  const auto wide = [](auto value) { return std::isfinite(value); };
+  switch (tensor.dtype()) {
+    case DType::kF32:
+      return count_bad<float>(ctx, tensor, wide);
+    case DType::kF64:
+      return count_bad<double>(ctx, tensor, wide);
+    case DType::kBF16:
+      return count_bad<bf16>(ctx, tensor, [](bf16 v) { return (v.bits & 0x7F80) != 0x7F80; });
+    case DType::kF16:
+      return count_bad<f16>(ctx, tensor, [](f16 v) { return (v.bits & 0x7C00) != 0x7C00; });
+    case DType::kF8E4M3:
+      return count_bad<f8e4m3>(ctx, tensor, [](f8e4m3 v) { return (v.bits & 0x7F) != 0x7F; });
+    default:
+      return 0;
+  }
+}
+
+// Reads every byte.
+void verify_values(Context& ctx, const TensorSource& source, int64_t total_bytes) {
+  ProgressLine line;
+  int64_t done = 0;
+  const double start = monotonic_seconds();
+  for (const auto& [name, entry] : source.entries()) {
+    if (interrupted()) throw Interrupted("inspect: interrupted");
+    const int64_t bad = count_not_finite(ctx, source.tensor(entry));
+    if (bad > 0) {
+      throw FormatError(
+          concat(entry.file->path(), ": tensor ", in_quotes(name), ": ", bad,
+                 " values are not finite (expected none); the checkpoint is damaged"));
+    }
+    done += stored_bytes(*entry.info);
+    if (line.due()) {
+      const double fraction = static_cast<double>(done) / static_cast<double>(total_bytes);
+      line.show(concat("verify ", progress_bar(fraction, 20), "  ",
+                       human_bytes(static_cast<double>(done) / (monotonic_seconds() - start)),
+                       "/s"));
+    }
+  }
+}
+
+void verify_manifest(const fs::path& folder) {
+  const fs::path manifest = folder / "manifest.json";
+  if (!file_exists(manifest)) return;
+  const std::string damage = find_damage(folder.string());
+  if (!damage.empty()) throw FormatError(concat(manifest.string(), ": ", damage));
+}
+
+void add_tensors(Json& document, const TensorSource& source) {
+  Json::Array tensors;
+  int64_t bytes = 0;
+  for (const auto& file : source.files()) {
+    bytes += file->bytes();
+    for (const TensorInfo& info : file->tensors()) {
+      const auto* entry = source.find(info.name);
+      if (!entry || entry->info != &info) continue;
+      Json tensor = Json::object();
+      tensor["name"] = info.name;
+      tensor["dtype"] = dtype_name(info.dtype);
+      tensor["shape"] = Json::array_of(info.shape);
+      tensor["bytes"] = stored_bytes(info);
+      tensors.push_back(std::move(tensor));
+    }
+  }
+  document["bytes"] = bytes;
+  document["files"] = static_cast<int64_t>(source.files().size());
+  document["tensors"] = std::move(tensors);
+}
+
+void add_config(Json& document, const ModelConfig& config) {
+  const ParameterCount count = count_parameters(config);
+  document["config"] = config_to_hf(config);
+  document["architecture"] = document["config"].at("architectures").as_array()[0];
+  document["parameters_total"] = count.total;
+  document["parameters_active"] = count.active;
+  document["parameters_mtp"] = count.mtp;
+}
+
+int64_t element_count(const TensorSource& source) {
+  int64_t n = 0;
+  for (const auto& [name, entry] : source.entries()) {
+    n += stored_bytes(*entry.info) / dtype_bytes(entry.info->dtype);
+  }
+  return n;
+}
+
+const char* kind_name(InspectKind kind) {
+  switch (kind) {
+    case InspectKind::kCheckpoint:
+      return "checkpoint";
+    case InspectKind::kSafetensors:
+      return "safetensors";
+    case InspectKind::kTokenizer:
+      return "tokenizer";
+    case InspectKind::kConfig:
+      return "config";
+  }
+  return "";
+}
+
+}  // namespace
+
+InspectKind kind_of(const std::string& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) return kind_of_folder(path);
+  if (!fs::exists(path, error)) return InspectKind::kConfig;  // a preset, or load_config says no
+  if (path.ends_with(".json")) return kind_of_json(path);
+  return InspectKind::kSafetensors;
+}
+
+Json inspect_path(Context& ctx, const std::string& path, InspectKind kind, bool verify) {
+  Json document = Json::object();
+  document["kind"] = kind_name(kind);
+  document["path"] = path;
+  for (const char* key : {"architecture", "parameters_total", "parameters_active", "parameters_mtp",
+                          "bytes", "files", "tensors", "config"}) {
+    document[key] = Json();
+  }
+  if (kind == InspectKind::kTokenizer) return document;
+  if (kind == InspectKind::kConfig) {
+    add_config(document, load_config(path));
+  } else if (kind == InspectKind::kSafetensors) {
+    const TensorSource source = TensorSource::open(path);
+    add_tensors(document, source);
+    document["parameters_total"] = element_count(source);
+    if (verify) verify_values(ctx, source, document["bytes"].as_integer());
+  } else {
+    const OpenCheckpoint checkpoint = open_checkpoint(path, /*with_mtp=*/true);
+    DeepseekV3 shapes = make_model(checkpoint.config, ctx.arena);
+    find_all_stored(checkpoint, named_params(shapes));
+    add_config(document, checkpoint.config);
+    add_tensors(document, checkpoint.source);
+    if (verify) {
+      verify_values(ctx, checkpoint.source, document["bytes"].as_integer());
+      verify_manifest(path);
+    }
+  }
+  document["verified"] = verify;
+  return document;
+}
+
+}  // namespace hadal
