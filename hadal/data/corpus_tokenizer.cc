@@ -3,7 +3,10 @@
 #include <filesystem>
 
 #include "hadal/core/error.h"
+#include "hadal/core/interrupt.h"
 #include "hadal/core/json.h"
+#include "hadal/core/log.h"
+#include "hadal/data/bpe_trainer.h"
 #include "hadal/data/content_hash.h"
 #include "hadal/io/atomic_write.h"
 
@@ -27,8 +30,23 @@ TokenizerFiles find_tokenizer_files(const std::string& source) {
 
 }  // namespace
 
-void train_corpus_tokenizer(const Corpus&, int64_t, const std::string&, ThreadPool&) {
-  throw Unavailable("data.tokenizer: this build cannot train one; name a tokenizer.json");
+void train_corpus_tokenizer(const Corpus& corpus, int64_t vocab_size, const std::string& folder,
+                            ThreadPool& pool) {
+  BpeTrainerOptions options;
+  options.vocab_size = vocab_size;
+  BpeTrainer trainer(options, pool);
+  ProgressLine progress;
+  double done = 0.0;
+  const auto total = static_cast<double>(corpus.counts().train_bytes);
+  corpus.for_each(Split::kTrain, [&](const Document& document, const ContentHash&) {
+    if (interrupted()) throw Interrupted("interrupted while preparing the data; nothing was kept");
+    trainer.add(document.text);
+    done += static_cast<double>(document.text.size());
+    if (progress.due()) {
+      progress.show(concat("counting words for the tokenizer ", progress_bar(done / total, 14)));
+    }
+  });
+  write_tokenizer_folder(trainer.train(), folder);
 }
 
 void copy_tokenizer_files(const std::string& source, const std::string& folder) {
