@@ -1,0 +1,306 @@
+// cli/cmd_tokenizer.cc: `hadal tokenizer train|encode|decode|info`
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "hadal/cli/commands.h"
+#include "hadal/core/clock.h"
+#include "hadal/core/error.h"
+#include "hadal/core/json.h"
+#include "hadal/core/log.h"
+#include "hadal/core/thread_pool.h"
+#include "hadal/data/bpe_trainer.h"
+#include "hadal/data/document_source.h"
+#include "hadal/data/tokenizer.h"
+#include "hadal/data/utf8.h"
+
+namespace hadal::cli {
+namespace {
+
+std::string read_standard_input() {
+  std::string text;
+  std::array<char, 1 << 16> buffer;
+  ssize_t got = 0;
+  while ((got = ::read(STDIN_FILENO, buffer.data(), buffer.size())) > 0) {
+    text.append(buffer.data(), static_cast<size_t>(got));
+  }
+  if (got < 0) throw IoError("-: cannot read the standard input; give a file");
+  return text;
+}
+
+std::string read_input(const std::string& path) {
+  return path == "-" ? read_standard_input() : read_text_file(path);
+}
+
+// ---- encode ----
+
+struct EncodeOptions {
+  std::string model, file, text;
+  bool bench = false, no_added_tokens = false;
+  bool text_given = false;  // an empty text is a text
+};
+
+void bind_encode(Flags& flags, EncodeOptions& o) {
+  flags.example("hadal tokenizer encode --model DIR --text 'Hello!'", "the ids of a text");
+  flags.example("hadal tokenizer encode --model DIR --file F --bench", "how fast a file encodes");
+  flags.required("model,-m", o.model, "folder with tokenizer.json, or such a file");
+  flags.option("file", o.file, "text to encode; - is the standard input");
+  flags.option("text", o.text, "text to encode");
+  flags.flag("no-added-tokens", o.no_added_tokens, "text that spells a control token stays text");
+  flags.flag("bench", o.bench, "measure: repeat, print the speeds instead of the ids");
+}
+
+struct Speed {
+  double best = 0.0, median = 0.0;
+  int64_t repetitions = 0;
+};
+
+// Until two seconds have passed, at least five times; the first call warms the caches and is left
+// out.
+template <class Work>
+Speed measure(size_t bytes, const Work& work) {
+  constexpr double kSeconds = 2.0;
+  constexpr size_t kFewest = 5;
+  work();
+  std::vector<double> mb_per_s;
+  const double start = monotonic_seconds();
+  while (mb_per_s.size() < kFewest || monotonic_seconds() - start < kSeconds) {
+    const double begin = monotonic_seconds();
+    work();
+    mb_per_s.push_back(static_cast<double>(bytes) / 1e6 / (monotonic_seconds() - begin));
+  }
+  std::sort(mb_per_s.begin(), mb_per_s.end());
+  return {mb_per_s.back(), mb_per_s[mb_per_s.size() / 2], static_cast<int64_t>(mb_per_s.size())};
+}
+
+int run_encode(const EncodeOptions& o, const CommonOptions& common, Output& out) {
+  if (o.text_given != o.file.empty()) {
+    throw ConfigError(concat("--text: ", o.text_given ? "given together with --file" : "no text",
+                             " (found ", o.text_given ? "both" : "neither",
+                             ", expected one of --text and --file); give one"));
+  }
+  const Tokenizer tokenizer = Tokenizer::load(o.model);
+  const std::string text = o.text_given ? o.text : read_input(o.file);
+  ThreadPool pool(common.threads);
+  const auto encode = [&] {
+    return pool.n_threads() == 1 ? tokenizer.encode(text, !o.no_added_tokens)
+                                 : tokenizer.encode_parallel(text, pool, !o.no_added_tokens);
+  };
+  const std::vector<int32_t> ids = encode();
+  Json report;
+  if (o.bench) {
+    const Speed speed = measure(text.size(), encode);
+    report["bytes"] = static_cast<int64_t>(text.size());
+    report["tokens"] = static_cast<int64_t>(ids.size());
+    report["threads"] = pool.n_threads();
+    report["repetitions"] = speed.repetitions;
+    report["mb_per_s"] = speed.median;
+    report["mb_per_s_best"] = speed.best;
+    out.report(report);
+    return 0;
+  }
+  Json::Array list;
+  list.reserve(ids.size());
+  std::string line;
+  for (const int32_t id : ids) {
+    if (out.json()) {
+      list.emplace_back(id);
+    } else {
+      line += (line.empty() ? "" : " ") + std::to_string(id);
+    }
+  }
+  if (out.json()) {
+    report["ids"] = std::move(list);
+    out.report(report);
+  }
+  out.text(line + "\n");
+  return 0;
+}
+
+// ---- decode ----
+
+struct DecodeOptions {
+  std::string model, ids, file;
+  bool skip_special = false;
+};
+
+void bind_decode(Flags& flags, DecodeOptions& o) {
+  flags.example("hadal tokenizer decode --model DIR --ids '19923 3'", "the text of ids");
+  flags.required("model,-m", o.model, "folder with tokenizer.json, or such a file");
+  flags.option("ids", o.ids, "ids, separated by spaces or commas, or a JSON list");
+  flags.option(
+      "file", o.file,
+      "file with ids in the same form, or the output of encode --json; - is the standard input");
+  flags.flag("skip-special", o.skip_special, "leave special tokens out");
+}
+
+std::vector<int32_t> parse_ids(std::string_view text, const std::string& source,
+                               int64_t vocab_size) {
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  const auto check = [&](int64_t id) {
+    if (id >= 0 && id < vocab_size) return static_cast<int32_t>(id);
+    throw FormatError(concat(source, ": no such token (found id ", id, ", expected 0 to ",
+                             vocab_size - 1, "); use ids of this tokenizer"));
+  };
+  std::vector<int32_t> ids;
+  if (first != std::string_view::npos && (text[first] == '[' || text[first] == '{')) {
+    const Json document = parse_json(text, source);
+    const Json& list = document.is_object() ? document.at("ids") : document;
+    for (const Json& id : list.as_array()) ids.push_back(check(id.as_integer()));
+    return ids;
+  }
+  for (size_t at = 0; at < text.size();) {
+    const char c = text[at];
+    if (c == ' ' || c == ',' || c == '\t' || c == '\r' || c == '\n') {
+      ++at;
+      continue;
+    }
+    int64_t id = 0;
+    size_t digits = 0;
+    while (at < text.size() && text[at] >= '0' && text[at] <= '9' && digits < 12) {
+      id = id * 10 + (text[at++] - '0');
+      ++digits;
+    }
+    if (digits == 0) {
+      throw FormatError(concat(source, ": not a list of ids (found byte ",
+                               static_cast<int>(static_cast<unsigned char>(c)), " at offset ", at,
+                               ", expected digits); separate ids by spaces or commas"));
+    }
+    ids.push_back(check(id));
+  }
+  return ids;
+}
+
+int run_decode(const DecodeOptions& o, const CommonOptions&, Output& out) {
+  if (o.ids.empty() == o.file.empty()) {
+    throw ConfigError(concat("--ids: ", o.ids.empty() ? "no ids" : "given together with --file",
+                             " (found ", o.ids.empty() ? "neither" : "both",
+                             ", expected one of --ids and --file); give one"));
+  }
+  const Tokenizer tokenizer = Tokenizer::load(o.model);
+  const bool from_file = !o.file.empty();
+  const std::vector<int32_t> ids = parse_ids(from_file ? read_input(o.file) : o.ids,
+                                             from_file ? o.file : "--ids", tokenizer.vocab_size());
+  const std::string text = tokenizer.decode(ids, o.skip_special);
+  Json report;
+  report["text"] = repair_utf8(text);  // JSON holds no cut characters
+  if (out.json()) out.report(report);
+  out.text(text);
+  return 0;
+}
+
+// ---- info ----
+
+struct InfoOptions {
+  std::string model;
+};
+
+void bind_info(Flags& flags, InfoOptions& o) {
+  flags.example("hadal tokenizer info --model DIR", "size and control tokens");
+  flags.required("model,-m", o.model, "folder with tokenizer.json, or such a file");
+}
+
+int run_info(const InfoOptions& o, const CommonOptions&, Output& out) {
+  const double begin = monotonic_seconds();
+  const Tokenizer tokenizer = Tokenizer::load(o.model);
+  const double seconds = monotonic_seconds() - begin;
+  size_t longest = 0;
+  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
+    longest = std::max(longest, tokenizer.token_bytes(id).size());
+  }
+  const auto id_or_null = [](std::optional<int32_t> id) { return id ? Json(*id) : Json(); };
+  Json added = Json::array();
+  for (const AddedToken& token : tokenizer.added_tokens()) {
+    added.push_back(
+        Json::Object{{"id", token.id}, {"token", token.content}, {"special", token.special}});
+  }
+  Json report;
+  report["vocab_size"] = tokenizer.vocab_size();
+  report["added_tokens"] = static_cast<int64_t>(tokenizer.added_tokens().size());
+  report["longest_token_bytes"] = static_cast<int64_t>(longest);
+  report["bos_id"] = id_or_null(tokenizer.bos_id());
+  report["eos_id"] = id_or_null(tokenizer.eos_id());
+  report["add_bos"] = tokenizer.add_bos();
+  report["fill_in_middle"] = tokenizer.fim_tokens().has_value();
+  report["load_seconds"] = seconds;
+  report["tokens_added"] = std::move(added);
+  out.report(report);
+  return 0;
+}
+
+// ---- train ----
+
+struct TrainOptions {
+  std::vector<std::string> data;
+  std::string out;
+  int64_t vocab_size = 4096;
+};
+
+void bind_train(Flags& flags, TrainOptions& o) {
+  flags.example("hadal tokenizer train --data texts/ --vocab-size 4096 --out tok",
+                "a vocabulary of 4096 ids from a folder of texts");
+  flags.option("data", o.data, "files, folders or patterns; may be given several times");
+  flags.option("vocab-size", o.vocab_size, "all ids, with the 256 bytes and the control tokens");
+  flags.required("out", o.out, "folder for tokenizer.json and tokenizer_config.json");
+}
+
+int run_train(const TrainOptions& o, const CommonOptions& common, Output& out) {
+  require(!o.data.empty(),
+          "--data: missing (found no path, expected files or folders); name what to train on");
+  ThreadPool pool(common.threads);
+  BpeTrainer trainer({.vocab_size = o.vocab_size}, pool);
+  const double begin = monotonic_seconds();
+  int64_t documents = 0, bytes = 0;
+  {
+    ProgressLine progress;
+    const auto source = open_sources(list_source_files(o.data), {});
+    while (const auto document = source->next()) {
+      trainer.add(document->text);
+      ++documents;
+      bytes += static_cast<int64_t>(document->text.size());
+      if (!progress.due()) continue;
+      progress.show(concat("tokenizer  reading ", human_bytes(static_cast<double>(bytes)), " in ",
+                           documents, " documents"));
+    }
+  }
+  const TrainedTokenizer trained = trainer.train();
+  write_tokenizer_folder(trained, o.out);
+  if (trained.vocab_size < o.vocab_size) {
+    log_warning("--vocab-size: the texts hold too few frequent pairs (found ", trained.vocab_size,
+                " tokens, expected ", o.vocab_size, "); give more text");
+  }
+  Json report;
+  report["documents"] = documents;
+  report["bytes"] = bytes;
+  report["vocab_size"] = trained.vocab_size;
+  report["seconds"] = monotonic_seconds() - begin;
+  report["tokenizer"] = o.out;
+  out.report(report);
+  return 0;
+}
+
+}  // namespace
+
+Command make_tokenizer_train_command() {
+  return define_command<TrainOptions>("tokenizer train", "train a byte-level BPE tokenizer",
+                                      bind_train, run_train);
+}
+Command make_tokenizer_encode_command() {
+  const auto options = std::make_shared<EncodeOptions>();
+  return {"tokenizer encode", "a text as token ids",
+          [options](Flags& flags) { bind_encode(flags, *options); },
+          [options](const CommonOptions& common, const Flags& flags, Output& out) {
+            options->text_given = flags.given("text");
+            return run_encode(*options, common, out);
+          }};
+}
+Command make_tokenizer_decode_command() {
+  return define_command<DecodeOptions>("tokenizer decode", "token ids as text", bind_decode,
+                                       run_decode);
+}
+Command make_tokenizer_info_command() {
+  return define_command<InfoOptions>("tokenizer info", "describe a tokenizer", bind_info, run_info);
+}
+
+}  // namespace hadal::cli
