@@ -1,0 +1,230 @@
+// Every check of tests/golden/README.md that concerns one pass of the model, on every case found.
+// Tolerances are the README's.
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "hadal/model/checkpoint.h"
+#include "hadal/model/dump.h"
+#include "hadal/nn/linear.h"
+#include "hadal/ops/quantize.h"
+#include "support/golden_case.h"
+
+namespace hadal::test {
+namespace {
+
+constexpr DumpParts kAllParts{true, true, true, true};
+
+class GoldenTest : public ::testing::Test {
+ protected:
+  ThreadPool pool_{2};
+  Arena arena_;
+  Context ctx_{pool_, arena_};
+  std::vector<GoldenCase> cases_ = golden_cases();
+};
+
+std::map<std::string, Tensor> by_name(std::vector<NamedTensor> tensors) {
+  std::map<std::string, Tensor> result;
+  for (NamedTensor& each : tensors) {
+    EXPECT_FALSE(result.contains(each.name)) << each.name << " dumped twice";
+    result.emplace(each.name, std::move(each.tensor));
+  }
+  return result;
+}
+
+// "seq3.mtp.1.logits" -> "mtp.1.logits"
+std::string after_sequence(const std::string& name) { return name.substr(name.find('.') + 1); }
+
+// Compares every golden tensor that `wanted` selects with the tensor `ours` of `got`.
+template <class Wanted, class Ours>
+int compare(const GoldenCase& golden, const std::map<std::string, Tensor>& got, double bound,
+            Wanted wanted, Ours ours) {
+  int compared = 0;
+  for (const std::string& name : golden.names_with("seq")) {
+    if (!wanted(after_sequence(name))) continue;
+    const auto found = got.find(ours(name));
+    if (found == got.end()) {
+      ADD_FAILURE() << name << ": not dumped";
+      continue;
+    }
+    expect_golden(found->second, golden.at(name), bound, name);
+    ++compared;
+  }
+  return compared;
+}
+
+std::string without(std::string name, const std::string& part, const std::string& instead) {
+  return name.replace(name.find(part), part.size(), instead);
+}
+
+TEST_F(GoldenTest, CommittedCasesAreThere) { EXPECT_GE(cases_.size(), 4U); }
+
+TEST_F(GoldenTest, LogitsHiddenStatesRoutingAndMtp) {
+  for (const GoldenCase& golden : cases_) {
+    for (const std::string& folder : golden.checkpoints) {
+      SCOPED_TRACE(folder);
+      const DeepseekV3 model = load_model(folder, arena_);
+      const auto got = by_name(dump_inference(ctx_, model, golden.sequences(), kAllParts));
+      const int compared = compare(
+          golden, got, 1e-5,
+          [](const std::string& name) {
+            return name == "logits" || name == "final_norm" || name.starts_with("hidden.") ||
+                   name.starts_with("router.") || name.starts_with("mtp.");
+          },
+          [](const std::string& name) { return name; });
+      EXPECT_GT(compared, 15);
+    }
+  }
+}
+
+TEST_F(GoldenTest, MtpThatReceivesUnnormalisedStates) {
+  int compared = 0;
+  for (const GoldenCase& golden : cases_) {
+    SCOPED_TRACE(golden.folder);
+    DeepseekV3 model = load_golden_model(golden, arena_);
+    model.config.mtp_hidden = MtpHidden::kPreNorm;
+    const auto got = by_name(dump_inference(ctx_, model, golden.sequences(), {.mtp = true}));
+    compared += compare(
+        golden, got, 1e-5,
+        [](const std::string& name) { return name.starts_with("mtp_pre_norm."); },
+        [](const std::string& name) { return without(name, "mtp_pre_norm", "mtp"); });
+  }
+  EXPECT_GT(compared, 0);
+}
+
+TEST_F(GoldenTest, Fp8ActivationsEndToEnd) {
+  int compared = 0;
+  for (const GoldenCase& golden : cases_) {
+    if (!golden.is_fp8()) continue;
+    SCOPED_TRACE(golden.folder);
+    const DeepseekV3 model = load_golden_model(golden, arena_);
+    ctx_.fp8_activations = model.config.fp8_power_of_two_scales ? Fp8Activations::kTilesPowerOfTwo
+                                                                : Fp8Activations::kTiles;
+    const auto got =
+        by_name(dump_inference(ctx_, model, golden.sequences(), {.logits = true, .mtp = true}));
+    const auto ours = [](const std::string& name) { return without(name, "fp8_gemm.", ""); };
+    const auto wanted = [](const std::string& name) { return name.starts_with("fp8_gemm."); };
+    compared += compare(golden, got, 1e-2, wanted, ours);
+    for (const std::string& name : golden.names_with("seq")) {
+      if (!wanted(after_sequence(name)) || !got.contains(ours(name))) continue;
+      EXPECT_GE(top1_agreement(got.at(ours(name)), golden.at(name)), 0.98) << name;
+    }
+    // Plain products are farther away than the bound: the tiles were really used.
+    ctx_.fp8_activations = Fp8Activations::kOff;
+    const auto plain = by_name(dump_inference(ctx_, model, golden.sequences(), {.logits = true}));
+    SquaredError distance;
+    const Tensor with_tiles = golden.at("seq1.fp8_gemm.logits");
+    distance.add(plain.at("seq1.logits").flat<float>(), with_tiles.flat<float>());
+    EXPECT_GT(distance.relative(), 2e-2);
+  }
+  EXPECT_GT(compared, 0);
+}
+
+TEST_F(GoldenTest, Fp8TracesOfSingleLinears) {
+  int compared = 0;
+  for (const GoldenCase& golden : cases_) {
+    if (!golden.is_fp8()) continue;
+    SCOPED_TRACE(golden.folder);
+    DeepseekV3 model = load_golden_model(golden, arena_);
+    const bool power_of_two = model.config.fp8_power_of_two_scales;
+    ctx_.fp8_activations = power_of_two ? Fp8Activations::kTilesPowerOfTwo : Fp8Activations::kTiles;
+    for (NamedParam& each : named_params(model)) {
+      const std::string prefix =
+          "trace." + each.name.substr(0, each.name.size() - std::string(".weight").size());
+      if (!golden.has(prefix + ".x")) continue;
+      const Tensor x = golden.at(prefix + ".x");
+      const Tensor want_scale = golden.at(prefix + ".scale");
+      Tensor codes = ctx_.empty(x.shape(), DType::kF8E4M3);
+      Tensor scale = ctx_.empty(want_scale.shape());
+      quantize_tiles(ctx_, codes.view<f8e4m3, 2>(), scale.mat(), x.mat(),
+                     {.power_of_two = power_of_two});
+      expect_golden(codes, golden.at(prefix + ".codes"), 0.0, prefix + ".codes");
+      expect_golden(scale, want_scale, 0.0, prefix + ".scale");
+
+      Linear linear;
+      linear.weight.value = each.param->value.share();
+      linear.weight.fp8 = each.param->fp8;
+      EXPECT_TRUE(linear.weight.fp8) << each.name;
+      expect_golden(linear.forward(ctx_, x), golden.at(prefix + ".y"), 1e-5, prefix + ".y");
+      ++compared;
+    }
+  }
+  EXPECT_GE(compared, 5);
+}
+
+struct HyperParameters {
+  LossWeights weights;
+  const Json* step;  // the reference's record of the step
+};
+
+HyperParameters training_of(const GoldenCase& golden, size_t step) {
+  const Json& train = golden.scalars.at("train");
+  const Json& hyper = train.at("hyper");
+  LossWeights weights;
+  weights.mtp = static_cast<float>(hyper.at("mtp_lambda").as_number());
+  weights.balance = static_cast<float>(hyper.at("balance_alpha").as_number());
+  return {weights, &train.at("steps").as_array()[step - 1]};
+}
+
+void expect_relative(double got, double want, double bound, const std::string& what) {
+  EXPECT_LE(std::abs(got - want), bound * std::abs(want)) << what << ": " << got << " vs " << want;
+}
+
+TEST_F(GoldenTest, LossesAndGradients) {
+  int compared = 0;
+  for (const GoldenCase& golden : cases_) {
+    const TokenLists lists = golden.training_lists(1);
+    if (lists.empty()) continue;
+    SCOPED_TRACE(golden.folder);
+    const auto [weights, step] = training_of(golden, 1);
+    DeepseekV3 model = load_golden_model(golden, arena_);
+    allocate_gradients(model, arena_);
+    const auto got = by_name(dump_gradients(ctx_, model, lists, weights));
+    const auto loss = [&](const std::string& name) {
+      return double{got.at("loss." + name).flat<float>()[0]};
+    };
+    expect_relative(loss("total"), step->at("loss_total").as_number(), 1e-5, "loss.total");
+    expect_relative(loss("ce"), step->at("ce").as_number(), 1e-5, "loss.ce");
+    expect_relative(loss("balance"), step->at("balance_sum").as_number(), 1e-5, "loss.balance");
+    const Json::Array& mtp = step->at("mtp").as_array();
+    EXPECT_EQ(mtp.size(), model.mtp.size());
+    for (size_t k = 0; k < mtp.size(); ++k) {
+      const std::string name = concat("mtp.", k + 1);
+      expect_relative(loss(name), mtp[k].as_number(), 1e-5, name);
+    }
+    SquaredError pooled;
+    for (const std::string& name : golden.names_with("grad.")) {
+      if (!got.contains(name)) {
+        ADD_FAILURE() << name << ": not dumped";
+        continue;
+      }
+      const SquaredError error = expect_golden(got.at(name), golden.at(name), 1e-4, name);
+      pooled.difference += error.difference;
+      pooled.wanted += error.wanted;
+      ++compared;
+    }
+    EXPECT_LE(pooled.relative(), 1e-5);
+  }
+  EXPECT_GT(compared, 100);
+}
+
+TEST_F(GoldenTest, BalanceLossCountedOnTheRoutedExperts) {
+  int compared = 0;
+  for (const GoldenCase& golden : cases_) {
+    const TokenLists lists = golden.training_lists(1);
+    if (lists.empty()) continue;
+    SCOPED_TRACE(golden.folder);
+    auto [weights, step] = training_of(golden, 1);
+    weights.balance_count = BalanceCount::kChosen;
+    const DeepseekV3 model = load_golden_model(golden, arena_);
+    const auto got = by_name(dump_loss(ctx_, model, lists, weights));
+    expect_relative(double{got.at("loss.balance").flat<float>()[0]},
+                    step->at("balance_sum_if_counted_on_routed_experts").as_number(), 1e-5,
+                    "balance counted on the routed experts");
+    ++compared;
+  }
+  EXPECT_GT(compared, 0);
+}
+
+}  // namespace
+}  // namespace hadal::test
