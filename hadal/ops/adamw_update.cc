@@ -1,5 +1,6 @@
 #include "hadal/ops/adamw_update.h"
 
+#include "hadal/kernels/cpu/adamw_update.h"
 #include "hadal/kernels/no_cuda.h"
 #include "hadal/kernels/reference/adamw_update.h"
 
@@ -11,9 +12,11 @@ void update(Context& ctx, Tensor& value, Tensor& m, Tensor& v, const Tensor& gra
             const AdamwStep& step) {
   switch (ctx.device) {
     case Device::kReference:
-    case Device::kCpu:
       return reference::adamw_update<Moment>(value.flat<float>(), m.flat<Moment>(),
                                              v.flat<Moment>(), grad.flat<float>(), step);
+    case Device::kCpu:
+      return cpu::adamw_update(ctx.pool, value.flat<float>(), m.flat<Moment>(), v.flat<Moment>(),
+                               grad.flat<float>(), step);
     case Device::kCuda:
       cuda::unavailable("adamw_update");
   }

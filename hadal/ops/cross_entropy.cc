@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "hadal/kernels/cpu/cross_entropy.h"
 #include "hadal/kernels/no_cuda.h"
 #include "hadal/kernels/reference/cross_entropy.h"
 
@@ -31,7 +32,7 @@ void cross_entropy_forward_backward(Context& ctx, View<float, 1> loss, View<floa
     case Device::kReference:
       return reference::cross_entropy_forward_backward<float>(loss, logits, targets, scale);
     case Device::kCpu:
-      return reference::cross_entropy_forward_backward<float>(loss, logits, targets, scale);
+      return cpu::cross_entropy_forward_backward(ctx.pool, loss, logits, targets, scale);
     case Device::kCuda:
       cuda::unavailable("cross_entropy");
   }
@@ -45,7 +46,7 @@ void cross_entropy_forward(Context& ctx, View<float, 1> loss, View<const float, 
     case Device::kReference:
       return reference::cross_entropy_forward<float>(loss, logits, targets);
     case Device::kCpu:
-      return reference::cross_entropy_forward<float>(loss, logits, targets);
+      return cpu::cross_entropy_forward(ctx.pool, loss, logits, targets);
     case Device::kCuda:
       cuda::unavailable("cross_entropy");
   }

@@ -1,5 +1,6 @@
 #include "hadal/ops/elementwise.h"
 
+#include "hadal/kernels/cpu/elementwise.h"
 #include "hadal/kernels/no_cuda.h"
 #include "hadal/kernels/reference/elementwise.h"
 
@@ -13,7 +14,7 @@ void add(Context& ctx, std::span<float> y, std::span<const float> x) {
     case Device::kReference:
       return reference::add(y, x);
     case Device::kCpu:
-      return reference::add(y, x);
+      return cpu::add(ctx.pool, y, x);
     case Device::kCuda:
       cuda::unavailable("add");
   }
@@ -24,7 +25,7 @@ void scale(Context& ctx, std::span<float> y, float factor) {
     case Device::kReference:
       return reference::scale(y, factor);
     case Device::kCpu:
-      return reference::scale(y, factor);
+      return cpu::scale(ctx.pool, y, factor);
     case Device::kCuda:
       cuda::unavailable("scale");
   }
@@ -35,7 +36,7 @@ double sum_of_squares(Context& ctx, std::span<const float> x) {
     case Device::kReference:
       return reference::sum_of_squares(x);
     case Device::kCpu:
-      return reference::sum_of_squares(x);
+      return cpu::sum_of_squares(ctx.pool, x);
     case Device::kCuda:
       break;
   }
@@ -47,7 +48,7 @@ int64_t count_not_finite(Context& ctx, std::span<const float> x) {
     case Device::kReference:
       return reference::count_not_finite(x);
     case Device::kCpu:
-      return reference::count_not_finite(x);
+      return cpu::count_not_finite(ctx.pool, x);
     case Device::kCuda:
       break;
   }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "hadal/kernels/cpu/embedding.h"
 #include "hadal/kernels/no_cuda.h"
 #include "hadal/kernels/reference/embedding.h"
+#include "hadal/ops/check_weight.h"
 
 namespace hadal {
 namespace {
@@ -25,12 +27,13 @@ void expect_ids(std::span<const int32_t> ids, int64_t n_tokens, int64_t vocab) {
 void embedding_forward(Context& ctx, View<float, 2> x, const WeightView& w,
                        std::span<const int32_t> ids) {
   expect_shape(x, {x.dim(0), w.cols}, "embedding x");
+  check_weight(w, "embedding w");
   expect_ids(ids, x.dim(0), w.rows);
   switch (ctx.device) {
     case Device::kReference:
       return reference::embedding_forward(x, w, ids);
     case Device::kCpu:
-      return reference::embedding_forward(x, w, ids);
+      return cpu::embedding_forward(ctx.pool, x, w, ids);
     case Device::kCuda:
       cuda::unavailable("embedding");
   }
@@ -44,7 +47,7 @@ void embedding_backward_weight(Context& ctx, View<float, 2> dw, View<const float
     case Device::kReference:
       return reference::embedding_backward_weight<float>(dw, dx, ids);
     case Device::kCpu:
-      return reference::embedding_backward_weight<float>(dw, dx, ids);
+      return cpu::embedding_backward_weight(ctx.pool, dw, dx, ids);
     case Device::kCuda:
       cuda::unavailable("embedding");
   }

@@ -1,5 +1,6 @@
 #include "hadal/ops/permute.h"
 
+#include "hadal/kernels/cpu/permute.h"
 #include "hadal/kernels/no_cuda.h"
 #include "hadal/kernels/reference/permute.h"
 
@@ -32,8 +33,9 @@ void gather_rows(Context& ctx, View<float, 2> y, View<const float, 2> x, const E
   expect_shape(y, {rows.n_rows(), x.dim(1)}, "gather_rows y");
   switch (ctx.device) {
     case Device::kReference:
-    case Device::kCpu:
       return reference::gather_rows<float>(y, x, rows.token_of);
+    case Device::kCpu:
+      return cpu::gather_rows(ctx.pool, y, x, rows.token_of);
     case Device::kCuda:
       cuda::unavailable("gather_rows");
   }
@@ -44,8 +46,9 @@ void gather_rows_backward(Context& ctx, View<float, 2> dx, View<const float, 2> 
   expect_shape(dy, {rows.n_rows(), dx.dim(1)}, "gather_rows dy");
   switch (ctx.device) {
     case Device::kReference:
-    case Device::kCpu:
       return reference::gather_rows_backward<float>(dx, dy, rows.row_of);
+    case Device::kCpu:
+      return cpu::gather_rows_backward(ctx.pool, dx, dy, rows.row_of);
     case Device::kCuda:
       cuda::unavailable("gather_rows");
   }
@@ -57,8 +60,9 @@ void combine_rows(Context& ctx, View<float, 2> y, View<const float, 2> x,
   expect_shape(gates, {y.dim(0), gates.dim(1)}, "combine_rows gates");
   switch (ctx.device) {
     case Device::kReference:
-    case Device::kCpu:
       return reference::combine_rows<float>(y, x, gates, rows.row_of);
+    case Device::kCpu:
+      return cpu::combine_rows(ctx.pool, y, x, gates, rows.row_of);
     case Device::kCuda:
       cuda::unavailable("combine_rows");
   }
@@ -71,8 +75,9 @@ void gate_backward(Context& ctx, View<float, 2> dgates, View<float, 2> dh, View<
   expect_shape(dh, h.shape(), "gate_backward dh");
   switch (ctx.device) {
     case Device::kReference:
-    case Device::kCpu:
       return reference::gate_backward<float>(dgates, dh, h, gates, rows.row_of);
+    case Device::kCpu:
+      return cpu::gate_backward(ctx.pool, dgates, dh, h, gates, rows.row_of);
     case Device::kCuda:
       cuda::unavailable("gate_backward");
   }
@@ -83,8 +88,9 @@ void scale_rows_by_gate(Context& ctx, View<float, 2> x, View<const float, 2> gat
   expect_shape(x, {rows.n_rows(), x.dim(1)}, "scale_rows_by_gate x");
   switch (ctx.device) {
     case Device::kReference:
-    case Device::kCpu:
       return reference::scale_rows_by_gate<float>(x, gates, rows.row_of);
+    case Device::kCpu:
+      return cpu::scale_rows_by_gate(ctx.pool, x, gates, rows.row_of);
     case Device::kCuda:
       cuda::unavailable("scale_rows_by_gate");
   }

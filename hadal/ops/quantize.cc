@@ -1,6 +1,7 @@
 #include "hadal/ops/quantize.h"
 
 #include "hadal/core/checked_math.h"
+#include "hadal/kernels/cpu/quantize.h"
 #include "hadal/kernels/no_cuda.h"
 #include "hadal/kernels/reference/quantize.h"
 
@@ -18,8 +19,10 @@ void quantize(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> scales, View<c
                "quantize scales");
   switch (ctx.device) {
     case Device::kReference:
-    case Device::kCpu:
       return reference::quantize(codes, scales, x, tile.rows, tile.cols, power_of_two, amax_floor);
+    case Device::kCpu:
+      return cpu::quantize(ctx.pool, codes, scales, x, tile.rows, tile.cols, power_of_two,
+                           amax_floor);
     case Device::kCuda:
       cuda::unavailable("quantize");
   }
@@ -32,8 +35,9 @@ void dequantize(Context& ctx, View<float, 2> x, View<const f8e4m3, 2> codes,
                "dequantize scales");
   switch (ctx.device) {
     case Device::kReference:
-    case Device::kCpu:
       return reference::dequantize(x, codes, scales, tile.rows, tile.cols);
+    case Device::kCpu:
+      return cpu::dequantize(ctx.pool, x, codes, scales, tile.rows, tile.cols);
     case Device::kCuda:
       cuda::unavailable("dequantize");
   }

@@ -1,5 +1,6 @@
 #include "hadal/ops/rmsnorm.h"
 
+#include "hadal/kernels/cpu/rmsnorm.h"
 #include "hadal/kernels/no_cuda.h"
 #include "hadal/kernels/reference/rmsnorm.h"
 
@@ -14,7 +15,7 @@ void rmsnorm_forward(Context& ctx, View<float, 2> y, View<float, 1> r, View<cons
     case Device::kReference:
       return reference::rmsnorm_forward<float>(y, r, x, w, eps);
     case Device::kCpu:
-      return reference::rmsnorm_forward<float>(y, r, x, w, eps);
+      return cpu::rmsnorm_forward(ctx.pool, y, r, x, w, eps);
     case Device::kCuda:
       cuda::unavailable("rmsnorm");
   }
@@ -31,7 +32,7 @@ void rmsnorm_backward_input(Context& ctx, View<float, 2> dx, View<const float, 2
     case Device::kReference:
       return reference::rmsnorm_backward_input<float>(dx, dy, x, w, r, beta);
     case Device::kCpu:
-      return reference::rmsnorm_backward_input<float>(dx, dy, x, w, r, beta);
+      return cpu::rmsnorm_backward_input(ctx.pool, dx, dy, x, w, r, beta);
     case Device::kCuda:
       cuda::unavailable("rmsnorm");
   }
@@ -46,7 +47,7 @@ void rmsnorm_backward_weight(Context& ctx, View<float, 1> dw, View<const float, 
     case Device::kReference:
       return reference::rmsnorm_backward_weight<float>(dw, dy, x, r);
     case Device::kCpu:
-      return reference::rmsnorm_backward_weight<float>(dw, dy, x, r);
+      return cpu::rmsnorm_backward_weight(ctx.pool, dw, dy, x, r);
     case Device::kCuda:
       cuda::unavailable("rmsnorm");
   }

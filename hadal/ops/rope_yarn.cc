@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "hadal/kernels/cpu/rope.h"
 #include "hadal/kernels/no_cuda.h"
 #include "hadal/kernels/reference/rope.h"
 
@@ -25,7 +26,7 @@ void turn(Context& ctx, View<float, 3> x, const RopeTable& table,
     case Device::kReference:
       return reference::rope_turn<float>(x, cos, sin, positions, direction);
     case Device::kCpu:
-      return reference::rope_turn<float>(x, cos, sin, positions, direction);
+      return cpu::rope_turn(ctx.pool, x, cos, sin, positions, direction);
     case Device::kCuda:
       cuda::unavailable("rope");
   }

@@ -1,5 +1,6 @@
 #include "hadal/ops/router.h"
 
+#include "hadal/kernels/cpu/router.h"
 #include "hadal/kernels/no_cuda.h"
 #include "hadal/kernels/reference/router.h"
 
@@ -34,10 +35,11 @@ void route_forward(Context& ctx, View<int32_t, 2> indices, View<float, 2> gates,
   if (config.method == TopkMethod::kNoauxTc) expect_shape(route_bias, {E}, "router route_bias");
   switch (ctx.device) {
     case Device::kReference:
-    case Device::kCpu:
       reference::router_scores<float>(scores, logits, config.scoring);
       reference::router_choose<float>(indices, scores, route_bias, config);
       return reference::router_gates<float>(gates, scores, indices, config);
+    case Device::kCpu:
+      return cpu::route_forward(ctx.pool, indices, gates, scores, logits, route_bias, config);
     case Device::kCuda:
       cuda::unavailable("router");
   }
@@ -53,9 +55,10 @@ void route_backward(Context& ctx, View<float, 2> dlogits, View<const float, 2> d
   if (dscores_extra.data()) expect_shape(dscores_extra, scores.shape(), "router dscores_extra");
   switch (ctx.device) {
     case Device::kReference:
-    case Device::kCpu:
       return reference::route_backward<float>(dlogits, dgates, dscores_extra, scores, indices,
                                               config);
+    case Device::kCpu:
+      return cpu::route_backward(ctx.pool, dlogits, dgates, dscores_extra, scores, indices, config);
     case Device::kCuda:
       cuda::unavailable("router");
   }
@@ -71,9 +74,11 @@ double sequence_balance_loss(Context& ctx, View<float, 2> dscores, View<const fl
   if (dscores.data()) expect_shape(dscores, scores.shape(), "balance loss dscores");
   switch (ctx.device) {
     case Device::kReference:
-    case Device::kCpu:
       return reference::sequence_balance_loss<float>(dscores, scores, indices, sequences.offsets,
                                                      alpha, loss_scale, count, config.top_k);
+    case Device::kCpu:
+      return cpu::sequence_balance_loss(ctx.pool, dscores, scores, indices, sequences.offsets,
+                                        alpha, loss_scale, count, config.top_k);
     case Device::kCuda:
       break;
   }

@@ -1,0 +1,120 @@
+#include "hadal/kernels/cpu/permute.h"
+
+#include <cstring>
+
+#include "hadal/kernels/cpu/grain.h"
+#include "hadal/kernels/cpu/simd_targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "hadal/kernels/cpu/permute.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+
+#include "hadal/kernels/cpu/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hadal::cpu::HWY_NAMESPACE {
+
+// y += sum_k gates[k] * x[rows[k]], k ascending; all gates 1 when gates is null.
+void add_rows(float* y, View<const float, 2> x, const int32_t* rows, const float* gates,
+              int64_t K) {
+  for_each_vector(x.dim(1), [=](auto d, int64_t i) HWY_ATTR {
+    auto sum = hn::Zero(d);
+    for (int64_t k = 0; k < K; ++k) {
+      const auto v = hn::LoadU(d, x.data() + rows[k] * x.stride(0) + i);
+      sum = gates ? hn::MulAdd(hn::Set(d, gates[k]), v, sum) : hn::Add(sum, v);
+    }
+    hn::StoreU(hn::Add(hn::LoadU(d, y + i), sum), d, y + i);
+  });
+}
+
+float dot_row(const float* a, const float* b, int64_t n) {
+  return static_cast<float>(sum_of(n, [=](auto d, int64_t i) HWY_ATTR {
+    return hn::Mul(hn::LoadU(d, a + i), hn::LoadU(d, b + i));
+  }));
+}
+
+void scale_row(float* x, float factor, int64_t n) {
+  for_each_vector(n, [=](auto d, int64_t i) HWY_ATTR {
+    hn::StoreU(hn::Mul(hn::LoadU(d, x + i), hn::Set(d, factor)), d, x + i);
+  });
+}
+
+}  // namespace hadal::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace hadal::cpu {
+namespace {
+
+HWY_EXPORT(add_rows);
+HWY_EXPORT(dot_row);
+HWY_EXPORT(scale_row);
+
+}  // namespace
+
+void gather_rows(ThreadPool& pool, View<float, 2> y, View<const float, 2> x,
+                 std::span<const int32_t> token_of) {
+  const size_t row_bytes = static_cast<size_t>(y.dim(1)) * sizeof(float);
+  pool.parallel_for(y.dim(0), row_grain(y.dim(1)), [&](int64_t begin, int64_t end, int) {
+    for (int64_t r = begin; r < end; ++r) {
+      std::memcpy(y.row(r).data(), x.row(token_of[static_cast<size_t>(r)]).data(), row_bytes);
+    }
+  });
+}
+
+void gather_rows_backward(ThreadPool& pool, View<float, 2> dx, View<const float, 2> dy,
+                          std::span<const int32_t> row_of) {
+  const int64_t T = dx.dim(0);
+  if (T == 0) return;
+  const int64_t K = static_cast<int64_t>(row_of.size()) / T;
+  const auto add = HWY_DYNAMIC_DISPATCH(add_rows);
+  pool.parallel_for(T, row_grain(K * dx.dim(1)), [&](int64_t begin, int64_t end, int) {
+    for (int64_t t = begin; t < end; ++t) {
+      add(dx.row(t).data(), dy, row_of.data() + t * K, nullptr, K);
+    }
+  });
+}
+
+void combine_rows(ThreadPool& pool, View<float, 2> y, View<const float, 2> x,
+                  View<const float, 2> gates, std::span<const int32_t> row_of) {
+  const int64_t K = gates.dim(1);
+  const auto add = HWY_DYNAMIC_DISPATCH(add_rows);
+  pool.parallel_for(y.dim(0), row_grain(K * y.dim(1)), [&](int64_t begin, int64_t end, int) {
+    for (int64_t t = begin; t < end; ++t) {
+      add(y.row(t).data(), x, row_of.data() + t * K, gates.row(t).data(), K);
+    }
+  });
+}
+
+void gate_backward(ThreadPool& pool, View<float, 2> dgates, View<float, 2> dh,
+                   View<const float, 2> h, View<const float, 2> gates,
+                   std::span<const int32_t> row_of) {
+  const int64_t K = gates.dim(1), F = h.dim(1);
+  const auto dot = HWY_DYNAMIC_DISPATCH(dot_row);
+  const auto scale = HWY_DYNAMIC_DISPATCH(scale_row);
+  pool.parallel_for(gates.dim(0), row_grain(K * F), [&](int64_t begin, int64_t end, int) {
+    for (int64_t t = begin; t < end; ++t) {
+      for (int64_t k = 0; k < K; ++k) {
+        const int64_t r = row_of[static_cast<size_t>(t * K + k)];
+        dgates(t, k) = dot(dh.row(r).data(), h.row(r).data(), F);
+        scale(dh.row(r).data(), gates(t, k), F);
+      }
+    }
+  });
+}
+
+void scale_rows_by_gate(ThreadPool& pool, View<float, 2> x, View<const float, 2> gates,
+                        std::span<const int32_t> row_of) {
+  const int64_t K = gates.dim(1), F = x.dim(1);
+  const auto scale = HWY_DYNAMIC_DISPATCH(scale_row);
+  pool.parallel_for(gates.dim(0), row_grain(K * F), [&](int64_t begin, int64_t end, int) {
+    for (int64_t t = begin; t < end; ++t) {
+      for (int64_t k = 0; k < K; ++k) {
+        scale(x.row(row_of[static_cast<size_t>(t * K + k)]).data(), gates(t, k), F);
+      }
+    }
+  });
+}
+
+}  // namespace hadal::cpu
+#endif  // HWY_ONCE

@@ -1,0 +1,72 @@
+#include "hadal/ops/swiglu.h"
+
+#include "hadal/kernels/reference/swiglu.h"
+#include "tests/ops/op_test.h"
+
+namespace hadal::test {
+namespace {
+
+TEST(SwiGlu, Agrees) {
+  for (const Extents& e : odd_extents()) {
+    expect_backends_agree(
+        [&](Context& ctx) -> Outputs {
+          const int64_t n = e.rows * e.cols;
+          const Grid<float> gate(e.rows, e.cols, e.pad, random_values(n, 1, 4.0));
+          const Grid<float> up(e.rows, e.cols, 1, random_values(n, 2));
+          const Grid<float> dh(e.rows, e.cols, 3, random_values(n, 3));
+          Grid<float> h(e.rows, e.cols, e.pad), dgate(e.rows, e.cols, 4), dup(e.rows, e.cols);
+          swiglu_forward(ctx, h.view(), gate.view(), up.view());
+          swiglu_backward(ctx, dgate.view(), dup.view(), dh.view(), gate.view(), up.view());
+          return {h.values(), dgate.values(), dup.values()};
+        },
+        Tolerance::for_sum(8), text(e));
+  }
+}
+
+TEST(SwiGlu, SaturatesInsteadOfOverflowing) {
+  // e^1000 overflows a float; silu(-1000) is 0 and silu(1000) is 1000 all the same.
+  const std::vector<float> extreme = {-1e30F, -1000, -104, -88, 0, 88, 104, 1000, 1e30F, NAN};
+  const int64_t n = static_cast<int64_t>(extreme.size());
+  expect_backends_agree(
+      [&](Context& ctx) -> Outputs {
+        const Grid<float> gate(1, n, 0, extreme),
+            ones(1, n, 0, std::vector<float>(extreme.size(), 1));
+        Grid<float> h(1, n), dgate(1, n), dup(1, n);
+        swiglu_forward(ctx, h.view(), gate.view(), ones.view());
+        swiglu_backward(ctx, dgate.view(), dup.view(), ones.view(), gate.view(), ones.view());
+        EXPECT_EQ(h.values()[1], 0.0F);
+        EXPECT_EQ(h.values()[7], 1000.0F);
+        return {h.values(), dgate.values(), dup.values()};
+      },
+      Tolerance::for_sum(8), "extreme gates");
+}
+
+TEST(SwiGlu, GradientMayOverwriteItsInput) {
+  Machine machine(Device::kCpu);
+  const Grid<float> gate(2, 21, 0, random_values(42, 1)), up(2, 21, 0, random_values(42, 2));
+  Grid<float> dh(2, 21, 0, random_values(42, 3)), dgate(2, 21), dup(2, 21), dup_in_place(2, 21);
+  swiglu_backward(machine.ctx(), dgate.view(), dup.view(), dh.view(), gate.view(), up.view());
+  swiglu_backward(machine.ctx(), dh.view(), dup_in_place.view(), dh.view(), gate.view(), up.view());
+  expect_close(dh.values(), dgate.values(), Tolerance::exact(), "dgate in the place of dh");
+  expect_close(dup_in_place.values(), dup.values(), Tolerance::exact(), "dup");
+}
+
+TEST(SwiGlu, GradientsMatchDifferences) {
+  const int64_t T = 2, F = 9;
+  std::vector<double> gate = random_values<double>(T * F, 1, 2.0),
+                      up = random_values<double>(T * F, 2);
+  const std::vector<double> dh = random_values<double>(T * F, 3);
+  std::vector<double> h(gate.size()), dgate(gate.size()), dup(gate.size());
+  const View<const double, 2> gate_v(gate.data(), {T, F}), up_v(up.data(), {T, F});
+  const auto loss = [&] {
+    reference::swiglu_forward<double>({h.data(), {T, F}}, gate_v, up_v);
+    return weighted_sum(h, dh);
+  };
+  reference::swiglu_backward<double>({dgate.data(), {T, F}}, {dup.data(), {T, F}},
+                                     {dh.data(), {T, F}}, gate_v, up_v);
+  expect_gradient(gate, loss, dgate, "dgate");
+  expect_gradient(up, loss, dup, "dup");
+}
+
+}  // namespace
+}  // namespace hadal::test
