@@ -13,6 +13,7 @@ std::vector<Command> all_commands() {
       make_tokenizer_encode_command(),
       make_tokenizer_decode_command(),
       make_tokenizer_info_command(),
+      make_dump_command(),
       make_inspect_command(),
       make_convert_command(),
       make_presets_command(),

@@ -8,6 +8,7 @@ namespace hadal::cli {
 Command make_completion_command();
 Command make_presets_command();
 Command make_convert_command();
+Command make_dump_command();
 Command make_inspect_command();
 Command make_data_fetch_command();
 Command make_data_stats_command();
