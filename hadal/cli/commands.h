@@ -6,6 +6,9 @@
 namespace hadal::cli {
 
 Command make_completion_command();
+Command make_generate_command();
+Command make_chat_command();
+Command make_score_command();
 Command make_presets_command();
 Command make_convert_command();
 Command make_dump_command();
@@ -14,6 +17,7 @@ Command make_data_fetch_command();
 Command make_data_stats_command();
 Command make_data_dedup_command();
 Command make_data_pack_command();
+Command make_data_ngram_command();
 Command make_train_command();
 Command make_tokenizer_train_command();
 Command make_tokenizer_encode_command();

@@ -1,0 +1,51 @@
+// cli/cmd_train.cc: `hadal train`
+#include "hadal/cli/commands.h"
+#include "hadal/core/error.h"
+#include "hadal/core/interrupt.h"
+#include "hadal/train/pretrain.h"
+
+namespace hadal::cli {
+namespace {
+
+struct TrainOptions {
+  std::string config, out;
+  std::vector<std::string> set;
+  bool resume = false;
+};
+
+void bind(Flags& flags, TrainOptions& o) {
+  flags.example("hadal train --config run.toml --out runs/first", "start a run");
+  flags.example("hadal train --resume --out runs/first", "go on where it was interrupted");
+  flags.example("hadal train --config run.toml --out runs/lr --set optimizer.learning_rate=1e-3",
+                "the same run with one setting changed");
+  flags.option("config,-c", o.config, "run configuration (TOML)");
+  flags.option("set", o.set, "section.key=value, stronger than the file; repeatable");
+  flags.option("out,-o", o.out, "the run's folder");
+  flags.flag("resume", o.resume, "go on from the newest valid checkpoint in --out");
+}
+
+int run(const TrainOptions& o, const CommonOptions& common, Output& out) {
+  // The folder of an interrupted run says how it was configured.
+  const bool from_folder = o.resume && o.config.empty();
+  require(!from_folder || !o.out.empty(),
+          "--resume: which run? (found neither --out nor --config); "
+          "give the folder of the run with --out");
+  std::vector<std::string> assignments = o.set;
+  if (!o.out.empty()) assignments.push_back("train.out=" + Json(o.out).dump());
+  if (common.seed_given) assignments.push_back(concat("train.seed=", common.seed));
+  catch_interrupts();
+  TrainConfig config = read_train_config(from_folder ? o.out + "/run.toml" : o.config, assignments);
+  ThreadPool pool(common.threads);
+  Arena arena;
+  Context ctx{pool, arena};
+  out.report(pretrain(ctx, std::move(config), o.resume));
+  return 0;
+}
+
+}  // namespace
+
+Command make_train_command() {
+  return define_command<TrainOptions>("train", "pre-train a model, or go on with a run", bind, run);
+}
+
+}  // namespace hadal::cli

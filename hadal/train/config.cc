@@ -1,0 +1,268 @@
+#include "hadal/train/config.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "hadal/core/error.h"
+#include "hadal/model/checkpoint.h"
+
+namespace hadal {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double kManyTokens = 1e15;
+
+std::string user_config_path() {
+  const char* xdg = std::getenv("XDG_CONFIG_HOME");
+  const char* home = std::getenv("HOME");
+  const std::string base = xdg && *xdg ? xdg : concat(home ? home : "", "/.config");
+  return base + "/hadal/config.toml";
+}
+
+// config.json has nulls, TOML has none: 0 and "none" stand for them where null is a choice.
+Json or_null(const std::string& key, const Json& value) {
+  const bool zero_is_none = key == "q_lora_rank" || key == "n_shared_experts";
+  if (zero_is_none && value == Json(0)) return Json();
+  if (key == "rope_scaling" && value == Json("none")) return Json();
+  return value;
+}
+
+ModelConfig base_shape(const TrainConfig::Model& model) {
+  require(model.preset.empty() != model.config.empty(),
+          "model.preset: exactly one of model.preset and model.config gives the shape (found ",
+          model.preset.empty() ? "neither" : "both", "); `hadal presets` lists the presets");
+  return model.config.empty() ? find_preset(model.preset).config : load_config(model.config);
+}
+
+std::string absolute(const std::string& path) {
+  return path.empty() ? path : fs::absolute(path).lexically_normal().string();
+}
+
+}  // namespace
+
+std::vector<Setting> settings_table(TrainConfig& c) {
+  const double inf = std::numeric_limits<double>::infinity();
+  return {
+      {"model.preset", &c.model.preset, "a built-in shape; `hadal presets` lists them"},
+      {"model.config", &c.model.config, "a Hugging Face config.json in place of a preset"},
+      {"model.init_std", &c.model.init_std, "standard deviation of the initial matrices", 0, 10},
+
+      {"data.paths", &c.data.paths, "files, folders and patterns to train on"},
+      {"data.text_field", &c.data.corpus.source.text_field, "the text's name in JSON lines"},
+      {"data.max_document_bytes", &c.data.corpus.source.max_document_bytes,
+       "a longer document is an error", 1, 1e12},
+      {"data.dedup", &c.data.corpus.dedup, "drop exact duplicates"},
+      {"data.validation_fraction", &c.data.corpus.validation_fraction,
+       "share of the documents that is held out", 0, 0.9},
+      {"data.max_validation_bytes", &c.data.corpus.max_validation_bytes,
+       "held-out text beyond this is not scored", 1, 1e12},
+      {"data.fim_rate", &c.data.fim_rate, "share of the documents in fill-in-the-middle order", 0,
+       1},
+      {"data.boundary_split_rate", &c.data.boundary_split_rate,
+       "share of tokens joining punctuation and line break that is split", 0, 1},
+      {"data.tokenizer", &c.data.tokenizer, "tokenizer.json or its folder; empty: train one"},
+      {"data.vocab_size", &c.data.vocab_size,
+       "size of the tokenizer to train; default: the model's vocabulary", 260, 1 << 24},
+      {"data.cache_dir", &c.data.cache_dir, "where prepared data is kept"},
+
+      {"train.seq_len", &c.train.seq_len, "tokens per sequence", 2, 1 << 20},
+      {"train.batch_sequences", &c.train.batch_sequences, "sequences per step", 1, 1e9},
+      {"train.batch_ramp_start_sequences", &c.train.batch_ramp_start_sequences,
+       "sequences of the first step; 0: no ramp", 0, 1e9},
+      {"train.batch_ramp_tokens", &c.train.batch_ramp_tokens,
+       "tokens until the batch has its full size", 0, kManyTokens},
+      {"train.micro_batch_sequences", &c.train.micro_batch_sequences,
+       "sequences computed at once; 0: about 1024 tokens", 0, 1e9},
+      {"train.steps", &c.train.steps, "stop after so many steps; 0: no such limit", 0, 1e12},
+      {"train.tokens", &c.train.tokens, "stop after so many tokens; 0: no such limit", 0,
+       kManyTokens},
+      {"train.max_seconds", &c.train.max_seconds,
+       "plan the run to take about so long; 0: no such limit", 0, 1e10},
+      {"train.seed", &c.train.seed, "of the initial weights and of the data's order", 0, 9e15},
+      {"train.out", &c.train.out, "the run's folder"},
+
+      {"optimizer.learning_rate", &c.optimizer.learning_rate, "the highest rate", 0, inf},
+      {"optimizer.end_share", &c.optimizer.end_share, "rate after the decay, share of the highest",
+       0, 1},
+      {"optimizer.tail_share", &c.optimizer.tail_share, "last rate, share of the highest", 0, 1},
+      {"optimizer.warmup_steps", &c.optimizer.warmup_steps, "steps of linear warm-up", 0, 1e12},
+      {"optimizer.warmup_tokens", &c.optimizer.warmup_tokens,
+       "tokens of linear warm-up, when warmup_steps is 0", 0, kManyTokens},
+      {"optimizer.constant_until_tokens", &c.optimizer.constant_until_tokens,
+       "where the cosine begins; 0: 67.6 % of the run", 0, kManyTokens},
+      {"optimizer.decay_until_tokens", &c.optimizer.decay_until_tokens,
+       "where the cosine ends; 0: 96.6 % of the run", 0, kManyTokens},
+      {"optimizer.tail_until_tokens", &c.optimizer.tail_until_tokens,
+       "where the last rate begins; 0: 98.9 % of the run", 0, kManyTokens},
+      {"optimizer.beta1", &c.optimizer.beta1, "decay of the first moment", 0, 0.999999},
+      {"optimizer.beta2", &c.optimizer.beta2, "decay of the second moment", 0, 0.999999},
+      {"optimizer.eps", &c.optimizer.eps, "added to the root of the second moment", 0, 1},
+      {"optimizer.weight_decay", &c.optimizer.weight_decay, "of matrices, not of norms", 0, 100},
+      {"optimizer.clip_norm", &c.optimizer.clip_norm, "largest global gradient norm; 0: any", 0,
+       inf},
+      {.name = "optimizer.moment_dtype",
+       .target = &c.optimizer.moment_dtype,
+       .help = "how the moments are stored",
+       .choices = {"f32", "bf16"}},
+      {"optimizer.ema_decay", &c.optimizer.ema_decay, "average of the weights; 0: none", 0,
+       0.9999999},
+
+      {"loss.mtp_weight", &c.loss.mtp_weight, "lambda of the MTP loss", 0, 100},
+      {"loss.mtp_weight_late", &c.loss.mtp_weight_late, "lambda from mtp_late_from_tokens on", 0,
+       100},
+      {"loss.mtp_late_from_tokens", &c.loss.mtp_late_from_tokens, "0: never", 0, kManyTokens},
+      {"loss.balance_alpha", &c.loss.balance_alpha, "weight of the sequence balance loss", 0, 100},
+      {"loss.bias_gamma", &c.loss.bias_gamma, "speed of the router biases", 0, 10},
+      {"loss.bias_gamma_late", &c.loss.bias_gamma_late, "speed from bias_late_from_tokens on", 0,
+       10},
+      {"loss.bias_late_from_tokens", &c.loss.bias_late_from_tokens, "0: never", 0, kManyTokens},
+
+      {"eval.every_steps", &c.eval.every_steps, "steps between evaluations; 0: at the end only", 0,
+       1e12},
+      {"eval.sequences", &c.eval.sequences, "held-out sequences that are scored", 1, 1e9},
+
+      {"checkpoint.every_steps", &c.checkpoint.every_steps, "steps between checkpoints; 0: none", 0,
+       1e12},
+      {"checkpoint.every_seconds", &c.checkpoint.every_seconds,
+       "seconds between checkpoints; 0: none", 0, 1e10},
+      {"checkpoint.keep", &c.checkpoint.keep, "how many of the last ones stay", 1, 1e6},
+      {.name = "checkpoint.dtype",
+       .target = &c.checkpoint.dtype,
+       .help = "of model.safetensors; the training state is F32 always",
+       .choices = {"bf16", "f32"}},
+
+      {"log.load_every_steps", &c.log.load_every_steps, "steps per record of the experts' load", 1,
+       1e12},
+      {"log.tensorboard", &c.log.tensorboard, "write TensorBoard event files"},
+  };
+}
+
+void TrainConfig::validate() const {
+  require(!data.paths.empty(),
+          "data.paths: nothing to train on (found none, expected files, folders "
+          "or patterns); for example --set data.paths='[\"texts\"]'");
+  require(!train.out.empty(),
+          "--out: the run needs a folder (found none); give --out DIR or "
+          "train.out");
+  require(train.steps > 0 || train.tokens > 0 || train.max_seconds > 0,
+          "train.steps: the run has no end (found 0 for steps, tokens and max_seconds); set one");
+  require(train.batch_ramp_start_sequences <= train.batch_sequences,
+          "train.batch_ramp_start_sequences: above the full batch (found ",
+          train.batch_ramp_start_sequences, ", expected at most ", train.batch_sequences,
+          "); the ramp only grows");
+  require(train.batch_ramp_start_sequences == 0 || train.batch_ramp_tokens > 0,
+          "train.batch_ramp_tokens: a ramp needs its length (found 0); set it, or "
+          "batch_ramp_start_sequences to 0");
+  const Optimizer& o = optimizer;
+  const auto ordered = [](int64_t a, int64_t b) { return a == 0 || b == 0 || a <= b; };
+  require(ordered(o.constant_until_tokens, o.decay_until_tokens) &&
+              ordered(o.decay_until_tokens, o.tail_until_tokens) &&
+              ordered(o.constant_until_tokens, o.tail_until_tokens),
+          "optimizer.decay_until_tokens: boundaries run backwards (found ", o.constant_until_tokens,
+          ", ", o.decay_until_tokens, ", ", o.tail_until_tokens,
+          ", expected constant <= decay <= tail)");
+  data.validate();
+}
+
+TrainConfig read_train_config(const std::string& path,
+                              const std::vector<std::string>& assignments) {
+  TrainConfig config;
+  const std::vector<Setting> table = settings_table(config);
+  std::vector<SettingsLayer> layers;
+  layers.push_back(file_layer(user_config_path(), true));
+  layers.push_back(file_layer("hadal.toml", true));
+  if (!path.empty()) layers.push_back(file_layer(path));
+  layers.push_back(environment_layer(table));
+  layers.push_back(assignments_layer(assignments));
+  config.model.overrides = apply_settings(layers, table, "model", config.origins);
+  return config;
+}
+
+ModelConfig model_shape(const TrainConfig& config, int64_t tokenizer_vocab_size) {
+  const ModelConfig base = base_shape(config.model);
+  Json json = config_to_hf(base);
+  std::vector<std::string> known;
+  for (const auto& [key, value] : json.as_object()) known.push_back(key);
+  for (const auto& [key, value] : config.model.overrides.as_object()) {
+    require(json.find(key) != nullptr, "model.", key, ": unknown setting (did you mean model.",
+            nearest_name(key, known), "?); keys are those of config.json");
+    json[key] = or_null(key, value);
+    if (key == "num_attention_heads") json["num_key_value_heads"] = value;
+  }
+  if (tokenizer_vocab_size > 0) {
+    if (!config.model.overrides.find("vocab_size")) {
+      // A multiple of 64 keeps the rows of logits aligned.
+      const int64_t fitted = (tokenizer_vocab_size + 63) / 64 * 64;
+      if (base.vocab_size < tokenizer_vocab_size || base.vocab_size > fitted) {
+        json["vocab_size"] = fitted;
+      }
+    }
+    require(json.at("vocab_size").as_integer() >= tokenizer_vocab_size,
+            "model.vocab_size: smaller than the tokenizer (found ",
+            json.at("vocab_size").as_integer(), ", expected at least ", tokenizer_vocab_size,
+            "); leave it out to fit it to the tokenizer");
+  }
+  ModelConfig shape = config_from_hf(json, "[model]");
+  require(config.train.seq_len <= shape.max_position_embeddings,
+          "train.seq_len: longer than the model's context (found ", config.train.seq_len,
+          ", expected at most ", shape.max_position_embeddings,
+          "); raise model.max_position_embeddings");
+  return shape;
+}
+
+std::string resolved_toml(const TrainConfig& config) {
+  TrainConfig copy = config;
+  copy.model.config = absolute(copy.model.config);
+  copy.data.tokenizer = absolute(copy.data.tokenizer);
+  copy.data.cache_dir = absolute(copy.data.cache_dir);
+  copy.train.out = absolute(copy.train.out);
+  for (std::string& path : copy.data.paths) path = absolute(path);
+  Json root = Json::object();
+  for (const Setting& setting : settings_table(copy)) {
+    const size_t dot = setting.name.find('.');
+    root[setting.name.substr(0, dot)][setting.name.substr(dot + 1)] = setting_value(setting);
+  }
+  for (const auto& [key, value] : copy.model.overrides.as_object()) root["model"][key] = value;
+  return write_toml(root);
+}
+
+LearningRateSchedule learning_rate_schedule(const TrainConfig& config, int64_t planned_tokens) {
+  const TrainConfig::Optimizer& o = config.optimizer;
+  const auto boundary = [&](int64_t given, double v3_tokens) {
+    constexpr double kV3Tokens = 14.8e12;
+    if (given > 0) return given;
+    return static_cast<int64_t>(static_cast<double>(planned_tokens) * (v3_tokens / kV3Tokens));
+  };
+  LearningRateSchedule schedule;
+  schedule.peak = o.learning_rate;
+  schedule.end = o.learning_rate * o.end_share;
+  schedule.tail = o.learning_rate * o.tail_share;
+  schedule.warmup_steps = o.warmup_steps;
+  schedule.warmup_tokens = o.warmup_tokens;
+  schedule.constant_until_tokens = boundary(o.constant_until_tokens, 10e12);
+  schedule.decay_until_tokens =
+      std::max(schedule.constant_until_tokens, boundary(o.decay_until_tokens, 14.3e12));
+  schedule.tail_until_tokens =
+      std::max(schedule.decay_until_tokens, boundary(o.tail_until_tokens, 14.633e12));
+  return schedule;
+}
+
+BatchRamp batch_ramp(const TrainConfig& config) {
+  BatchRamp ramp;
+  ramp.start = config.train.batch_ramp_start_sequences;
+  ramp.end = config.train.batch_sequences;
+  ramp.ramp_tokens = config.train.batch_ramp_tokens;
+  ramp.quantum = std::min(micro_batch_sequences(config), std::max<int64_t>(ramp.start, 1));
+  return ramp;
+}
+
+int64_t micro_batch_sequences(const TrainConfig& config) {
+  const int64_t wanted = config.train.micro_batch_sequences > 0
+                             ? config.train.micro_batch_sequences
+                             : std::max<int64_t>(1, 1024 / config.train.seq_len);
+  return std::min(wanted, config.train.batch_sequences);
+}
+
+}  // namespace hadal

@@ -1,0 +1,100 @@
+// train/config.h: everything that defines a pre-training run; RUN.toml spelled as a struct.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "hadal/data/dataset.h"
+#include "hadal/model/config.h"
+#include "hadal/model/deepseek_v3.h"
+#include "hadal/optim/adamw.h"
+#include "hadal/optim/learning_rate.h"
+#include "hadal/train/settings.h"
+
+namespace hadal {
+
+struct TrainConfig {
+  // [model] Either a preset or a config.json; further keys are those of config.json and override
+  // it.
+  struct Model {
+    std::string preset, config;
+    double init_std = 0.006;
+    Json overrides = Json::object();
+  } model;
+
+  DataConfig data;  // [data]
+
+  // [train] The run ends at `steps`, `tokens` or `max_seconds`, whichever comes first.
+  struct Train {
+    int64_t seq_len = 256;
+    int64_t batch_sequences = 8;
+    int64_t batch_ramp_start_sequences = 0, batch_ramp_tokens = 0;
+    int64_t micro_batch_sequences = 0;  // 0: chosen so that a micro-batch has about 1024 tokens
+    int64_t steps = 0, tokens = 0;
+    double max_seconds = 0;
+    int64_t seed = 0;
+    std::string out;
+  } train;
+
+  // [optimizer] Boundaries left at 0 are the shares of the planned tokens that V3 used: constant to
+  // 67.6 %, cosine to 96.6 %, tail to 98.9 %, and from there the last rate.
+  struct Optimizer {
+    double learning_rate = 2.2e-4;
+    double end_share = 0.1, tail_share = 0.033;  // of learning_rate: 2.2e-5 and 7.3e-6 in V3
+    int64_t warmup_steps = 2000, warmup_tokens = 0;
+    int64_t constant_until_tokens = 0, decay_until_tokens = 0, tail_until_tokens = 0;
+    double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1, clip_norm = 1.0;
+    std::string moment_dtype = "f32";
+    double ema_decay = 0.0;
+  } optimizer;
+
+  // [loss]
+  struct Loss {
+    double mtp_weight = 0.3, mtp_weight_late = 0.1;
+    int64_t mtp_late_from_tokens = 0;
+    double balance_alpha = 1e-4;
+    double bias_gamma = 1e-3, bias_gamma_late = 0.0;
+    int64_t bias_late_from_tokens = 0;
+  } loss;
+
+  struct Eval {  // [eval]
+    int64_t every_steps = 200;
+    int64_t sequences = 64;  // of the validation split, the same ones every time
+  } eval;
+
+  struct Checkpoint {  // [checkpoint]
+    int64_t every_steps = 0;
+    double every_seconds = 600;
+    int64_t keep = 2;
+    std::string dtype = "bf16";  // of model.safetensors; the training state is always F32
+  } checkpoint;
+
+  struct Log {  // [log]
+    int64_t load_every_steps = 10;
+    bool tensorboard = true;
+  } log;
+
+  std::map<std::string, std::string> origins;  // of settings that are not at their default
+
+  void validate() const;
+};
+
+std::vector<Setting> settings_table(TrainConfig& config);
+
+// Precedence: --set, environment, --config, ./hadal.toml, $XDG_CONFIG_HOME/hadal/config.toml.
+// `path` may be empty.
+TrainConfig read_train_config(const std::string& path, const std::vector<std::string>& assignments);
+
+// The shape that [model] describes, its vocabulary fitted to the tokenizer's size unless given.
+ModelConfig model_shape(const TrainConfig& config, int64_t tokenizer_vocab_size);
+
+// All settings as TOML that read_train_config reads back to the same run.
+std::string resolved_toml(const TrainConfig& config);
+
+// The schedules of a run of `planned_tokens`.
+LearningRateSchedule learning_rate_schedule(const TrainConfig& config, int64_t planned_tokens);
+BatchRamp batch_ramp(const TrainConfig& config);
+int64_t micro_batch_sequences(const TrainConfig& config);
+
+}  // namespace hadal

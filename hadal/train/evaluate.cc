@@ -1,0 +1,81 @@
+#include "hadal/train/evaluate.h"
+
+#include <algorithm>
+#include <numbers>
+
+#include "hadal/ops/cross_entropy.h"
+
+namespace hadal {
+namespace {
+
+std::vector<int64_t> argmax_rows(Context& ctx, const Tensor& logits) {
+  const View<const float, 2> rows = logits.mat();
+  std::vector<int64_t> result(static_cast<size_t>(rows.dim(0)));
+  ctx.pool.parallel_for(rows.dim(0), 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t t = begin; t < end; ++t) {
+      const std::span<const float> row = rows.row(t);
+      result[static_cast<size_t>(t)] = std::max_element(row.begin(), row.end()) - row.begin();
+    }
+  });
+  return result;
+}
+
+struct Agreement {
+  int64_t same = 0, compared = 0;
+};
+
+// Row i of depth k and row i+k of the main model both predict token i+k+1 of their sequence.
+void compare_depth(const std::vector<int64_t>& main, const std::vector<int64_t>& mtp,
+                   const Batch& batch, int64_t k, Agreement& sum) {
+  const int64_t rows = batch.length - k;
+  for (int64_t s = 0; s < batch.n_sequences; ++s) {
+    for (int64_t i = 0; i < rows; ++i) {
+      const auto at = static_cast<size_t>(s * batch.length + i + k);
+      if (batch.targets[at] < 0) continue;
+      ++sum.compared;
+      sum.same += main[at] == mtp[static_cast<size_t>(s * rows + i)];
+    }
+  }
+}
+
+}  // namespace
+
+Evaluation evaluate(Context& ctx, const DeepseekV3& model,
+                    const std::vector<HeldOutBatch>& held_out) {
+  Evaluation result;
+  double nats = 0.0;
+  std::vector<Agreement> agreement(model.mtp.size());
+  for (const auto& [batch, bytes] : held_out) {
+    const EvalOutput out =
+        forward_logits(ctx, model, batch.tokens, Sequences::equal(batch.n_sequences, batch.length),
+                       !model.mtp.empty());
+    Tensor loss = ctx.empty({out.logits.dim(0)});
+    cross_entropy_forward(ctx, loss.vec(), out.logits.mat(), batch.targets);
+    for (const float row : loss.flat<float>()) nats += double{row};
+    result.tokens += std::count_if(batch.targets.begin(), batch.targets.end(),
+                                   [](int32_t id) { return id >= 0; });
+    result.bytes += bytes;
+    if (agreement.empty()) continue;
+    const std::vector<int64_t> main = argmax_rows(ctx, out.logits);
+    for (size_t k = 1; k <= out.mtp_logits.size(); ++k) {
+      if (static_cast<int64_t>(k) >= batch.length) break;
+      compare_depth(main, argmax_rows(ctx, out.mtp_logits[k - 1]), batch, static_cast<int64_t>(k),
+                    agreement[k - 1]);
+    }
+  }
+  result.loss = nats / static_cast<double>(std::max<int64_t>(result.tokens, 1));
+  result.bits_per_byte =
+      nats / std::numbers::ln2 / static_cast<double>(std::max<int64_t>(result.bytes, 1));
+  for (const Agreement& depth : agreement) {
+    result.mtp_acceptance.push_back(static_cast<double>(depth.same) /
+                                    static_cast<double>(std::max<int64_t>(depth.compared, 1)));
+  }
+  return result;
+}
+
+int64_t evaluation_batch(const ModelConfig& config, int64_t seq_len) {
+  const int64_t per_sequence = seq_len * config.vocab_size * (1 + config.n_mtp);
+  return std::max<int64_t>(1, (int64_t{1} << 24) / per_sequence);
+}
+
+}  // namespace hadal

@@ -1,0 +1,245 @@
+#include "hadal/train/pretrain.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+
+#include "hadal/core/clock.h"
+#include "hadal/core/interrupt.h"
+#include "hadal/core/log.h"
+#include "hadal/io/atomic_write.h"
+#include "hadal/train/ema.h"
+#include "hadal/train/held_out.h"
+#include "hadal/train/metrics.h"
+#include "hadal/train/report.h"
+#include "hadal/train/run_plan.h"
+#include "hadal/train/run_summary.h"
+#include "hadal/train/step_figures.h"
+#include "hadal/train/training_checkpoint.h"
+
+namespace hadal {
+namespace {
+
+namespace fs = std::filesystem;
+
+DeepseekV3 fresh_model(const ModelConfig& shape, const TrainConfig& config, Arena& arena) {
+  DeepseekV3 model = make_model(shape, arena);
+  initialise_weights(model, arena, static_cast<uint64_t>(config.train.seed),
+                     static_cast<float>(config.model.init_std));
+  return model;
+}
+
+AdamwConfig adamw_config(const TrainConfig::Optimizer& o) {
+  return {o.beta1, o.beta2, o.eps, o.weight_decay,
+          o.moment_dtype == "bf16" ? DType::kBF16 : DType::kF32};
+}
+
+ModelConfig shape_for(const TrainConfig& config, const Tokenizer& tokenizer) {
+  ModelConfig shape = model_shape(config, tokenizer.vocab_size());
+  shape.bos_token_id = tokenizer.bos_id().value_or(-1);
+  shape.eos_token_ids.clear();
+  if (tokenizer.eos_id()) shape.eos_token_ids.push_back(*tokenizer.eos_id());
+  return shape;
+}
+
+std::vector<std::string> files_in(const std::string& folder) {
+  std::vector<std::string> files;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.is_regular_file()) files.push_back(entry.path().string());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+// The settings that follow from others, so that run.toml says what was really used.
+TrainConfig settled(TrainConfig config) {
+  config.data.seq_len = config.train.seq_len;
+  config.data.seed = static_cast<uint64_t>(config.train.seed);
+  if (config.data.tokenizer.empty() && !config.origins.contains("data.vocab_size")) {
+    config.data.vocab_size = model_shape(config, 0).vocab_size;
+  }
+  config.validate();
+  return config;
+}
+
+// One process's part of a run: from the start, or from a checkpoint, to the end or an interruption.
+class Session {
+ public:
+  Session(Context& ctx, const TrainConfig& config, bool resume)
+      : ctx_(ctx),
+        config_(config),
+        run_(config.train.out, resume),
+        data_(prepare()),
+        held_out_(held_out_rows(data_, shape_for(config, data_.tokenizer), config.eval.sequences,
+                                config.train.seq_len)),
+        state_(ctx.arena, fresh_model(shape_for(config, data_.tokenizer), config, ctx.arena),
+               adamw_config(config.optimizer), config.optimizer.ema_decay > 0,
+               config.train.seq_len),
+        plan_(config_) {
+    if (resume) restore();
+    metrics_ = std::make_unique<Metrics>(run_.path(), fs::path(run_.path()).filename().string(),
+                                         state_.steps, config.log.tensorboard);
+  }
+
+  Json train() {
+    started_ = last_save_ = monotonic_seconds();
+    fraction_at_start_ = plan_.fraction_done(clock(), elapsed());
+    while (!plan_.finished(clock(), elapsed()) && !interrupted()) {
+      one_step();
+      if (due(config_.eval.every_steps)) evaluate_now();
+      const double unsaved = monotonic_seconds() - last_save_;
+      const double interval = config_.checkpoint.every_seconds;
+      if (due(config_.checkpoint.every_steps) || (interval > 0 && unsaved >= interval)) save();
+    }
+    const bool done = plan_.finished(clock(), elapsed());
+    if (done && !evaluated_at(state_.steps)) evaluate_now();
+    save();
+    write_report(run_.path(), config_, state_.model.config, state_.steps);
+    if (!done) {
+      throw Interrupted(concat("train: stopped by a signal after step ", state_.steps,
+                               ", saved in ", checkpoint_,
+                               "; go on with hadal train --resume --out ", run_.path()));
+    }
+    return finish();
+  }
+
+ private:
+  PreparedData prepare() {
+    write_file_atomically(run_.path() + "/run.toml", resolved_toml(config_));
+    return prepare_data(config_.data, ctx_.pool);
+  }
+
+  void restore() {
+    const auto folder = find_valid_checkpoint(run_);
+    if (!folder) {
+      log_note(run_.path(), ": no checkpoint yet, starting from the beginning");
+      return;
+    }
+    progress_ = load_training_checkpoint(*folder, state_);
+    data_.train->restore(progress_.data_position);
+    plan_.restore(progress_.planned_tokens, progress_.elapsed_seconds);
+    checkpoint_ = *folder;
+    saved_step_ = state_.steps;
+    log_note("going on from ", *folder);
+  }
+
+  void one_step() {
+    const double begin = monotonic_seconds();
+    const int64_t n = batch_sequences(batch_ramp(config_), state_.tokens);
+    const Batch batch = data_.train->next(n);
+    const StepPlan plan = plan_step(n * batch.length);
+    const StepReport report = train_step(ctx_, state_, batch, plan);
+    const double seconds = monotonic_seconds() - begin;
+    plan_.observe(clock(), elapsed());
+    tokens_trained_ += n * batch.length;
+    seconds_trained_ += seconds;
+
+    const StepFigures figures = step_figures(report, batch, data_.target_bytes(batch), seconds);
+    const bool with_load = due(config_.log.load_every_steps) || state_.steps == 1;
+    metrics_->write(state_.steps, state_.tokens, "train",
+                    step_metrics(report, plan, figures, with_load));
+    if (line_.due()) {
+      const double done = plan_.fraction_done(clock(), elapsed());
+      line_.show(progress_text(figures, state_.steps, done, seconds_left(done)));
+    }
+  }
+
+  StepPlan plan_step(int64_t batch_tokens) const {
+    const TrainConfig::Loss& loss = config_.loss;
+    StepPlan plan;
+    plan.learning_rate =
+        learning_rate(plan_.learning_rates(), {state_.steps, state_.tokens, batch_tokens});
+    plan.clip_norm = config_.optimizer.clip_norm;
+    plan.loss.mtp = static_cast<float>(
+        SwitchSchedule{loss.mtp_weight, loss.mtp_weight_late, loss.mtp_late_from_tokens}.at(
+            state_.tokens));
+    plan.loss.balance = static_cast<float>(loss.balance_alpha);
+    plan.bias_gamma =
+        SwitchSchedule{loss.bias_gamma, loss.bias_gamma_late, loss.bias_late_from_tokens}.at(
+            state_.tokens);
+    plan.ema_decay = config_.optimizer.ema_decay;
+    plan.micro_batch_sequences = micro_batch_sequences(config_);
+    return plan;
+  }
+
+  void evaluate_now() {
+    if (held_out_.empty()) return;
+    const Evaluation result = evaluate(ctx_, state_.model, held_out_);
+    metrics_->write(state_.steps, state_.tokens, "val", evaluation_metrics(result));
+    progress_.evaluations.push_back(evaluation_record(result, state_.steps, state_.tokens));
+    if (!terminal().quiet) line_.finish(evaluation_text(result, state_.steps));
+  }
+
+  void save() {
+    if (saved_step_ == state_.steps) return;
+    progress_.data_position = data_.train->position();
+    progress_.planned_tokens = plan_.planned_tokens();
+    RunProgress now = progress_;
+    now.elapsed_seconds = elapsed();
+    checkpoint_ = save_training_checkpoint(run_, state_, now, checkpoint_options());
+    saved_step_ = state_.steps;
+    last_save_ = monotonic_seconds();
+  }
+
+  TrainingCheckpointOptions checkpoint_options() const {
+    TrainingCheckpointOptions options;
+    options.dtype = config_.checkpoint.dtype == "f32" ? SaveDType::kF32 : SaveDType::kBF16;
+    options.keep = config_.checkpoint.keep;
+    options.tokenizer_files = files_in(data_.tokenizer_folder);
+    options.save_clock = config_.train.max_seconds > 0;
+    return options;
+  }
+
+  Json finish() {
+    RunEnd end;
+    end.checkpoint = checkpoint_;
+    end.tokens_per_s =
+        seconds_trained_ > 0 ? static_cast<double>(tokens_trained_) / seconds_trained_ : 0.0;
+    if (!state_.ema.empty()) {
+      swap_ema(state_);
+      end.ema = evaluate(ctx_, state_.model, held_out_);
+      end.ema_folder = save_ema_model(run_, state_.model, checkpoint_options());
+      swap_ema(state_);
+    }
+    return run_summary(run_.path(), state_, progress_, end);
+  }
+
+  bool due(int64_t every) const { return every > 0 && state_.steps % every == 0; }
+  bool evaluated_at(int64_t step) const {
+    const Json::Array& done = progress_.evaluations.as_array();
+    return !done.empty() && done.back().at("step").as_integer() == step;
+  }
+  TrainingClock clock() const { return {state_.steps, state_.tokens, 0}; }
+  // Of the whole run, former sessions included.
+  double elapsed() const { return progress_.elapsed_seconds + monotonic_seconds() - started_; }
+  double seconds_left(double fraction_done) const {
+    const double here = monotonic_seconds() - started_;
+    const double done_here = fraction_done - fraction_at_start_;
+    return done_here > 0 ? here * (1.0 - fraction_done) / done_here : 0.0;
+  }
+
+  Context& ctx_;
+  TrainConfig config_;
+  RunFolder run_;
+  PreparedData data_;
+  std::vector<HeldOutBatch> held_out_;
+  TrainState state_;
+  RunPlan plan_;
+  RunProgress progress_;
+  std::unique_ptr<Metrics> metrics_;
+  ProgressLine line_;
+  std::string checkpoint_;
+  int64_t saved_step_ = -1;
+  double started_ = 0.0, last_save_ = 0.0, fraction_at_start_ = 0.0;
+  double seconds_trained_ = 0.0;
+  int64_t tokens_trained_ = 0;
+};
+
+}  // namespace
+
+Json pretrain(Context& ctx, TrainConfig config, bool resume) {
+  Session session(ctx, settled(std::move(config)), resume);
+  return session.train();
+}
+
+}  // namespace hadal

@@ -1,0 +1,96 @@
+#include "hadal/train/train_step.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "hadal/optim/gradient_clip.h"
+#include "hadal/train/not_finite.h"
+
+namespace hadal {
+namespace {
+
+std::vector<Trainable> trainables(const std::vector<NamedParam>& params) {
+  std::vector<Trainable> result;
+  for (const NamedParam& each : params) {
+    if (each.kind == ParamKind::kRouteBias)
+      continue;  // moved by update_route_bias, not by gradient
+    result.push_back({each.name, each.param, each.kind == ParamKind::kMatrix});
+  }
+  return result;
+}
+
+MicroBatch cut(const Batch& batch, int64_t first, int64_t n_sequences, int64_t batch_targets) {
+  const auto begin = static_cast<size_t>(first * batch.length);
+  const auto count = static_cast<size_t>(n_sequences * batch.length);
+  return {std::span(batch.tokens).subspan(begin, count),
+          std::span(batch.targets).subspan(begin, count),
+          n_sequences,
+          batch.length,
+          batch_targets,
+          batch.n_sequences};
+}
+
+void update_route_biases(DeepseekV3& model, const ExpertLoad& load, double gamma) {
+  for (size_t layer = 0; layer < load.size(); ++layer) {
+    const size_t n_main = model.layers.size();
+    DecoderLayer& block = layer < n_main ? model.layers[layer] : model.mtp[layer - n_main].layer;
+    Moe* moe = block.moe();
+    if (moe && moe->config.method == TopkMethod::kNoauxTc) {
+      update_route_bias(moe->route_bias, load[layer], static_cast<float>(gamma));
+    }
+  }
+}
+
+}  // namespace
+
+TrainState::TrainState(Arena& arena, DeepseekV3 initial, const AdamwConfig& adamw, bool with_ema,
+                       int64_t seq_len)
+    : model(std::move(initial)),
+      params(named_params(model)),
+      optimizer(arena, trainables(params), adamw) {
+  model.ensure_rope(arena, seq_len);
+  allocate_gradients(model, arena);
+  if (with_ema) {
+    for (const Trainable& each : optimizer.params()) ema.push_back(each.param->value.clone(arena));
+  }
+}
+
+StepReport train_step(Context& ctx, TrainState& state, const Batch& batch, const StepPlan& plan) {
+  const int64_t step = state.steps + 1;
+  const int64_t batch_targets =
+      std::count_if(batch.targets.begin(), batch.targets.end(), [](int32_t id) { return id >= 0; });
+
+  StepReport report;
+  for (int64_t first = 0; first < batch.n_sequences; first += plan.micro_batch_sequences) {
+    const int64_t n = std::min(plan.micro_batch_sequences, batch.n_sequences - first);
+    const MicroBatch micro = cut(batch, first, n, batch_targets);
+    const LossParts loss = forward_backward(ctx, state.model, micro, plan.loss, report.load);
+    require_finite_loss(ctx, state.model, micro, loss, plan.loss, step);
+    report.loss.add(loss);
+  }
+  report.total_loss = report.loss.total(plan.loss);
+
+  const GradientNorm norm = gradient_norm(ctx, state.optimizer.params());
+  require_finite_gradients(ctx, norm, state.optimizer.params(), step);
+  report.grad_norm = norm.norm;
+  report.clip = clip_factor(norm.norm, plan.clip_norm);
+
+  state.optimizer.step(ctx, plan.learning_rate, static_cast<float>(report.clip));
+  update_route_biases(state.model, report.load, plan.bias_gamma);
+  if (!state.ema.empty()) {
+    update_ema(ctx, state.optimizer.params(), state.ema, static_cast<float>(plan.ema_decay));
+  }
+  state.steps = step;
+  state.tokens += batch.n_sequences * batch.length;
+  return report;
+}
+
+std::vector<double> violations(const ExpertLoad& load) {
+  std::vector<double> result;
+  for (const auto& layer : load) {
+    if (!layer.empty()) result.push_back(max_violation(layer));
+  }
+  return result;
+}
+
+}  // namespace hadal

@@ -1,0 +1,176 @@
+#include "hadal/train/training_checkpoint.h"
+
+#include <cstring>
+#include <filesystem>
+
+#include "hadal/core/log.h"
+#include "hadal/io/atomic_write.h"
+#include "hadal/io/safetensors.h"
+#include "hadal/io/manifest.h"
+
+namespace hadal {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kStateTensors = "training_state.safetensors";
+constexpr const char* kStateJson = "state.json";
+
+// Every tensor of the training state under its name in the file, in a fixed order.
+template <class Take>
+void for_each_state_tensor(TrainState& state, const Take& take) {
+  for (const NamedParam& each : state.params) take("master." + each.name, each.param->value);
+  const std::vector<Trainable>& params = state.optimizer.params();
+  for (size_t i = 0; i < params.size(); ++i) {
+    take("m." + params[i].name, state.optimizer.moments()[i].m);
+    take("v." + params[i].name, state.optimizer.moments()[i].v);
+    if (!state.ema.empty()) take("ema." + params[i].name, state.ema[i]);
+  }
+}
+
+Json state_json(const TrainState& state, const RunProgress& progress, bool save_clock) {
+  Json json = Json::object();
+  json["format"] = "hadal training state 1";
+  json["step"] = state.steps;
+  json["tokens"] = state.tokens;
+  json["optimizer_steps"] = state.optimizer.steps();
+  json["planned_tokens"] = progress.planned_tokens;
+  if (save_clock) json["elapsed_seconds"] = progress.elapsed_seconds;
+  json["data_position"] = progress.data_position;
+  json["evaluations"] = progress.evaluations;
+  return json;
+}
+
+void remove_folder(const std::string& path) {
+  std::error_code ignored;  // what cannot be removed now is removed by the next save
+  fs::remove_all(path, ignored);
+}
+
+void rename_or_throw(const std::string& from, const std::string& to) {
+  std::error_code error;
+  fs::rename(from, to, error);
+  if (error) throw IoError(concat(to, ": cannot be renamed into place (", error.message(), ")"));
+}
+
+// Symbolic links are switched by renaming a new one over the old.
+void point_latest(const RunFolder& run, const std::string& name) {
+  const std::string temporary = run.latest() + ".new";
+  std::error_code error;
+  fs::remove(temporary, error);
+  fs::create_symlink("checkpoints/" + name, temporary, error);
+  if (error) throw IoError(concat(temporary, ": cannot be created (", error.message(), ")"));
+  rename_or_throw(temporary, run.latest());
+  sync_folder(run.path());
+}
+
+void prune(const RunFolder& run, int64_t keep) {
+  const std::vector<int64_t> steps = checkpoint_steps(run.checkpoints());
+  for (size_t i = 0; i + static_cast<size_t>(keep) < steps.size(); ++i) {
+    remove_folder(run.checkpoints() + "/" + checkpoint_name(steps[i]));
+  }
+}
+
+// What a process that was killed while saving left behind.
+void remove_unfinished(const RunFolder& run) {
+  for (const auto& entry : fs::directory_iterator(run.checkpoints())) {
+    const std::string name = entry.path().filename().string();
+    if (name.rfind("unfinished-", 0) == 0) remove_folder(entry.path().string());
+  }
+}
+
+}  // namespace
+
+void save_model_folder(const std::string& folder, DeepseekV3& model,
+                       const TrainingCheckpointOptions& options) {
+  SaveOptions save;
+  save.dtype = options.dtype;
+  save_model(folder, model, save);
+  for (const std::string& file : options.tokenizer_files) {
+    write_file_atomically(folder + "/" + fs::path(file).filename().string(), read_text_file(file));
+  }
+}
+
+std::string save_training_checkpoint(const RunFolder& run, TrainState& state,
+                                     const RunProgress& progress,
+                                     const TrainingCheckpointOptions& options) {
+  const std::string name = checkpoint_name(state.steps);
+  const std::string folder = run.checkpoints() + "/" + name;
+  const std::string temporary = run.checkpoints() + "/unfinished-" + name;
+  make_folders(run.checkpoints());
+  remove_unfinished(run);
+  make_folders(temporary);
+  try {
+    save_model_folder(temporary, state.model, options);
+    std::vector<std::pair<std::string, const Tensor*>> tensors;
+    for_each_state_tensor(state, [&](const std::string& tensor_name, const Tensor& tensor) {
+      tensors.emplace_back(tensor_name, &tensor);
+    });
+    write_safetensors(temporary + "/" + kStateTensors, tensors);
+    write_file_atomically(temporary + "/" + kStateJson,
+                          state_json(state, progress, options.save_clock).dump(2) + "\n");
+    write_manifest(temporary);
+    sync_folder(temporary);
+    rename_or_throw(temporary, folder);
+    sync_folder(run.checkpoints());
+  } catch (...) {
+    remove_folder(temporary);
+    throw;
+  }
+  point_latest(run, name);
+  prune(run, options.keep);
+  return folder;
+}
+
+std::optional<std::string> find_valid_checkpoint(const RunFolder& run) {
+  const std::vector<int64_t> steps = checkpoint_steps(run.checkpoints());
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    const std::string folder = run.checkpoints() + "/" + checkpoint_name(*step);
+    const std::string damage = find_damage(folder);
+    if (damage.empty()) return folder;
+    // Out of the way, so that it neither counts as one of the last good ones nor is found again.
+    const std::string aside = run.checkpoints() + "/damaged-" + checkpoint_name(*step);
+    remove_folder(aside);
+    rename_or_throw(folder, aside);
+    log_warning(folder, ": damaged (", damage, "); moved to ", aside,
+                ", going back to the one before");
+  }
+  return std::nullopt;
+}
+
+RunProgress load_training_checkpoint(const std::string& folder, TrainState& state) {
+  const std::string path = folder + "/" + kStateTensors;
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  size_t expected = 0;
+  for_each_state_tensor(state, [&](const std::string& name, Tensor& tensor) {
+    ++expected;
+    const TensorInfo* info = file.find(name);
+    if (!info || info->shape != tensor.shape() || info->dtype != tensor.dtype()) {
+      throw FormatError(concat(path, ": tensor ", name, " does not fit this run (found ",
+                               info ? concat(dtype_name(info->dtype), " ", shape_text(info->shape))
+                                    : std::string("none"),
+                               ", expected ", dtype_name(tensor.dtype()), " ",
+                               shape_text(tensor.shape()),
+                               "); resume with the settings it was started with"));
+    }
+    const Tensor stored = file.tensor(*info);
+    std::memcpy(tensor.raw(), stored.raw(), static_cast<size_t>(tensor.bytes()));
+  });
+  if (file.tensors().size() != expected) {
+    throw FormatError(concat(path, ": belongs to another run (found ", file.tensors().size(),
+                             " tensors, expected ", expected,
+                             "); resume with the settings it was started with"));
+  }
+  const Json json = parse_json_file(folder + "/" + kStateJson);
+  state.steps = json.at("step").as_integer();
+  state.tokens = json.at("tokens").as_integer();
+  state.optimizer.set_steps(json.at("optimizer_steps").as_integer());
+  RunProgress progress;
+  progress.data_position = json.at("data_position");
+  progress.planned_tokens = json.at("planned_tokens").as_integer();
+  progress.evaluations = json.at("evaluations");
+  if (const Json* clock = json.find("elapsed_seconds"))
+    progress.elapsed_seconds = clock->as_number();
+  return progress;
+}
+
+}  // namespace hadal

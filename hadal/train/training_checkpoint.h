@@ -1,0 +1,53 @@
+// train/training_checkpoint.h: everything a run needs to go on bit for bit, in one folder.
+//
+//   config.json, model.safetensors, tokenizer files   the model as any other tool loads it
+//   training_state.safetensors   master.*, m.*, v.* (and ema.*) under Hugging Face parameter names
+//   state.json                   step, tokens, data position, evaluations
+//   manifest.json                size and XXH3-64 of every file above
+//
+// A folder appears whole or not at all: it is written under another name, every file and the folder
+// are flushed to the disk, then it is renamed, then `latest` is switched.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hadal/model/checkpoint.h"
+#include "hadal/train/run_folder.h"
+#include "hadal/train/train_step.h"
+
+namespace hadal {
+
+// What a run remembers besides tensors.
+struct RunProgress {
+  Json data_position;                // BatchSource::position()
+  int64_t planned_tokens = 0;        // the clock of the schedules; 0: not settled yet
+  double elapsed_seconds = 0.0;      // of training; kept only for runs limited by time
+  Json evaluations = Json::array();  // one object per evaluation
+};
+
+struct TrainingCheckpointOptions {
+  SaveDType dtype = SaveDType::kBF16;
+  int64_t keep = 2;
+  std::vector<std::string> tokenizer_files;  // copied beside the weights
+  bool save_clock = false;                   // elapsed_seconds; a file without it repeats exactly
+};
+
+// The model and its tokenizer alone, into an existing folder.
+void save_model_folder(const std::string& folder, DeepseekV3& model,
+                       const TrainingCheckpointOptions& options);
+
+// Returns the folder. IoError if anything cannot be written; checkpoints written before stay valid.
+std::string save_training_checkpoint(const RunFolder& run, TrainState& state,
+                                     const RunProgress& progress,
+                                     const TrainingCheckpointOptions& options);
+
+// Newest checkpoint whose files all match its manifest; a damaged one is moved aside with
+// a warning.
+std::optional<std::string> find_valid_checkpoint(const RunFolder& run);
+
+// FormatError unless the checkpoint's parameters are exactly those of `state`.
+RunProgress load_training_checkpoint(const std::string& folder, TrainState& state);
+
+}  // namespace hadal
