@@ -216,7 +216,11 @@ class ManPage {
       blank_line();
     } else if (is({"IP", "It"})) {
       blank_line();
-      if (!words.empty()) put(words.front());
+      if (!words.empty() && words.front() == "•") {
+        out_ += "- ";  // its text follows on the same line
+      } else if (!words.empty()) {
+        put(words.front());
+      }
     } else if (is({"nf", "EX", "Vb", "Bd"})) {
       new_line();
       preformatted_ = true;

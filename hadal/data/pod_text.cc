@@ -123,8 +123,10 @@ std::string pod_text(std::string_view pod) {
     const size_t word_end = std::min(paragraph.find_first_of(" \t\n"), paragraph.size());
     const std::string_view command = paragraph.substr(0, word_end);
     const size_t begin = paragraph.find_first_not_of(" \t\n", word_end);
-    const std::string content =
+    std::string content =
         begin == std::string_view::npos ? "" : without_codes(paragraph.substr(begin));
+    while (!content.empty() && (content.back() == ' ' || content.back() == '\n'))
+      content.pop_back();
     if (command == "=begin") {
       skipped_until = "=end";
     } else if (command == "=cut") {

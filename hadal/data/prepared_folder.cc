@@ -53,12 +53,16 @@ uint64_t hash_of_file(const std::string& path) { return exact_hash(read_text_fil
 
 }  // namespace
 
-Json preparation_settings(const DataConfig& config, const std::vector<SourceFile>& files) {
+std::string source_files_hash(const std::vector<SourceFile>& files) {
   std::string list;
   for (const SourceFile& file : files) {
     list += concat(fs::absolute(file.path).lexically_normal().string(), '\0', file.bytes, '\0',
                    file.modified_ns, '\n');
   }
+  return hex(exact_hash(list));
+}
+
+Json preparation_settings(const DataConfig& config, const std::vector<SourceFile>& files) {
   Json paths = Json::array();
   for (const std::string& path : config.paths) {
     paths.push_back(fs::absolute(path).lexically_normal().string());
@@ -67,7 +71,7 @@ Json preparation_settings(const DataConfig& config, const std::vector<SourceFile
   settings["version"] = kFormatVersion;
   settings["paths"] = std::move(paths);
   settings["n_files"] = static_cast<int64_t>(files.size());
-  settings["files_hash"] = hex(exact_hash(list));
+  settings["files_hash"] = source_files_hash(files);
   settings["text_field"] = config.corpus.source.text_field;
   settings["max_document_bytes"] = config.corpus.source.max_document_bytes;
   settings["dedup"] = config.corpus.dedup;

@@ -6,6 +6,9 @@
 
 namespace hadal {
 
+// Of the paths, sizes and times of change.
+std::string source_files_hash(const std::vector<SourceFile>& files);
+
 // The settings and input files that decide what a prepared folder holds, as JSON; its hash names
 // the folder.
 Json preparation_settings(const DataConfig& config, const std::vector<SourceFile>& files);

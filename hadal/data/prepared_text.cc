@@ -1,0 +1,28 @@
+#include "hadal/data/prepared_text.h"
+
+#include "hadal/core/error.h"
+#include "hadal/data/prepared_folder.h"
+
+namespace hadal {
+
+void for_each_validation_text(const std::string& prepared_folder, const TextVisitor& visit) {
+  const auto lines = open_sources({{prepared_folder + "/validation.jsonl", 0, 0}}, {});
+  while (const auto document = lines->next()) visit(document->text);
+}
+
+void for_each_training_text(const std::string& prepared_folder, const TextVisitor& visit) {
+  const Json manifest = read_manifest(prepared_folder);
+  const DataConfig config = config_of_manifest(manifest);
+  const auto files = list_source_files(config.paths);
+  if (source_files_hash(files) != manifest.at("settings").at("files_hash").as_string()) {
+    throw FormatError(concat(prepared_folder,
+                             ": its sources have changed since (found other sizes or "
+                             "times below ",
+                             config.paths.front(), "); prepare the data again"));
+  }
+  Corpus::scan(files, config.corpus)
+      .for_each(Split::kTrain,
+                [&](const Document& document, const ContentHash&) { visit(document.text); });
+}
+
+}  // namespace hadal
