@@ -1,0 +1,126 @@
+// Three optimizer steps with router bias updates against the reference (tests/golden/README.md).
+#include <gtest/gtest.h>
+
+#include "hadal/nn/moe.h"
+#include "hadal/train/train_step.h"
+#include "support/golden_case.h"
+
+namespace hadal::test {
+namespace {
+
+struct Hyper {
+  explicit Hyper(const GoldenCase& golden) : json(golden.scalars.at("train").at("hyper")) {}
+  double at(const char* name) const { return json.at(name).as_number(); }
+  const Json& json;
+};
+
+StepPlan plan_of(const Hyper& hyper) {
+  StepPlan plan;
+  plan.learning_rate = hyper.at("lr");
+  plan.clip_norm = hyper.at("max_grad_norm");
+  plan.loss.mtp = static_cast<float>(hyper.at("mtp_lambda"));
+  plan.loss.balance = static_cast<float>(hyper.at("balance_alpha"));
+  plan.bias_gamma = hyper.at("bias_gamma");
+  return plan;
+}
+
+AdamwConfig adamw_of(const Hyper& hyper) {
+  AdamwConfig config;
+  config.beta1 = hyper.at("beta1");
+  config.beta2 = hyper.at("beta2");
+  config.eps = hyper.at("eps");
+  config.weight_decay = hyper.at("weight_decay");
+  return config;
+}
+
+Batch batch_of(const TokenLists& lists) {
+  Batch batch;
+  batch.n_sequences = static_cast<int64_t>(lists.size());
+  batch.length = static_cast<int64_t>(lists.front().size()) - 1;
+  for (const auto& ids : lists) {
+    batch.tokens.insert(batch.tokens.end(), ids.begin(), ids.end() - 1);
+    batch.targets.insert(batch.targets.end(), ids.begin() + 1, ids.end());
+  }
+  return batch;
+}
+
+// Values 1e-5 each, the change since the start 1e-3 pooled, biases 1e-6 absolute.
+void expect_parameters(const GoldenCase& golden, int step, const std::vector<NamedParam>& params,
+                       const std::vector<Tensor>& initial) {
+  SquaredError change;
+  int compared = 0;
+  for (size_t i = 0; i < params.size(); ++i) {
+    const std::string name = concat("step", step, ".", params[i].name);
+    if (!golden.has(name)) continue;
+    ++compared;
+    const Tensor want = golden.at(name);
+    const auto got = std::as_const(params[i].param->value).flat<float>();
+    if (params[i].kind == ParamKind::kRouteBias) {
+      for (size_t e = 0; e < got.size(); ++e) {
+        EXPECT_NEAR(got[e], want.flat<float>()[e], 1e-6) << name << " expert " << e;
+      }
+      continue;
+    }
+    expect_golden(params[i].param->value, want, 1e-5, name);
+    for (size_t j = 0; j < got.size(); ++j) {
+      const double d = double{got[j]} - double{want.flat<float>()[j]};
+      const double moved = double{want.flat<float>()[j]} - double{initial[i].flat<float>()[j]};
+      change.difference += d * d;
+      change.wanted += moved * moved;
+    }
+  }
+  if (compared == 0) return;
+  EXPECT_LE(change.wanted > 0.0 ? change.relative() : 0.0, 1e-3) << "change after step " << step;
+  EXPECT_EQ(static_cast<size_t>(compared), golden.names_with(concat("step", step, ".")).size())
+      << "tensors of step " << step << " that no parameter carries the name of";
+}
+
+void run_case(const GoldenCase& golden, int64_t micro_batch_sequences) {
+  SCOPED_TRACE(concat(golden.folder, ", micro-batches of ", micro_batch_sequences));
+  const Hyper hyper(golden);
+  ThreadPool pool(2);
+  Arena arena;
+  Context ctx{pool, arena};
+  const auto length = static_cast<int64_t>(golden.training_lists(1).front().size()) - 1;
+  TrainState state(arena, load_golden_model(golden, arena), adamw_of(hyper), false, length);
+  std::vector<Tensor> initial;
+  for (const NamedParam& each : state.params) initial.push_back(each.param->value.clone(arena));
+
+  StepPlan plan = plan_of(hyper);
+  plan.micro_batch_sequences = micro_batch_sequences;
+  const auto n_steps = static_cast<int>(hyper.at("steps"));
+  for (int step = 1; step <= n_steps; ++step) {
+    const StepReport report = train_step(ctx, state, batch_of(golden.training_lists(step)), plan);
+    const Json& want =
+        golden.scalars.at("train").at("steps").as_array()[static_cast<size_t>(step - 1)];
+    const double total = want.at("loss_total").as_number();
+    EXPECT_NEAR(report.total_loss, total, 1e-5 * total);
+    const double norm = want.at("grad_norm_before_clip").as_number();
+    EXPECT_NEAR(report.grad_norm, norm, 1e-5 * norm);
+    EXPECT_NEAR(report.clip, want.at("clip_factor").as_number(), 1e-5);
+    for (const auto& [layer, load] : want.at("expert_load").as_object()) {
+      const auto& got = report.load[static_cast<size_t>(std::stoi(layer))];
+      EXPECT_EQ(Json::array_of(got), load) << "expert load of layer " << layer;
+    }
+    expect_parameters(golden, step, state.params, initial);
+  }
+}
+
+TEST(GoldenSteps, ThreeStepsFollowTheReference) {
+  int trained = 0;
+  for (const GoldenCase& golden : golden_cases()) {
+    if (golden.training_lists(1).empty()) continue;
+    run_case(golden, 2);
+    ++trained;
+  }
+  EXPECT_GE(trained, 3);
+}
+
+TEST(GoldenSteps, MicroBatchesAddUpToTheSameSteps) {
+  for (const GoldenCase& golden : golden_cases()) {
+    if (!golden.training_lists(1).empty()) run_case(golden, 1);
+  }
+}
+
+}  // namespace
+}  // namespace hadal::test
