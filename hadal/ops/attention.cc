@@ -57,9 +57,11 @@ void attention_backward(Context& ctx, View<float, 3> dq, View<float, 3> dkv, Vie
     case Device::kReference:
       return reference::attention_backward<float>(dq, dkv, dk_rope, d_o, q, kv, k_rope, o, lse,
                                                   sequences.offsets, scale);
-    case Device::kCpu:
-      return cpu::attention_backward(ctx.pool, dq, dkv, dk_rope, d_o, q, kv, k_rope, o, lse,
-                                     sequences.offsets, scale);
+    case Device::kCpu: {
+      Tensor head_dk_rope = ctx.empty({dims.n_heads, q.dim(0), dims.d_rope});
+      return cpu::attention_backward(ctx.pool, dq, dkv, dk_rope, head_dk_rope.view<float, 3>(), d_o,
+                                     q, kv, k_rope, o, lse, sequences.offsets, scale);
+    }
     case Device::kCuda:
       cuda::unavailable("attention_backward");
   }

@@ -1,25 +1,196 @@
+// Attention by blocks of queries and keys, one task per sequence and head. Scores live in a buffer
+// of kQueries x kKeys per thread and are never kept. Everything of a task happens in a fixed order
+// on one thread, so results repeat for any thread count.
 #include "hadal/kernels/cpu/attention.h"
 
-#include "hadal/kernels/reference/attention.h"
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "hadal/kernels/cpu/attention_rows.h"
+#include "hadal/kernels/cpu/block_gemm.h"
+#include "hadal/kernels/cpu/scratch.h"
 
 namespace hadal::cpu {
+namespace {
 
-void attention_forward(ThreadPool&, View<float, 3> o, View<float, 2> lse, View<const float, 3> q,
-                       View<const float, 3> kv, View<const float, 2> k_rope,
-                       std::span<const int64_t> offsets, float scale) {
-  reference::attention_forward(o, lse, q, kv, k_rope, offsets, scale);
+// Few queries waste little on keys in their future; many repay packing the keys.
+constexpr int64_t kQueries = 96;
+constexpr int64_t kKeys = 256;
+
+// One head of a [T, H, d] tensor, from column `first` on, as a matrix.
+Operand head(View<const float, 3> x, int64_t h, int64_t first) {
+  return {x.data() + h * x.stride(1) + first, x.stride(0), 1};
 }
 
-void attention_backward(ThreadPool&, View<float, 3> dq, View<float, 3> dkv, View<float, 2> dk_rope,
+// One sequence and head: queries are the last n_queries of n_keys positions.
+struct HeadTask {
+  int64_t h, n_queries, n_keys, d_nope, d_rope, d_v;
+  float scale;
+  View<const float, 3> q, kv;   // rows of this sequence
+  View<const float, 2> k_rope;  // rows of this sequence
+
+  HeadTask(int64_t h_, View<const float, 3> q_, View<const float, 3> kv_,
+           View<const float, 2> k_rope_, float scale_)
+      : h(h_),
+        n_queries(q_.dim(0)),
+        n_keys(kv_.dim(0)),
+        d_nope(q_.dim(2) - k_rope_.dim(1)),
+        d_rope(k_rope_.dim(1)),
+        d_v(kv_.dim(2) - d_nope),
+        scale(scale_),
+        q(q_),
+        kv(kv_),
+        k_rope(k_rope_) {}
+
+  int64_t d_qk() const { return d_nope + d_rope; }
+  int64_t visible(int64_t i) const { return n_keys - n_queries + i + 1; }
+  Operand queries(int64_t i) const { return head(q, h, 0).at(i, 0); }
+  Operand values(int64_t j) const { return head(kv, h, d_nope).at(j, 0); }
+
+  // Keys [n_keys, d_qk] side by side with the shared rotary part, so that a score is one product.
+  Operand gather_keys(float* keys) const {
+    for (int64_t j = 0; j < n_keys; ++j) {
+      const float* nope = kv.data() + j * kv.stride(0) + h * kv.stride(1);
+      float* key = std::copy(nope, nope + d_nope, keys + j * d_qk());
+      std::copy_n(k_rope.row(j).data(), d_rope, key);
+    }
+    return {keys, d_qk(), 1};
+  }
+};
+
+void forward_head(const HeadTask& task, View<float, 3> o, float* lse, int64_t lse_stride) {
+  thread_local Scratch score_scratch, key_scratch;
+  float* s = score_scratch.take(kQueries * kKeys);
+  const Operand keys = task.gather_keys(key_scratch.take(task.n_keys * task.d_qk()));
+  for (int64_t i0 = 0; i0 < task.n_queries; i0 += kQueries) {
+    const int64_t n_rows = std::min(kQueries, task.n_queries - i0);
+    const int64_t n_visible = task.visible(i0 + n_rows - 1);
+    float* out = o.data() + i0 * o.stride(0) + task.h * o.stride(1);
+    std::array<RunningSoftmax, kQueries> softmax;
+    softmax.fill({-std::numeric_limits<float>::infinity(), 0.0F});
+    for (int64_t j0 = 0; j0 < n_visible; j0 += kKeys) {
+      const int64_t n = std::min(kKeys, n_visible - j0);
+      block_gemm(s, kKeys, n_rows, n, task.d_qk(), task.queries(i0), keys.at(j0, 0).transposed(),
+                 false);
+      for (int64_t r = 0; r < n_rows; ++r) {
+        const int64_t n_seen = std::clamp<int64_t>(task.visible(i0 + r) - j0, 0, n);
+        const float factor = softmax_next_block(softmax[static_cast<size_t>(r)], s + r * kKeys,
+                                                n_seen, n, task.scale);
+        if (j0 > 0) scale_row(out + r * o.stride(0), task.d_v, factor);
+      }
+      block_gemm(out, o.stride(0), n_rows, task.d_v, n, {s, kKeys, 1}, task.values(j0), j0 > 0);
+    }
+    for (int64_t r = 0; r < n_rows; ++r) {
+      const RunningSoftmax& row = softmax[static_cast<size_t>(r)];
+      scale_row(out + r * o.stride(0), task.d_v, 1.0F / row.sum);
+      if (lse != nullptr) lse[(i0 + r) * lse_stride] = row.largest + std::log(row.sum);
+    }
+  }
+}
+
+// Operands and results of backward, rows of one sequence.
+struct HeadGradients {
+  View<float, 3> dq, dkv;
+  View<float, 2> dk_rope;  // of this head alone
+  View<const float, 3> d_o, o;
+  View<const float, 2> lse;
+};
+
+void backward_head(const HeadTask& task, const HeadGradients& g) {
+  thread_local Scratch score_scratch, key_scratch;
+  const int64_t T = task.n_keys, d_qk = task.d_qk(), ldv = g.dkv.stride(0), ldq = g.dq.stride(0);
+  float* s = score_scratch.take(2 * kQueries * kKeys);
+  float* dp = s + kQueries * kKeys;
+  float* key_block = key_scratch.take(2 * T * d_qk);
+  const Operand keys = task.gather_keys(key_block);
+  float* dk = key_block + T * d_qk;
+  std::fill(dk, dk + T * d_qk, 0.0F);
+  float* dv = g.dkv.data() + task.h * g.dkv.stride(1) + task.d_nope;
+  for (int64_t j = 0; j < T; ++j) std::fill_n(dv + j * ldv, task.d_v, 0.0F);
+
+  for (int64_t i0 = 0; i0 < T; i0 += kQueries) {
+    const int64_t n_rows = std::min(kQueries, T - i0);
+    const int64_t n_visible = i0 + n_rows;
+    const Operand d_o = head(g.d_o, task.h, 0).at(i0, 0);
+    std::array<float, kQueries> o_dot_do;
+    for (int64_t r = 0; r < n_rows; ++r) {
+      o_dot_do[static_cast<size_t>(r)] =
+          dot(&g.o(i0 + r, task.h, 0), &g.d_o(i0 + r, task.h, 0), task.d_v);
+    }
+    for (int64_t j0 = 0; j0 < n_visible; j0 += kKeys) {
+      const int64_t n = std::min(kKeys, n_visible - j0);
+      block_gemm(s, kKeys, n_rows, n, d_qk, task.queries(i0), keys.at(j0, 0).transposed(), false);
+      block_gemm(dp, kKeys, n_rows, n, task.d_v, d_o, task.values(j0).transposed(), false);
+      for (int64_t r = 0; r < n_rows; ++r) {
+        softmax_backward_block(s + r * kKeys, dp + r * kKeys,
+                               std::clamp<int64_t>(i0 + r + 1 - j0, 0, n), n, task.scale,
+                               g.lse(i0 + r, task.h), o_dot_do[static_cast<size_t>(r)]);
+      }
+      const Operand p{s, kKeys, 1}, ds{dp, kKeys, 1};
+      block_gemm(dv + j0 * ldv, ldv, n, task.d_v, n_rows, p.transposed(), d_o, true);
+      block_gemm(dk + j0 * d_qk, d_qk, n, d_qk, n_rows, ds.transposed(), task.queries(i0), true);
+      block_gemm(g.dq.data() + i0 * ldq + task.h * g.dq.stride(1), ldq, n_rows, d_qk, n, ds,
+                 keys.at(j0, 0), j0 > 0);
+    }
+  }
+  for (int64_t j = 0; j < T; ++j) {
+    std::copy_n(dk + j * d_qk, task.d_nope, g.dkv.data() + j * ldv + task.h * g.dkv.stride(1));
+    std::copy_n(dk + j * d_qk + task.d_nope, task.d_rope, g.dk_rope.row(j).data());
+  }
+}
+
+}  // namespace
+
+void attention_forward(ThreadPool& pool, View<float, 3> o, View<float, 2> lse,
+                       View<const float, 3> q, View<const float, 3> kv, View<const float, 2> k_rope,
+                       std::span<const int64_t> offsets, float scale) {
+  const int64_t H = q.dim(1), n_sequences = static_cast<int64_t>(offsets.size()) - 1;
+  pool.parallel_tasks(n_sequences * H, [&](int64_t task, int) {
+    const size_t s = static_cast<size_t>(task / H);
+    const int64_t h = task % H, begin = offsets[s], end = offsets[s + 1];
+    if (begin == end) return;
+    forward_head({h, q.rows(begin, end), kv.rows(begin, end), k_rope.rows(begin, end), scale},
+                 o.rows(begin, end), &lse(begin, h), lse.stride(0));
+  });
+}
+
+void attention_backward(ThreadPool& pool, View<float, 3> dq, View<float, 3> dkv,
+                        View<float, 2> dk_rope, View<float, 3> head_dk_rope,
                         View<const float, 3> d_o, View<const float, 3> q, View<const float, 3> kv,
                         View<const float, 2> k_rope, View<const float, 3> o,
                         View<const float, 2> lse, std::span<const int64_t> offsets, float scale) {
-  reference::attention_backward(dq, dkv, dk_rope, d_o, q, kv, k_rope, o, lse, offsets, scale);
+  const int64_t H = q.dim(1), T = q.dim(0), n_sequences = static_cast<int64_t>(offsets.size()) - 1;
+  pool.parallel_tasks(n_sequences * H, [&](int64_t task, int) {
+    const size_t s = static_cast<size_t>(task / H);
+    const int64_t h = task % H, begin = offsets[s], end = offsets[s + 1];
+    if (begin == end) return;
+    const View<float, 2> of_head(head_dk_rope.data() + h * head_dk_rope.stride(0),
+                                 {T, k_rope.dim(1)});
+    backward_head({h, q.rows(begin, end), kv.rows(begin, end), k_rope.rows(begin, end), scale},
+                  {dq.rows(begin, end), dkv.rows(begin, end), of_head.rows(begin, end),
+                   d_o.rows(begin, end), o.rows(begin, end), lse.rows(begin, end)});
+  });
+  // The rotary key is shared: its gradient is the sum over the heads, always in ascending order.
+  constexpr int64_t kRowGrain = 64;
+  pool.parallel_for(T, kRowGrain, [&](int64_t begin, int64_t end, int) {
+    for (int64_t t = begin; t < end; ++t) {
+      const std::span<float> sum = dk_rope.row(t);
+      std::fill(sum.begin(), sum.end(), 0.0F);
+      for (int64_t h = 0; h < H; ++h) {
+        for (size_t d = 0; d < sum.size(); ++d) sum[d] += head_dk_rope(h, t, d);
+      }
+    }
+  });
 }
 
-void attention_forward_chunk(ThreadPool&, View<float, 3> o, View<const float, 3> q,
+void attention_forward_chunk(ThreadPool& pool, View<float, 3> o, View<const float, 3> q,
                              View<const float, 3> kv, View<const float, 2> k_rope, float scale) {
-  reference::attention_forward_chunk(o, q, kv, k_rope, scale);
+  if (q.dim(0) == 0) return;
+  pool.parallel_tasks(q.dim(1), [&](int64_t h, int) {
+    forward_head({h, q, kv, k_rope, scale}, o, nullptr, 0);
+  });
 }
 
 }  // namespace hadal::cpu

@@ -1,0 +1,225 @@
+#include "hadal/ops/attention.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "hadal/kernels/reference/attention.h"
+#include "tests/support/compare.h"
+
+namespace hadal {
+namespace {
+
+using test::elements;
+using test::expect_close;
+using test::random_values;
+using test::Tolerance;
+
+struct Case {
+  std::vector<int64_t> offsets;
+  AttentionDims dims;
+};
+// Empty and one-token sequences, lengths around the blocks of 96 queries and 256 keys, widths that
+// are not multiples of a vector, no rotary part, more value than key dims.
+const std::vector<Case> kCases{
+    {{0, 1}, {1, 1, 1, 1}},      {{0, 0, 5, 6, 6}, {2, 5, 2, 3}}, {{0, 97, 130}, {3, 16, 8, 16}},
+    {{0, 300}, {2, 32, 16, 33}}, {{0, 40, 641}, {1, 7, 4, 9}},    {{0, 33}, {2, 12, 0, 20}},
+};
+
+// Everything attention reads and writes for one case. q, kv and d_o lie in wider rows; k_rope is a
+// slice.
+template <class T>
+struct Operands {
+  int64_t tokens;
+  AttentionDims dims;
+  T scale;
+  std::vector<T> q, kv, k_rope, d_o, o, lse, dq, dkv, dk_rope;
+
+  explicit Operands(const Case& c)
+      : tokens(c.offsets.back()), dims(c.dims), scale(static_cast<T>(0.3)) {
+    const int64_t H = dims.n_heads;
+    q = random_values<T>(tokens * (H * dims.d_qk() + 2) + 1, 1);
+    kv = random_values<T>(tokens * (H * (dims.d_nope + dims.d_v) + 1) + 1, 2);
+    k_rope = random_values<T>(tokens * (dims.d_rope + 5) + 1, 3);
+    d_o = random_values<T>(tokens * H * dims.d_v + 1, 4);
+    // Results start as NaN: whatever is left unwritten shows.
+    const T nan = std::numeric_limits<T>::quiet_NaN();
+    o.assign(static_cast<size_t>(tokens * H * dims.d_v), nan);
+    lse.assign(static_cast<size_t>(tokens * H), nan);
+    dq.assign(static_cast<size_t>(tokens * H * dims.d_qk()), nan);
+    dkv.assign(static_cast<size_t>(tokens * H * (dims.d_nope + dims.d_v)), nan);
+    dk_rope.assign(static_cast<size_t>(tokens * dims.d_rope), nan);
+  }
+  View<const T, 3> q_view() const {
+    const int64_t d = dims.d_qk(), H = dims.n_heads;
+    return {q.data(), {tokens, H, d}, {H * d + 2, d, 1}};
+  }
+  View<const T, 3> kv_view() const {
+    const int64_t d = dims.d_nope + dims.d_v, H = dims.n_heads;
+    return {kv.data(), {tokens, H, d}, {H * d + 1, d, 1}};
+  }
+  View<const T, 2> k_rope_view() const {
+    return {k_rope.data(), {tokens, dims.d_rope}, {dims.d_rope + 5, 1}};
+  }
+  View<T, 3> o_view() { return {o.data(), {tokens, dims.n_heads, dims.d_v}}; }
+  View<const T, 3> d_o_view() const { return {d_o.data(), {tokens, dims.n_heads, dims.d_v}}; }
+  View<T, 2> lse_view() { return {lse.data(), {tokens, dims.n_heads}}; }
+  View<T, 3> dq_view() { return {dq.data(), q_view().shape()}; }
+  View<T, 3> dkv_view() { return {dkv.data(), kv_view().shape()}; }
+  View<T, 2> dk_rope_view() { return {dk_rope.data(), k_rope_view().shape()}; }
+};
+
+class AttentionTest : public testing::Test {
+ protected:
+  void forward(Context& ctx, Operands<float>& x, const Case& c) {
+    attention_forward(ctx, x.o_view(), x.lse_view(), x.q_view(), x.kv_view(), x.k_rope_view(),
+                      Sequences{c.offsets}, c.dims, x.scale);
+  }
+  void backward(Context& ctx, Operands<float>& x, const Case& c) {
+    attention_backward(ctx, x.dq_view(), x.dkv_view(), x.dk_rope_view(), x.d_o_view(), x.q_view(),
+                       x.kv_view(), x.k_rope_view(), x.o_view(), x.lse_view(), Sequences{c.offsets},
+                       c.dims, x.scale);
+  }
+  ThreadPool pool_{2};
+  Arena arena_;
+  Context cpu_{pool_, arena_, Device::kCpu};
+  Context reference_{pool_, arena_, Device::kReference};
+};
+
+// Terms of the longest chain of sums: a score (d_qk), the softmax and the weighted sum (length),
+// and backward the same again; the exponential adds a few units of the last place.
+Tolerance bound(const Case& c) {
+  return Tolerance::for_sum(c.offsets.back() + 4 * c.dims.d_qk() + 16);
+}
+
+TEST_F(AttentionTest, CpuAgreesWithReference) {
+  for (const Case& c : kCases) {
+    Operands<float> got(c), want(c);
+    forward(cpu_, got, c);
+    forward(reference_, want, c);
+    const std::string label = concat(c.offsets.back(), " tokens, ", c.dims.n_heads, " heads ");
+    expect_close(got.o, want.o, bound(c), label + "o");
+    expect_close(got.lse, want.lse, bound(c), label + "lse");
+    got.o = want.o;
+    got.lse = want.lse;
+    backward(cpu_, got, c);
+    backward(reference_, want, c);
+    expect_close(got.dq, want.dq, bound(c), label + "dq");
+    expect_close(got.dkv, want.dkv, bound(c), label + "dkv");
+    expect_close(got.dk_rope, want.dk_rope, bound(c), label + "dk_rope");
+  }
+}
+
+TEST_F(AttentionTest, LargeScoresNeitherOverflowNorVanish) {
+  const Case c{{0, 300}, {1, 8, 4, 4}};
+  Operands<float> got(c), want(c);
+  got.scale = want.scale = 60.0F;  // scores of several hundred: exp alone would overflow
+  forward(cpu_, got, c);
+  forward(reference_, want, c);
+  // A score of 500 in f32 is known to 500 * 2^-24 = 3e-5, and so is the logarithm of p.
+  expect_close(got.o, want.o, {.element = 1e-3, .frobenius = 3e-4, .cosine = 3e-4}, "o");
+}
+
+// The rows of a chunk behind a cache are the last rows of the whole sequence.
+TEST_F(AttentionTest, ChunkEqualsLastRowsOfWholeSequence) {
+  const Case c{{0, 300}, {2, 12, 4, 10}};
+  for (const int64_t n : {1, 2, 17, 100, 300}) {
+    for (Context* ctx : {&cpu_, &reference_}) {
+      Operands<float> whole(c);
+      forward(*ctx, whole, c);
+      std::vector<float> o(static_cast<size_t>(n * 2 * 10));
+      attention_forward_chunk(*ctx, {o.data(), {n, 2, 10}}, whole.q_view().rows(300 - n, 300),
+                              whole.kv_view(), whole.k_rope_view(), c.dims, whole.scale);
+      expect_close(o, elements(whole.o_view().rows(300 - n, 300)), bound(c), concat("last ", n));
+    }
+  }
+}
+
+TEST_F(AttentionTest, ResultDoesNotDependOnThreadsOrRepetition) {
+  const Case c{{0, 130, 131, 400}, {3, 16, 8, 16}};
+  std::vector<Operands<float>> results;
+  for (const int threads : {1, 2, 4, 2}) {
+    ThreadPool pool(threads);
+    Context ctx{pool, arena_};
+    results.emplace_back(c);
+    forward(ctx, results.back(), c);
+    backward(ctx, results.back(), c);
+  }
+  for (const Operands<float>& x : results) {
+    EXPECT_EQ(x.o, results[0].o);
+    EXPECT_EQ(x.lse, results[0].lse);
+    EXPECT_EQ(x.dq, results[0].dq);
+    EXPECT_EQ(x.dkv, results[0].dkv);
+    EXPECT_EQ(x.dk_rope, results[0].dk_rope);
+  }
+}
+
+// A token must not see a later one, nor another sequence: change both, look at what stays.
+TEST_F(AttentionTest, LaterTokensAndOtherSequencesAreInvisible) {
+  const Case c{{0, 150, 300}, {2, 8, 4, 8}};
+  Operands<float> before(c), after(c);
+  const int64_t row = after.kv_view().stride(0), seen = 250;
+  for (int64_t t = 0; t < 300; ++t) {
+    if (t >= 150 && t <= seen) continue;
+    for (int64_t i = 0; i < row; ++i) after.kv[static_cast<size_t>(t * row + i)] += 1.0F;
+  }
+  forward(cpu_, before, c);
+  forward(cpu_, after, c);
+  EXPECT_EQ(elements(after.o_view().rows(150, seen + 1)),
+            elements(before.o_view().rows(150, seen + 1)));
+  EXPECT_NE(elements(after.o_view().rows(seen + 1, 300)),
+            elements(before.o_view().rows(seen + 1, 300)));
+}
+
+// All three gradients of sum(d_o * o) against central differences in f64. With step h the
+// difference is off by h^2 of the third derivative and 1e-16/h of rounding: below 1e-8 of the
+// values for 1e-5.
+TEST(AttentionGradient, MatchesFiniteDifferences) {
+  const Case c{{0, 4, 5, 9}, {2, 3, 2, 4}};
+  Operands<double> x(c);
+  const auto forward = [&] {
+    reference::attention_forward<double>(x.o_view(), x.lse_view(), x.q_view(), x.kv_view(),
+                                         x.k_rope_view(), c.offsets, x.scale);
+  };
+  const auto loss = [&] {
+    forward();
+    double sum = 0.0;
+    for (size_t i = 0; i < x.o.size(); ++i) sum += x.o[i] * x.d_o[i];
+    return sum;
+  };
+  forward();
+  reference::attention_backward<double>(x.dq_view(), x.dkv_view(), x.dk_rope_view(), x.d_o_view(),
+                                        x.q_view(), x.kv_view(), x.k_rope_view(), x.o_view(),
+                                        x.lse_view(), c.offsets, x.scale);
+  const auto differences = [&](std::vector<double>& storage, const auto& view) {
+    std::vector<double> slope(storage.size());
+    for (size_t i = 0; i < storage.size(); ++i) {
+      const double kept = storage[i], step = 1e-5;
+      storage[i] = kept + step;
+      const double above = loss();
+      storage[i] = kept - step;
+      slope[i] = (above - loss()) / (2.0 * step);
+      storage[i] = kept;
+    }
+    auto at = view;
+    return elements(decltype(at)(slope.data(), view.shape(), view.strides()));
+  };
+  const Tolerance tolerance{.element = 1e-8, .frobenius = 1e-8, .cosine = 1e-8};
+  expect_close(x.dq, differences(x.q, x.q_view()), tolerance, "dq");
+  expect_close(x.dkv, differences(x.kv, x.kv_view()), tolerance, "dkv");
+  expect_close(x.dk_rope, differences(x.k_rope, x.k_rope_view()), tolerance, "dk_rope");
+}
+
+TEST_F(AttentionTest, RefusesOperandsThatDoNotFit) {
+  const Case c{{0, 5}, {2, 4, 2, 3}};
+  Operands<float> x(c);
+  EXPECT_THROW(forward(cpu_, x, Case{{0, 4}, c.dims}), ShapeError);
+  EXPECT_THROW(forward(cpu_, x, Case{c.offsets, {2, 4, 3, 3}}), ShapeError);
+  EXPECT_THROW(backward(cpu_, x, Case{c.offsets, {2, 4, 2, 4}}), ShapeError);
+  EXPECT_THROW(attention_forward_chunk(cpu_, x.o_view(), x.q_view(), x.kv_view().rows(0, 4),
+                                       x.k_rope_view().rows(0, 4), c.dims, 1.0F),
+               ShapeError);
+}
+
+}  // namespace
+}  // namespace hadal
