@@ -1,0 +1,185 @@
+#include "hadal/ops/latent_attention.h"
+
+#include <gtest/gtest.h>
+
+#include "hadal/kernels/reference/attention.h"
+#include "hadal/kernels/reference/gemm.h"
+#include "hadal/kernels/reference/latent_attention.h"
+#include "hadal/ops/attention.h"
+#include "hadal/ops/gemm.h"
+#include "tests/support/compare.h"
+#include "tests/support/weights.h"
+
+namespace hadal {
+namespace {
+
+using test::elements;
+using test::expect_close;
+using test::random_values;
+using test::StoredWeight;
+using test::Tolerance;
+
+class LatentAttentionTest : public testing::Test {
+ protected:
+  ThreadPool pool_{2};
+  Arena arena_;
+  Context cpu_{pool_, arena_, Device::kCpu};
+  Context reference_{pool_, arena_, Device::kReference};
+};
+
+// Cache lengths around the block of 64 keys, widths that are no multiple of a vector, one head.
+struct Shape {
+  int64_t n_queries, n_keys, H, d_c, d_rope;
+};
+const Shape kShapes[] = {{1, 1, 1, 1, 1},     {1, 63, 3, 17, 5},  {4, 64, 2, 32, 8},
+                         {2, 65, 16, 40, 16}, {3, 700, 5, 24, 0}, {33, 130, 20, 12, 4}};
+
+struct Operands {
+  Shape shape;
+  std::vector<float> q_latent, q_rope, cache;
+  explicit Operands(const Shape& s)
+      : shape(s),
+        q_latent(random_values(s.n_queries * s.H * s.d_c, 1)),
+        q_rope(random_values(s.n_queries * s.H * s.d_rope + 1, 2)),
+        cache(random_values(s.n_keys * (s.d_c + s.d_rope + 3), 3)) {}
+
+  // The last `n` queries over the first n_keys rows of the cache.
+  std::vector<float> attend(Context& ctx, int64_t begin, int64_t end) const {
+    const auto& [n_queries, n_keys, H, d_c, d_rope] = shape;
+    std::vector<float> o(static_cast<size_t>((end - begin) * H * d_c));
+    const View<const float, 3> latent(q_latent.data(), {n_queries, H, d_c});
+    const View<const float, 3> rope(q_rope.data(), {n_queries, H, d_rope});
+    const int64_t d = d_c + d_rope;
+    const View<const float, 2> rows(cache.data(), {n_keys - n_queries + end, d}, {d + 3, 1});
+    latent_attention(ctx, {o.data(), {end - begin, H, d_c}}, latent.rows(begin, end),
+                     rope.rows(begin, end), rows, 0.3F);
+    return o;
+  }
+};
+
+TEST_F(LatentAttentionTest, CpuAgreesWithReference) {
+  for (const Shape& s : kShapes) {
+    const Operands x(s);
+    expect_close(x.attend(cpu_, 0, s.n_queries), x.attend(reference_, 0, s.n_queries),
+                 Tolerance::for_sum(s.n_keys + s.d_c + s.d_rope + 16), concat(s.n_keys, " keys"));
+  }
+}
+
+// Bitwise: one draft or several, one thread or more, decoding chooses the same tokens.
+TEST_F(LatentAttentionTest, QueriesAndThreadsDoNotInfluenceEachOther) {
+  const Operands x({4, 300, 3, 40, 8});
+  const std::vector<float> together = x.attend(cpu_, 0, 4);
+  std::vector<float> apart;
+  for (int64_t i = 0; i < 4; ++i) {
+    ThreadPool pool(static_cast<int>(i) % 3 + 1);
+    Context ctx{pool, arena_};
+    const std::vector<float> one = x.attend(ctx, i, i + 1);
+    apart.insert(apart.end(), one.begin(), one.end());
+  }
+  EXPECT_EQ(together, apart);
+}
+
+TEST_F(LatentAttentionTest, AbsorbAndExpandAgreeWithReference) {
+  const int64_t H = 3, d_n = 10, d_v = 7, d_c = 37;
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+    const StoredWeight w(dtype, H * (d_n + d_v), d_c, 5, 2);
+    for (const int64_t T : {0, 1, 3, 16, 17, 40}) {
+      const std::vector<float> q = random_values(T * H * d_n, 6),
+                               latent = random_values(T * H * d_c, 7);
+      const auto run = [&](Context& ctx) {
+        std::vector<float> absorbed(static_cast<size_t>(T * H * d_c)),
+            expanded(static_cast<size_t>(T * H * d_v));
+        absorb_query(ctx, {absorbed.data(), {T, H, d_c}},
+                     View<const float, 3>(q.data(), {T, H, d_n}), w.view());
+        expand_value(ctx, {expanded.data(), {T, H, d_v}},
+                     View<const float, 3>(latent.data(), {T, H, d_c}), w.view());
+        return std::pair(absorbed, expanded);
+      };
+      const auto [absorbed, expanded] = run(cpu_);
+      const auto [absorbed_want, expanded_want] = run(reference_);
+      expect_close(absorbed, absorbed_want, Tolerance::for_sum(d_n), concat("absorb_query ", T));
+      expect_close(expanded, expanded_want, Tolerance::for_sum(d_c), concat("expand_value ", T));
+    }
+  }
+}
+
+// spec 01, section 5: absorbed and MHA form are the same function.
+constexpr int64_t kTokens = 20, kQueries = 6, kHeads = 3, kNope = 8, kRope = 4, kValue = 6,
+                  kLatent = 24;
+
+// Both forms on `T` elements: the last kQueries tokens attend to all kTokens. MHA first.
+template <class T, class Mha, class Absorbed>
+std::pair<std::vector<T>, std::vector<T>> both_forms(const Mha& mha, const Absorbed& absorbed) {
+  const std::vector<T> q = random_values<T>(kQueries * kHeads * (kNope + kRope), 1);
+  const std::vector<T> cache = random_values<T>(kTokens * (kLatent + kRope), 2);
+  const std::vector<T> w = random_values<T>(kHeads * (kNope + kValue) * kLatent, 3, 0.3);
+  const View<const T, 3> q_view(q.data(), {kQueries, kHeads, kNope + kRope});
+  const View<const T, 2> rows(cache.data(), {kTokens, kLatent + kRope});
+  const View<const T, 2> w_view(w.data(), {kHeads * (kNope + kValue), kLatent});
+  std::vector<T> o(kQueries * kHeads * kValue), o_absorbed(o.size());
+  std::vector<T> kv(kTokens * kHeads * (kNope + kValue));
+  std::vector<T> q_latent(kQueries * kHeads * kLatent), o_latent(q_latent.size());
+  const typename View<T, 3>::Shape o_shape{kQueries, kHeads, kValue};
+  mha(View<T, 3>(o.data(), o_shape), q_view, rows, w_view, kv);
+  absorbed(View<T, 3>(o_absorbed.data(), o_shape), q_view, rows, w_view,
+           View<T, 3>(q_latent.data(), {kQueries, kHeads, kLatent}),
+           View<T, 3>(o_latent.data(), {kQueries, kHeads, kLatent}));
+  return {o, o_absorbed};
+}
+
+TEST(AbsorbedForm, EqualsMhaFormInF64) {
+  using V2 = View<const double, 2>;
+  using V3 = View<const double, 3>;
+  const auto [mha, absorbed] = both_forms<double>(
+      [](View<double, 3> o, V3 q, V2 rows, V2 w, std::vector<double>& kv) {
+        const View<double, 2> kv_rows(kv.data(), {kTokens, kHeads * (kNope + kValue)});
+        reference::gemm_nt<double>(kv_rows, rows.columns(0, kLatent), w, 0.0);
+        reference::attention_forward_chunk<double>(o, q,
+                                                   V3(kv.data(), {kTokens, kHeads, kNope + kValue}),
+                                                   rows.columns(kLatent, kLatent + kRope), 0.3);
+      },
+      [](View<double, 3> o, V3 q, V2 rows, V2 w, View<double, 3> q_latent,
+         View<double, 3> o_latent) {
+        reference::absorb_query<double>(q_latent, q.columns(0, kNope), w);
+        reference::latent_attention<double>(o_latent, q_latent, q.columns(kNope, kNope + kRope),
+                                            rows, 0.3);
+        reference::expand_value<double>(o, o_latent, w);
+      });
+  expect_close(absorbed, mha, {.element = 1e-10, .frobenius = 1e-10, .cosine = 1e-10}, "f64");
+}
+
+TEST_F(LatentAttentionTest, AbsorbedFormEqualsMhaForm) {
+  using V2 = View<const float, 2>;
+  using V3 = View<const float, 3>;
+  const auto [mha, absorbed] = both_forms<float>(
+      [&](View<float, 3> o, V3 q, V2 rows, V2 w, std::vector<float>& kv) {
+        const View<float, 2> kv_rows(kv.data(), {kTokens, kHeads * (kNope + kValue)});
+        gemm_nt(cpu_, kv_rows, rows.columns(0, kLatent), w);
+        attention_forward_chunk(cpu_, o, q, V3(kv.data(), {kTokens, kHeads, kNope + kValue}),
+                                rows.columns(kLatent, kLatent + kRope),
+                                {kHeads, kNope, kRope, kValue}, 0.3F);
+      },
+      [&](View<float, 3> o, V3 q, V2 rows, V2 w, View<float, 3> q_latent, View<float, 3> o_latent) {
+        absorb_query(cpu_, q_latent, q.columns(0, kNope), w);
+        latent_attention(cpu_, o_latent, q_latent, q.columns(kNope, kNope + kRope), rows, 0.3F);
+        expand_value(cpu_, o, o_latent, w);
+      });
+  expect_close(absorbed, mha, Tolerance::for_sum(kLatent + kNope + kRope + kTokens), "f32");
+}
+
+TEST_F(LatentAttentionTest, RefusesOperandsThatDoNotFit) {
+  std::vector<float> storage(1000);
+  const View<float, 3> latent(storage.data(), {2, 3, 8}), narrow(storage.data(), {2, 3, 7});
+  const View<float, 3> rope(storage.data(), {2, 3, 4});
+  const View<float, 2> cache(storage.data(), {5, 12});
+  EXPECT_THROW(latent_attention(cpu_, narrow, latent, rope, cache, 1.0F), ShapeError);
+  EXPECT_THROW(latent_attention(cpu_, latent, latent, latent, cache, 1.0F), ShapeError);
+  EXPECT_THROW(latent_attention(cpu_, latent, latent, rope, cache.rows(0, 1), 1.0F), ShapeError);
+  const StoredWeight w(DType::kF32, 3 * 5, 8, 1);
+  EXPECT_THROW(absorb_query(cpu_, narrow, rope, w.view()), ShapeError);
+  EXPECT_THROW(absorb_query(cpu_, latent, narrow, w.view()), ShapeError);
+  EXPECT_THROW(expand_value(cpu_, narrow, latent, w.view()), ShapeError);
+}
+
+}  // namespace
+}  // namespace hadal
