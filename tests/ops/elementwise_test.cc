@@ -1,0 +1,62 @@
+#include "hadal/ops/elementwise.h"
+
+#include "tests/ops/op_test.h"
+
+namespace hadal::test {
+namespace {
+
+TEST(Elementwise, Agrees) {
+  for (const int64_t n : {0, 1, 7, 16, 33, 8191, 8193, 100003}) {
+    expect_backends_agree(
+        [&](Context& ctx) -> Outputs {
+          std::vector<float> y = random_values(n, 1), z = y;
+          const std::vector<float> x = random_values(n, 2);
+          add(ctx, y, x);
+          scale(ctx, z, 0.3F);
+          return {y, z};
+        },
+        Tolerance::exact(), std::to_string(n));
+  }
+}
+
+TEST(SumOfSquares, SameBitsForAnyThreadCount) {
+  for (const int64_t n : {0, 1, 15, 8192, 8193, 300001}) {
+    const std::vector<float> x = random_values(n, 1, 100.0);
+    Machine reference(Device::kReference), one(Device::kCpu, 1);
+    const double want = sum_of_squares(reference.ctx(), x), got = sum_of_squares(one.ctx(), x);
+    // Both in f64, only the order differs: rounding errors add up like sqrt(n).
+    EXPECT_NEAR(got, want, 4e-16 * std::sqrt(static_cast<double>(n)) * want);
+    for (const int threads : {2, 3, 4}) {
+      Machine many(Device::kCpu, threads);
+      EXPECT_EQ(sum_of_squares(many.ctx(), x), got) << threads;
+    }
+  }
+}
+
+TEST(SumOfSquares, DoesNotOverflowLikeAFloat) {
+  Machine machine(Device::kCpu);
+  EXPECT_DOUBLE_EQ(sum_of_squares(machine.ctx(), std::vector<float>(64, 1e30F)),
+                   64.0 * double{1e30F} * double{1e30F});
+}
+
+TEST(CountNotFinite, FindsEachOne) {
+  for (const Device device : {Device::kReference, Device::kCpu}) {
+    Machine machine(device, 3);
+    std::vector<float> x = random_values(50001, 1);
+    EXPECT_EQ(count_not_finite(machine.ctx(), x), 0);
+    x[0] = NAN;
+    x[20000] = INFINITY;
+    x[50000] = -INFINITY;
+    x[77] = 3.4e38F;  // large, but a number
+    EXPECT_EQ(count_not_finite(machine.ctx(), x), 3);
+  }
+}
+
+TEST(Elementwise, RefusesDifferentLengths) {
+  Machine machine(Device::kCpu);
+  std::vector<float> y(3);
+  EXPECT_THROW(add(machine.ctx(), y, std::vector<float>(4)), ShapeError);
+}
+
+}  // namespace
+}  // namespace hadal::test

@@ -1,0 +1,117 @@
+#include "hadal/ops/permute.h"
+
+#include <algorithm>
+
+#include "hadal/kernels/reference/permute.h"
+#include "tests/ops/op_test.h"
+
+namespace hadal::test {
+namespace {
+
+// Token t goes to K different experts, some experts stay empty.
+std::vector<int32_t> some_indices(int64_t T, int64_t K, int64_t E) {
+  std::vector<int32_t> indices;
+  for (int64_t t = 0; t < T; ++t) {
+    std::vector<int32_t> row;
+    for (int64_t k = 0; k < K; ++k) row.push_back(static_cast<int32_t>((t * t + 2 * k) % E));
+    std::sort(row.begin(), row.end());
+    indices.insert(indices.end(), row.begin(), row.end());
+  }
+  return indices;
+}
+
+TEST(ExpertRows, GroupsByExpertWithTokensAscending) {
+  const int64_t T = 23, K = 3, E = 7;
+  const std::vector<int32_t> indices = some_indices(T, K, E);
+  const View<const int32_t, 2> view(indices.data(), {T, K});
+  const ExpertRows rows = ExpertRows::from(view, E);
+  ASSERT_EQ(rows.offsets.size(), static_cast<size_t>(E + 1));
+  EXPECT_EQ(rows.offsets.front(), 0);
+  EXPECT_EQ(rows.offsets.back(), T * K);
+  EXPECT_EQ(rows.n_rows(), T * K);
+  for (int64_t t = 0; t < T; ++t) {
+    for (int64_t k = 0; k < K; ++k) {
+      const size_t row = static_cast<size_t>(rows.row_of[static_cast<size_t>(t * K + k)]);
+      EXPECT_EQ(rows.token_of[row], t);
+      const size_t e = static_cast<size_t>(view(t, k));
+      EXPECT_GE(static_cast<int64_t>(row), rows.offsets[e]);
+      EXPECT_LT(static_cast<int64_t>(row), rows.offsets[e + 1]);
+      if (static_cast<int64_t>(row) > rows.offsets[e]) {
+        EXPECT_LT(rows.token_of[row - 1], t);
+      }
+    }
+  }
+}
+
+TEST(ExpertRows, NoTokens) {
+  const ExpertRows rows = ExpertRows::from(View<const int32_t, 2>(nullptr, {0, 4}), 3);
+  EXPECT_EQ(rows.offsets, (std::vector<int64_t>{0, 0, 0, 0}));
+  EXPECT_EQ(rows.n_rows(), 0);
+}
+
+TEST(Permute, BackendsAgree) {
+  for (const Extents& e : odd_extents()) {
+    const int64_t T = e.rows, D = e.cols, K = 3, E = 7;
+    const std::vector<int32_t> indices = some_indices(T, K, E);
+    const ExpertRows rows = ExpertRows::from({indices.data(), {T, K}}, E);
+    expect_backends_agree(
+        [&](Context& ctx) -> Outputs {
+          const Grid<float> x(T, D, e.pad, random_values(T * D, 1));
+          const Grid<float> h(T * K, D, 1, random_values(T * K * D, 2));
+          const Grid<float> gates(T, K, 2, random_values(T * K, 3));
+          Grid<float> gathered(T * K, D, e.pad), scaled(T * K, D, 1, random_values(T * K * D, 4));
+          Grid<float> dh(T * K, D, 3, random_values(T * K * D, 5)), dgates(T, K, 1);
+          Grid<float> combined(T, D, e.pad, random_values(T * D, 6)), dx = combined;
+          gather_rows(ctx, gathered.view(), x.view(), rows);
+          gather_rows_backward(ctx, dx.view(), h.view(), rows);
+          combine_rows(ctx, combined.view(), h.view(), gates.view(), rows);
+          gate_backward(ctx, dgates.view(), dh.view(), h.view(), gates.view(), rows);
+          scale_rows_by_gate(ctx, scaled.view(), gates.view(), rows);
+          return {gathered.values(), dx.values(), combined.values(),
+                  dgates.values(),   dh.values(), scaled.values()};
+        },
+        Tolerance::for_sum(D), text(e));
+  }
+}
+
+TEST(Permute, GradientsMatchDifferences) {
+  const int64_t T = 4, D = 3, K = 2, R = T * K;
+  const std::vector<int32_t> indices = some_indices(T, K, 5);
+  const ExpertRows rows = ExpertRows::from({indices.data(), {T, K}}, 5);
+  std::vector<double> x = random_values<double>(T * D, 1), gates = random_values<double>(T * K, 2);
+  const std::vector<double> dy = random_values<double>(T * D, 3);
+  std::vector<double> h(static_cast<size_t>(R * D)), y(dy.size());
+  // y = sum_k gate * x[token]: gather and combine in one chain.
+  const auto loss = [&] {
+    std::fill(y.begin(), y.end(), 0.0);
+    reference::gather_rows<double>({h.data(), {R, D}}, {x.data(), {T, D}}, rows.token_of);
+    reference::combine_rows<double>({y.data(), {T, D}}, {h.data(), {R, D}}, {gates.data(), {T, K}},
+                                    rows.row_of);
+    return weighted_sum(y, dy);
+  };
+  loss();
+  std::vector<double> dh(h.size()), dgates(gates.size()), dx(x.size());
+  reference::gather_rows<double>({dh.data(), {R, D}}, {dy.data(), {T, D}}, rows.token_of);
+  reference::gate_backward<double>({dgates.data(), {T, K}}, {dh.data(), {R, D}}, {h.data(), {R, D}},
+                                   {gates.data(), {T, K}}, rows.row_of);
+  reference::gather_rows_backward<double>({dx.data(), {T, D}}, {dh.data(), {R, D}}, rows.row_of);
+  expect_gradient(x, loss, dx, "dx");
+  expect_gradient(gates, loss, dgates, "dgates");
+}
+
+TEST(Permute, ScaledRowsSumToTheCombination) {
+  Machine machine(Device::kReference);
+  const int64_t T = 5, D = 4, K = 2;
+  const std::vector<int32_t> indices = some_indices(T, K, 5);
+  const ExpertRows rows = ExpertRows::from({indices.data(), {T, K}}, 5);
+  Grid<float> h(T * K, D, 0, random_values(T * K * D, 1)), y(T, D, 0, std::vector<float>(20)),
+      sum = y;
+  const Grid<float> gates(T, K, 0, random_values(T * K, 2));
+  combine_rows(machine.ctx(), y.view(), h.view(), gates.view(), rows);
+  scale_rows_by_gate(machine.ctx(), h.view(), gates.view(), rows);
+  gather_rows_backward(machine.ctx(), sum.view(), h.view(), rows);
+  expect_close(sum.values(), y.values(), Tolerance::for_sum(K), "sum of the scaled rows");
+}
+
+}  // namespace
+}  // namespace hadal::test
