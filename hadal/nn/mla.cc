@@ -61,17 +61,21 @@ Tensor Mla::c_kv(Context& ctx, const Tensor& latent, Tensor& r) const {
   return result;
 }
 
-Tensor Mla::queries(Context& ctx, const Tensor& x, const RopeTable& rope,
-                    std::span<const int32_t> positions, Saved& saved) const {
-  Tensor q;
-  if (w_dq) {
-    const Tensor c_q = q_norm->forward(ctx, w_dq->forward(ctx, x, saved.w_dq), saved.q_norm);
-    q = w_uq.forward(ctx, c_q);  // c_q is not saved: q_norm forms it again
-  } else {
-    q = w_uq.forward(ctx, x, saved.w_uq);
-  }
+Tensor Mla::rotated_queries(Context& ctx, const Tensor& c_q, const RopeTable& rope,
+                            std::span<const int32_t> positions) const {
+  Tensor q = w_uq.forward(ctx, c_q);
   rope_forward(ctx, rope_part(q), rope, positions);
   return q;
+}
+
+Tensor Mla::queries(Context& ctx, const Tensor& x, const RopeTable& rope,
+                    std::span<const int32_t> positions, Saved& saved) const {
+  if (!w_dq) {
+    saved.w_uq.x = x.share();
+    return rotated_queries(ctx, x, rope, positions);
+  }
+  const Tensor c_q = q_norm->forward(ctx, w_dq->forward(ctx, x, saved.w_dq), saved.q_norm);
+  return rotated_queries(ctx, c_q, rope, positions);
 }
 
 Tensor Mla::queries(Context& ctx, const Tensor& x, const RopeTable& rope,
@@ -97,18 +101,18 @@ Tensor Mla::forward(Context& ctx, const Tensor& x, const Sequences& sequences,
                     const RopeTable& rope, Saved& saved) const {
   const int64_t n_tokens = x.dim(0);
   const std::vector<int32_t> positions = positions_of(sequences);
-  saved.q = queries(ctx, x, rope, positions, saved);
   saved.latent = w_dkv.forward(ctx, x, saved.w_dkv);
   rope_forward(ctx, key_rope_part(saved.latent), rope, positions);
-  saved.kv = w_ukv.forward(ctx, c_kv(ctx, saved.latent, saved.kv_norm_r));
-
   saved.o = ctx.empty({n_tokens, dims.n_heads * dims.d_v});
   saved.lse = ctx.empty({n_tokens, dims.n_heads});
-  attention_forward(ctx, heads(saved.o, dims.n_heads), saved.lse.mat(),
-                    heads(std::as_const(saved.q), dims.n_heads),
-                    heads(std::as_const(saved.kv), dims.n_heads),
-                    std::as_const(saved.latent).mat().columns(kv_lora_rank, saved.latent.dim(1)),
-                    sequences, dims, softmax_scale);
+  {
+    const Tensor q = queries(ctx, x, rope, positions, saved);
+    const Tensor kv = w_ukv.forward(ctx, c_kv(ctx, saved.latent, saved.kv_norm_r));
+    attention_forward(ctx, heads(saved.o, dims.n_heads), saved.lse.mat(), heads(q, dims.n_heads),
+                      heads(kv, dims.n_heads),
+                      std::as_const(saved.latent).mat().columns(kv_lora_rank, saved.latent.dim(1)),
+                      sequences, dims, softmax_scale);
+  }
   return w_o.forward(ctx, saved.o, saved.w_o);
 }
 
@@ -117,13 +121,19 @@ Tensor Mla::backward_input(Context& ctx, Tensor dy, const Sequences& sequences,
   const int64_t n_tokens = dy.dim(0), d_c = kv_lora_rank, width = d_c + dims.d_rope;
   const std::vector<int32_t> positions = positions_of(sequences);
   const Tensor& latent = saved.latent;
-  Tensor dq = ctx.empty(saved.q.shape());
-  Tensor dkv = ctx.empty(saved.kv.shape());
+  Tensor r;
+  saved.w_ukv.x = c_kv(ctx, latent, r);
+  if (w_dq) saved.w_uq.x = q_norm->recompute(ctx, saved.q_norm);
+
   Tensor dlatent = ctx.empty({n_tokens, width});
+  Tensor dq, dkv;
   {
     const Tensor d_o = w_o.backward_input(ctx, std::move(dy), saved.w_o);
-    const Tensor q = std::move(saved.q), kv = std::move(saved.kv), o = std::move(saved.o);
-    const Tensor lse = std::move(saved.lse);
+    const Tensor q = rotated_queries(ctx, saved.w_uq.x, rope, positions);
+    const Tensor kv = w_ukv.forward(ctx, saved.w_ukv.x);
+    const Tensor o = std::move(saved.o), lse = std::move(saved.lse);
+    dq = ctx.empty(q.shape());
+    dkv = ctx.empty(kv.shape());
     attention_backward(ctx, heads(dq, dims.n_heads), heads(dkv, dims.n_heads),
                        dlatent.mat().columns(d_c, width), heads(d_o, dims.n_heads),
                        heads(q, dims.n_heads), heads(kv, dims.n_heads),
@@ -133,19 +143,15 @@ Tensor Mla::backward_input(Context& ctx, Tensor dy, const Sequences& sequences,
   rope_backward(ctx, rope_part(dq), rope, positions);
   rope_backward(ctx, key_rope_part(dlatent), rope, positions);
 
-  Tensor r;
-  saved.w_ukv.x = c_kv(ctx, latent, r);
   saved.dc_kv = w_ukv.backward_input(ctx, std::move(dkv), saved.w_ukv);
   rmsnorm_backward_input(ctx, dlatent.mat().columns(0, d_c), std::as_const(saved.dc_kv).mat(),
                          latent.mat().columns(0, d_c), kv_norm.weight.value.vec(),
                          std::as_const(saved.kv_norm_r).vec());
   Tensor dx = w_dkv.backward_input(ctx, std::move(dlatent), saved.w_dkv);
-
   if (!w_dq) {
     w_uq.backward_input_add(ctx, dx, std::move(dq), saved.w_uq);
     return dx;
   }
-  saved.w_uq.x = q_norm->recompute(ctx, saved.q_norm);
   Tensor dc_q = w_uq.backward_input(ctx, std::move(dq), saved.w_uq);
   w_dq->backward_input_add(ctx, dx, q_norm->backward_input(ctx, std::move(dc_q), saved.q_norm),
                            saved.w_dq);

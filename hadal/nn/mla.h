@@ -56,6 +56,8 @@ struct Mla {
  private:
   Tensor queries(Context& ctx, const Tensor& x, const RopeTable& rope,
                  std::span<const int32_t> positions, Saved& saved) const;
+  Tensor rotated_queries(Context& ctx, const Tensor& c_q, const RopeTable& rope,
+                         std::span<const int32_t> positions) const;
   // The last d_rope columns of q's heads and of the latent rows, as rope turns them: [T, heads,
   // d_r].
   View<float, 3> rope_part(Tensor& q) const;
