@@ -8,7 +8,7 @@
 #include "hadal/model/dump.h"
 #include "hadal/nn/linear.h"
 #include "hadal/ops/quantize.h"
-#include "support/golden_case.h"
+#include "tests/support/golden_case.h"
 
 namespace hadal::test {
 namespace {

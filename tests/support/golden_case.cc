@@ -1,4 +1,4 @@
-#include "support/golden_case.h"
+#include "tests/support/golden_case.h"
 
 #include <gtest/gtest.h>
 

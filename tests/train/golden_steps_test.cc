@@ -3,7 +3,7 @@
 
 #include "hadal/nn/moe.h"
 #include "hadal/train/train_step.h"
-#include "support/golden_case.h"
+#include "tests/support/golden_case.h"
 
 namespace hadal::test {
 namespace {
