@@ -107,7 +107,8 @@ int run_encode(const EncodeOptions& o, const CommonOptions& common, Output& out)
     if (out.json()) {
       list.emplace_back(id);
     } else {
-      line += (line.empty() ? "" : " ") + std::to_string(id);
+      if (!line.empty()) line += ' ';
+      line += std::to_string(id);
     }
   }
   if (out.json()) {
