@@ -46,9 +46,9 @@ void check_rope(const ModelConfig& c) {
 void check_router(const RouterConfig& r) {
   check_range("n_routed_experts", r.n_routed_experts, 1, kMaxExperts);
   check_range("n_group", r.n_group, 1, r.n_routed_experts);
-  check_range("topk_group", r.topk_group, 1, r.n_group);
   require(r.n_routed_experts % r.n_group == 0, "n_group: groups must be equal (found ", r.n_group,
           ", expected a divisor of n_routed_experts ", r.n_routed_experts, ")");
+  check_range("topk_group", r.topk_group, 1, r.n_group);
   const int64_t group_size = r.n_routed_experts / r.n_group;
   const bool grouped = r.method != TopkMethod::kGreedy;
   const int64_t reachable = grouped ? r.topk_group * group_size : r.n_routed_experts;

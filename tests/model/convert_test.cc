@@ -1,0 +1,255 @@
+// model/convert, model/block_quantization, model/inspect.
+#include "hadal/model/convert.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#include "hadal/core/error.h"
+#include "hadal/io/manifest.h"
+#include "hadal/io/safetensors.h"
+#include "hadal/model/block_quantization.h"
+#include "hadal/model/checkpoint.h"
+#include "hadal/model/inspect.h"
+#include "tests/support/compare.h"
+#include "tests/support/temporary_folder.h"
+
+namespace hadal::test {
+namespace {
+
+std::string golden(const std::string& name) { return std::string(HADAL_GOLDEN_DIR) + "/" + name; }
+
+class BlockQuantizationTest : public ::testing::TestWithParam<std::pair<int64_t, int64_t>> {
+ protected:
+  ThreadPool pool_{2};
+  Arena arena_;
+  Context ctx_{pool_, arena_};
+};
+
+// |x - code * s| <= s / 2 for every value, with s at most amax / largest code (1 + 2^-7): rounding
+// a scale up to BF16 adds one part in 128 at most. Blocks of zeros, tiny and huge values included.
+TEST_P(BlockQuantizationTest, ErrorIsHalfAStepOfTheBlock) {
+  const auto [rows, cols] = GetParam();
+  Tensor w = ctx_.empty({rows, cols});
+  const std::vector<float> values = random_values(rows * cols, 3);
+  for (int64_t i = 0; i < rows * cols; ++i) {
+    const float size[] = {1.0F, 0.0F, 1e-35F, 1e30F, 0.02F};
+    w.flat<float>()[static_cast<size_t>(i)] = values[static_cast<size_t>(i)] * size[i / cols % 5];
+  }
+  Tensor q8 = ctx_.empty({rows, cols}), q4 = ctx_.empty({rows, cols});
+  const auto in = std::as_const(w).mat();
+  const QuantizedBlocks b8 = quantize_q8(ctx_, in), b4 = quantize_q4(ctx_, in);
+  dequantize_q8(ctx_, q8.mat(), b8.codes.view<int8_t, 2>(), b8.scales.view<bf16, 2>());
+  dequantize_q4(ctx_, q4.mat(), b4.codes.view<uint8_t, 2>(), b4.scales.view<bf16, 2>());
+  for (int64_t n = 0; n < rows; ++n) {
+    for (int64_t k = 0; k < cols; ++k) {
+      const int64_t first = k / 32 * 32, last = std::min(cols, first + 32);
+      float amax = 0.0F;
+      for (int64_t j = first; j < last; ++j) amax = std::max(amax, std::abs(in(n, j)));
+      const float slack = 0.5F * (1.0F + 0x1.0p-7F) * (1.0F + 0x1.0p-20F);
+      const float floor = 0x1.0p-127F;  // half the smallest scale
+      ASSERT_LE(std::abs(q8.mat()(n, k) - in(n, k)), std::max(floor, amax / 127.0F * slack));
+      ASSERT_LE(std::abs(q4.mat()(n, k) - in(n, k)), std::max(floor, amax / 7.0F * slack));
+    }
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Shapes, BlockQuantizationTest,
+                         ::testing::Values(std::pair{5, 64}, std::pair{7, 33}, std::pair{130, 1},
+                                           std::pair{1, 31}, std::pair{5, 95}));
+
+class ConvertTest : public ::testing::Test {
+ protected:
+  ConvertReport convert(const std::string& source, const std::string& target, ConvertDType dtype,
+                        int64_t max_shard_bytes = 1 << 30) {
+    return convert_checkpoint(
+        ctx_, source, folder_ / target,
+        {.dtype = dtype, .overwrite = false, .max_shard_bytes = max_shard_bytes});
+  }
+  DeepseekV3 load(const std::string& name) { return load_model(folder_ / name, arena_); }
+  // sqrt(sum of squared differences / sum of squares) over all parameters
+  static double distance(DeepseekV3& got, DeepseekV3& want) {
+    double difference = 0, size = 0;
+    const auto a = named_params(got), b = named_params(want);
+    for (size_t i = 0; i < b.size(); ++i) {
+      const auto x = std::as_const(a[i].param->value).flat<float>();
+      const auto y = std::as_const(b[i].param->value).flat<float>();
+      for (size_t j = 0; j < y.size(); ++j) {
+        difference += std::pow(double{x[j]} - double{y[j]}, 2);
+        size += std::pow(double{y[j]}, 2);
+      }
+    }
+    return std::sqrt(difference / size);
+  }
+  ThreadPool pool_{2};
+  Arena arena_;
+  Context ctx_{pool_, arena_};
+  TemporaryFolder folder_;
+};
+
+TEST_F(ConvertTest, F32AndBackIsBitForBit) {
+  convert(golden("a_yarn_mtp"), "f32", ConvertDType::kF32);
+  const ConvertReport report = convert(folder_ / "f32", "bf16", ConvertDType::kBF16);
+  EXPECT_GT(report.bytes_in, report.bytes_out * 3 / 2);
+  const TensorSource want = TensorSource::open(golden("a_yarn_mtp"));
+  const TensorSource got = TensorSource::open(folder_ / "bf16");
+  ASSERT_EQ(got.entries().size(), want.entries().size());
+  for (const auto& [name, entry] : want.entries()) {
+    const Tensor a = want.tensor(entry), b = got.tensor(*got.find(name));
+    ASSERT_EQ(a.dtype(), b.dtype()) << name;
+    EXPECT_EQ(std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.bytes())), 0) << name;
+  }
+  EXPECT_EQ(load_config(folder_ / "bf16"), load_config(golden("a_yarn_mtp")));
+}
+
+TEST_F(ConvertTest, Fp8CheckpointsBecomeBF16WithoutScales) {
+  convert(golden("c2_fp8_ue8m0"), "bf16", ConvertDType::kBF16);
+  const TensorSource source = TensorSource::open(folder_ / "bf16");
+  for (const auto& [name, entry] : source.entries()) {
+    EXPECT_FALSE(name.ends_with("_scale_inv"));
+    EXPECT_TRUE(entry.info->dtype == DType::kBF16 || name.ends_with("correction_bias"));
+  }
+  EXPECT_FALSE(load_config(folder_ / "bf16").fp8);
+  // power-of-two scales: code * scale is a BF16
+  DeepseekV3 got = load("bf16"), want = load_model(golden("c2_fp8_ue8m0"), arena_);
+  EXPECT_EQ(distance(got, want), 0.0);
+}
+
+TEST_F(ConvertTest, Fp8ToFp8KeepsCodesAndScales) {
+  convert(golden("c2_fp8_ue8m0"), "fp8", ConvertDType::kFP8);
+  EXPECT_EQ(load_config(folder_ / "fp8"), load_config(golden("c2_fp8_ue8m0")));
+  DeepseekV3 got = load("fp8"), want = load_model(golden("c2_fp8_ue8m0"), arena_);
+  EXPECT_EQ(distance(got, want), 0.0);
+}
+
+// Errors in the mean: uniform within half a step gives step / sqrt(12). E4M3 steps are 2^-3 to 2^-4
+// of the value; q8 and q4 divide the largest of 32 normal values (about two sigma) by 127 and 7.
+TEST_F(ConvertTest, QuantisedCheckpointsLoadWithinTheirPrecision) {
+  DeepseekV3 want = load_model(golden("b_moonlight"), arena_);
+  const struct {
+    ConvertDType dtype;
+    const char* name;
+    double bound;
+  } table[] = {{ConvertDType::kFP8, "fp8", 0.04},
+               {ConvertDType::kQ8, "q8", 0.008},
+               {ConvertDType::kQ4, "q4", 0.13}};
+  for (const auto& row : table) {
+    const ConvertReport report = convert(golden("b_moonlight"), row.name, row.dtype);
+    EXPECT_LT(report.bytes_out, report.bytes_in) << row.name;
+    DeepseekV3 got = load(row.name);
+    const double error = distance(got, want);
+    EXPECT_LT(error, row.bound) << row.name;
+    EXPECT_GT(error, row.bound / 16) << row.name << ": was anything quantised?";
+    EXPECT_EQ(parse_json_file(folder_ / (std::string(row.name) + "/config.json"))
+                  .at("quantization_config")
+                  .at("quant_method")
+                  .as_string(),
+              row.dtype == ConvertDType::kFP8 ? "fp8" : "hadal");
+    convert(folder_ / row.name, std::string(row.name) + "-again", row.dtype);  // a copy
+    DeepseekV3 again = load(std::string(row.name) + "-again");
+    EXPECT_EQ(distance(again, got), 0.0) << row.name;
+  }
+}
+
+TEST_F(ConvertTest, CopiesWhatBelongsToTheModel) {
+  copy_files(golden("f_tied"), folder_.path());
+  folder_.write("tokenizer.json", "{\"anything\": 1}");
+  folder_.write("generation_config.json", "{\"temperature\": 0.6}");
+  Json config = parse_json_file(folder_ / "config.json");
+  config["something_of_theirs"] = 7;
+  folder_.write("config.json", config.dump());
+  convert(folder_.path(), "out", ConvertDType::kF32, 100'000);
+  EXPECT_EQ(read_bytes(folder_ / "out/tokenizer.json"), "{\"anything\": 1}");
+  EXPECT_EQ(read_bytes(folder_ / "out/generation_config.json"), "{\"temperature\": 0.6}");
+  const Json converted = parse_json_file(folder_ / "out/config.json");
+  EXPECT_EQ(converted.at("something_of_theirs").as_integer(), 7);
+  EXPECT_EQ(converted.at("torch_dtype").as_string(), "float32");
+  EXPECT_GT(TensorSource::open(folder_ / "out").files().size(), 1U);
+}
+
+TEST_F(ConvertTest, RefusesToOverwrite) {
+  copy_files(golden("b_moonlight"), folder_.path());
+  EXPECT_THROW(convert(folder_.path(), ".", ConvertDType::kF32), ConfigError);
+  folder_.write("full/note", "mine");
+  EXPECT_THROW(convert(folder_.path(), "full", ConvertDType::kF32), ConfigError);
+  EXPECT_EQ(read_bytes(folder_ / "full/note"), "mine");
+  folder_.write("file", "");
+  EXPECT_THROW(convert(folder_.path(), "file", ConvertDType::kF32), ConfigError);
+  EXPECT_THROW(convert(folder_ / "absent", "x", ConvertDType::kF32), FormatError);
+  convert_checkpoint(ctx_, folder_.path(), folder_ / "full",
+                     {.dtype = ConvertDType::kF32, .overwrite = true});
+  EXPECT_EQ(read_bytes(folder_ / "full/note"), "mine");
+  EXPECT_NO_THROW(load("full"));
+}
+
+TEST_F(ConvertTest, RefusesToQuantiseWhatIsNotFinite) {
+  DeepseekV3 model = load_model(golden("b_moonlight"), arena_);
+  model.layers[1].attn.w_o.weight.value.flat<float>()[5] = std::numeric_limits<float>::infinity();
+  save_model(folder_ / "bad", model, {.dtype = SaveDType::kF32});
+  for (const ConvertDType dtype : {ConvertDType::kFP8, ConvertDType::kQ8, ConvertDType::kQ4}) {
+    EXPECT_THROW(convert(folder_ / "bad", "out", dtype), FormatError);
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "out/model.safetensors"));
+  }
+}
+
+class InspectTest : public ConvertTest {
+ protected:
+  Json inspect(const std::string& path, bool verify = false) {
+    return inspect_path(ctx_, path, kind_of(path), verify);
+  }
+};
+
+TEST_F(InspectTest, DescribesEveryKind) {
+  const Json checkpoint = inspect(golden("a_yarn_mtp"), true);
+  EXPECT_EQ(checkpoint.at("kind").as_string(), "checkpoint");
+  EXPECT_EQ(checkpoint.at("architecture").as_string(), "DeepseekV3ForCausalLM");
+  const ParameterCount count = count_parameters(load_config(golden("a_yarn_mtp")));
+  EXPECT_EQ(checkpoint.at("parameters_total").as_integer(), count.total);
+  EXPECT_EQ(checkpoint.at("parameters_active").as_integer(), count.active);
+  EXPECT_EQ(checkpoint.at("config").at("hidden_size").as_integer(), 64);
+  EXPECT_TRUE(checkpoint.at("verified").as_bool());
+
+  const Json file = inspect(golden("a_yarn_mtp") + "/model.safetensors");
+  EXPECT_EQ(file.at("kind").as_string(), "safetensors");
+  EXPECT_EQ(file.at("tensors").as_array().size(), checkpoint.at("tensors").as_array().size());
+  EXPECT_EQ(file.at("bytes"), checkpoint.at("bytes"));
+  EXPECT_EQ(inspect(golden("a_yarn_mtp") + "/config.json").at("kind").as_string(), "config");
+  EXPECT_EQ(inspect("deepseek-v3").at("parameters_total").as_integer(), 671'026'419'200);
+  EXPECT_EQ(kind_of(folder_.write("tokenizer.json", R"({"added_tokens":[],"model":{}})")),
+            InspectKind::kTokenizer);
+  EXPECT_THROW(inspect(folder_ / "absent"), FormatError);
+}
+
+TEST_F(InspectTest, VerifyFindsValuesThatAreNotFinite) {
+  DeepseekV3 model = load_model(golden("b_moonlight"), arena_);
+  model.final_norm.weight.value.flat<float>()[2] = std::numeric_limits<float>::quiet_NaN();
+  for (const SaveDType dtype : {SaveDType::kF32, SaveDType::kBF16}) {
+    save_model(folder_ / "bad", model, {.dtype = dtype});
+    EXPECT_NO_THROW(inspect(folder_ / "bad"));
+    EXPECT_THROW(inspect(folder_ / "bad", true), FormatError);
+  }
+}
+
+TEST_F(InspectTest, VerifyHoldsTheFilesToTheirManifest) {
+  copy_files(golden("b_moonlight"), folder_.path());
+  write_manifest(folder_.path());
+  EXPECT_NO_THROW(inspect(folder_.path(), true));
+  folder_.write("generation_config.json", "{}");  // not listed
+  EXPECT_NO_THROW(inspect(folder_.path(), true));
+  std::string config = read_bytes(folder_ / "config.json");
+  folder_.write("config.json", config + " ");
+  EXPECT_NO_THROW(inspect(folder_.path()));
+  EXPECT_THROW(inspect(folder_.path(), true), FormatError);
+}
+
+TEST_F(InspectTest, ACheckpointIsHeldToItsConfig) {
+  copy_files(golden("b_moonlight"), folder_.path());
+  Json config = parse_json_file(folder_ / "config.json");
+  config["moe_intermediate_size"] = 17;
+  folder_.write("config.json", config.dump());
+  EXPECT_THROW(inspect(folder_.path()), FormatError);
+}
+
+}  // namespace
+}  // namespace hadal::test
