@@ -1,20 +1,15 @@
 #include "hadal/data/bpe_model.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <functional>
 
 namespace hadal {
 namespace {
 
-constexpr uint64_t kEmpty = ~uint64_t{0};
-constexpr int kIdBits = 21;
-constexpr uint64_t kRankMask = (uint64_t{1} << kIdBits) - 1;
 constexpr size_t kMaxCachedBytes = 15;
 constexpr size_t kCacheSlots = size_t{1} << 15;
-// Up to here scanning all ranks for each merge beats a heap.
-constexpr size_t kShortBytes = 96;
+constexpr uint32_t kNoRank = PairRanks::kNoRank;
 constexpr uint32_t kNoSymbol = 0xFFFFFFFF;
 
 uint64_t mix(uint64_t x) {
@@ -22,39 +17,20 @@ uint64_t mix(uint64_t x) {
   return x ^ (x >> 29);
 }
 
-uint64_t pair_key(int32_t left, int32_t right) {
-  return static_cast<uint64_t>(left) << kIdBits | static_cast<uint64_t>(right);
-}
-
 }  // namespace
 
 BpeModel::Scratch::Scratch() : slots_(kCacheSlots) {}
 
-BpeModel::BpeModel(const std::array<int32_t, 256>& byte_tokens, const std::vector<BpeMerge>& merges)
-    : byte_tokens_(byte_tokens), byte_pair_rank_(256 * 256, kNoRank) {
-  const size_t slots = std::bit_ceil(std::max<size_t>(merges.size() * 2, 16));
-  pairs_.assign(slots, kEmpty);
-  pair_mask_ = slots - 1;
+BpeModel::BpeModel(const std::array<int32_t, 256>& byte_tokens, const std::vector<BpeMerge>& merges,
+                   const std::vector<int32_t>& by_bytes,
+                   FunctionRef<std::string_view(int32_t)> bytes_of)
+    : byte_tokens_(byte_tokens), byte_pair_rank_(256 * 256), ranks_(merges) {
   result_.reserve(merges.size());
-  for (size_t rank = 0; rank < merges.size(); ++rank) {
-    const uint64_t key = pair_key(merges[rank].left, merges[rank].right);
-    uint64_t slot = mix(key) & pair_mask_;
-    while (pairs_[slot] != kEmpty) slot = (slot + 1) & pair_mask_;
-    pairs_[slot] = key << kIdBits | rank;
-    result_.push_back(merges[rank].result);
-  }
+  for (const BpeMerge& merge : merges) result_.push_back(merge.result);
   for (size_t i = 0; i < byte_pair_rank_.size(); ++i) {
-    byte_pair_rank_[i] = rank_of(byte_tokens_[i >> 8], byte_tokens_[i & 255]);
+    byte_pair_rank_[i] = ranks_.find(byte_tokens_[i >> 8], byte_tokens_[i & 255]);
   }
-}
-
-uint32_t BpeModel::rank_of(int32_t left, int32_t right) const {
-  const uint64_t key = pair_key(left, right);
-  for (uint64_t slot = mix(key) & pair_mask_;; slot = (slot + 1) & pair_mask_) {
-    const uint64_t entry = pairs_[slot];
-    if (entry >> kIdBits == key) return static_cast<uint32_t>(entry & kRankMask);
-    if (entry == kEmpty) return kNoRank;
-  }
+  has_linear_ = linear_.build(byte_tokens, merges, ranks_, by_bytes, bytes_of);
 }
 
 void BpeModel::encode(std::string_view piece, const char* readable_end, Scratch& scratch,
@@ -65,7 +41,7 @@ void BpeModel::encode(std::string_view piece, const char* readable_end, Scratch&
     return;
   }
   if (size > kMaxCachedBytes) {
-    size <= kShortBytes ? merge_short(piece, ids) : merge_long(piece, scratch, ids);
+    encode_uncached(piece, scratch, ids);
     return;
   }
   uint64_t word[2] = {0, 0};
@@ -86,7 +62,7 @@ void BpeModel::encode(std::string_view piece, const char* readable_end, Scratch&
   Scratch::Slot& slot = scratch.slots_[(hash >> 20) & (kCacheSlots - 1)];
   if (slot.low != word[0] || slot.high != word[1]) {
     const size_t before = ids.size();
-    merge_short(piece, ids);
+    encode_by_scan(piece, ids);
     const size_t n = ids.size() - before;
     if (n > 3) return;
     slot.low = word[0];
@@ -98,9 +74,25 @@ void BpeModel::encode(std::string_view piece, const char* readable_end, Scratch&
   ids.insert(ids.end(), slot.ids, slot.ids + slot.n_ids);
 }
 
-void BpeModel::merge_short(std::string_view piece, std::vector<int32_t>& ids) const {
-  int32_t id[kShortBytes];
-  uint32_t rank[kShortBytes];  // of (id[i], id[i+1])
+void BpeModel::encode_uncached(std::string_view piece, Scratch& scratch,
+                               std::vector<int32_t>& ids) const {
+  if (has_linear_) {
+    encode_linear(piece, scratch, ids);
+  } else if (piece.size() <= kMaxScanBytes) {
+    encode_by_scan(piece, ids);
+  } else {
+    encode_by_heap(piece, scratch, ids);
+  }
+}
+
+void BpeModel::encode_linear(std::string_view piece, Scratch& scratch,
+                             std::vector<int32_t>& ids) const {
+  linear_.encode(piece, ranks_, scratch.linear_, ids);
+}
+
+void BpeModel::encode_by_scan(std::string_view piece, std::vector<int32_t>& ids) const {
+  int32_t id[kMaxScanBytes];
+  uint32_t rank[kMaxScanBytes];  // of (id[i], id[i+1])
   size_t n = piece.size();
   for (size_t i = 0; i < n; ++i) id[i] = byte_tokens_[static_cast<uint8_t>(piece[i])];
   for (size_t i = 0; i + 1 < n; ++i) {
@@ -118,16 +110,16 @@ void BpeModel::merge_short(std::string_view piece, std::vector<int32_t>& ids) co
       std::memmove(rank + best + 1, rank + best + 2, (n - best - 3) * sizeof(rank[0]));
     }
     --n;
-    if (best + 1 < n) rank[best] = rank_of(id[best], id[best + 1]);
-    if (best > 0) rank[best - 1] = rank_of(id[best - 1], id[best]);
+    if (best + 1 < n) rank[best] = ranks_.find(id[best], id[best + 1]);
+    if (best > 0) rank[best - 1] = ranks_.find(id[best - 1], id[best]);
   }
   ids.insert(ids.end(), id, id + n);
 }
 
 // A heap of (rank, position): the lowest rank, leftmost first. An entry is out of date, and passed
 // over, when its position no longer holds a pair of that rank.
-void BpeModel::merge_long(std::string_view piece, Scratch& scratch,
-                          std::vector<int32_t>& ids) const {
+void BpeModel::encode_by_heap(std::string_view piece, Scratch& scratch,
+                              std::vector<int32_t>& ids) const {
   auto& symbols = scratch.symbols_;
   auto& heap = scratch.heap_;
   const auto n = static_cast<uint32_t>(piece.size());
@@ -143,7 +135,7 @@ void BpeModel::merge_long(std::string_view piece, Scratch& scratch,
   std::make_heap(heap.begin(), heap.end(), std::greater<>());
   const auto update = [&](uint32_t at) {
     auto& s = symbols[at];
-    s.rank = s.next == kNoSymbol ? kNoRank : rank_of(s.id, symbols[s.next].id);
+    s.rank = s.next == kNoSymbol ? kNoRank : ranks_.find(s.id, symbols[s.next].id);
     if (s.rank == kNoRank) return;
     heap.push_back(uint64_t{s.rank} << 32 | at);
     std::push_heap(heap.begin(), heap.end(), std::greater<>());

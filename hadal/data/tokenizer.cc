@@ -70,7 +70,9 @@ struct Tokenizer::Impl {
 
   Impl(TokenizerDefinition d) : definition(std::move(d)) {
     pre_tokenizer = make_pre_tokenizer(definition.stages);
-    bpe = BpeModel(definition.byte_tokens, definition.merges);
+    sort_by_bytes();
+    bpe = BpeModel(definition.byte_tokens, definition.merges, by_bytes,
+                   [this](int32_t id) { return definition.token(id); });
     verbatim = AddedTokenMatcher(definition.verbatim);
     normalized = AddedTokenMatcher(definition.normalized);
     special.resize(size());
@@ -80,6 +82,7 @@ struct Tokenizer::Impl {
     definition.merges = {};
   }
 
+  void sort_by_bytes();
   size_t size() const { return definition.begin.size() - 1; }
 
   std::unique_ptr<EncodeScratch> take_scratch() const {
@@ -154,6 +157,30 @@ std::optional<std::string> token_name(const Json& config, const char* key) {
 
 }  // namespace
 
+void Tokenizer::Impl::sort_by_bytes() {
+  // The first eight bytes as a number decide nearly all comparisons.
+  struct Key {
+    uint64_t head;
+    int32_t id;
+  };
+  std::vector<Key> keys(size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const std::string_view bytes = definition.token(static_cast<int32_t>(i));
+    uint64_t head = 0;
+    for (size_t b = 0; b < 8; ++b) {
+      head = head << 8 | (b < bytes.size() ? static_cast<uint8_t>(bytes[b]) : 0U);
+    }
+    keys[i] = {head, static_cast<int32_t>(i)};
+  }
+  std::sort(keys.begin(), keys.end(), [this](const Key& a, const Key& b) {
+    if (a.head != b.head) return a.head < b.head;
+    const int order = definition.token(a.id).compare(definition.token(b.id));
+    return order != 0 ? order < 0 : a.id < b.id;
+  });
+  by_bytes.reserve(keys.size());
+  for (const Key& key : keys) by_bytes.push_back(key.id);
+}
+
 void Tokenizer::Impl::read_config(const Json& config, const std::string& source) {
   for (const auto& [key, family, id] : {std::tuple{"bos_token", "<｜begin▁of▁sentence｜>", &bos},
                                         std::tuple{"eos_token", "<｜end▁of▁sentence｜>", &eos}}) {
@@ -182,11 +209,6 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer Tokenizer::from_json(std::string_view tokenizer_json, std::string_view config_json,
                                const std::string& source) {
   auto impl = std::make_unique<Impl>(parse_tokenizer_json(tokenizer_json, source));
-  impl->by_bytes.resize(impl->size());
-  for (size_t i = 0; i < impl->size(); ++i) impl->by_bytes[i] = static_cast<int32_t>(i);
-  std::sort(impl->by_bytes.begin(), impl->by_bytes.end(), [&](int32_t a, int32_t b) {
-    return std::pair(impl->definition.token(a), a) < std::pair(impl->definition.token(b), b);
-  });
   const std::string config_source = source + " (tokenizer_config.json)";
   impl->read_config(config_json.empty() ? Json::object() : parse_json(config_json, config_source),
                     config_source);
