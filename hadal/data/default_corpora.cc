@@ -11,13 +11,13 @@ const CorpusPackage kPython = {
     "python3-doc",
     {".html"},
     {"/genindex", "/py-modindex.html", "/search.html", "/contents.html", "/_sources/"}};
-const CorpusPackage kPerl = {"perl-doc", {".pod", ".3perl"}, {"/perltoc.pod"}};
+const CorpusPackage kPerl = {"perl-doc", {".pod", ".3perl"}, {"/perltoc.pod", "/perluniprops.pod"}};
 const CorpusPackage kSqlite = {
     "sqlite3-doc",
     {".html"},
     {"/keyword_index.html", "/doc_keyword_crossref.html", "/doc_backlink_crossref.html",
-     "/doc_target_crossref.html", "/doclist.html", "/toc.html", "/hlr", "/sysreq.html",
-     "/search.html", "/matrix/", "/requirements.html", "/sitemap.html"}};
+     "/doc_target_crossref.html", "/capi3ref.html", "/doclist.html", "/toc.html", "/hlr",
+     "/sysreq.html", "/search.html", "/matrix/", "/requirements.html", "/sitemap.html"}};
 const CorpusPackage kLinux = {
     "linux-doc",
     {".html"},

@@ -25,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Counted up when the selection or cleaning changes, so that an older corpus is made again.
-constexpr int64_t kCleaningVersion = 1;
+constexpr int64_t kCleaningVersion = 2;
 constexpr size_t kShortestDocument = 200;  // bytes; shorter pages are stubs and redirections
 
 std::string last_line(const std::string& text) {

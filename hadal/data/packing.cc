@@ -48,8 +48,11 @@ void DocumentPacker::add(std::span<const int32_t> document) {
     if (length == row) {
       sink_(piece);  // a full row needs no partner
     } else {
+      const size_t mark = begin > 0 ? 1 : 0;
+      tokens_.insert(tokens_.end(), mark, kPadToken);
       tokens_.insert(tokens_.end(), piece.begin(), piece.end());
-      lengths_.push_back(static_cast<int32_t>(length));
+      lengths_.push_back(static_cast<int32_t>(length + mark));
+      padding_ += static_cast<int64_t>(mark);
     }
     if (begin + length == document.size()) break;
     begin += length - 1;

@@ -2,9 +2,11 @@
 //
 // A row has R = S + 1 tokens: inputs row[0..S), targets row[1..S]. Only a document longer than R is
 // cut, into pieces of R tokens; each piece begins with the last token of the one before, so that
-// every token but a document's first is a target exactly once. Pieces go into rows by best fit,
-// longest first; what stays empty at a row's end is kPadToken (no loss there). There is no mask
-// between the documents of a row.
+// every token but a document's first is a target exactly once. The last, shorter piece of a long
+// document and the short documents go into rows by best fit, longest first. kPadToken stands where
+// a row is empty at its end, and before the rest of a long document: what follows another
+// document's end there is no consequence of it, so neither the mark nor the token after it is a
+// target. There is no mask between the documents of a row.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +34,7 @@ class DocumentPacker {
   DocumentPacker(int64_t row_tokens, RowSink sink, int64_t window_tokens = kWindowTokens);
   void add(std::span<const int32_t> document);  // REQUIRES at least two tokens
   void finish();                                // packs what is left
-  int64_t padding() const { return padding_; }  // tokens left empty so far
+  int64_t padding() const { return padding_; }  // kPadToken written so far
 
  private:
   void pack_window();

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kFormatVersion = 1;
+constexpr int64_t kFormatVersion = 2;  // counted up when the same input gives other tokens
 // The held-out text as it is scored, for people and for the byte models it is compared with.
 void write_validation_text(const Corpus& corpus, const std::string& path) {
   AtomicFile file(path);

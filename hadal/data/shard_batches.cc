@@ -14,7 +14,8 @@ void append_row(const TokenShards& shards, int64_t index, int32_t pad_as, std::v
   shards.read_row(index, row);
   for (size_t t = 0; t + 1 < row.size(); ++t) {
     batch.tokens.push_back(row[t] == kPadToken ? pad_as : row[t]);
-    batch.targets.push_back(row[t + 1]);  // kPadToken is the ignored target, -1
+    // kPadToken is the ignored target, -1; what follows it is ignored too (packing.h).
+    batch.targets.push_back(row[t] == kPadToken ? kPadToken : row[t + 1]);
   }
 }
 

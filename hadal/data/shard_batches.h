@@ -8,8 +8,8 @@
 
 namespace hadal {
 
-// Rows [begin, begin + n) as they stand. Where a row is padding, the token is `pad_as` and the
-// target -1, which cross_entropy ignores.
+// Rows [begin, begin + n) as they stand. A kPadToken becomes the input `pad_as`; it and the token
+// after it are targets -1, which cross_entropy ignores.
 Batch read_batch(const TokenShards& shards, int64_t begin, int64_t n, int32_t pad_as);
 
 class ShardBatches final : public BatchSource {

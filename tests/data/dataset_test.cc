@@ -1,0 +1,214 @@
+#include "hadal/data/dataset.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <map>
+
+#include "hadal/core/error.h"
+#include "hadal/core/rng.h"
+#include "hadal/data/bpe_trainer.h"
+#include "hadal/data/prepared_folder.h"
+#include "hadal/data/prepared_text.h"
+#include "tests/support/temporary_folder.h"
+
+namespace hadal {
+namespace {
+
+namespace fs = std::filesystem;
+using test::TemporaryFolder;
+
+// Sentences of a small vocabulary: enough repetition for a tokenizer to learn something.
+std::string random_text(uint64_t seed, int words) {
+  constexpr const char* kWords[] = {"deep ",      "water ", "holds ",  "latent ",   "heads, ",
+                                    "experts.\n", "route ", "tokens ", "caf\u00e9 "};
+  Rng rng(seed);
+  std::string text;
+  for (int i = 0; i < words; ++i) text += kWords[rng.uniform_below(std::size(kWords))];
+  return text;
+}
+
+void write_corpus(const TemporaryFolder& folder, int documents = 60) {
+  for (int i = 0; i < documents; ++i) {
+    const auto seed = static_cast<uint64_t>(i);
+    folder.write(std::to_string(i) + ".txt", random_text(seed, 20 + i * 7));
+  }
+  folder.write("copy.txt", random_text(5, 20 + 5 * 7));
+}
+
+DataConfig small_config(const TemporaryFolder& text, const TemporaryFolder& cache) {
+  DataConfig config;
+  config.paths = {text.path()};
+  config.corpus.validation_fraction = 0.2;
+  config.seq_len = 32;
+  config.vocab_size = smallest_trained_vocab_size() + 50;
+  config.cache_dir = cache.path();
+  return config;
+}
+
+std::map<std::string, std::string> files_of(const std::string& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file() && entry.path().filename() != "manifest.json") {
+      files[fs::relative(entry.path(), folder).string()] = test::read_bytes(entry.path().string());
+    }
+  }
+  return files;
+}
+
+TEST(PrepareData, FromFolderToBatches) {
+  const TemporaryFolder text, cache;
+  write_corpus(text);
+  ThreadPool pool(2);
+  PreparedData data = prepare_data(small_config(text, cache), pool);
+  EXPECT_FALSE(data.reused);
+  EXPECT_EQ(data.counts.corpus.documents, 60);
+  EXPECT_EQ(data.counts.corpus.duplicates, 1);
+  EXPECT_EQ(data.train->n_sequences(), data.counts.train_rows);
+  // Each row gives at most 32 targets; the unused rest is padding.
+  EXPECT_GE(data.counts.train_rows * 33 - data.counts.train_padding, data.counts.train_tokens);
+  const Batch batch = data.train->next(4);
+  EXPECT_EQ(batch.tokens.size(), 4u * 32);
+  for (const int32_t id : batch.tokens) EXPECT_LT(id, data.tokenizer.vocab_size());
+}
+
+TEST(PrepareData, TargetBytesOfTheHeldOutRowsAreTheHeldOutText) {
+  const TemporaryFolder text, cache;
+  write_corpus(text);
+  ThreadPool pool(2);
+  const PreparedData data = prepare_data(small_config(text, cache), pool);
+  ASSERT_GT(data.validation_rows(), 3);
+  int64_t bytes = 0;
+  for (int64_t row = 0; row < data.validation_rows(); ++row) {
+    bytes += data.target_bytes(data.validation_batch(row, 1));
+  }
+  EXPECT_EQ(bytes, data.counts.corpus.validation_bytes);
+  int64_t text_bytes = 0;
+  for_each_validation_text(
+      data.folder, [&](std::string_view part) { text_bytes += static_cast<int64_t>(part.size()); });
+  EXPECT_EQ(bytes, text_bytes);
+}
+
+TEST(PrepareData, ThreadCountDoesNotChangeAByte) {
+  const TemporaryFolder text, cache_one, cache_many;
+  write_corpus(text);
+  // One document above the size that is shared among threads.
+  text.write("long.txt", random_text(999, 200000));
+  ThreadPool one(1), many(5);
+  DataConfig config = small_config(text, cache_one);
+  config.fim_rate = 0.5;
+  config.boundary_split_rate = 0.5;
+  const PreparedData first = prepare_data(config, one);
+  config.cache_dir = cache_many.path();
+  const PreparedData second = prepare_data(config, many);
+  EXPECT_EQ(files_of(first.folder), files_of(second.folder));
+  EXPECT_GE(files_of(first.folder).size(), 5u);
+}
+
+TEST(PrepareData, IsReusedUntilInputOrSettingsChange) {
+  const TemporaryFolder text, cache;
+  write_corpus(text);
+  ThreadPool pool(2);
+  DataConfig config = small_config(text, cache);
+  const PreparedData first = prepare_data(config, pool);
+  const PreparedData again = prepare_data(config, pool);
+  EXPECT_TRUE(again.reused);
+  EXPECT_EQ(again.folder, first.folder);
+  EXPECT_EQ(again.counts.train_tokens, first.counts.train_tokens);
+  config.seq_len = 48;
+  EXPECT_FALSE(prepare_data(config, pool).reused);
+  config.seq_len = 32;
+  text.write("new.txt", "one more document that was not there");
+  EXPECT_FALSE(prepare_data(config, pool).reused);
+}
+
+TEST(PrepareData, ResumedTrainingDataContinuesAfterReopening) {
+  const TemporaryFolder text, cache;
+  write_corpus(text);
+  ThreadPool pool(2);
+  const DataConfig config = small_config(text, cache);
+  PreparedData data = prepare_data(config, pool);
+  data.train->next(5);
+  const Json position = data.train->position();
+  const Batch expected = data.train->next(7);
+  PreparedData reopened = prepare_data(config, pool);
+  reopened.train->restore(position);
+  EXPECT_EQ(reopened.train->next(7).tokens, expected.tokens);
+}
+
+TEST(PrepareData, GivenTokenizerIsCopiedAndUsed) {
+  const TemporaryFolder text, cache, other_cache;
+  write_corpus(text);
+  ThreadPool pool(2);
+  DataConfig config = small_config(text, cache);
+  const PreparedData trained = prepare_data(config, pool);
+  config.tokenizer = trained.tokenizer_folder;
+  config.cache_dir = other_cache.path();
+  const PreparedData given = prepare_data(config, pool);
+  EXPECT_EQ(files_of(given.folder), files_of(trained.folder));
+  config.tokenizer = text / "0.txt";
+  EXPECT_THROW(prepare_data(config, pool), FormatError);
+  config.tokenizer = text / "missing";
+  EXPECT_THROW(prepare_data(config, pool), FormatError);
+}
+
+TEST(PrepareData, FailureLeavesNothingAndDamageIsRepaired) {
+  const TemporaryFolder text, cache;
+  write_corpus(text);
+  ThreadPool pool(2);
+  const DataConfig config = small_config(text, cache);
+  text.write("zz-cut.gz", "\x1F\x8B\x08 and no more");
+  EXPECT_THROW(prepare_data(config, pool), FormatError);
+  EXPECT_TRUE(cache.names().empty());
+  fs::remove(text / "zz-cut.gz");
+
+  const PreparedData data = prepare_data(config, pool);
+  const auto whole = files_of(data.folder);
+  for (const std::string name :
+       {"train-00000.tokens", "manifest.json", "tokenizer/tokenizer.json"}) {
+    fs::resize_file(data.folder + "/" + name, 100);
+    EXPECT_FALSE(prepare_data(config, pool).reused) << name;
+    EXPECT_EQ(files_of(data.folder), whole);
+  }
+  // What a killed process left is swept away: no process has this number.
+  fs::create_directories(data.folder + ".partial-2000000000");
+  fs::resize_file(data.folder + "/train-00000.tokens", 100);
+  prepare_data(config, pool);
+  EXPECT_EQ(cache.names().size(), 1u);
+}
+
+TEST(PrepareData, UnwritableCacheAndUselessInputAreSaid) {
+  const TemporaryFolder text, cache;
+  ThreadPool pool(1);
+  DataConfig config = small_config(text, cache);
+  EXPECT_THROW(prepare_data(config, pool), ConfigError);  // an empty folder
+  text.write("zeros.bin", std::string(100, '\0'));
+  EXPECT_THROW(prepare_data(config, pool), ConfigError);  // no text in it
+  write_corpus(text);
+  config.cache_dir = text / "0.txt";  // a file where a folder must be
+  EXPECT_THROW(prepare_data(config, pool), IoError);
+  config = small_config(text, cache);
+  config.corpus.validation_fraction = 1.0;
+  EXPECT_THROW(prepare_data(config, pool), ConfigError);
+  config = small_config(text, cache);
+  config.seq_len = 0;
+  EXPECT_THROW(prepare_data(config, pool), ConfigError);
+}
+
+TEST(PreparedText, SplitsAreTheOnesThatWereTrainedOn) {
+  const TemporaryFolder text, cache;
+  write_corpus(text);
+  ThreadPool pool(2);
+  const PreparedData data = prepare_data(small_config(text, cache), pool);
+  int64_t train_bytes = 0;
+  for_each_training_text(data.folder, [&](std::string_view part) {
+    train_bytes += static_cast<int64_t>(part.size());
+  });
+  EXPECT_EQ(train_bytes, data.counts.corpus.train_bytes);
+  text.write("0.txt", "changed since");
+  EXPECT_THROW(for_each_training_text(data.folder, [](std::string_view) {}), FormatError);
+}
+
+}  // namespace
+}  // namespace hadal
