@@ -14,7 +14,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <ctime>
 #include <functional>
 #include <string>
 #include <thread>
@@ -80,8 +80,11 @@ std::vector<Library> open_libraries() {
   return libraries;
 }
 
-double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+// One thread: its CPU time, so that other programs on the machine count less. Several: wall time.
+double seconds(int threads) {
+  timespec time{};
+  clock_gettime(threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
 std::vector<float> values(int64_t n) {
@@ -98,7 +101,7 @@ std::vector<float> values(int64_t n) {
 // library's threads, which spin for a while after their work, do not slow the next candidate down.
 class Race {
  public:
-  Race(int rounds, bool rest) : rounds_(rounds), rest_(rest) {}
+  Race(int rounds, int threads) : rounds_(rounds), threads_(threads) {}
 
   void run(const char* label, double flop,
            const std::vector<std::function<void()>>& candidates) const {
@@ -107,11 +110,11 @@ class Race {
     for (int round = 0; round < rounds_; ++round) {
       std::vector<double> time(candidates.size());
       for (size_t i = 0; i < candidates.size(); ++i) {
-        if (rest_) std::this_thread::sleep_for(std::chrono::milliseconds(15));
+        if (threads_ > 1) std::this_thread::sleep_for(std::chrono::milliseconds(15));
         candidates[i]();
-        const double start = seconds();
+        const double start = seconds(threads_);
         for (int repeat = 0; repeat < repeats; ++repeat) candidates[i]();
-        time[i] = (seconds() - start) / repeats;
+        time[i] = (seconds(threads_) - start) / repeats;
         best[i] = std::min(best[i], time[i]);
       }
       ratios.push_back(*std::min_element(time.begin(), time.end() - 1) / time.back());
@@ -124,8 +127,7 @@ class Race {
   }
 
  private:
-  int rounds_;
-  bool rest_;
+  int rounds_, threads_;
 };
 
 struct Bench {
@@ -204,7 +206,7 @@ void run(int threads, int rounds, const std::string& only) {
   }
   ThreadPool pool(threads);
   Arena arena;
-  Bench bench{Context{pool, arena}, open_libraries(), Race(rounds, threads > 1)};
+  Bench bench{Context{pool, arena}, open_libraries(), Race(rounds, threads)};
   std::printf("threads %d, instruction set %s\n", threads,
               hwy::TargetName(hwy::SupportedTargets() & -hwy::SupportedTargets()));
   if (only.empty() || only == "grouped") {
