@@ -55,7 +55,8 @@ std::string plain_number(double value) { return Json(value).dump(); }
 struct Flags::Impl {
   struct Slot {
     OptionInfo info;
-    std::vector<std::string> texts;
+    std::string text;                // the one value, or
+    std::vector<std::string> texts;  // all values of a repeatable option
     bool seen = false;
     std::function<void(const Slot&)> assign;
     const std::string& label() const { return info.names.front(); }
@@ -65,18 +66,20 @@ struct Flags::Impl {
 
   void add(OptionInfo info, std::function<void(const Slot&)> assign) {
     command.options.push_back(info);
-    slots.push_back({std::move(info), {}, false, std::move(assign)});
+    slots.push_back({std::move(info), {}, {}, false, std::move(assign)});
   }
   void attach(CLI::App& app) {
     for (Slot& slot : slots) {
       CLI::Option* option = nullptr;
+      const std::string names = join(slot.info.names, ",");
       if (slot.info.value_name.empty()) {
-        option = app.add_flag(join(slot.info.names, ","), slot.info.help);
+        option = app.add_flag(names, slot.info.help);
+      } else if (slot.info.is_repeatable) {
+        option = app.add_option(names, slot.texts, slot.info.help);
       } else {
-        option = app.add_option(join(slot.info.names, ","), slot.texts, slot.info.help);
-        if (!slot.info.is_repeatable) {
-          option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-        }
+        option = app.add_option(names, slot.text, slot.info.help);
+        // `--seed 1 --seed 2` means 2, as scripts that append options expect.
+        if (!slot.info.is_positional) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
       }
       option->each([&slot](const std::string&) { slot.seen = true; });
     }
@@ -91,7 +94,7 @@ struct Flags::Impl {
         continue;
       }
       if (!slot.info.choices.empty()) {
-        const std::string& found = slot.texts.back();
+        const std::string& found = slot.text;
         require(std::find(slot.info.choices.begin(), slot.info.choices.end(), found) !=
                     slot.info.choices.end(),
                 name, ": unknown value (found ", found, ", expected ",
@@ -104,25 +107,25 @@ struct Flags::Impl {
 
 void Flags::required(const std::string& name, std::string& value, const std::string& help) {
   impl_.add({option_names(name), "TEXT", help, "", {}, true, false, false},
-            [&value](const Impl::Slot& slot) { value = slot.texts.back(); });
+            [&value](const Impl::Slot& slot) { value = slot.text; });
 }
 
 void Flags::option(const std::string& name, std::string& value, const std::string& help) {
   impl_.add({option_names(name), "TEXT", help, value, {}, false, false, false},
-            [&value](const Impl::Slot& slot) { value = slot.texts.back(); });
+            [&value](const Impl::Slot& slot) { value = slot.text; });
 }
 
 void Flags::option(const std::string& name, int64_t& value, const std::string& help) {
   impl_.add({option_names(name), "N", help, std::to_string(value), {}, false, false, false},
             [&value](const Impl::Slot& slot) {
-              value = parse_number<int64_t>(slot.label(), slot.texts.back(), "a whole number");
+              value = parse_number<int64_t>(slot.label(), slot.text, "a whole number");
             });
 }
 
 void Flags::option(const std::string& name, double& value, const std::string& help) {
   impl_.add({option_names(name), "X", help, plain_number(value), {}, false, false, false},
             [&value](const Impl::Slot& slot) {
-              value = parse_number<double>(slot.label(), slot.texts.back(), "a number");
+              value = parse_number<double>(slot.label(), slot.text, "a number");
             });
 }
 
@@ -135,7 +138,7 @@ void Flags::option(const std::string& name, std::vector<std::string>& value,
 void Flags::choice(const std::string& name, std::string& value,
                    const std::vector<std::string>& allowed, const std::string& help) {
   impl_.add({option_names(name), join(allowed, "|"), help, value, allowed, false, false, false},
-            [&value](const Impl::Slot& slot) { value = slot.texts.back(); });
+            [&value](const Impl::Slot& slot) { value = slot.text; });
 }
 
 void Flags::flag(const std::string& name, bool& value, const std::string& help) {
@@ -146,7 +149,7 @@ void Flags::flag(const std::string& name, bool& value, const std::string& help) 
 void Flags::positional(const std::string& name, std::string& value, const std::string& help,
                        bool is_required) {
   impl_.add({{name}, "TEXT", help, "", {}, is_required, true, false},
-            [&value](const Impl::Slot& slot) { value = slot.texts.back(); });
+            [&value](const Impl::Slot& slot) { value = slot.text; });
 }
 
 void Flags::positional(const std::string& name, std::vector<std::string>& value,
@@ -304,7 +307,7 @@ int dispatch(int argc, const char* const* argv) {
       if (candidate.name.starts_with(first + " ")) verbs.push_back(describe(candidate));
     }
     if (!verbs.empty()) {
-      std::fputs(overview_help(verbs).c_str(), stdout);
+      std::fputs(family_help(verbs).c_str(), stdout);
       return 0;
     }
   }

@@ -110,6 +110,7 @@ CommandInfo describe(const Command& command);
 
 // From the same table: cli/generate_docs.cc. `shell` is bash, zsh or fish.
 std::string overview_help(const std::vector<CommandInfo>& commands);
+std::string family_help(const std::vector<CommandInfo>& verbs);  // `hadal tokenizer --help`
 std::string command_help(const CommandInfo& command);
 std::string man_page(const std::vector<CommandInfo>& commands);
 std::string completion(const std::vector<CommandInfo>& commands, const std::string& shell);

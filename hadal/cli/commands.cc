@@ -20,6 +20,12 @@ std::vector<Command> all_commands() {
       make_dump_command(),
       make_inspect_command(),
       make_convert_command(),
+      make_bench_prefill_command(),
+      make_bench_decode_command(),
+      make_bench_train_command(),
+      make_bench_gemm_command(),
+      make_bench_load_command(),
+      make_bench_tokenizer_command(),
       make_presets_command(),
       make_completion_command(),
   };

@@ -52,6 +52,12 @@ void two_columns(std::ostringstream& out,
   }
 }
 
+void summaries(std::ostringstream& out, const std::vector<CommandInfo>& commands) {
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (const CommandInfo& command : commands) rows.emplace_back(command.name, command.summary);
+  two_columns(out, rows);
+}
+
 // Text as roff wants it: backslashes and hyphens escaped, no line that begins with a control.
 std::string roff(const std::string& text) {
   std::string result;
@@ -196,14 +202,22 @@ std::string fish_completion(const std::vector<CommandInfo>& commands) {
 std::string overview_help(const std::vector<CommandInfo>& commands) {
   std::ostringstream out;
   out << "hadal: train, run and measure DeepSeek-V3-family models\n\n"
-         "usage: hadal COMMAND [options]      hadal COMMAND --help shows examples and every "
-         "option\n\n";
-  std::vector<std::pair<std::string, std::string>> rows;
-  for (const CommandInfo& command : commands) rows.emplace_back(command.name, command.summary);
-  two_columns(out, rows);
+         "usage: hadal COMMAND [options]\n\n";
+  summaries(out, commands);
   out << "\nA first run:\n"
-         "  hadal train --config examples/nano.toml --out run     train a small model\n"
-         "  hadal generate --model run/model --prompt \"The \"      let it write\n";
+         "  hadal data fetch debian-docs                          English text, once\n"
+         "  hadal train --config examples/quickstart.toml         train a small model on it\n"
+         "  hadal generate --model FOLDER --prompt \"The \"         let it write\n\n"
+         "hadal COMMAND --help shows examples and every option.\n";
+  return out.str();
+}
+
+std::string family_help(const std::vector<CommandInfo>& verbs) {
+  const std::string family = first_word(verbs.front().name);
+  std::ostringstream out;
+  out << "usage: hadal " << family << " VERB [options]\n\n";
+  summaries(out, verbs);
+  out << "\nhadal " << family << " VERB --help shows examples and every option.\n";
   return out.str();
 }
 
