@@ -1,0 +1,120 @@
+#include "tests/support/small_run.h"
+
+#include <filesystem>
+#include <set>
+
+#include "hadal/core/rng.h"
+#include "tests/support/generated_text.h"
+
+namespace hadal::test {
+
+namespace fs = std::filesystem;
+
+SmallRun::SmallRun() {
+  for (uint64_t document = 0; document < 12; ++document) {
+    folder_.write(concat("text-", document, ".txt"), generated_text(document, 300));
+  }
+  toml_ = folder_.write("run.toml", R"([model]
+preset = "tiny"
+init_std = 0.05
+hidden_size = 32
+intermediate_size = 48
+moe_intermediate_size = 16
+num_hidden_layers = 2
+num_attention_heads = 2
+q_lora_rank = 16
+kv_lora_rank = 16
+qk_nope_head_dim = 8
+qk_rope_head_dim = 4
+v_head_dim = 8
+n_routed_experts = 8
+num_experts_per_tok = 2
+n_group = 2
+topk_group = 1
+[data]
+vocab_size = 300
+fim_rate = 0.0
+validation_fraction = 0.2
+[train]
+seq_len = 24
+batch_sequences = 4
+micro_batch_sequences = 4
+steps = 8
+[optimizer]
+learning_rate = 2e-3
+warmup_steps = 3
+[eval]
+every_steps = 3
+sequences = 6
+[checkpoint]
+every_steps = 4
+every_seconds = 0
+keep = 5
+[log]
+load_every_steps = 2
+)");
+}
+
+TrainConfig SmallRun::config(const std::string& name, const std::vector<std::string>& set) const {
+  std::vector<std::string> all = {"train.out=" + path(name), "data.cache_dir=" + path("cache"),
+                                  concat("data.paths=[\"", path("text-*.txt"), "\"]")};
+  all.insert(all.end(), set.begin(), set.end());
+  return read_train_config(toml_, all);
+}
+
+Json SmallRun::train(const std::string& name, const std::vector<std::string>& set,
+                     bool resume) const {
+  ThreadPool pool(2);
+  Arena arena;
+  Context ctx{pool, arena};
+  return pretrain(ctx, config(name, set), resume);
+}
+
+ModelConfig small_shape() {
+  ModelConfig shape = find_preset("tiny").config;
+  shape.d_model = 32;
+  shape.d_ff = 48;
+  shape.d_expert = 16;
+  shape.n_layers = 2;
+  shape.vocab_size = 80;
+  shape.n_heads = 2;
+  shape.q_lora_rank = shape.kv_lora_rank = 16;
+  shape.qk_nope_head_dim = shape.v_head_dim = 8;
+  shape.qk_rope_head_dim = 4;
+  shape.router.n_routed_experts = 8;
+  shape.router.top_k = 2;
+  shape.router.n_group = 2;
+  shape.router.topk_group = 1;
+  return shape;
+}
+
+Batch small_batch(int64_t n_sequences, int64_t length, uint64_t seed) {
+  Rng rng(seed);
+  Batch batch{n_sequences, length, {}, {}};
+  for (int64_t s = 0; s < n_sequences; ++s) {
+    std::vector<int32_t> ids;
+    for (int64_t t = 0; t <= length; ++t)
+      ids.push_back(static_cast<int32_t>(rng.uniform_below(80)));
+    batch.tokens.insert(batch.tokens.end(), ids.begin(), ids.end() - 1);
+    batch.targets.insert(batch.targets.end(), ids.begin() + 1, ids.end());
+  }
+  return batch;
+}
+
+std::vector<std::string> differing_files(const std::string& a, const std::string& b) {
+  std::set<std::string> names;
+  for (const std::string& folder : {a, b}) {
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      names.insert(entry.path().filename().string());
+    }
+  }
+  std::vector<std::string> differing;
+  for (const std::string& name : names) {
+    const bool both = fs::exists(a + "/" + name) && fs::exists(b + "/" + name);
+    if (!both || read_bytes(a + "/" + name) != read_bytes(b + "/" + name))
+      differing.push_back(name);
+  }
+  return differing;
+}
+
+}  // namespace hadal::test

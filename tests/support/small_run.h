@@ -1,0 +1,35 @@
+// A pre-training run of a second: three layers of width 32 on a few pages of generated text.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hadal/train/pretrain.h"
+#include "tests/support/temporary_folder.h"
+
+namespace hadal::test {
+
+class SmallRun {
+ public:
+  SmallRun();
+  // Settings of the run in folder/name; `set` overrides them.
+  TrainConfig config(const std::string& name, const std::vector<std::string>& set = {}) const;
+  Json train(const std::string& name, const std::vector<std::string>& set = {},
+             bool resume = false) const;
+  std::string path(const std::string& name) const { return folder_ / name; }
+  const std::string& toml() const { return toml_; }
+
+ private:
+  TemporaryFolder folder_;
+  std::string toml_;
+};
+
+// The model of the run, made without data: weights from `seed`.
+ModelConfig small_shape();
+// Tokens below small_shape().vocab_size; every sequence another one.
+Batch small_batch(int64_t n_sequences, int64_t length, uint64_t seed);
+
+// Names of the files of two folders whose bytes differ, or that only one of them has.
+std::vector<std::string> differing_files(const std::string& a, const std::string& b);
+
+}  // namespace hadal::test
