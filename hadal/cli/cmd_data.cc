@@ -1,12 +1,7 @@
-// cli/cmd_data.cc: `hadal data fetch|stats|dedup|pack|ngram`
-#include <algorithm>
-
+// cli/cmd_data.cc: `hadal data fetch|stats|dedup|pack`
 #include "hadal/cli/commands.h"
-#include "hadal/core/error.h"
-#include "hadal/data/byte_ngram.h"
 #include "hadal/data/dataset.h"
 #include "hadal/data/default_corpora.h"
-#include "hadal/data/prepared_text.h"
 #include "hadal/io/atomic_write.h"
 
 namespace hadal::cli {
@@ -24,6 +19,7 @@ void bind_sources(Flags& flags, std::vector<std::string>& paths, SourceOptions& 
 struct FetchOptions {
   std::string name;
   std::string cache;
+  bool print_path = false;
 };
 
 void bind_fetch(Flags& flags, FetchOptions& o) {
@@ -34,6 +30,7 @@ void bind_fetch(Flags& flags, FetchOptions& o) {
     names += (names.empty() ? "" : ", ") + corpus.name + " (" + corpus.summary + ")";
   }
   flags.positional("NAME", o.name, names);
+  flags.flag("print-path", o.print_path, "print where the text is and nothing else, for scripts");
   flags.option("cache", o.cache, "cache folder (default: $XDG_CACHE_HOME/hadal)");
 }
 
@@ -41,6 +38,8 @@ int run_fetch(const FetchOptions& o, const CommonOptions&, Output& out) {
   const DefaultCorpus& corpus = find_default_corpus(o.name);
   const FetchedCorpus fetched =
       fetch_default_corpus(corpus, o.cache.empty() ? hadal_cache_folder() : o.cache);
+  if (o.print_path) out.text(fetched.folder + "\n");
+  if (o.print_path && !out.json()) return 0;
   Json report = Json::object();
   report["name"] = corpus.name;
   report["path"] = fetched.folder;
@@ -184,69 +183,7 @@ int run_pack(const PackOptions& o, const CommonOptions& common, Output& out) {
   return 0;
 }
 
-struct NgramOptions {
-  std::string folder;
-  std::string order = "3,5";
-};
-
-void bind_ngram(Flags& flags, NgramOptions& o) {
-  flags.example("hadal data ngram PREPARED --order 3,5",
-                "what counting bytes alone reaches on the same held-out text");
-  flags.positional("PREPARED", o.folder, "folder that `data pack` or `train` prepared");
-  flags.option("order", o.order, "bytes of context, a list: 3,5");
-}
-
-std::vector<int> parse_orders(const std::string& list) {
-  std::vector<int> orders;
-  for (size_t at = 0; at <= list.size();) {
-    const size_t end = std::min(list.find(',', at), list.size());
-    const std::string item = list.substr(at, end - at);
-    require(item.size() == 1 && item[0] >= '0' && item[0] <= '0' + ByteNgram::kMaxOrder,
-            "--order: not a list of small numbers (found ", list, ", expected numbers from 0 to ",
-            ByteNgram::kMaxOrder, " with commas between them)");
-    orders.push_back(item[0] - '0');
-    at = end + 1;
-  }
-  return orders;
-}
-
-int run_ngram(const NgramOptions& o, const CommonOptions&, Output& out) {
-  Json results = Json::array();
-  int64_t bytes = 0;
-  for (const int order : parse_orders(o.order)) {
-    ByteNgram model(order);
-    for_each_training_text(o.folder, [&](std::string_view text) { model.add(text); });
-    model.finish();
-    double bits = 0.0;
-    bytes = 0;
-    for_each_validation_text(o.folder, [&](std::string_view text) {
-      bits += model.bits(text);
-      bytes += static_cast<int64_t>(text.size());
-    });
-    if (bytes == 0) {
-      throw FormatError(o.folder +
-                        ": no held-out text to score; prepare it with a "
-                        "validation_fraction above 0");
-    }
-    Json result = Json::object();
-    result["order"] = order;
-    result["bits_per_byte"] = bits / static_cast<double>(bytes);
-    results.push_back(std::move(result));
-  }
-  Json report = Json::object();
-  report["results"] = std::move(results);
-  report["bytes"] = bytes;
-  out.report(report);
-  return 0;
-}
-
 }  // namespace
-
-Command make_data_ngram_command() {
-  return define_command<NgramOptions>("data ngram",
-                                      "score the held-out text with a byte model that only counts",
-                                      bind_ngram, run_ngram);
-}
 
 Command make_data_fetch_command() {
   return define_command<FetchOptions>(

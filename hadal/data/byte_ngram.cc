@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
 
 #include "hadal/core/error.h"
 
@@ -128,8 +129,11 @@ double ByteNgram::probability_after(uint64_t history, unsigned char next) const 
 }
 
 double ByteNgram::probability(std::string_view context, unsigned char next) const {
-  uint64_t history = 0;
-  for (const char c : context) history = history << 8 | static_cast<unsigned char>(c);
+  uint64_t history = 0;  // keeps the last eight bytes
+  const size_t skipped = context.size() > 8 ? context.size() - 8 : 0;
+  for (const char c : context.substr(skipped)) {
+    history = history << 8 | static_cast<unsigned char>(c);
+  }
   return probability_after(history, next);
 }
 
@@ -142,6 +146,31 @@ double ByteNgram::bits(std::string_view document) const {
     history = history << 8 | next;
   }
   return total;
+}
+
+double ngram_bits(const ByteNgram& model, const Tokenizer& tokenizer, const Batch& batch) {
+  double bits = 0.0;
+  std::string history;
+  for (int64_t s = 0; s < batch.n_sequences; ++s) {
+    history.clear();
+    for (int64_t t = 0; t < batch.length; ++t) {
+      const auto at = static_cast<size_t>(s * batch.length + t);
+      const auto is_text = [&](int32_t id) { return id >= 0 && !tokenizer.is_special(id); };
+      if (is_text(batch.tokens[at])) {
+        history += tokenizer.token_bytes(batch.tokens[at]);
+      } else {
+        history.clear();  // a document begins or ends
+      }
+      if (!is_text(batch.targets[at])) continue;
+      const size_t before = history.size();
+      for (const char c : tokenizer.token_bytes(batch.targets[at])) {
+        bits -= std::log2(model.probability(history, static_cast<unsigned char>(c)));
+        history += c;
+      }
+      history.resize(before);
+    }
+  }
+  return bits;
 }
 
 }  // namespace hadal

@@ -15,6 +15,9 @@
 #include <string_view>
 #include <vector>
 
+#include "hadal/data/batch.h"
+#include "hadal/data/tokenizer.h"
+
 namespace hadal {
 
 // Counters by key: open addressing, linear probing, at most half full.
@@ -69,5 +72,10 @@ class ByteNgram {
   int order_;
   std::vector<Level> levels_;  // by context length
 };
+
+// -sum log2 P over the bytes of the batch's targets, the model having seen what a language model
+// sees there: the bytes before it in its row, back to the beginning of the document. The same rows
+// scored by both give comparable bits per byte.
+double ngram_bits(const ByteNgram& model, const Tokenizer& tokenizer, const Batch& batch);
 
 }  // namespace hadal

@@ -5,12 +5,8 @@
 
 namespace hadal {
 
-void for_each_validation_text(const std::string& prepared_folder, const TextVisitor& visit) {
-  const auto lines = open_sources({{prepared_folder + "/validation.jsonl", 0, 0}}, {});
-  while (const auto document = lines->next()) visit(document->text);
-}
-
-void for_each_training_text(const std::string& prepared_folder, const TextVisitor& visit) {
+void for_each_training_text(const std::string& prepared_folder,
+                            const std::function<void(std::string_view text)>& visit) {
   const Json manifest = read_manifest(prepared_folder);
   const DataConfig config = config_of_manifest(manifest);
   const auto files = list_source_files(config.paths);

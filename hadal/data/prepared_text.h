@@ -8,11 +8,9 @@
 
 namespace hadal {
 
-using TextVisitor = std::function<void(std::string_view text)>;
-
-void for_each_validation_text(const std::string& prepared_folder, const TextVisitor& visit);
-
-// Reads the sources again. FormatError if they are not what the folder was prepared from.
-void for_each_training_text(const std::string& prepared_folder, const TextVisitor& visit);
+// Reads the sources again and visits the training split. FormatError if they are not what the
+// folder was prepared from.
+void for_each_training_text(const std::string& prepared_folder,
+                            const std::function<void(std::string_view text)>& visit);
 
 }  // namespace hadal

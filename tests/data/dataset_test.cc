@@ -9,6 +9,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/rng.h"
 #include "hadal/data/bpe_trainer.h"
+#include "hadal/data/byte_ngram.h"
 #include "hadal/data/prepared_folder.h"
 #include "hadal/data/prepared_text.h"
 #include "tests/support/temporary_folder.h"
@@ -84,10 +85,33 @@ TEST(PrepareData, TargetBytesOfTheHeldOutRowsAreTheHeldOutText) {
     bytes += data.target_bytes(data.validation_batch(row, 1));
   }
   EXPECT_EQ(bytes, data.counts.corpus.validation_bytes);
+  // The text for people is the same text.
   int64_t text_bytes = 0;
-  for_each_validation_text(
-      data.folder, [&](std::string_view part) { text_bytes += static_cast<int64_t>(part.size()); });
+  const auto lines = open_sources({{data.folder + "/validation.jsonl", 0, 0}}, {});
+  while (const auto document = lines->next()) {
+    text_bytes += static_cast<int64_t>(document->text.size());
+  }
   EXPECT_EQ(bytes, text_bytes);
+}
+
+TEST(PrepareData, ByteModelScoresTheHeldOutRowsAsItScoresTheText) {
+  const TemporaryFolder text, cache;
+  // Documents shorter than a row: nothing is cut, so rows and text are the same question.
+  for (int i = 0; i < 60; ++i) {
+    text.write(std::to_string(i) + ".txt", random_text(static_cast<uint64_t>(i), 20 + i));
+  }
+  ThreadPool pool(2);
+  DataConfig config = small_config(text, cache);
+  config.seq_len = 600;
+  const PreparedData data = prepare_data(config, pool);
+  ByteNgram model(3);
+  for_each_training_text(data.folder, [&](std::string_view part) { model.add(part); });
+  model.finish();
+  double expected = 0.0;
+  const auto lines = open_sources({{data.folder + "/validation.jsonl", 0, 0}}, {});
+  while (const auto document = lines->next()) expected += model.bits(document->text);
+  const Batch rows = data.validation_batch(0, data.validation_rows());
+  EXPECT_NEAR(ngram_bits(model, data.tokenizer, rows), expected, 1e-6 * expected);
 }
 
 TEST(PrepareData, ThreadCountDoesNotChangeAByte) {
