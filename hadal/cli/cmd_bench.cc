@@ -1,0 +1,201 @@
+// cli/cmd_bench.cc: `hadal bench prefill|decode|train|gemm|load|tokenizer`
+#include "hadal/cli/commands.h"
+#include "hadal/core/error.h"
+#include "hadal/measure/measure_gemm.h"
+#include "hadal/measure/measure_infer.h"
+#include "hadal/measure/measure_load.h"
+#include "hadal/measure/measure_tokenizer.h"
+#include "hadal/measure/measure_train.h"
+
+namespace hadal::cli {
+namespace {
+
+// What a bench runs on; results go out in the form that was asked for.
+struct Bench {
+  explicit Bench(const CommonOptions& common)
+      : pool(common.threads),
+        ctx{.pool = pool,
+            .arena = arena,
+            .device = common.device == "cuda" ? Device::kCuda : Device::kCpu} {}
+  ThreadPool pool;
+  Arena arena;
+  Context ctx;
+};
+
+int print(const MeasureReport& report, Output& out) {
+  if (out.json()) {
+    out.report(report_json(report));
+  } else {
+    out.text(report_table(report));
+  }
+  return 0;
+}
+
+struct ModelChoice {
+  std::string model, preset;
+  bool native = false;
+
+  void bind(Flags& flags) {
+    flags.option("model", model, "checkpoint folder");
+    flags.option("preset", preset, "a built-in shape with random weights instead (default: small)");
+    flags.flag("native", native, "multiply the checkpoint's weights as stored (BF16, F16)");
+  }
+  DeepseekV3 make(Context& ctx, const CommonOptions& common) const {
+    require(model.empty() || preset.empty(),
+            "--preset: given beside --model (found both, expected one); leave one out");
+    if (!model.empty()) {
+      return load_model(model, ctx.arena,
+                        {.dtype = native ? LoadAs::kAsStored : LoadAs::kF32, .with_mtp = true});
+    }
+    DeepseekV3 random =
+        make_model(find_preset(preset.empty() ? "small" : preset).config, ctx.arena);
+    initialise_weights(random, ctx.arena, common.seed, 0.02F);
+    return random;
+  }
+};
+
+struct InferBench {
+  ModelChoice choice;
+  MeasureInferOptions measure;
+};
+
+void bind_prefill(Flags& flags, InferBench& o) {
+  flags.example("hadal bench prefill --preset small --prompt-tokens 512",
+                "tokens per second of reading a prompt");
+  o.choice.bind(flags);
+  flags.option("prompt-tokens", o.measure.prompt_tokens, "length of the prompt");
+  flags.option("rounds", o.measure.rounds, "rounds; the best counts");
+}
+
+int run_prefill(const InferBench& o, const CommonOptions& common, Output& out) {
+  Bench bench(common);
+  const DeepseekV3 model = o.choice.make(bench.ctx, common);
+  return print(measure_prefill(bench.ctx, model, o.measure), out);
+}
+
+void bind_decode(Flags& flags, InferBench& o) {
+  flags.example("hadal bench decode --model DIR --native",
+                "tokens per second of writing, weights as stored");
+  o.measure.prompt_tokens = 16;
+  o.choice.bind(flags);
+  flags.option("prompt-tokens", o.measure.prompt_tokens, "tokens in the cache at the start");
+  flags.option("decode-tokens", o.measure.decode_tokens, "tokens to write");
+  flags.option("speculate", o.measure.draft_tokens, "tokens that MTP drafts per step; 0: none");
+  flags.option("rounds", o.measure.rounds, "rounds; the best counts");
+}
+
+int run_decode(const InferBench& o, const CommonOptions& common, Output& out) {
+  Bench bench(common);
+  const DeepseekV3 model = o.choice.make(bench.ctx, common);
+  return print(measure_decode(bench.ctx, model, o.measure), out);
+}
+
+struct TrainBench {
+  std::string preset;
+  MeasureTrainOptions measure;
+};
+
+void bind_train(Flags& flags, TrainBench& o) {
+  flags.example("hadal bench train --threads 1", "optimizer steps of an 11.8M-parameter model");
+  flags.option("preset", o.preset, "a built-in shape in place of the 11.8M one");
+  flags.option("batch", o.measure.batch, "sequences per step");
+  flags.option("seq", o.measure.seq, "tokens per sequence");
+  flags.option("micro-batch", o.measure.micro_batch,
+               "sequences per pass; 0: about 1024 tokens, as training chooses");
+  flags.option("steps", o.measure.steps, "steps; the first warms up");
+}
+
+int run_train(const TrainBench& o, const CommonOptions& common, Output& out) {
+  Bench bench(common);
+  MeasureTrainOptions options = o.measure;
+  options.model = o.preset.empty() ? training_peer_shape() : find_preset(o.preset).config;
+  options.seed = common.seed_given ? common.seed : options.seed;
+  return print(measure_train(bench.ctx, options), out);
+}
+
+struct GemmBench {
+  std::vector<std::string> shapes;
+  int64_t rounds = 20;
+};
+
+void bind_gemm(Flags& flags, GemmBench& o) {
+  flags.example("hadal bench gemm --shape 64x512x512 --shape 64x4x512x512",
+                "one dense product (MxNxK) and one grouped by 64 experts");
+  flags.option("shape", o.shapes, "MxNxK or EXPERTSxMxNxK; repeatable (default: a list)");
+  flags.option("rounds", o.rounds, "rounds; the best counts");
+}
+
+int run_gemm(const GemmBench& o, const CommonOptions& common, Output& out) {
+  require(o.rounds >= 1, "--rounds: out of range (found ", o.rounds, ", expected 1 or more)");
+  Bench bench(common);
+  MeasureGemmOptions options{.shapes = {}, .rounds = o.rounds};
+  for (const std::string& shape : o.shapes) options.shapes.push_back(GemmShape::parse(shape));
+  return print(measure_gemm(bench.ctx, options), out);
+}
+
+struct LoadBench {
+  std::string model;
+  bool native = false;
+  int64_t rounds = 3;
+};
+
+void bind_load(Flags& flags, LoadBench& o) {
+  flags.example("hadal bench load --model DIR", "seconds until a checkpoint is ready to run");
+  flags.required("model", o.model, "checkpoint folder");
+  flags.flag("native", o.native, "keep the weights as stored (BF16, F16)");
+  flags.option("rounds", o.rounds, "rounds; the best counts");
+}
+
+int run_load(const LoadBench& o, const CommonOptions& common, Output& out) {
+  Bench bench(common);
+  return print(
+      measure_load(bench.ctx, o.model, o.native ? LoadAs::kAsStored : LoadAs::kF32, o.rounds), out);
+}
+
+struct TokenizerBench {
+  std::string model, file;
+  int64_t rounds = 3;
+};
+
+void bind_tokenizer(Flags& flags, TokenizerBench& o) {
+  flags.example("hadal bench tokenizer --model DIR --file text.txt", "MB/s of encoding a text");
+  flags.required("model", o.model, "tokenizer.json, or a folder that holds one");
+  flags.required("file", o.file, "text to encode");
+  flags.option("rounds", o.rounds, "rounds; the best counts");
+}
+
+int run_tokenizer(const TokenizerBench& o, const CommonOptions& common, Output& out) {
+  Bench bench(common);
+  const Tokenizer tokenizer = Tokenizer::load(o.model);
+  const std::string text = read_text_file(o.file);
+  return print(measure_tokenizer(bench.ctx, tokenizer, text, o.rounds), out);
+}
+
+}  // namespace
+
+Command make_bench_prefill_command() {
+  return define_command<InferBench>("bench prefill", "measure the speed of reading a prompt",
+                                    bind_prefill, run_prefill);
+}
+Command make_bench_decode_command() {
+  return define_command<InferBench>("bench decode", "measure the speed of writing tokens",
+                                    bind_decode, run_decode);
+}
+Command make_bench_train_command() {
+  return define_command<TrainBench>("bench train", "measure the speed and memory of training steps",
+                                    bind_train, run_train);
+}
+Command make_bench_gemm_command() {
+  return define_command<GemmBench>("bench gemm", "measure matrix products, dense and per expert",
+                                   bind_gemm, run_gemm);
+}
+Command make_bench_load_command() {
+  return define_command<LoadBench>("bench load", "measure how fast a checkpoint loads", bind_load,
+                                   run_load);
+}
+Command make_bench_tokenizer_command() {
+  return define_command<TokenizerBench>("bench tokenizer", "measure the speed of a tokenizer",
+                                        bind_tokenizer, run_tokenizer);
+}
+
+}  // namespace hadal::cli

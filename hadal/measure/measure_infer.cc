@@ -1,0 +1,90 @@
+#include "hadal/measure/measure_infer.h"
+
+#include "hadal/core/error.h"
+#include "hadal/infer/engine.h"
+#include "hadal/measure/model_flops.h"
+#include "hadal/measure/random_operand.h"
+#include "hadal/measure/roofline.h"
+
+namespace hadal {
+namespace {
+
+void check(const DeepseekV3& model, const MeasureInferOptions& o) {
+  require(o.prompt_tokens >= 1, "--prompt-tokens: out of range (found ", o.prompt_tokens,
+          ", expected 1 or more)");
+  require(o.decode_tokens >= 2, "--decode-tokens: out of range (found ", o.decode_tokens,
+          ", expected 2 or more)");
+  require(o.rounds >= 1, "--rounds: out of range (found ", o.rounds, ", expected 1 or more)");
+  require(o.draft_tokens >= 0 && o.draft_tokens <= kMaxDraftTokens &&
+              (o.draft_tokens == 0 || model.config.n_mtp > 0),
+          "--speculate: this model cannot draft so many tokens (found ", o.draft_tokens,
+          ", expected 0 to ", model.config.n_mtp > 0 ? kMaxDraftTokens : 0, ")");
+}
+
+// The fastest of the rounds; every round starts with an empty cache.
+GenerateResult best_round(Context& ctx, const DeepseekV3& model, const MeasureInferOptions& o,
+                          int64_t max_tokens, double GenerateResult::*seconds) {
+  const std::vector<int32_t> prompt =
+      random_tokens(o.prompt_tokens, model.config.vocab_size, o.seed);
+  GenerateOptions options;
+  options.max_tokens = max_tokens;
+  options.draft_tokens = o.draft_tokens;
+  GenerateResult best = generate(ctx, model, prompt, options);
+  for (int64_t round = 0; round < o.rounds; ++round) {
+    GenerateResult result = generate(ctx, model, prompt, options);
+    if (result.*seconds < best.*seconds) best = std::move(result);
+  }
+  return best;
+}
+
+// Bytes of weights that one token passes through, embedding not counted.
+double active_weight_bytes(const DeepseekV3& model) {
+  const double bytes_each = static_cast<double>(dtype_bytes(model.head_param().value.dtype()));
+  return bytes_each * static_cast<double>(count_parameters(model.config).active_without_embedding);
+}
+
+void add_model(Json& details, Context& ctx, const DeepseekV3& model) {
+  const ParameterCount count = count_parameters(model.config);
+  details["threads"] = ctx.pool.n_threads();
+  details["parameters"] = count.total + count.mtp;
+  details["active"] = count.active_without_embedding;
+  details["peak_rss_mb"] = peak_rss_mib();
+}
+
+}  // namespace
+
+MeasureReport measure_prefill(Context& ctx, const DeepseekV3& model, const MeasureInferOptions& o) {
+  check(model, o);
+  double peak = fma_gflop_per_s(ctx.pool);
+  const GenerateResult best = best_round(ctx, model, o, 1, &GenerateResult::prefill_seconds);
+  peak = std::max(peak, fma_gflop_per_s(ctx.pool));
+  const double head = 2.0 * static_cast<double>(model.config.vocab_size * model.config.d_model);
+  const double gflop_per_token =
+      (forward_flops_per_token(model.config, o.prompt_tokens) - head) / 1e9;
+  const double speed = best.prefill_tokens_per_s();
+  MeasureReport report;
+  report.results = {{"prefill", speed, "tok/s", peak / gflop_per_token},
+                    {"prefill arithmetic", speed * gflop_per_token, "GFLOP/s", peak}};
+  report.details["prompt_tokens"] = o.prompt_tokens;
+  add_model(report.details, ctx, model);
+  return report;
+}
+
+MeasureReport measure_decode(Context& ctx, const DeepseekV3& model, const MeasureInferOptions& o) {
+  check(model, o);
+  const GenerateResult best =
+      best_round(ctx, model, o, o.decode_tokens, &GenerateResult::decode_seconds);
+  const double bytes = active_weight_bytes(model);
+  MeasureReport report;
+  report.details["prompt_tokens"] = o.prompt_tokens;
+  report.details["decode_tokens"] = best.decoded_tokens;
+  report.details["accepted_tokens_per_step"] = best.accepted_tokens_per_step();
+  add_model(report.details, ctx, model);
+  const double roof = dram_read_gb_per_s(ctx.pool);  // after the memory figure: it needs 256 MiB
+  const double speed = best.decode_tokens_per_s();
+  report.results = {{"decode", speed, "tok/s", roof * 1e9 / bytes},
+                    {"decode weights read", speed * bytes / 1e9, "GB/s", roof}};
+  return report;
+}
+
+}  // namespace hadal

@@ -1,0 +1,27 @@
+// measure/measure_infer.h: the speed of reading a prompt and of writing token after token.
+#pragma once
+
+#include "hadal/measure/measurement.h"
+#include "hadal/model/deepseek_v3.h"
+#include "hadal/tensor/context.h"
+
+namespace hadal {
+
+struct MeasureInferOptions {
+  int64_t prompt_tokens = 512, decode_tokens = 32;
+  int64_t draft_tokens = 0;  // MTP speculation
+  int64_t rounds = 3;
+  uint64_t seed = 1;
+};
+
+// A prompt of random tokens, best round. Held against the multiply-add peak: tokens/s that the
+// model's arithmetic would allow (the head counts for one row only).
+MeasureReport measure_prefill(Context& ctx, const DeepseekV3& model,
+                              const MeasureInferOptions& options);
+// Greedy tokens behind the prompt. Held against the rate of reading memory: tokens/s if nothing but
+// the active weights had to come from DRAM once per token. Small models live in the caches and may
+// exceed it.
+MeasureReport measure_decode(Context& ctx, const DeepseekV3& model,
+                             const MeasureInferOptions& options);
+
+}  // namespace hadal

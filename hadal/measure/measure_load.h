@@ -1,0 +1,16 @@
+// measure/measure_load.h: how fast a checkpoint becomes a model that can run.
+#pragma once
+
+#include <string>
+
+#include "hadal/measure/measurement.h"
+#include "hadal/model/checkpoint.h"
+#include "hadal/tensor/context.h"
+
+namespace hadal {
+
+// Loads the folder `rounds` times after a first time that brings it into the page cache. GB/s of
+// checkpoint bytes, held against the rate of reading memory.
+MeasureReport measure_load(Context& ctx, const std::string& folder, LoadAs dtype, int64_t rounds);
+
+}  // namespace hadal

@@ -1,0 +1,102 @@
+#include "hadal/measure/measure_train.h"
+
+#include "hadal/core/error.h"
+#include "hadal/measure/model_flops.h"
+#include "hadal/measure/random_operand.h"
+#include "hadal/measure/roofline.h"
+#include "hadal/train/train_step.h"
+
+namespace hadal {
+namespace {
+
+Batch random_batch(const MeasureTrainOptions& o) {
+  Batch batch{.n_sequences = o.batch, .length = o.seq, .tokens = {}, .targets = {}};
+  const std::vector<int32_t> ids = random_tokens(o.batch * (o.seq + 1), o.model.vocab_size, o.seed);
+  for (int64_t s = 0; s < o.batch; ++s) {
+    const auto row = ids.begin() + s * (o.seq + 1);
+    batch.tokens.insert(batch.tokens.end(), row, row + o.seq);
+    batch.targets.insert(batch.targets.end(), row + 1, row + o.seq + 1);
+  }
+  return batch;
+}
+
+void check(const MeasureTrainOptions& o) {
+  require(o.batch >= 1 && o.batch <= (1 << 20), "--batch: out of range (found ", o.batch,
+          ", expected 1 to 1048576); it counts sequences");
+  require(o.seq >= 2 && o.seq <= o.model.max_position_embeddings, "--seq: out of range (found ",
+          o.seq, ", expected 2 to ", o.model.max_position_embeddings, ")");
+  require(o.steps >= 2, "--steps: too few (found ", o.steps,
+          ", expected 2 or more); the first step only warms up");
+  require(o.micro_batch >= 0, "--micro-batch: out of range (found ", o.micro_batch,
+          ", expected 0 or more); 0 chooses");
+}
+
+}  // namespace
+
+ModelConfig training_peer_shape() {
+  ModelConfig c;
+  c.d_model = 256;
+  c.n_layers = 6;
+  c.vocab_size = 4096;
+  c.max_position_embeddings = 16384;
+  c.n_heads = 4;
+  c.q_lora_rank = 128;
+  c.kv_lora_rank = 64;
+  c.qk_nope_head_dim = 32;
+  c.qk_rope_head_dim = 16;
+  c.v_head_dim = 32;
+  c.yarn.reset();
+  c.d_ff = 768;
+  c.d_expert = 128;
+  c.n_shared_experts = 1;
+  c.first_k_dense_replace = 1;
+  c.router.n_routed_experts = 16;
+  c.router.top_k = 4;
+  c.router.n_group = 1;
+  c.router.topk_group = 1;
+  c.n_mtp = 0;
+  return c;
+}
+
+MeasureReport measure_train(Context& ctx, const MeasureTrainOptions& o) {
+  check(o);
+  double roof = fma_gflop_per_s(ctx.pool);
+  const ParameterCount count = count_parameters(o.model);
+  DeepseekV3 model = make_model(o.model, ctx.arena);
+  initialise_weights(model, ctx.arena, o.seed, 0.02F);
+  TrainState state(ctx.arena, std::move(model), AdamwConfig{}, /*with_ema=*/false, o.seq);
+  const Batch batch = random_batch(o);
+  constexpr int64_t kMicroBatchTokens = 1024;
+  const int64_t chosen = std::max<int64_t>(1, kMicroBatchTokens / o.seq);
+  StepPlan plan;
+  plan.learning_rate = 1e-3;
+  plan.micro_batch_sequences = std::min(o.batch, o.micro_batch > 0 ? o.micro_batch : chosen);
+
+  std::vector<double> losses;
+  const std::vector<double> seconds = time_rounds(
+      o.steps - 1, [&] { losses.push_back(train_step(ctx, state, batch, plan).total_loss); });
+  const double rss = peak_rss_mib();
+  roof = std::max(roof, fma_gflop_per_s(ctx.pool));
+
+  const double tokens = static_cast<double>(o.batch * o.seq);
+  const double gflop_per_token = training_flops_per_token(o.model, o.seq) / 1e9;
+  const double best = tokens / seconds.front(), median = tokens / seconds[seconds.size() / 2];
+  MeasureReport report;
+  report.results = {{"train best", best, "tok/s", roof / gflop_per_token},
+                    {"train median", median, "tok/s", roof / gflop_per_token},
+                    {"train arithmetic", best * gflop_per_token, "GFLOP/s", roof},
+                    {"train peak memory", rss, "MiB"}};
+  Json& d = report.details;
+  d["tok_s_best"] = best;
+  d["tok_s_median"] = median;
+  d["gflop_s"] = best * gflop_per_token;
+  d["peak_rss_mb"] = rss;
+  d["threads"] = ctx.pool.n_threads();
+  d["parameters"] = count.total + count.mtp;
+  d["active"] = count.active_without_embedding;
+  d["mflop_per_token"] = gflop_per_token * 1e3;
+  d["loss"] = Json(Json::Array{losses.front(), losses.back()});
+  return report;
+}
+
+}  // namespace hadal

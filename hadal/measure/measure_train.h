@@ -1,0 +1,25 @@
+// measure/measure_train.h: the speed and memory of whole optimizer steps.
+#pragma once
+
+#include "hadal/measure/measurement.h"
+#include "hadal/model/config.h"
+#include "hadal/tensor/context.h"
+
+namespace hadal {
+
+struct MeasureTrainOptions {
+  ModelConfig model;
+  int64_t batch = 8, seq = 256;  // sequences, tokens each
+  int64_t micro_batch = 0;       // sequences; 0: about 1024 tokens, as training chooses
+  int64_t steps = 8;             // the first warms up and does not count
+  uint64_t seed = 1;
+};
+
+// 11.8M parameters, 4.9M active: the shape on which peers are compared (six layers of width 256, 16
+// experts of which 4 are active and one shared, no MTP, no YaRN).
+ModelConfig training_peer_shape();
+
+// Steps on random tokens in F32. GFLOP/s counts model_flops.h only: no recomputation, no MTP.
+MeasureReport measure_train(Context& ctx, const MeasureTrainOptions& options);
+
+}  // namespace hadal

@@ -1,0 +1,50 @@
+// measure/measurement.h: one measured figure, and the limit of the machine that it is held against.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "hadal/core/clock.h"
+#include "hadal/core/json.h"
+
+namespace hadal {
+
+struct Measurement {
+  std::string name;
+  double value = 0;
+  std::string unit;
+  double roof = 0;  // same unit; 0: nothing to hold it against
+  double fraction_of_roof() const { return roof > 0 ? value / roof : 0; }
+};
+
+struct MeasureReport {
+  std::vector<Measurement> results;
+  Json details = Json::object();  // further figures, joined to the JSON document
+};
+
+// Seconds of each of `rounds` runs of body, after one run that warms caches and arenas up.
+template <class Body>
+std::vector<double> time_rounds(int64_t rounds, const Body& body) {
+  body();
+  std::vector<double> seconds;
+  for (int64_t round = 0; round < rounds; ++round) {
+    const double begin = monotonic_seconds();
+    body();
+    seconds.push_back(monotonic_seconds() - begin);
+  }
+  std::sort(seconds.begin(), seconds.end());
+  return seconds;
+}
+
+// {"results": [{"name", "value", "unit", "roof", "fraction_of_roof"}], details...}; a missing roof
+// prints as null.
+Json report_json(const MeasureReport& report);
+// The same as a table for people.
+std::string report_table(const MeasureReport& report);
+
+// Largest resident set of this process so far, in MiB.
+double peak_rss_mib();
+
+}  // namespace hadal
