@@ -1,5 +1,6 @@
 // cli/cmd_data.cc: `hadal data fetch|stats|dedup|pack`
 #include "hadal/cli/commands.h"
+#include "hadal/core/interrupt.h"
 #include "hadal/data/dataset.h"
 #include "hadal/data/default_corpora.h"
 #include "hadal/io/atomic_write.h"
@@ -35,6 +36,7 @@ void bind_fetch(Flags& flags, FetchOptions& o) {
 }
 
 int run_fetch(const FetchOptions& o, const CommonOptions&, Output& out) {
+  catch_interrupts();
   const DefaultCorpus& corpus = find_default_corpus(o.name);
   const FetchedCorpus fetched =
       fetch_default_corpus(corpus, o.cache.empty() ? hadal_cache_folder() : o.cache);
@@ -80,6 +82,7 @@ Json corpus_report(const CorpusCounts& counts) {
 }
 
 int run_stats(const StatsOptions& o, const CommonOptions& common, Output& out) {
+  catch_interrupts();
   CorpusOptions options;
   options.source = o.source;
   options.validation_fraction = 0.0;
@@ -115,6 +118,7 @@ void bind_dedup(Flags& flags, DedupOptions& o) {
 }
 
 int run_dedup(const DedupOptions& o, const CommonOptions&, Output& out) {
+  catch_interrupts();
   CorpusOptions options;
   options.source = o.source;
   options.validation_fraction = 0.0;
@@ -160,6 +164,7 @@ void bind_pack(Flags& flags, PackOptions& o) {
 }
 
 int run_pack(const PackOptions& o, const CommonOptions& common, Output& out) {
+  catch_interrupts();
   DataConfig config = o.config;
   config.seed = common.seed;
   config.corpus.dedup = !o.keep_duplicates;

@@ -25,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Counted up when the selection or cleaning changes, so that an older corpus is made again.
-constexpr int64_t kCleaningVersion = 2;
+constexpr int64_t kCleaningVersion = 3;
 constexpr size_t kShortestDocument = 200;  // bytes; shorter pages are stubs and redirections
 
 std::string last_line(const std::string& text) {
@@ -57,6 +57,8 @@ std::string download(const std::string& package, const std::string& folder) {
         concat("data fetch: ", error.what(),
                "; default corpora need a Debian system, use your own text: --data PATH"));
   }
+  if (interrupted())
+    throw Interrupted("interrupted while fetching; run the command again to go on");
   deb = find_deb(folder, package);
   if (result.exit_code != 0 || deb.empty()) {
     throw IoError(

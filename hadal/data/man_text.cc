@@ -156,10 +156,18 @@ std::string joined(const std::vector<std::string>& words, std::string_view betwe
 class ManPage {
  public:
   std::string run(std::string_view roff) {
+    std::string whole;  // a line and those that a backslash at its end joins to it
     for (size_t at = 0; at < roff.size();) {
       const size_t end = std::min(roff.find('\n', at), roff.size());
-      line(roff.substr(at, end - at));
+      whole += roff.substr(at, end - at);
       at = end + 1;
+      if (!whole.empty() && whole.back() == '\r') whole.pop_back();
+      if (whole.ends_with('\\') && !whole.ends_with("\\\\") && at < roff.size()) {
+        whole.pop_back();
+        continue;
+      }
+      line(whole);
+      whole.clear();
     }
     while (!out_.empty() && std::isspace(static_cast<unsigned char>(out_.back()))) out_.pop_back();
     if (!out_.empty()) out_ += '\n';
@@ -168,7 +176,6 @@ class ManPage {
 
  private:
   void line(std::string_view text) {
-    if (!text.empty() && text.back() == '\r') text.remove_suffix(1);
     if (in_definition_) {  // .de NAME ... ..
       in_definition_ = text != "..";
       return;
@@ -214,11 +221,13 @@ class ManPage {
       put(joined(words, ""));
     } else if (is({"TP", "TQ"})) {
       blank_line();
+      tag_ = true;
     } else if (is({"IP", "It"})) {
       blank_line();
       if (!words.empty() && words.front() == "•") {
         out_ += "- ";  // its text follows on the same line
       } else if (!words.empty()) {
+        tag_ = true;
         put(words.front());
       }
     } else if (is({"nf", "EX", "Vb", "Bd"})) {
@@ -236,26 +245,25 @@ class ManPage {
   }
 
   void new_line() {
+    if (!out_.empty() && out_.back() == ' ') out_.pop_back();
     if (!out_.empty() && out_.back() != '\n') out_ += '\n';
   }
   void blank_line() {
     new_line();
     if (!out_.empty() && !out_.ends_with("\n\n")) out_ += '\n';
   }
+  // A line of the source: a line of the text where lines are kept, else some words of a paragraph.
   void put(std::string_view text) {
-    if (text.empty()) {
-      if (preformatted_)
-        out_ += '\n';
-      else
-        blank_line();
-      return;
-    }
+    if (text.empty() && !preformatted_) return blank_line();
+    if (!preformatted_ && text.front() == ' ') new_line();
     out_ += text;
-    out_ += '\n';
+    out_ += preformatted_ || tag_ ? '\n' : ' ';
+    tag_ = false;
   }
 
   std::string out_;
   bool in_definition_ = false, preformatted_ = false;
+  bool tag_ = false;  // the next words are the tag of a list item, on a line of their own
   int braces_ = 0;
 };
 

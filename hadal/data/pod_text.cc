@@ -116,7 +116,8 @@ std::string pod_text(std::string_view pod) {
       if (!skipped_until.empty()) continue;
       // Indented paragraphs are verbatim.
       const bool verbatim = paragraph.front() == ' ' || paragraph.front() == '\t';
-      const std::string text = verbatim ? std::string(paragraph) : without_codes(paragraph);
+      std::string text = verbatim ? std::string(paragraph) : without_codes(paragraph);
+      if (!verbatim) std::replace(text.begin(), text.end(), '\n', ' ');
       if (text.find_first_not_of(" \t\n") != std::string::npos) out += text + "\n\n";
       continue;
     }

@@ -77,7 +77,7 @@ TEST(ManText, ManualPage) {
       ".IP \\(bu 4\nitem\n.if \\n(.g \\{\\\n.nop hidden\n.\\}\n";
   ASSERT_TRUE(looks_like_manual(page));
   EXPECT_EQ(man_text(page),
-            "NAME\nopen - open a file\n\nDESCRIPTION\nThe\nopen()\ncall “opens” it.\n\nNext.\n\n"
+            "NAME\nopen - open a file\n\nDESCRIPTION\nThe open() call “opens” it.\n\nNext.\n\n"
             "  int x;\n\n- item\n");
   EXPECT_FALSE(looks_like_manual("1. A list\n2. in a file called notes.1\n"));
 }
