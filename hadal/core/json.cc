@@ -111,8 +111,6 @@ std::string short_reason(const std::string& what) {
   return dash == std::string::npos ? what : what.substr(dash + 3);
 }
 
-nlohmann::ordered_json to_nlohmann(const Json& value);
-
 }  // namespace
 
 const char* Json::type_name() const {
@@ -134,6 +132,12 @@ int64_t Json::as_integer() const {
     }
   }
   wrong_type("integer that fits in 64 bits", *this);
+}
+
+uint64_t Json::as_unsigned() const {
+  if (const uint64_t* value = std::get_if<uint64_t>(&value_)) return *value;
+  if (const int64_t value = as_integer(); value >= 0) return static_cast<uint64_t>(value);
+  wrong_type("integer that is not negative", *this);
 }
 
 double Json::as_number() const {
@@ -191,39 +195,14 @@ Json& Json::operator[](std::string_view key) {
   return object.emplace_back(std::string(key), Json()).second;
 }
 
-namespace {
-
-nlohmann::ordered_json to_nlohmann(const Json& value) {
-  if (value.is_null()) return nullptr;
-  if (value.is_bool()) return value.as_bool();
-  if (value.is_string()) return value.as_string();
-  if (value.is_array()) {
-    auto array = nlohmann::ordered_json::array();
-    for (const Json& element : value.as_array()) array.push_back(to_nlohmann(element));
-    return array;
-  }
-  if (value.is_object()) {
-    auto object = nlohmann::ordered_json::object();
-    for (const auto& [key, element] : value.as_object()) object.push_back({key, to_nlohmann(element)});
-    return object;
-  }
-  if (value.is_integer()) {
-    const double number = value.as_number();
-    if (number >= 0x1.0p63) return static_cast<uint64_t>(number);
-    return value.as_integer();
-  }
-  return value.as_number();
-}
-
-}  // namespace
-
-std::string Json::dump(int indent) const {
-  return to_nlohmann(*this).dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 Json parse_json(std::string_view text, std::string_view source) {
+  // The parser takes a zero byte for the end of the text and would not look at the rest.
+  if (const size_t zero = text.find('\0'); zero != std::string_view::npos) {
+    throw FormatError(concat(source, ": ", place(text, zero + 1), ": not valid JSON (zero byte)"));
+  }
   Builder builder(source);
-  if (nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) return std::move(builder.result);
+  if (nlohmann::json::sax_parse(text.begin(), text.end(), &builder))
+    return std::move(builder.result);
   if (builder.error_position > 0) {
     throw FormatError(concat(source, ": ", place(text, builder.error_position),
                              ": not valid JSON (", short_reason(builder.error), ")"));
@@ -237,8 +216,8 @@ std::string read_text_file(const std::string& path, int64_t max_bytes) {
   const std::streamoff size = in.tellg();
   if (size < 0) throw FormatError(concat(path, ": cannot be read (is it a folder?)"));
   if (size > max_bytes) {
-    throw FormatError(concat(path, ": too large (found ", size, " bytes, expected at most ", max_bytes,
-                             " bytes)"));
+    throw FormatError(concat(path, ": too large (found ", size, " bytes, expected at most ",
+                             max_bytes, " bytes)"));
   }
   std::string text(static_cast<size_t>(size), '\0');
   in.seekg(0);
