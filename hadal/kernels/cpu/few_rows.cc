@@ -1,5 +1,6 @@
 #include "hadal/kernels/cpu/few_rows.h"
 
+#include "hadal/core/checked_math.h"
 #include "hadal/kernels/cpu/simd_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -40,24 +41,27 @@ HWY_INLINE hn::Vec<FourFloats> sums_of_four(V a, V b, V c, V e) {
 #endif
 }
 
-// Asks for the next kBytes at p to be brought into L2. Weights stream in from DRAM in the order in
-// which they lie there, 19 GB/s; four rows side by side gave 13 GB/s, whatever the distance (Zen
-// 4).
-template <size_t kBytes, class T>
-HWY_INLINE void prefetch_ahead(const T* p) {
-  HWY_UNROLL(4)
-  for (size_t byte = 0; byte < kBytes; byte += 64) {
-    __builtin_prefetch(reinterpret_cast<const char*>(p) + byte, 0, 2);
+// Weights are asked for ahead of their use, into L2, in the order in which they lie in memory: DRAM
+// gives 19 GB/s that way, and 13 GB/s when four rows are read side by side, at any distance (Zen
+// 4). Each portion of rows that meets the same weights asks for its share, so that the requests
+// spread evenly.
+struct Ahead {
+  const char* next;
+  int64_t bytes_per_step;
+
+  HWY_INLINE void step() {
+    for (int64_t byte = 0; byte < bytes_per_step; byte += 64) __builtin_prefetch(next + byte, 0, 2);
+    next += bytes_per_step;
   }
-}
+};
 
 // y[kRows, 4] (+)= x[kRows, k] w[4, k]^T; only the first n_valid weight rows exist.
 // kFirst: this is the first portion of rows to meet these weights, so it prefetches the coming
 // ones.
-template <int kRows, bool kFirst, class Stored>
+template <int kRows, class Stored>
 void dot_tile(float* HWY_RESTRICT y, int64_t ldy, const float* HWY_RESTRICT x, int64_t ldx,
               const Stored* HWY_RESTRICT w, int64_t ldw, int64_t k, int64_t n_valid,
-              bool accumulate) {
+              bool accumulate, Ahead ahead) {
   const Floats d;
   const Stored *w0 = w, *w1 = w + std::min<int64_t>(1, n_valid - 1) * ldw;
   const Stored* w2 = w + std::min<int64_t>(2, n_valid - 1) * ldw;
@@ -67,7 +71,7 @@ void dot_tile(float* HWY_RESTRICT y, int64_t ldy, const float* HWY_RESTRICT x, i
   for (int r = 0; r < kRows; ++r) sum[r][0] = sum[r][1] = sum[r][2] = sum[r][3] = hn::Zero(d);
   int64_t i = 0;
   for (; i + kLanes <= k; i += kLanes) {
-    if constexpr (kFirst) prefetch_ahead<4 * kLanes * sizeof(Stored)>(w + 2 * 4 * ldw + 4 * i);
+    ahead.step();
     const V v0 = load_stored(d, w0 + i), v1 = load_stored(d, w1 + i);
     const V v2 = load_stored(d, w2 + i), v3 = load_stored(d, w3 + i);
     HWY_UNROLL(6)
@@ -146,31 +150,32 @@ void outer_rows(float* y, int64_t ldy, const float* x, int64_t ldx, const Stored
   for (; c < cols; ++c) outer_tile<kRows, 1>(OneFloat(), y + c, ldy, x, ldx, w + c, ldw, n);
 }
 
-// Calls body(integral_constant of the number of rows, first row) for m rows in even portions.
+// Calls body(integral_constant of the number of rows, first row, portion) for m rows in even
+// portions.
 template <class Body>
 HWY_INLINE void for_row_portions(int64_t m, const Body& body) {
-  const int64_t n_portions = (m + kMaxRows - 1) / kMaxRows;
+  const int64_t n_portions = ceil_div(m, kMaxRows);
   for (int64_t p = 0; p < n_portions; ++p) {
     const int64_t begin = m * p / n_portions;
     switch (m * (p + 1) / n_portions - begin) {
       case 1:
-        body(std::integral_constant<int, 1>(), begin);
+        body(std::integral_constant<int, 1>(), begin, p);
         break;
       case 2:
-        body(std::integral_constant<int, 2>(), begin);
+        body(std::integral_constant<int, 2>(), begin, p);
         break;
       case 3:
-        body(std::integral_constant<int, 3>(), begin);
+        body(std::integral_constant<int, 3>(), begin, p);
         break;
 #if HWY_MAX_BYTES >= 64
       case 4:
-        body(std::integral_constant<int, 4>(), begin);
+        body(std::integral_constant<int, 4>(), begin, p);
         break;
       case 5:
-        body(std::integral_constant<int, 5>(), begin);
+        body(std::integral_constant<int, 5>(), begin, p);
         break;
       default:
-        body(std::integral_constant<int, 6>(), begin);
+        body(std::integral_constant<int, 6>(), begin, p);
         break;
 #endif
     }
@@ -180,15 +185,20 @@ HWY_INLINE void for_row_portions(int64_t m, const Body& body) {
 }  // namespace
 
 void dot_rows(View<float, 2> y, View<const float, 2> x, const WeightView& w, bool accumulate) {
+  constexpr int64_t kBlocksAhead = 2;  // blocks of four weight rows
+  const int64_t n_portions = ceil_div(x.dim(0), kMaxRows);
   with_stored(w.dtype, w.data, [&](const auto* data) HWY_ATTR {
     for (int64_t n = 0; n < w.rows; n += 4) {
-      for_row_portions(x.dim(0), [&](auto rows, int64_t begin) HWY_ATTR {
+      for_row_portions(x.dim(0), [&](auto rows, int64_t begin, int64_t portion) HWY_ATTR {
         using Stored = std::remove_cvref_t<decltype(*data)>;
-        const auto tile =
-            begin == 0 ? dot_tile<rows(), true, Stored> : dot_tile<rows(), false, Stored>;
-        tile(y.data() + begin * y.stride(0) + n, y.stride(0), x.data() + begin * x.stride(0),
-             x.stride(0), data + n * w.row_stride, w.row_stride, w.cols,
-             std::min<int64_t>(4, w.rows - n), accumulate);
+        const Stored* four = data + n * w.row_stride;
+        const int64_t share = 4 * w.cols * static_cast<int64_t>(sizeof(Stored)) / n_portions;
+        const Ahead ahead{
+            reinterpret_cast<const char*>(four + kBlocksAhead * 4 * w.row_stride) + portion * share,
+            4 * kLanes * static_cast<int64_t>(sizeof(Stored)) / n_portions};
+        dot_tile<rows()>(y.data() + begin * y.stride(0) + n, y.stride(0),
+                         x.data() + begin * x.stride(0), x.stride(0), four, w.row_stride, w.cols,
+                         std::min<int64_t>(4, w.rows - n), accumulate, ahead);
       });
     }
   });
@@ -201,7 +211,7 @@ void outer_sums(View<float, 2> y, View<const float, 2> x, const WeightView& w, b
   }
   with_stored(w.dtype, w.data, [&](const auto* data) HWY_ATTR {
     for (int64_t n = 0; n < w.rows; n += kDepth) {
-      for_row_portions(x.dim(0), [&](auto rows, int64_t begin) HWY_ATTR {
+      for_row_portions(x.dim(0), [&](auto rows, int64_t begin, int64_t) HWY_ATTR {
         outer_rows<rows()>(y.data() + begin * y.stride(0), y.stride(0),
                            x.data() + begin * x.stride(0) + n, x.stride(0), data + n * w.row_stride,
                            w.row_stride, std::min(kDepth, w.rows - n), w.cols);
