@@ -5,6 +5,9 @@
 //   packed A: tile r holds rows [r*kTileRows, ...) as groups of four, each [k][4], padded
 #include "hadal/kernels/cpu/block_gemm.h"
 
+#include <array>
+#include <utility>
+
 #include "hadal/core/checked_math.h"
 #include "hadal/kernels/cpu/scratch.h"
 #include "hadal/kernels/cpu/simd_targets.h"
@@ -109,60 +112,62 @@ void pack_b_panel(float* panel, const Stored* b, int64_t k_stride, int64_t n_str
   }
 }
 
-// c[kRows, kPanel] (+)= tile panel. The only loop that matters.
-template <int kRows>
+// c[kRows, kVectors * kLanes] (+)= tile panel. The only loop that matters.
+template <int kRows, int kVectors>
 void micro_kernel(float* HWY_RESTRICT c, int64_t ldc, const float* HWY_RESTRICT tile,
                   const float* HWY_RESTRICT panel, int64_t kc, bool accumulate) {
   const Floats d;
-  V sum[kRows][2];
+  V sum[kRows][kVectors];
   HWY_UNROLL(12)
   for (int r = 0; r < kRows; ++r) {
-    sum[r][0] = hn::Zero(d);
-    sum[r][1] = hn::Zero(d);
-    hwy::Prefetch(c + r * ldc);
-    hwy::Prefetch(c + r * ldc + kLanes);
+    HWY_UNROLL(2)
+    for (int v = 0; v < kVectors; ++v) {
+      sum[r][v] = hn::Zero(d);
+      hwy::Prefetch(c + r * ldc + v * kLanes);
+    }
   }
   for (int64_t k = 0; k < kc; ++k) {
-    const V b0 = hn::Load(d, panel), b1 = hn::Load(d, panel + kLanes);
+    V b[kVectors];
+    HWY_UNROLL(2)
+    for (int v = 0; v < kVectors; ++v) b[v] = hn::Load(d, panel + v * kLanes);
     HWY_UNROLL(12)
     for (int r = 0; r < kRows; ++r) {
       const V a = hn::Set(d, tile[(r / 4) * (4 * kKc) + r % 4]);
-      sum[r][0] = hn::MulAdd(a, b0, sum[r][0]);
-      sum[r][1] = hn::MulAdd(a, b1, sum[r][1]);
+      HWY_UNROLL(2)
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::MulAdd(a, b[v], sum[r][v]);
     }
     tile += 4;
     panel += kPanel;
   }
-  if (accumulate) {
-    HWY_UNROLL(12)
-    for (int r = 0; r < kRows; ++r) {
-      hn::StoreU(hn::Add(hn::LoadU(d, c + r * ldc), sum[r][0]), d, c + r * ldc);
-      hn::StoreU(hn::Add(hn::LoadU(d, c + r * ldc + kLanes), sum[r][1]), d, c + r * ldc + kLanes);
-    }
-  } else {
-    HWY_UNROLL(12)
-    for (int r = 0; r < kRows; ++r) {
-      hn::StoreU(sum[r][0], d, c + r * ldc);
-      hn::StoreU(sum[r][1], d, c + r * ldc + kLanes);
+  HWY_UNROLL(12)
+  for (int r = 0; r < kRows; ++r) {
+    HWY_UNROLL(2)
+    for (int v = 0; v < kVectors; ++v) {
+      float* out = c + r * ldc + v * kLanes;
+      hn::StoreU(accumulate ? hn::Add(hn::LoadU(d, out), sum[r][v]) : sum[r][v], d, out);
     }
   }
 }
 
 using MicroKernel = void (*)(float*, int64_t, const float*, const float*, int64_t, bool);
-constexpr MicroKernel kMicroKernels[] = {
-    nullptr,          micro_kernel<1>,  micro_kernel<2>, micro_kernel<3>,
-    micro_kernel<4>,  micro_kernel<5>,  micro_kernel<6>,
-#if HWY_MAX_BYTES >= 64
-    micro_kernel<7>,  micro_kernel<8>,  micro_kernel<9>, micro_kernel<10>,
-    micro_kernel<11>, micro_kernel<12>,
-#endif
-};
+template <int... kRows>
+constexpr auto micro_kernel_table(std::integer_sequence<int, kRows...>) {
+  return std::array{
+      std::array<MicroKernel, 2>{micro_kernel<kRows + 1, 1>, micro_kernel<kRows + 1, 2>}...};
+}
+// By rows - 1, then by vectors - 1.
+constexpr auto kMicroKernels =
+    micro_kernel_table(std::make_integer_sequence<int, static_cast<int>(kTileRows)>());
 
-// The tile at the right edge of C: computed whole, copied as far as C reaches.
-void edge_tile(float* c, int64_t ldc, const float* tile, const float* panel, int64_t kc,
-               int64_t rows, int64_t cols, bool accumulate) {
+// One tile of C with `rows` rows and `cols` columns. At the right edge of C a whole vector or two
+// are computed, and copied as far as C reaches.
+void compute_tile(float* c, int64_t ldc, const float* tile, const float* panel, int64_t kc,
+                  int64_t rows, int64_t cols, bool accumulate) {
+  const size_t vectors = cols <= kLanes ? 1 : 2;
+  const MicroKernel kernel = kMicroKernels[static_cast<size_t>(rows - 1)][vectors - 1];
+  if (cols == kLanes || cols == kPanel) return kernel(c, ldc, tile, panel, kc, accumulate);
   HWY_ALIGN float whole[kTileRows * kPanel];
-  kMicroKernels[rows](whole, kPanel, tile, panel, kc, false);
+  kernel(whole, kPanel, tile, panel, kc, false);
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t j = 0; j < cols; ++j) {
       c[r * ldc + j] = whole[r * kPanel + j] + (accumulate ? c[r * ldc + j] : 0.0F);
@@ -198,12 +203,7 @@ void block_gemm_serial(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, c
           for (int64_t i = 0; i < mc; i += kTileRows) {
             const int64_t rows = std::min(kTileRows, mc - i);
             const float* tile = packed_a + i / kTileRows * kTileFloats;
-            float* out = c + (ic + i) * ldc + jc + j;
-            if (cols == kPanel) {
-              kMicroKernels[rows](out, ldc, tile, panel, kc, add);
-            } else {
-              edge_tile(out, ldc, tile, panel, kc, rows, cols, add);
-            }
+            compute_tile(c + (ic + i) * ldc + jc + j, ldc, tile, panel, kc, rows, cols, add);
           }
         }
       }
