@@ -42,6 +42,7 @@ class Json {
   bool is_integer() const {
     return std::holds_alternative<int64_t>(value_) || std::holds_alternative<uint64_t>(value_);
   }
+  bool is_unsigned() const { return std::holds_alternative<uint64_t>(value_); }  // beyond int64_t
   bool is_number() const { return is_integer() || std::holds_alternative<double>(value_); }
   bool is_string() const { return std::holds_alternative<std::string>(value_); }
   bool is_array() const { return std::holds_alternative<Array>(value_); }
@@ -52,6 +53,7 @@ class Json {
   // field's name check first, so that the message can say it.
   bool as_bool() const;
   int64_t as_integer() const;  // also a double with an integral value; refuses what does not fit
+  uint64_t as_unsigned() const;
   double as_number() const;
   const std::string& as_string() const;
   const Array& as_array() const;

@@ -105,7 +105,7 @@ void ProgressLine::finish(const std::string& text) {
 }
 
 std::string progress_bar(double fraction, int width) {
-  fraction = std::clamp(fraction, 0.0, 1.0);
+  fraction = fraction > 0.0 ? std::min(fraction, 1.0) : 0.0;  // NaN too
   const int filled = static_cast<int>(fraction * width);
   return std::string(static_cast<size_t>(filled), '#') +
          std::string(static_cast<size_t>(width - filled), '-') + format(" %3.0f %%", fraction * 100);

@@ -1,7 +1,9 @@
 #include "hadal/core/toml.h"
 
-#include <sstream>
 #include <toml++/toml.h>
+#include <cmath>
+#include <sstream>
+#include <utility>
 
 #include "hadal/core/error.h"
 
@@ -34,34 +36,68 @@ Json to_json(const toml::node& node, const std::string& path, std::map<std::stri
   return Json(text.str());
 }
 
+bool is_bare_key(const std::string& key) {
+  constexpr std::string_view kAllowed =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+  return !key.empty() && key.find_first_not_of(kAllowed) == std::string::npos;
+}
+
+// JSON escapes are valid in TOML's basic strings; TOML wants DEL escaped too.
+std::string quoted(const std::string& text) {
+  std::string result;
+  for (const char c : Json(text).dump()) {
+    if (c == 0x7F) {
+      result += "\\u007F";
+    } else {
+      result += c;
+    }
+  }
+  return result;
+}
+
+std::string key_text(const std::string& key) { return is_bare_key(key) ? key : quoted(key); }
+
+std::string float_text(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+  return Json(value).dump();
+}
+
 void write_value(std::ostringstream& out, const Json& value) {
-  if (value.is_number() && !value.is_integer()) {
-    std::string text = value.dump();
-    // TOML tells floats from integers by their spelling.
-    if (text.find_first_of(".eE") == std::string::npos) text += ".0";
-    out << text;
+  const char* separator = "";
+  if (value.is_string()) {
+    out << quoted(value.as_string());
   } else if (value.is_array()) {
     out << "[";
-    for (size_t i = 0; i < value.as_array().size(); ++i) {
-      if (i > 0) out << ", ";
-      write_value(out, value.as_array()[i]);
+    for (const Json& element : value.as_array()) {
+      out << std::exchange(separator, ", ");
+      write_value(out, element);
     }
     out << "]";
+  } else if (value.is_object()) {  // within an array: an inline table
+    out << "{";
+    for (const auto& [key, element] : value.as_object()) {
+      out << std::exchange(separator, ", ") << key_text(key) << " = ";
+      write_value(out, element);
+    }
+    out << "}";
+  } else if (value.is_number() && !value.is_integer()) {
+    out << float_text(value.as_number());
   } else {
-    out << value.dump();  // strings: JSON escapes are valid TOML basic strings
+    out << value.dump();
   }
 }
 
 void write_table(std::ostringstream& out, const Json& table, const std::string& path) {
   for (const auto& [key, value] : table.as_object()) {
     if (value.is_object() || value.is_null()) continue;
-    out << key << " = ";
+    out << key_text(key) << " = ";
     write_value(out, value);
     out << "\n";
   }
   for (const auto& [key, value] : table.as_object()) {
     if (!value.is_object()) continue;
-    const std::string name = path.empty() ? key : path + "." + key;
+    const std::string name = path.empty() ? key_text(key) : path + "." + key_text(key);
     out << "\n[" << name << "]\n";
     write_table(out, value, name);
   }
