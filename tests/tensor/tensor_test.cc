@@ -1,0 +1,132 @@
+#include "hadal/tensor/tensor.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "hadal/tensor/weight_view.h"
+
+namespace hadal {
+namespace {
+
+TEST(Arena, GivesFreedBlocksOutAgain) {
+  Arena arena;
+  void* first = arena.take(1000);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(first) % 64, 0U);
+  arena.give_back(first, 1000);
+  EXPECT_EQ(arena.take(1000), first);
+  EXPECT_EQ(arena.bytes_reserved(), 1024);
+  // A much smaller request must not occupy the large block.
+  arena.give_back(first, 1000);
+  void* small = arena.take(100);
+  EXPECT_NE(small, first);
+  EXPECT_EQ(arena.bytes_in_use(), 256);
+  EXPECT_EQ(arena.bytes_reserved(), 1024 + 256);
+  arena.trim();
+  EXPECT_EQ(arena.bytes_reserved(), 256);
+  arena.give_back(small, 100);
+  EXPECT_EQ(arena.bytes_in_use(), 0);
+  EXPECT_EQ(arena.peak_bytes_in_use(), 1024);
+}
+
+TEST(Arena, NothingIsStillABlock) {
+  Arena arena;
+  void* block = arena.take(0);
+  EXPECT_NE(block, nullptr);
+  arena.give_back(block, 0);
+}
+
+TEST(Tensor, ReturnsItsMemoryToTheArenaAfterTheLastOwner) {
+  Arena arena;
+  {
+    Tensor a = Tensor::zeros(arena, DType::kF32, {4, 8});
+    EXPECT_EQ(arena.bytes_in_use(), 256);
+    Tensor b = a.share();
+    a = Tensor();
+    EXPECT_EQ(arena.bytes_in_use(), 256);
+    EXPECT_EQ(b.flat<float>()[31], 0.0F);
+  }
+  EXPECT_EQ(arena.bytes_in_use(), 0);
+}
+
+TEST(Tensor, ViewsCheckTypeAndRank) {
+  Arena arena;
+  Tensor t = Tensor::zeros(arena, DType::kF32, {2, 3});
+  t.mat()(1, 2) = 5.0F;
+  EXPECT_EQ(std::as_const(t).mat().row(1)[2], 5.0F);
+  EXPECT_EQ(t.size(), 6);
+  EXPECT_EQ(t.bytes(), 24);
+  EXPECT_THROW(t.vec(), ShapeError);
+  EXPECT_THROW((t.view<int32_t, 2>()), ShapeError);
+  EXPECT_EQ((t.reshaped({3, 2}).view<float, 2>()(2, 1)), 5.0F);
+  EXPECT_THROW(t.reshaped({4, 2}), ShapeError);
+}
+
+TEST(Tensor, BorrowedElementsCannotBeWritten) {
+  const std::array<float, 3> elements = {1, 2, 3};
+  Tensor t = Tensor::borrowed(DType::kF32, {3}, elements.data(), nullptr);
+  EXPECT_EQ(std::as_const(t).vec()(1), 2.0F);
+  EXPECT_THROW(t.vec(), ShapeError);
+  EXPECT_THROW(t.share().flat<float>(), ShapeError);
+  Arena arena;
+  Tensor own = t.clone(arena);
+  own.vec()(1) = 7.0F;
+  EXPECT_EQ(elements[1], 2.0F);
+}
+
+TEST(Tensor, BorrowingKeepsTheOwnerAlive) {
+  auto owner = std::make_shared<std::array<float, 2>>();
+  std::weak_ptr<std::array<float, 2>> watch = owner;
+  {
+    Tensor t = Tensor::borrowed(DType::kF32, {2}, owner->data(), owner);
+    owner.reset();
+    EXPECT_FALSE(watch.expired());
+  }
+  EXPECT_TRUE(watch.expired());
+}
+
+TEST(Tensor, ImpossibleShapesAreErrors) {
+  Arena arena;
+  EXPECT_THROW(Tensor::empty(arena, DType::kF32, {-1, 2}), ShapeError);
+  EXPECT_THROW(Tensor::empty(arena, DType::kF32, {INT64_MAX, 2}), ShapeError);
+  EXPECT_THROW(Tensor::empty(arena, DType::kF64, {INT64_MAX / 4}), ShapeError);
+  EXPECT_EQ(Tensor::zeros(arena, DType::kF32, {0, 5}).size(), 0);
+}
+
+TEST(View, StridesRowsAndColumns) {
+  std::array<float, 12> memory;
+  for (size_t i = 0; i < 12; ++i) memory[i] = static_cast<float>(i);
+  const View<float, 2> all(memory.data(), {3, 4});
+  EXPECT_TRUE(all.is_contiguous());
+  const View<float, 2> part = all.rows(1, 3).columns(1, 3);
+  EXPECT_EQ(part.shape(), (std::array<int64_t, 2>{2, 2}));
+  EXPECT_EQ(part(0, 0), 5.0F);
+  EXPECT_EQ(part(1, 1), 10.0F);
+  EXPECT_FALSE(part.is_contiguous());
+  EXPECT_EQ(part.row(1)[0], 9.0F);
+}
+
+TEST(View, ExpectShapeSaysWhatItGotAndWanted) {
+  std::array<float, 6> memory{};
+  const View<float, 2> view(memory.data(), {2, 3});
+  expect_shape(view, {2, 3}, "x");
+  try {
+    expect_shape(view, {3, 2}, "rmsnorm y");
+    FAIL();
+  } catch (const ShapeError& error) {
+    EXPECT_STREQ(error.what(), "rmsnorm y: got [2,3], want [3,2]");
+  }
+}
+
+TEST(WeightView, RowRangesCountInTheStoredType) {
+  Arena arena;
+  Tensor w = Tensor::zeros(arena, DType::kBF16, {4, 3});
+  for (size_t i = 0; i < 12; ++i) w.flat<bf16>()[i] = to_bf16(static_cast<float>(i));
+  const WeightView part = WeightView(w).row_range(2, 4);
+  EXPECT_EQ(part.rows, 2);
+  EXPECT_EQ(to_float(static_cast<const bf16*>(part.data)[0]), 6.0F);
+  EXPECT_THROW(part.f32(), ShapeError);
+}
+
+}  // namespace
+}  // namespace hadal
