@@ -12,8 +12,10 @@
 
 namespace hadal::cpu {
 
-// Above this many rows, packing the weight pays (measured with bench/gemm_bench).
-inline constexpr int64_t kFewRows = 16;
+// Above this many rows, packing the weight pays (measured with bench/gemm_bench on Zen 4: at 64 rows
+// both are even in nt; in nn the sums pass through L1 and packing pays earlier).
+inline constexpr int64_t kFewRowsNt = 64;
+inline constexpr int64_t kFewRowsNn = 32;
 
 // y[m,N] = x[m,K] w[N,K]^T (+ y)
 void few_rows_nt(View<float, 2> y, View<const float, 2> x, const WeightView& w, bool accumulate);

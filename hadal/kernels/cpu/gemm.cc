@@ -54,12 +54,13 @@ struct Part {
 };
 
 // Few rows: the weight is cut, its reading is the cost. Many rows: the rows are cut.
-std::vector<Part> cut_groups(std::span<const int64_t> offsets, int64_t n_cols, int64_t depth) {
+std::vector<Part> cut_groups(std::span<const int64_t> offsets, int64_t n_cols, int64_t depth,
+                             int64_t few_rows) {
   std::vector<Part> parts;
   for (size_t e = 0; e + 1 < offsets.size(); ++e) {
     const int64_t begin = offsets[e], n_rows = offsets[e + 1] - begin;
     if (n_rows == 0) continue;
-    if (n_rows <= kFewRows) {
+    if (n_rows <= few_rows) {
       const int64_t step = grain_for(depth * n_rows / 4, kColumnGrain);
       for (int64_t c = 0; c < n_cols; c += step) {
         parts.push_back({e, begin, begin + n_rows, c, std::min(n_cols, c + step)});
@@ -79,7 +80,7 @@ std::vector<Part> cut_groups(std::span<const int64_t> offsets, int64_t n_cols, i
 void gemm_nt(ThreadPool& pool, View<float, 2> y, View<const float, 2> x, const WeightView& w,
              float beta) {
   const bool accumulate = beta != 0.0F;
-  if (x.dim(0) > kFewRows) {
+  if (x.dim(0) > kFewRowsNt) {
     return parallel_block_gemm(pool, y, Operand::of(x), Operand::of(w).transposed(), w.cols,
                                accumulate);
   }
@@ -92,7 +93,7 @@ void gemm_nt(ThreadPool& pool, View<float, 2> y, View<const float, 2> x, const W
 void gemm_nn(ThreadPool& pool, View<float, 2> dx, View<const float, 2> dy, const WeightView& w,
              float beta) {
   const bool accumulate = beta != 0.0F;
-  if (dy.dim(0) > kFewRows) {
+  if (dy.dim(0) > kFewRowsNn) {
     return parallel_block_gemm(pool, dx, Operand::of(dy), Operand::of(w), w.rows, accumulate);
   }
   if (dy.dim(0) == 0) return;
@@ -108,12 +109,12 @@ void gemm_tn(ThreadPool& pool, View<float, 2> dw, View<const float, 2> dy, View<
 
 void grouped_gemm_nt(ThreadPool& pool, View<float, 2> y, View<const float, 2> x,
                      std::span<const WeightView> w, std::span<const int64_t> offsets) {
-  const std::vector<Part> parts = cut_groups(offsets, y.dim(1), x.dim(1));
+  const std::vector<Part> parts = cut_groups(offsets, y.dim(1), x.dim(1), kFewRowsNt);
   pool.parallel_tasks(static_cast<int64_t>(parts.size()), [&](int64_t task, int) {
     const Part& part = parts[static_cast<size_t>(task)];
     const View<float, 2> out = y.rows(part.row_begin, part.row_end);
     const View<const float, 2> in = x.rows(part.row_begin, part.row_end);
-    if (offsets[part.e + 1] - offsets[part.e] <= kFewRows) {
+    if (offsets[part.e + 1] - offsets[part.e] <= kFewRowsNt) {
       few_rows_nt(out.columns(part.col_begin, part.col_end), in,
                   w[part.e].row_range(part.col_begin, part.col_end), false);
     } else {
@@ -126,12 +127,12 @@ void grouped_gemm_nt(ThreadPool& pool, View<float, 2> y, View<const float, 2> x,
 void grouped_gemm_nn(ThreadPool& pool, View<float, 2> dx, View<const float, 2> dy,
                      std::span<const WeightView> w, std::span<const int64_t> offsets, float beta) {
   const bool accumulate = beta != 0.0F;
-  const std::vector<Part> parts = cut_groups(offsets, dx.dim(1), dy.dim(1));
+  const std::vector<Part> parts = cut_groups(offsets, dx.dim(1), dy.dim(1), kFewRowsNn);
   pool.parallel_tasks(static_cast<int64_t>(parts.size()), [&](int64_t task, int) {
     const Part& part = parts[static_cast<size_t>(task)];
     const View<float, 2> out = dx.rows(part.row_begin, part.row_end);
     const View<const float, 2> in = dy.rows(part.row_begin, part.row_end);
-    if (offsets[part.e + 1] - offsets[part.e] <= kFewRows) {
+    if (offsets[part.e + 1] - offsets[part.e] <= kFewRowsNn) {
       few_rows_nn(out.columns(part.col_begin, part.col_end), in,
                   columns(w[part.e], part.col_begin, part.col_end), accumulate);
     } else {

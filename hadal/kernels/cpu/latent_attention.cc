@@ -108,7 +108,7 @@ void absorb_query(ThreadPool& pool, View<float, 3> q_latent, View<const float, 3
       const WeightView w_uk = w_ukv.row_range(h * rows_per_head, h * rows_per_head + d_nope);
       const View<float, 2> out = of_head(q_latent, h);
       const View<const float, 2> in = of_head(q_nope, h);
-      if (in.dim(0) <= kFewRows) {
+      if (in.dim(0) <= kFewRowsNn) {
         few_rows_nn(out, in, w_uk, false);
       } else {
         block_gemm(out.data(), out.stride(0), out.dim(0), out.dim(1), in.dim(1), Operand::of(in),
@@ -127,7 +127,7 @@ void expand_value(ThreadPool& pool, View<float, 3> o, View<const float, 3> o_lat
           w_ukv.row_range((h + 1) * rows_per_head - d_v, (h + 1) * rows_per_head);
       const View<float, 2> out = of_head(o, h);
       const View<const float, 2> in = of_head(o_latent, h);
-      if (in.dim(0) <= kFewRows) {
+      if (in.dim(0) <= kFewRowsNt) {
         few_rows_nt(out, in, w_uv, false);
       } else {
         block_gemm(out.data(), out.stride(0), out.dim(0), out.dim(1), in.dim(1), Operand::of(in),
