@@ -11,14 +11,14 @@ constexpr const char* kExpected = "expected a list of token-id lists such as [[5
 int32_t parse_id(const Json& json, const std::string& where, int64_t vocab_size) {
   if (!json.is_integer()) {
     throw FormatError(concat(where, ": not a token id (found ", json.type_name(), ' ',
-                             json.is_number() ? json.dump() : "", json.is_number() ? ", " : "",
+                             json.is_number() ? json.dump() : std::string(),
+                             json.is_number() ? ", " : "",
                              "expected a whole number); write ids, not text"));
   }
-  const bool fits = json.dump().size() < 19;  // beyond that as_integer itself could refuse
-  const int64_t id = fits ? json.as_integer() : -1;
-  if (!fits || id < 0 || id >= vocab_size) {
-    throw FormatError(concat(where, ": token id out of range (found ", json.dump(),
-                             ", expected 0 to ", vocab_size - 1,
+  const double id = json.as_number();  // also for integers beyond 64 bits
+  if (id < 0.0 || id >= static_cast<double>(vocab_size)) {
+    throw FormatError(concat(where, ": token id out of range (found ", id, ", expected 0 to ",
+                             vocab_size - 1,
                              "); was the text encoded with this model's tokenizer?"));
   }
   return static_cast<int32_t>(id);

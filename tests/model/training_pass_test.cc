@@ -1,0 +1,304 @@
+// Losses and gradients of whole models that no reference has: softmax routers, several MTP modules
+// with either state, tied heads, sparse MoE layers.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "tests/infer/random_model.h"
+#include "tests/support/compare.h"
+
+namespace hadal::test {
+namespace {
+
+struct Trainee : RandomModel {
+  Trainee(const ModelConfig& config, uint64_t seed, int64_t batch, int64_t row_length)
+      : RandomModel(config, seed), n_sequences(batch), length(row_length) {
+    allocate_gradients(model, arena);
+    tokens = random_tokens(n_sequences * length, seed);
+    targets = random_tokens(n_sequences * length, seed + 1);
+  }
+  MicroBatch micro_batch(int64_t first, int64_t count) const {
+    const auto begin = static_cast<size_t>(first * length);
+    const auto size = static_cast<size_t>(count * length);
+    return {std::span(tokens).subspan(begin, size),
+            std::span(targets).subspan(begin, size),
+            count,
+            length,
+            n_sequences * length,
+            n_sequences};
+  }
+  MicroBatch whole() const { return micro_batch(0, n_sequences); }
+
+  LossParts at_once(const LossWeights& weights) {
+    ExpertLoad load;
+    return forward_backward(ctx, model, whole(), weights, load);
+  }
+  LossParts in_steps(const LossWeights& weights) {
+    TrainingSaved saved;
+    const LossParts loss = forward_loss(ctx, model, whole(), weights, saved);
+    backward_input(ctx, model, whole(), saved);
+    backward_weight(ctx, model, whole(), std::move(saved));
+    return loss;
+  }
+  std::vector<float> gradient() {
+    std::vector<float> all;
+    for (const NamedParam& each : named_params(model)) {
+      if (each.kind == ParamKind::kRouteBias) continue;
+      const auto values = std::as_const(each.param->grad).flat<float>();
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    return all;
+  }
+
+  int64_t n_sequences, length;
+  std::vector<int32_t> tokens, targets;
+};
+
+constexpr LossWeights kWeights{.mtp = 0.3F, .balance = 0.05F};
+
+// Every expert is chosen by every token: differences cannot flip a choice.
+ModelConfig all_chosen(ModelConfig config) {
+  config.router.n_group = config.router.topk_group = 1;
+  config.router.top_k = config.router.n_routed_experts;
+  return config;
+}
+
+ModelConfig two_mtp_config() {
+  ModelConfig config = odd_config();
+  config.n_mtp = 2;
+  return config;
+}
+
+ModelConfig softmax_config() {
+  ModelConfig config = odd_config();
+  config.n_mtp = 0;
+  config.router.scoring = ScoringFunction::kSoftmax;
+  config.router.method = TopkMethod::kGreedy;
+  config.router.n_group = config.router.topk_group = 1;
+  config.router.norm_topk_prob = false;
+  config.router.routed_scaling_factor = 4.0F;
+  return config;
+}
+
+// d loss / d (a random direction of all parameters), central differences of fourth order.
+void expect_gradient_matches_differences(const ModelConfig& config, uint64_t seed,
+                                         const std::string& what,
+                                         const LossWeights& weights = kWeights) {
+  SCOPED_TRACE(what);
+  Trainee trainee(config, seed, 2, 6);
+  for (NamedParam& each : named_params(trainee.model)) {  // biases that decide every choice
+    if (each.kind != ParamKind::kRouteBias) continue;
+    for (size_t e = 0; e < 8; ++e)
+      each.param->value.flat<float>()[e] = 2.0F * static_cast<float>(e);
+  }
+  trainee.at_once(weights);
+
+  std::vector<NamedParam> params;
+  std::vector<std::vector<float>> start, u;
+  double analytic = 0.0, grad_norm = 0.0, u_mean = 0.0;
+  size_t count = 0;
+  for (NamedParam& each : named_params(trainee.model)) {
+    if (each.kind == ParamKind::kRouteBias) continue;
+    const auto values = std::as_const(each.param->value).flat<float>();
+    const auto grad = std::as_const(each.param->grad).flat<float>();
+    start.emplace_back(values.begin(), values.end());
+    u.push_back(random_values(static_cast<int64_t>(values.size()), seed + 10 + params.size(), 0.1));
+    for (size_t i = 0; i < grad.size(); ++i) {
+      analytic += double{grad[i]} * double{u.back()[i]};
+      grad_norm += double{grad[i]} * double{grad[i]};
+      u_mean += double{u.back()[i]} * double{u.back()[i]};
+    }
+    count += grad.size();
+    params.push_back(each);
+  }
+  std::vector<std::vector<int64_t>> load;
+  const auto loss_at = [&](double step) {
+    for (size_t p = 0; p < params.size(); ++p) {
+      const auto values = params[p].param->value.flat<float>();
+      for (size_t i = 0; i < values.size(); ++i) {
+        values[i] = static_cast<float>(double{start[p][i]} + step * double{u[p][i]});
+      }
+    }
+    TrainingSaved saved;
+    const LossParts loss =
+        forward_loss(trainee.ctx, trainee.model, trainee.whole(), weights, saved);
+    if (load.empty()) load = saved.load;
+    EXPECT_EQ(load, saved.load) << "the choice of experts flips";
+    return loss.total(weights);
+  };
+  const auto derivative = [&](double h) {
+    return (8.0 * (loss_at(h) - loss_at(-h)) - (loss_at(2 * h) - loss_at(-2 * h))) / (12.0 * h);
+  };
+  constexpr double kStep = 2e-3;
+  const double numeric = derivative(kStep);
+  // Rounding of the loss over the step (a few dozen roundings of values near ln V), and what
+  // doubling the step changes, which bounds the truncation.
+  const double bound = 1.5 * 32.0 * 1.2e-7 * loss_at(0.0) / std::sqrt(12.0) / kStep +
+                       std::abs(derivative(2 * kStep) - numeric);
+  EXPECT_NEAR(analytic, numeric, bound);
+  const double typical = std::sqrt(grad_norm * u_mean / static_cast<double>(count));
+  EXPECT_LT(bound, 0.1 * typical) << "the comparison has no power";
+}
+
+TEST(TrainingPass, GradientOfTwoMtpModules) {
+  expect_gradient_matches_differences(all_chosen(two_mtp_config()), 1, "n_mtp 2");
+}
+
+TEST(TrainingPass, GradientWithUnnormalisedMtpStates) {
+  ModelConfig config = two_mtp_config();
+  config.mtp_hidden = MtpHidden::kPreNorm;
+  expect_gradient_matches_differences(all_chosen(config), 2, "pre-norm states");
+}
+
+TEST(TrainingPass, GradientWithTiedHead) {
+  ModelConfig config = odd_config();
+  config.tie_word_embeddings = true;
+  expect_gradient_matches_differences(all_chosen(config), 3, "tied");
+}
+
+TEST(TrainingPass, GradientWithSoftmaxRouter) {
+  expect_gradient_matches_differences(all_chosen(softmax_config()), 4, "softmax");
+}
+
+TEST(TrainingPass, GradientWithoutQueryLatentAndWithSparseMoeLayers) {
+  ModelConfig config = odd_config();
+  config.q_lora_rank = 0;
+  config.n_layers = 4;
+  config.moe_layer_freq = 2;  // layers 2 only: 1 and 3 are dense again
+  expect_gradient_matches_differences(all_chosen(config), 5, "no latent, moe_layer_freq 2");
+}
+
+TEST(TrainingPass, GradientOfTheBalanceLossAlone) {
+  LossWeights weights{.mtp = 0.0F, .balance = 3.0F};
+  weights.balance_count = BalanceCount::kChosen;
+  expect_gradient_matches_differences(odd_config(), 6, "balance", weights);
+}
+
+TEST(TrainingPass, AtOnceEqualsTheSeparateSteps) {
+  ModelConfig pre_norm = two_mtp_config();
+  pre_norm.mtp_hidden = MtpHidden::kPreNorm;
+  ModelConfig tied = odd_config();
+  tied.tie_word_embeddings = true;
+  for (const ModelConfig& config : {two_mtp_config(), pre_norm, tied, softmax_config()}) {
+    Trainee split(config, 7, 3, 9), fused(config, 7, 3, 9);
+    const LossParts want = split.in_steps(kWeights), got = fused.at_once(kWeights);
+    EXPECT_EQ(got.ce, want.ce);
+    EXPECT_EQ(got.mtp, want.mtp);
+    EXPECT_EQ(got.balance, want.balance);
+    expect_close(fused.gradient(), split.gradient(), Tolerance::exact(), "gradient");
+  }
+}
+
+// More rows than the head's chunk: its gradient is then a sum of several products.
+TEST(TrainingPass, HeadInChunksEqualsTheWholeHead) {
+  Trainee split(odd_config(), 8, 4, 150), fused(odd_config(), 8, 4, 150);
+  const LossParts want = split.in_steps(kWeights), got = fused.at_once(kWeights);
+  EXPECT_NEAR(got.ce, want.ce, 1e-6 * want.ce);
+  EXPECT_NEAR(got.mtp[0], want.mtp[0], 1e-6 * want.mtp[0]);
+  expect_close(fused.gradient(), split.gradient(), Tolerance::for_sum(600), "gradient");
+}
+
+TEST(TrainingPass, MicroBatchesAddUpToTheBatch) {
+  Trainee whole(two_mtp_config(), 9, 3, 8), parts(two_mtp_config(), 9, 3, 8);
+  ExpertLoad want_load, got_load;
+  const LossParts want =
+      forward_backward(whole.ctx, whole.model, whole.whole(), kWeights, want_load);
+  LossParts got;
+  for (int64_t s = 0; s < 3; ++s) {
+    got.add(forward_backward(parts.ctx, parts.model, parts.micro_batch(s, 1), kWeights, got_load));
+  }
+  EXPECT_NEAR(got.total(kWeights), want.total(kWeights), 1e-6 * want.total(kWeights));
+  EXPECT_EQ(got_load, want_load);
+  expect_close(parts.gradient(), whole.gradient(), Tolerance::for_sum(100), "gradient");
+}
+
+TEST(TrainingPass, ResultDoesNotDependOnTheThreads) {
+  std::vector<float> want;
+  for (const int n_threads : {1, 2, 3}) {
+    RandomModel random(two_mtp_config(), 10, n_threads);
+    allocate_gradients(random.model, random.arena);
+    const std::vector<int32_t> tokens = random.random_tokens(40, 1);
+    ExpertLoad load;
+    forward_backward(random.ctx, random.model, {tokens, tokens, 4, 10, 40, 4}, kWeights, load);
+    const auto grad = std::as_const(random.model.embedding.grad).flat<float>();
+    const std::vector<float> got(grad.begin(), grad.end());
+    if (want.empty()) want = got;
+    EXPECT_EQ(got, want) << n_threads << " threads";
+  }
+}
+
+TEST(TrainingPass, NothingIsKeptAfterW) {
+  Trainee trainee(two_mtp_config(), 11, 2, 8);
+  const int64_t before = trainee.arena.bytes_in_use();
+  trainee.at_once(kWeights);
+  EXPECT_EQ(trainee.arena.bytes_in_use(), before);
+  TrainingSaved saved;
+  forward_loss(trainee.ctx, trainee.model, trainee.whole(), kWeights, saved);
+  backward_input(trainee.ctx, trainee.model, trainee.whole(), saved);
+  EXPECT_GT(trainee.arena.bytes_in_use(), before);
+  backward_weight(trainee.ctx, trainee.model, trainee.whole(), std::move(saved));
+  EXPECT_EQ(trainee.arena.bytes_in_use(), before);
+}
+
+TEST(TrainingPass, AtOncePeaksBelowTheSeparateSteps) {
+  Trainee split(odd_config(), 12, 4, 100), fused(odd_config(), 12, 4, 100);
+  const int64_t before = split.arena.bytes_in_use();
+  split.in_steps(kWeights);
+  fused.at_once(kWeights);
+  EXPECT_LT(2 * (fused.arena.peak_bytes_in_use() - before),
+            split.arena.peak_bytes_in_use() - before);
+}
+
+TEST(TrainingPass, IgnoredTargetsAddNothing) {
+  Trainee some(odd_config(), 13, 1, 8), none(odd_config(), 13, 1, 8);
+  for (int32_t& target : none.targets) target = -1;
+  const LossParts loss = none.at_once({.mtp = 0.3F, .balance = 0.0F});
+  EXPECT_EQ(loss.ce, 0.0);
+  EXPECT_EQ(loss.mtp[0], 0.0);
+  for (const float g : none.gradient()) ASSERT_EQ(g, 0.0F);
+  some.targets[3] = -1;  // one target less: the rest counts as before
+  const LossParts fewer = some.at_once(kWeights);
+  EXPECT_GT(fewer.ce, 0.0);
+}
+
+// Sequences shorter than the MTP depth have no row there; their loads are zeros, not missing.
+TEST(TrainingPass, SequencesShorterThanTheMtpDepth) {
+  for (const int64_t length : {1, 2}) {
+    Trainee trainee(two_mtp_config(), 14, 2, length);
+    ExpertLoad load;
+    const LossParts loss =
+        forward_backward(trainee.ctx, trainee.model, trainee.whole(), kWeights, load);
+    EXPECT_EQ(loss.mtp.size(), 2U);
+    EXPECT_EQ(loss.mtp[0] > 0.0, length == 2);
+    EXPECT_EQ(loss.mtp[1], 0.0);
+    ASSERT_EQ(load.size(), 5U);
+    EXPECT_TRUE(load[0].empty());
+    EXPECT_EQ(load[4], std::vector<int64_t>(8, 0));
+    for (const float g : trainee.gradient()) ASSERT_TRUE(std::isfinite(g));
+  }
+}
+
+TEST(TrainingPass, UntrainedModelKnowsNothing) {
+  ModelConfig config = odd_config();
+  Arena arena;
+  ThreadPool pool(1);
+  Context ctx{pool, arena};
+  DeepseekV3 model = make_model(config, arena);
+  initialise_weights(model, arena, 1);
+  allocate_gradients(model, arena);
+  std::vector<int32_t> tokens(60);
+  std::iota(tokens.begin(), tokens.end(), 0);
+  for (int32_t& token : tokens) token %= 53;
+  ExpertLoad load;
+  const LossParts loss =
+      forward_backward(ctx, model, {tokens, tokens, 3, 20, 60, 3}, kWeights, load);
+  // Logits have a variance of d_model * 0.006^2: ln V up to half of that.
+  const double uniform = std::log(53.0);
+  EXPECT_NEAR(loss.ce, uniform, 0.02);
+  EXPECT_NEAR(loss.mtp[0], uniform * 19.0 / 20.0, 0.02);
+  EXPECT_EQ(std::accumulate(load[1].begin(), load[1].end(), int64_t{0}), 60 * 3);
+}
+
+}  // namespace
+}  // namespace hadal::test
