@@ -36,8 +36,8 @@ std::vector<int32_t> first_tokens(const Batch& batch) {
 TEST(ShuffledOrder, IsAPermutationThatDependsOnSeedAndEpoch) {
   std::set<std::vector<int64_t>> orders;
   for (const int64_t n : {1, 2, 3, 4, 5, 63, 64, 65, 1000}) {
-    for (const uint64_t seed : {0, 1}) {
-      for (const uint64_t epoch : {0, 1}) {
+    for (const uint64_t seed : {0u, 1u}) {
+      for (const uint64_t epoch : {0u, 1u}) {
         const ShuffledOrder order(n, seed, epoch);
         std::vector<int64_t> places;
         for (int64_t i = 0; i < n; ++i) places.push_back(order.at(i));
