@@ -24,9 +24,12 @@ BpeModel::Scratch::Scratch() : slots_(kCacheSlots) {}
 BpeModel::BpeModel(const std::array<int32_t, 256>& byte_tokens, const std::vector<BpeMerge>& merges,
                    const std::vector<int32_t>& by_bytes,
                    FunctionRef<std::string_view(int32_t)> bytes_of)
-    : byte_tokens_(byte_tokens), byte_pair_rank_(256 * 256), ranks_(merges) {
+    : byte_tokens_(byte_tokens), byte_pair_rank_(256 * 256), ranks_(merges.size()) {
   result_.reserve(merges.size());
-  for (const BpeMerge& merge : merges) result_.push_back(merge.result);
+  for (const BpeMerge& merge : merges) {
+    ranks_.insert(merge.left, merge.right, static_cast<uint32_t>(result_.size()));
+    result_.push_back(merge.result);
+  }
   for (size_t i = 0; i < byte_pair_rank_.size(); ++i) {
     byte_pair_rank_[i] = ranks_.find(byte_tokens_[i >> 8], byte_tokens_[i & 255]);
   }

@@ -5,16 +5,17 @@
 
 namespace hadal {
 
-PairRanks::PairRanks(const std::vector<BpeMerge>& merges)
-    : slots_(std::bit_ceil(std::max<size_t>(merges.size() * 2, 16)), kEmpty),
-      mask_(slots_.size() - 1) {
-  for (size_t rank = 0; rank < merges.size(); ++rank) {
-    const uint64_t key = static_cast<uint64_t>(merges[rank].left) << kBits |
-                         static_cast<uint64_t>(merges[rank].right);
-    uint64_t slot = hash(key) & mask_;
-    while (slots_[slot] != kEmpty) slot = (slot + 1) & mask_;
-    slots_[slot] = key << kBits | rank;
+PairRanks::PairRanks(size_t n_merges)
+    : slots_(std::bit_ceil(std::max<size_t>(n_merges * 2, 16)), kEmpty), mask_(slots_.size() - 1) {}
+
+bool PairRanks::insert(int32_t left, int32_t right, uint32_t rank) {
+  const uint64_t key = static_cast<uint64_t>(left) << kBits | static_cast<uint64_t>(right);
+  uint64_t slot = hash(key) & mask_;
+  for (; slots_[slot] != kEmpty; slot = (slot + 1) & mask_) {
+    if (slots_[slot] >> kBits == key) return false;
   }
+  slots_[slot] = key << kBits | rank;
+  return true;
 }
 
 }  // namespace hadal

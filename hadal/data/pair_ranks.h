@@ -1,6 +1,7 @@
 // data/pair_ranks.h: the rank of a merge by its two tokens, in one cache line per look-up.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -15,8 +16,9 @@ class PairRanks {
   static constexpr int kBits = 21;  // two ids and a rank share a word
   static constexpr uint32_t kNoRank = 0xFFFFFFFF;
 
-  PairRanks() : PairRanks(std::vector<BpeMerge>()) {}
-  explicit PairRanks(const std::vector<BpeMerge>& merges);  // REQUIRES distinct pairs
+  explicit PairRanks(size_t n_merges = 0);
+  // REQUIRES fewer than n_merges pairs so far. False, and nothing changes, if the pair is known.
+  bool insert(int32_t left, int32_t right, uint32_t rank);
 
   uint32_t find(int32_t left, int32_t right) const {
     const uint64_t key = static_cast<uint64_t>(left) << kBits | static_cast<uint64_t>(right);

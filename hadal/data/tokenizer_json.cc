@@ -271,8 +271,11 @@ std::vector<Entry> read_vocab(const Field& model) {
   const Field vocab = model.at("vocab");
   std::vector<Entry> entries;
   for (const auto member : vocab.object()) {
-    const Field value(member.value, concat(vocab.path(), ".", in_quotes(member.key)));
-    entries.push_back({value.id(), member.key});
+    int64_t id = -1;
+    if (member.value.get(id) != simdjson::SUCCESS || id < 0 || id >= BpeModel::kMaxTokens) {
+      Field(member.value, concat(vocab.path(), ".", in_quotes(member.key))).id();  // throws
+    }
+    entries.push_back({static_cast<int32_t>(id), member.key});
   }
   return entries;
 }
@@ -335,7 +338,26 @@ void find_byte_tokens(const Field& model, const TokenIndex& index, TokenizerDefi
   }
 }
 
-void read_merges(const Field& model, const TokenIndex& index, TokenizerDefinition& out) {
+// Files list the results of merges in the order of the merges: the entry after the last result is
+// tried before the index, which is many cache misses away.
+class ResultGuess {
+ public:
+  explicit ResultGuess(const std::vector<Entry>& entries) : entries_(entries) {}
+  int32_t find(std::string_view text, const TokenIndex& index) {
+    if (next_ < entries_.size() && entries_[next_].text == text) return entries_[next_++].id;
+    const int32_t id = index.find(text);
+    if (next_ > 0 || id < 0) return id;
+    while (entries_[next_].text != text) ++next_;
+    return entries_[next_++].id;
+  }
+
+ private:
+  const std::vector<Entry>& entries_;
+  size_t next_ = 0;  // 0 until the first result was found
+};
+
+void read_merges(const Field& model, const std::vector<Entry>& entries, const TokenIndex& index,
+                 TokenizerDefinition& out) {
   const Field field = model.at("merges");
   const dom::array array = field.array();
   if (array.size() > BpeModel::kMaxMerges) {
@@ -343,9 +365,9 @@ void read_merges(const Field& model, const TokenIndex& index, TokenizerDefinitio
                       BpeModel::kMaxMerges, "); the file is damaged"));
   }
   out.merges.reserve(array.size());
-  std::unordered_set<uint64_t> pairs;
-  pairs.reserve(array.size());
+  PairRanks pairs(array.size());
   std::string joined;
+  ResultGuess guess(entries);
   for (const dom::element item : array) {
     const auto here = [&] {
       return Field(item, concat(field.path(), "[", out.merges.size(), "]"));
@@ -358,7 +380,8 @@ void read_merges(const Field& model, const TokenIndex& index, TokenizerDefinitio
         here().wrong_type("two tokens");
       }
     } else {
-      const std::string_view both = here().string();
+      std::string_view both;
+      if (item.get(both) != simdjson::SUCCESS) here().wrong_type("a string");
       const size_t space = both.find(' ');
       if (space == std::string_view::npos || both.find(' ', space + 1) != std::string_view::npos) {
         here().wrong_type("two tokens with one space between");
@@ -367,18 +390,15 @@ void read_merges(const Field& model, const TokenIndex& index, TokenizerDefinitio
       right = both.substr(space + 1);
     }
     joined.assign(left).append(right);
-    BpeMerge merge;
-    for (const auto& [name, id] : {std::pair<std::string_view, int32_t*>{left, &merge.left},
-                                   {right, &merge.right},
-                                   {joined, &merge.result}}) {
-      *id = index.find(name);
-      if (*id < 0) {
-        here().fail(concat("token not in model.vocab (found ", in_quotes(name),
-                           ", expected a known token); the file is damaged"));
-      }
+    const BpeMerge merge = {index.find(left), index.find(right), guess.find(joined, index)};
+    if (std::min({merge.left, merge.right, merge.result}) < 0) {
+      const std::string_view missing = merge.left < 0    ? left
+                                       : merge.right < 0 ? right
+                                                         : std::string_view(joined);
+      here().fail(concat("token not in model.vocab (found ", in_quotes(missing),
+                         ", expected a known token); the file is damaged"));
     }
-    const auto key = static_cast<uint64_t>(merge.left) << 32 | static_cast<uint64_t>(merge.right);
-    if (!pairs.insert(key).second) {
+    if (!pairs.insert(merge.left, merge.right, 0)) {
       here().fail(concat("duplicate merge (found ", in_quotes(joined),
                          " again, expected every "
                          "pair once); the file is damaged"));
@@ -420,7 +440,7 @@ TokenizerDefinition parse_tokenizer_json(std::string_view text, const std::strin
   std::vector<Entry> entries = read_vocab(model);
   const TokenIndex index = index_vocab(model, entries);
   find_byte_tokens(model, index, out);
-  read_merges(model, index, out);
+  read_merges(model, entries, index, out);
   store_tokens(root, std::move(entries), index, out);
   return out;
 }
