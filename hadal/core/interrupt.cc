@@ -9,9 +9,9 @@ namespace {
 
 volatile std::sig_atomic_t flag = 0;
 
-void on_signal(int) {
+void on_signal(int signal) {
   if (flag) _exit(130);
-  flag = 1;
+  flag = signal;
 }
 
 }  // namespace
@@ -25,5 +25,9 @@ void catch_interrupts() {
 }
 
 bool interrupted() { return flag != 0; }
+
+void clear_interrupt() {
+  if (flag == SIGINT) flag = 0;
+}
 
 }  // namespace hadal

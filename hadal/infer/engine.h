@@ -20,11 +20,11 @@ inline constexpr int64_t kMaxDraftTokens = 7;
 
 struct GenerateOptions {
   int64_t max_tokens = 128;
-  SamplingOptions sampling;          // temperature 0 = greedy
-  std::vector<int32_t> stop_tokens;  // ends generation; not part of the output
-  int64_t draft_tokens = 0;          // speculation depth; 0 = off. REQUIRES n_mtp > 0 when > 0
+  SamplingOptions sampling = {};          // temperature 0 = greedy
+  std::vector<int32_t> stop_tokens = {};  // ends generation; not part of the output
+  int64_t draft_tokens = 0;               // speculation depth; 0 = off. REQUIRES n_mtp > 0 when > 0
   // After each chunk of the prompt, with the share done; false gives up ("stop", no tokens).
-  std::function<bool(double fraction)> on_prefill;
+  std::function<bool(double fraction)> on_prefill = {};
 };
 
 struct GenerateResult {

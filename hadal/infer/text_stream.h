@@ -1,0 +1,34 @@
+// infer/text_stream.h: tokens to text that may be shown at once.
+//
+// Two things are held back: bytes of an unfinished UTF-8 character, and text that may turn out to
+// be the beginning of a stop string (which may span many tokens and is never shown).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hadal/data/tokenizer.h"
+
+namespace hadal {
+
+class TextStream {
+ public:
+  // `tokenizer` outlives the stream. Special tokens add no text. Empty stop strings are ignored.
+  TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop_strings);
+
+  std::string push(int32_t token);  // what may be shown now
+  std::string finish();             // the rest; nothing after a stop string
+  bool stopped() const { return stopped_; }
+  const std::string& text() const { return shown_; }  // everything shown so far
+
+ private:
+  std::string show(const std::string& more);
+
+  const Tokenizer& tokenizer_;
+  std::vector<std::string> stop_strings_;
+  Utf8Stream utf8_;
+  std::string held_, shown_;
+  bool stopped_ = false;
+};
+
+}  // namespace hadal

@@ -1,0 +1,125 @@
+// The reference values of generation: 32 greedy tokens and the logits each was taken from, and FP8
+// linears in front of absorbed attention. HADAL_GOLDEN names a folder with further cases.
+#include "gtest/gtest.h"
+#include "hadal/infer/absorbed_mla.h"
+#include "hadal/infer/engine.h"
+#include "hadal/model/checkpoint.h"
+#include "tests/support/golden_case.h"
+
+namespace hadal {
+namespace {
+
+using test::GoldenCase;
+
+class GoldenGenerationTest : public testing::Test {
+ protected:
+  Tensor absorbed_logits(const DeepseekV3& model, std::span<const int32_t> tokens,
+                         HiddenRows* hidden = nullptr) {
+    const int64_t n = static_cast<int64_t>(tokens.size());
+    rope_ = RopeTable::make(arena_, model.config.rope(), n);
+    LatentKvCache cache(model.config, n, 0);
+    HiddenRows out = cached_forward(ctx_, model, tokens, rope_, cache, absorbed_mla);
+    Tensor logits = head_logits(ctx_, model, out.normed.mat());
+    if (hidden != nullptr) *hidden = std::move(out);
+    return logits;
+  }
+
+  ThreadPool pool_{1};
+  Arena arena_;
+  Context ctx_{pool_, arena_};
+  RopeTable rope_;
+};
+
+TEST_F(GoldenGenerationTest, GreedyTokensWithAndWithoutSpeculation) {
+  for (const GoldenCase& golden : test::golden_cases()) {
+    if (!golden.has("greedy.tokens")) continue;
+    for (const std::string& folder : golden.checkpoints) {
+      for (const LoadAs dtype : {LoadAs::kF32, LoadAs::kAsStored}) {
+        const DeepseekV3 model = load_model(folder, arena_, {.dtype = dtype});
+        const Tensor prompt = golden.at("greedy.prompt"), want = golden.at("greedy.tokens");
+        const std::vector<int32_t> prompt_ids(prompt.flat<int32_t>().begin(),
+                                              prompt.flat<int32_t>().end());
+        const std::vector<int32_t> want_ids(want.flat<int32_t>().begin(),
+                                            want.flat<int32_t>().end());
+        const int64_t deepest = model.config.n_mtp > 0 ? 4 : 0;
+        for (int64_t depth = 0; depth <= deepest; ++depth) {
+          const GenerateResult result = generate(
+              ctx_, model, prompt_ids,
+              {.max_tokens = static_cast<int64_t>(want_ids.size()), .draft_tokens = depth});
+          EXPECT_EQ(result.tokens, want_ids) << folder << ", depth " << depth;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(GoldenGenerationTest, GreedyLogitsRowByRowBehindTheCache) {
+  for (const GoldenCase& golden : test::golden_cases()) {
+    if (!golden.has("greedy.logits")) continue;
+    const DeepseekV3 model = test::load_golden_model(golden, arena_);
+    const Tensor prompt = golden.at("greedy.prompt"), tokens = golden.at("greedy.tokens");
+    std::vector<int32_t> ids(prompt.flat<int32_t>().begin(), prompt.flat<int32_t>().end());
+    ids.insert(ids.end(), tokens.flat<int32_t>().begin(), tokens.flat<int32_t>().end() - 1);
+    rope_ = RopeTable::make(arena_, model.config.rope(), static_cast<int64_t>(ids.size()));
+    LatentKvCache cache(model.config, static_cast<int64_t>(ids.size()), 0);
+    Tensor got = ctx_.empty(golden.at("greedy.logits").shape());
+    int64_t row = 0;
+    for (size_t t = 0; t < ids.size(); ++t) {
+      const HiddenRows out =
+          cached_forward(ctx_, model, std::span(ids).subspan(t, 1), rope_, cache, absorbed_mla);
+      if (t + 1 < prompt.flat<int32_t>().size()) continue;
+      const Tensor logits = head_logits(ctx_, model, out.normed.mat());
+      std::ranges::copy(logits.flat<float>(), got.mat().row(row++).begin());
+    }
+    test::expect_golden(got, golden.at("greedy.logits"), 1e-5, golden.folder + " greedy.logits");
+  }
+}
+
+TEST_F(GoldenGenerationTest, AbsorbedLogitsOfTheStoredSequences) {
+  for (const GoldenCase& golden : test::golden_cases()) {
+    if (!golden.has("seq1.logits")) continue;
+    const DeepseekV3 model = test::load_golden_model(golden, arena_);
+    const TokenLists sequences = golden.sequences();
+    for (size_t s = 0; s < sequences.size(); ++s) {
+      const std::string name = concat("seq", s, ".logits");
+      test::expect_golden(absorbed_logits(model, sequences[s]), golden.at(name), 1e-5,
+                          golden.folder + " " + name);
+    }
+  }
+}
+
+TEST_F(GoldenGenerationTest, Fp8LinearsInFrontOfAbsorbedAttention) {
+  int64_t n_cases = 0;
+  for (const GoldenCase& golden : test::golden_cases()) {
+    if (!golden.is_fp8()) continue;
+    ++n_cases;
+    const DeepseekV3 model = test::load_golden_model(golden, arena_);
+    ctx_.fp8_activations = model.config.fp8_power_of_two_scales ? Fp8Activations::kTilesPowerOfTwo
+                                                                : Fp8Activations::kTiles;
+    const TokenLists sequences = golden.sequences();
+    for (size_t s = 0; s < sequences.size(); ++s) {
+      const std::string name = concat("seq", s, ".fp8_gemm_absorb.logits");
+      if (!golden.has(name)) continue;
+      HiddenRows main;
+      const Tensor got = absorbed_logits(model, sequences[s], &main);
+      test::expect_golden(got, golden.at(name), 1e-2, golden.folder + " " + name);
+      EXPECT_GE(test::top1_agreement(got, golden.at(name)), 0.98);
+
+      const std::string mtp_name = concat("seq", s, ".fp8_gemm_absorb.mtp.1.logits");
+      if (!golden.has(mtp_name)) continue;
+      const int64_t n = golden.at(mtp_name).dim(0);
+      Tensor state = ctx_.empty({n, model.config.d_model});
+      std::ranges::copy(main.normed.flat<float>().first(state.flat<float>().size()),
+                        state.flat<float>().begin());
+      LatentKvCache cache(model.config, n, 1);
+      const HiddenRows out = cached_mtp_forward(ctx_, model, 0, std::span(sequences[s]).subspan(1),
+                                                state, rope_, cache, absorbed_mla);
+      test::expect_golden(head_logits(ctx_, model, out.normed.mat()), golden.at(mtp_name), 1e-2,
+                          golden.folder + " " + mtp_name);
+    }
+  }
+  EXPECT_GT(n_cases, 0);
+}
+
+}  // namespace
+}  // namespace hadal

@@ -1,0 +1,138 @@
+// The distribution is checked against hand-made examples, the sampling against it by chi-square.
+#include "hadal/infer/sampler.h"
+
+#include <cmath>
+#include <limits>
+
+#include "gtest/gtest.h"
+#include "hadal/core/error.h"
+#include "tests/infer/chi_square.h"
+
+namespace hadal {
+namespace {
+
+// Logits whose softmax at temperature 1 is 0.4, 0.3, 0.2, 0.1.
+std::vector<float> four_logits() {
+  return {std::log(0.4F), std::log(0.3F), std::log(0.2F), std::log(0.1F)};
+}
+
+void expect_probabilities(const std::vector<double>& got, const std::vector<double>& want) {
+  ASSERT_EQ(got.size(), want.size());
+  // The logits are f32: their relative error of 2^-24 times |logit| < 3 bounds the probabilities'.
+  for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], want[i], 4e-7) << "id " << i;
+}
+
+TEST(Sampler, TemperatureOneIsTheSoftmax) {
+  const auto p = sampling_distribution(four_logits(), {.temperature = 1.0}, {}, 0);
+  expect_probabilities(p, {0.4, 0.3, 0.2, 0.1});
+}
+
+TEST(Sampler, TemperatureIsAnExponentOfTheProbabilities) {
+  // p^(1/0.5) = p^2: 0.16, 0.09, 0.04, 0.01 of 0.30
+  const auto p = sampling_distribution(four_logits(), {.temperature = 0.5}, {}, 0);
+  expect_probabilities(p, {16.0 / 30, 9.0 / 30, 4.0 / 30, 1.0 / 30});
+}
+
+TEST(Sampler, TemperatureZeroIsThePointMassOfTheArgmax) {
+  const std::vector<float> logits = {1.0F, 3.0F, 3.0F, 2.0F};
+  expect_probabilities(sampling_distribution(logits, {}, {}, 0), {0, 1, 0, 0});
+  EXPECT_EQ(argmax(logits, 0), 1) << "a tie goes to the lowest id";
+}
+
+TEST(Sampler, TopKKeepsTheKLargestAndRenormalises) {
+  const auto p = sampling_distribution(four_logits(), {.temperature = 1.0, .top_k = 2}, {}, 0);
+  expect_probabilities(p, {4.0 / 7, 3.0 / 7, 0, 0});
+}
+
+TEST(Sampler, TopKBreaksTiesTowardsTheLowerId) {
+  const std::vector<float> logits = {0.0F, 1.0F, 1.0F, 1.0F};
+  const auto p = sampling_distribution(logits, {.temperature = 1.0, .top_k = 2}, {}, 0);
+  expect_probabilities(p, {0, 0.5, 0.5, 0});
+}
+
+TEST(Sampler, TopPKeepsTheSmallestSetThatReachesIt) {
+  // 0.4 + 0.3 = 0.7 reaches 0.65; the 0.3 that crosses the line stays.
+  const auto p = sampling_distribution(four_logits(), {.temperature = 1.0, .top_p = 0.65}, {}, 0);
+  expect_probabilities(p, {4.0 / 7, 3.0 / 7, 0, 0});
+  const auto one = sampling_distribution(four_logits(), {.temperature = 1.0, .top_p = 1e-9}, {}, 0);
+  expect_probabilities(one, {1, 0, 0, 0});
+}
+
+TEST(Sampler, TopPCountsSharesOfWhatTopKLeft) {
+  // Of 0.4, 0.3, 0.2 (top-k 3) the first two hold 7/9 = 0.78 >= 0.75; of all four they would not.
+  const SamplingOptions options{.temperature = 1.0, .top_k = 3, .top_p = 0.75};
+  expect_probabilities(sampling_distribution(four_logits(), options, {}, 0),
+                       {4.0 / 7, 3.0 / 7, 0, 0});
+}
+
+TEST(Sampler, RepetitionPenaltyDividesPositiveAndMultipliesNegativeLogitsOfAllSeen) {
+  const std::vector<float> logits = {2.0F, -2.0F, 0.5F, 0.0F};
+  const std::vector<int32_t> history = {0, 1, 0};
+  const SamplingOptions options{.temperature = 1.0, .repetition_penalty = 2.0};
+  const auto p = sampling_distribution(logits, options, history, 0);
+  const double sum = std::exp(1.0) + std::exp(-4.0) + std::exp(0.5) + 1.0;
+  expect_probabilities(p,
+                       {std::exp(1.0) / sum, std::exp(-4.0) / sum, std::exp(0.5) / sum, 1 / sum});
+}
+
+TEST(Sampler, PresenceAndFrequencyPenaltiesCountGeneratedTokensOnly) {
+  const std::vector<float> logits = {0.0F, 0.0F, 0.0F};
+  const std::vector<int32_t> history = {2, 2, 0, 0, 1};  // prompt 2 2, generated 0 0 1
+  const SamplingOptions options{
+      .temperature = 1.0, .presence_penalty = 0.5, .frequency_penalty = 0.25};
+  const auto p = sampling_distribution(logits, options, history, 3);
+  const double a = std::exp(-1.0), b = std::exp(-0.75), sum = a + b + 1.0;
+  expect_probabilities(p, {a / sum, b / sum, 1 / sum});
+}
+
+TEST(Sampler, PaddedIdsAreNeverChosen) {
+  const std::vector<float> logits = {0.0F, 1.0F, 50.0F};
+  const auto p = sampling_distribution(logits, {.temperature = 1.0, .n_usable_ids = 2}, {}, 0);
+  EXPECT_EQ(p[2], 0.0);
+  EXPECT_NEAR(p[0] + p[1], 1.0, 1e-15);
+  EXPECT_EQ(argmax(logits, 2), 1);
+}
+
+TEST(Sampler, MinusInfinityIsImpossibleAndNaNAnError) {
+  const float inf = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> masked = {-inf, 0.0F, -inf};
+  expect_probabilities(sampling_distribution(masked, {.temperature = 1.0}, {}, 0), {0, 1, 0});
+  EXPECT_THROW(argmax(std::vector<float>{nan, nan}, 0), Error);
+  EXPECT_THROW(sampling_distribution(std::vector<float>{0.0F, nan}, {.temperature = 1.0}, {}, 0),
+               Error);
+  EXPECT_THROW(sampling_distribution(std::vector<float>{-inf, -inf}, {}, {}, 0), Error);
+}
+
+TEST(Sampler, SamplesFollowTheDistribution) {
+  const std::vector<double> p = {0.05, 0.0, 0.5, 0.25, 0.2};
+  std::vector<int64_t> counts(p.size(), 0);
+  Rng rng(7);
+  const int64_t n = 20000;
+  for (int64_t i = 0; i < n; ++i) ++counts[static_cast<size_t>(sample(p, rng))];
+  EXPECT_EQ(counts[1], 0);
+  EXPECT_LT(chi_square(counts, p, n), chi_square_limit(3));
+}
+
+TEST(Sampler, AWrongOptionIsNamed) {
+  const auto message = [](const SamplingOptions& options) {
+    try {
+      options.validate();
+    } catch (const ConfigError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(message({}), "");
+  EXPECT_EQ(message({.temperature = -0.5}).rfind("--temperature: ", 0), 0U);
+  EXPECT_EQ(message({.temperature = std::nan("")}).rfind("--temperature: ", 0), 0U);
+  EXPECT_EQ(message({.top_k = -1}).rfind("--top-k: ", 0), 0U);
+  EXPECT_EQ(message({.top_p = 0.0}).rfind("--top-p: ", 0), 0U);
+  EXPECT_EQ(message({.top_p = 1.5}).rfind("--top-p: ", 0), 0U);
+  EXPECT_EQ(message({.repetition_penalty = 0.0}).rfind("--repetition-penalty: ", 0), 0U);
+  EXPECT_EQ(message({.presence_penalty = 2.5}).rfind("--presence-penalty: ", 0), 0U);
+  EXPECT_EQ(message({.frequency_penalty = -3}).rfind("--frequency-penalty: ", 0), 0U);
+}
+
+}  // namespace
+}  // namespace hadal

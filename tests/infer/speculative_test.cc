@@ -1,0 +1,278 @@
+// Speculation is exact: drafts are the MTP modules' predictions, greedy output does not change by a
+// token, and samples follow the main model's distribution.
+#include "hadal/infer/speculative.h"
+
+#include <cmath>
+#include <map>
+
+#include "gtest/gtest.h"
+#include "hadal/infer/absorbed_mla.h"
+#include "hadal/infer/engine.h"
+#include "hadal/infer/prefill_mla.h"
+#include "tests/infer/chi_square.h"
+#include "tests/infer/random_model.h"
+#include "tests/support/compare.h"
+
+namespace hadal {
+namespace {
+
+using test::odd_config;
+using test::RandomModel;
+
+ModelConfig config_with_mtp(int64_t n_mtp, MtpHidden hidden = MtpHidden::kPostNorm) {
+  ModelConfig config = odd_config();
+  config.n_mtp = n_mtp;
+  config.mtp_hidden = hidden;
+  return config;
+}
+
+std::vector<double> softmax(std::span<const float> logits) {
+  return sampling_distribution(logits, {.temperature = 1.0}, {}, 0);
+}
+
+// ---- the test that keeps or drops a draft
+
+TEST(VerifyDraft, KeptAndReplacedTokensTogetherFollowP) {
+  const std::vector<double> p = {0.1, 0.5, 0.0, 0.4};
+  const std::vector<double> q = {0.6, 0.1, 0.2, 0.1};  // wrong in every way
+  std::vector<int64_t> counts(p.size(), 0);
+  Rng rng(3);
+  const int64_t n = 40000;
+  int64_t kept = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const Verdict verdict = verify_draft(p, {sample(q, rng), q}, rng);
+    ++counts[static_cast<size_t>(verdict.token)];
+    kept += verdict.kept;
+  }
+  EXPECT_EQ(counts[2], 0);
+  EXPECT_LT(chi_square(counts, p, n), chi_square_limit(2));
+  // Kept with probability sum_i min(p_i, q_i) = 0.1 + 0.1 + 0 + 0.1; standard deviation 0.0023.
+  EXPECT_NEAR(static_cast<double>(kept) / static_cast<double>(n), 0.3, 0.01);
+}
+
+TEST(VerifyDraft, ADraftOfTheSameDistributionIsAlwaysKept) {
+  const std::vector<double> p = {0.25, 0.75};
+  Rng rng(4);
+  for (int i = 0; i < 1000; ++i) EXPECT_TRUE(verify_draft(p, {i % 2, p}, rng).kept);
+}
+
+TEST(VerifyDraft, AnImpossibleDraftIsNeverKept) {
+  const std::vector<double> p = {0.0, 1.0}, q = {1.0, 0.0};
+  Rng rng(5);
+  for (int i = 0; i < 1000; ++i) {
+    const Verdict verdict = verify_draft(p, {0, q}, rng);
+    EXPECT_FALSE(verdict.kept);
+    EXPECT_EQ(verdict.token, 1);
+  }
+}
+
+// ---- drafts are what the MTP modules say over the whole sequence, however often rows were dropped
+
+class DrafterTest : public testing::TestWithParam<std::tuple<int64_t, MtpHidden>> {};
+
+TEST_P(DrafterTest, DraftsAreTheModulesPredictionsAfterEveryRollback) {
+  const auto [n_mtp, hidden] = GetParam();
+  RandomModel random(config_with_mtp(n_mtp, hidden));
+  Context& ctx = random.ctx;
+  const DeepseekV3& model = random.model;
+  const std::vector<int32_t> text = random.random_tokens(60, 5);
+  LatentKvCache cache(model.config, 80, n_mtp);
+  MtpDrafter drafter(model, model.rope, cache);
+  Rng rng(1), moves(2);
+
+  // A prompt of 9 tokens in two chunks, then steps that keep a random number of drafts.
+  int64_t known = 9;
+  const std::span<const int32_t> all(text);
+  for (const auto& [begin, n] : {std::pair<size_t, size_t>{0, 5}, {5, 4}}) {
+    drafter.observe(
+        cached_forward(ctx, model, all.subspan(begin, n), model.rope, cache, prefill_mla),
+        static_cast<int64_t>(n));
+    drafter.catch_up(ctx, all.first(9));
+  }
+  ++known;
+  while (known < 50) {
+    const auto tokens = all.first(static_cast<size_t>(known));
+    const int64_t n_drafts =
+        static_cast<int64_t>(moves.uniform_below(static_cast<uint64_t>(n_mtp) + 1));
+    const std::vector<Draft> drafts =
+        drafter.draft(ctx, tokens, 0, n_drafts, {.temperature = 1.0}, rng);
+    ASSERT_EQ(static_cast<int64_t>(drafts.size()), n_drafts);
+
+    std::vector<int32_t> drafted(tokens.begin(), tokens.end());
+    for (const Draft& draft : drafts) drafted.push_back(draft.token);
+    const EvalOutput whole = forward_logits(
+        ctx, model, drafted, Sequences::equal(1, static_cast<int64_t>(drafted.size())), true);
+    for (int64_t k = 0; k < n_drafts; ++k) {  // module k+1 at row known-2 predicts token known+k
+      const std::vector<double> want =
+          softmax(whole.mtp_logits[static_cast<size_t>(k)].mat().row(known - 2));
+      test::expect_close(drafts[static_cast<size_t>(k)].q, want, test::Tolerance::for_sum(8 * 96),
+                         concat("draft ", k, " of ", known));
+    }
+    // The main model reads the last token and as many "drafts" as are declared kept: the text's
+    // own.
+    const int64_t kept = static_cast<int64_t>(moves.uniform_below(3));
+    const auto rows = all.subspan(static_cast<size_t>(known - 1), static_cast<size_t>(kept + 1));
+    drafter.observe(cached_forward(ctx, model, rows, model.rope, cache, absorbed_mla), kept + 1);
+    known += kept + 1;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Modules, DrafterTest,
+                         testing::Combine(testing::Values(1, 2, 3),
+                                          testing::Values(MtpHidden::kPostNorm,
+                                                          MtpHidden::kPreNorm)));
+
+TEST(Drafter, TheLastModuleGoesOnWithItsOwnState) {
+  RandomModel random(config_with_mtp(1));
+  Context& ctx = random.ctx;
+  const DeepseekV3& model = random.model;
+  const std::vector<int32_t> tokens = random.random_tokens(12, 6);
+  LatentKvCache cache(model.config, 40, 1);
+  MtpDrafter drafter(model, model.rope, cache);
+  const HiddenRows main =
+      cached_forward(ctx, model, std::span(tokens).first(11), model.rope, cache, prefill_mla);
+  drafter.observe(main, 11);
+  drafter.catch_up(ctx, std::span(tokens).first(11));
+  Rng rng(1);
+  const std::vector<Draft> drafts = drafter.draft(ctx, tokens, 0, 3, {.temperature = 1.0}, rng);
+  ASSERT_EQ(drafts.size(), 3U);
+
+  // By hand: the module over all rows, then each new row with the state before it and the draft.
+  LatentKvCache by_hand(model.config, 40, 1);
+  HiddenRows out = cached_mtp_forward(ctx, model, 0, std::span(tokens).subspan(1), main.normed,
+                                      model.rope, by_hand, prefill_mla);
+  for (size_t k = 0; k < 3; ++k) {
+    const Tensor logits = head_logits(ctx, model, last_row(ctx, out.normed).mat());
+    test::expect_close(drafts[k].q, softmax(logits.flat<float>()), test::Tolerance::for_sum(8 * 96),
+                       concat("draft ", k));
+    out = cached_mtp_forward(ctx, model, 0, std::span(&drafts[k].token, 1),
+                             last_row(ctx, out.normed), model.rope, by_hand, prefill_mla);
+  }
+}
+
+// ---- greedy: token for token the same
+
+class GreedyTest : public testing::TestWithParam<int64_t> {};
+
+TEST_P(GreedyTest, TheSameTokensAtEveryDepth) {
+  int64_t accepted = 0;
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
+    RandomModel random(config_with_mtp(GetParam()), seed);
+    const std::vector<int32_t> prompt = random.random_tokens(3 + static_cast<int64_t>(seed), seed);
+    GenerateOptions options{.max_tokens = 300};
+    const GenerateResult plain = generate(random.ctx, random.model, prompt, options);
+    ASSERT_EQ(plain.tokens.size(), 300U);
+    for (int64_t depth = 1; depth <= 4; ++depth) {
+      options.draft_tokens = depth;
+      const GenerateResult drafted = generate(random.ctx, random.model, prompt, options);
+      EXPECT_EQ(drafted.tokens, plain.tokens) << "seed " << seed << ", depth " << depth;
+      accepted += drafted.accepted;
+    }
+    options.draft_tokens = kMaxDraftTokens;
+    EXPECT_EQ(generate(random.ctx, random.model, prompt, options).tokens, plain.tokens);
+  }
+  EXPECT_GT(accepted, 0) << "or the test would not have seen a draft kept";
+}
+
+TEST_P(GreedyTest, TheSameTokensUnderPenalties) {
+  RandomModel random(config_with_mtp(GetParam()), 11);
+  const std::vector<int32_t> prompt = random.random_tokens(6, 1);
+  GenerateOptions options{.max_tokens = 200};
+  options.sampling.repetition_penalty = 1.1;
+  options.sampling.frequency_penalty = 0.2;
+  options.sampling.presence_penalty = -0.1;
+  const GenerateResult plain = generate(random.ctx, random.model, prompt, options);
+  for (int64_t depth = 1; depth <= 3; ++depth) {
+    options.draft_tokens = depth;
+    EXPECT_EQ(generate(random.ctx, random.model, prompt, options).tokens, plain.tokens);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Modules, GreedyTest, testing::Values(1, 2, 3));
+
+// ---- sampled: the same distribution
+
+// A model of 5 tokens, so that every continuation of three can be counted. The exact probabilities
+// come from the whole-sequence pass, which knows nothing of caches and drafts.
+class SampledTest : public testing::Test {
+ protected:
+  static ModelConfig tiny_config() {
+    ModelConfig config = config_with_mtp(1);
+    config.vocab_size = 5;
+    config.n_layers = 2;
+    return config;
+  }
+
+  // Probability of each continuation of three tokens; index a * 25 + b * 5 + c.
+  std::vector<double> exact(const SamplingOptions& sampling) {
+    std::vector<double> p(125, 0.0);
+    for (int32_t a = 0; a < 5; ++a) {
+      for (int32_t b = 0; b < 5; ++b) {
+        std::vector<int32_t> tokens = prompt_;
+        tokens.insert(tokens.end(), {a, b});
+        const int64_t n = static_cast<int64_t>(tokens.size());
+        const EvalOutput out =
+            forward_logits(random_.ctx, random_.model, tokens, Sequences::equal(1, n), false);
+        const auto at = [&](int64_t n_generated) {
+          return sampling_distribution(
+              out.logits.mat().row(n - 3 + n_generated), sampling,
+              std::span(tokens).first(prompt_.size() + static_cast<size_t>(n_generated)),
+              n_generated);
+        };
+        const std::vector<double> p_a = at(0), p_b = at(1), p_c = at(2);
+        for (size_t c = 0; c < 5; ++c) {
+          p[static_cast<size_t>(a * 25 + b * 5) + c] =
+              p_a[static_cast<size_t>(a)] * p_b[static_cast<size_t>(b)] * p_c[c];
+        }
+      }
+    }
+    return p;
+  }
+
+  void expect_exact(const SamplingOptions& sampling, int64_t depth) {
+    const std::vector<double> p = exact(sampling);
+    const int64_t n = 4000;
+    std::vector<int64_t> counts(125, 0);
+    int64_t accepted = 0, drafted = 0;
+    GenerationSession session(random_.ctx, random_.model, 16, depth > 0);
+    for (int64_t i = 0; i < n; ++i) {
+      // Four tokens, of which three are counted: the last two drafts may then be both in play.
+      GenerateOptions options{.max_tokens = 4, .sampling = sampling, .draft_tokens = depth};
+      options.sampling.seed = static_cast<uint64_t>(i);
+      const GenerateResult result = session.generate(prompt_, options);
+      ++counts[static_cast<size_t>(result.tokens[0] * 25 + result.tokens[1] * 5 +
+                                   result.tokens[2])];
+      accepted += result.accepted;
+      drafted += result.drafted;
+    }
+    int64_t possible = 0;
+    for (size_t i = 0; i < p.size(); ++i) {
+      if (p[i] > 0) ++possible;
+      if (p[i] == 0) {
+        EXPECT_EQ(counts[i], 0) << "continuation " << i << " is impossible";
+      }
+    }
+    EXPECT_LT(chi_square(counts, p, n), chi_square_limit(possible - 1)) << "depth " << depth;
+    if (depth > 0) {
+      EXPECT_GT(accepted, 0);
+      EXPECT_LT(accepted, drafted) << "or no draft was ever dropped";
+    }
+  }
+
+  RandomModel random_{tiny_config(), 5};
+  std::vector<int32_t> prompt_ = {1, 4, 2, 2};
+};
+
+TEST_F(SampledTest, WithoutDrafts) { expect_exact({.temperature = 1.0}, 0); }
+TEST_F(SampledTest, WithOneDraft) { expect_exact({.temperature = 1.0}, 1); }
+TEST_F(SampledTest, WithTwoDrafts) { expect_exact({.temperature = 1.3}, 2); }
+TEST_F(SampledTest, WithThreeDrafts) { expect_exact({.temperature = 0.7}, 3); }
+TEST_F(SampledTest, UnderTopKAndTopP) {
+  expect_exact({.temperature = 1.2, .top_k = 4, .top_p = 0.9}, 2);
+}
+TEST_F(SampledTest, UnderPenalties) {
+  expect_exact({.temperature = 1.0, .repetition_penalty = 1.3, .frequency_penalty = 0.7}, 2);
+}
+
+}  // namespace
+}  // namespace hadal
