@@ -1,0 +1,188 @@
+// `hadal dump` as a user runs it: its file against the committed golden cases, and its errors.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/support/golden_case.h"
+#include "tests/support/run_hadal.h"
+
+namespace hadal::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Dump : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = ::testing::TempDir() + "hadal_dump_" +
+              ::testing::UnitTest::GetInstance()->current_test_info()->name() + "/";
+    std::filesystem::create_directories(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::string write(const std::string& name, const std::string& text) const {
+    std::ofstream(folder_ + name) << text;
+    return folder_ + name;
+  }
+  std::string write_lists(const TokenLists& lists) const {
+    Json json = Json::array();
+    for (const auto& ids : lists) {
+      Json list = Json::array();
+      for (const int32_t id : ids) list.push_back(id);
+      json.push_back(std::move(list));
+    }
+    return write("tokens.json", json.dump());
+  }
+  testing::RunResult dump(const std::string& model, const std::string& tokens,
+                          const std::string& what, std::vector<std::string> more = {}) const {
+    std::vector<std::string> arguments = {"dump",   "--model", model,   "--tokens", tokens,
+                                          "--what", what,      "--out", out()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return testing::run_hadal(arguments);
+  }
+  std::string out() const { return folder_ + "out.safetensors"; }
+
+  void expect_usage_error(const testing::RunResult& result, const std::string& text) const {
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_TRUE(testing::is_one_line_error(result)) << result.err;
+    EXPECT_THAT(result.err, HasSubstr(text));
+    EXPECT_EQ(result.out, "");
+    EXPECT_FALSE(std::filesystem::exists(out())) << "a file was written in spite of the error";
+  }
+
+  std::string folder_;
+  std::string golden_ = HADAL_GOLDEN_DIR;
+};
+
+TEST_F(Dump, InferenceMatchesTheGoldenFiles) {
+  for (const GoldenCase& golden : golden_cases()) {
+    SCOPED_TRACE(golden.folder);
+    const auto result = dump(golden.checkpoints.front(), write_lists(golden.sequences()),
+                             "logits,hidden,routing,mtp", {"--json"});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    const TensorSource got = TensorSource::open(out());
+    // Every tensor of the file is listed, with its type and shape.
+    const Json document = parse_json(result.out, "stdout");
+    const Json::Array& listed = document.at("tensors").as_array();
+    EXPECT_EQ(listed.size(), got.entries().size());
+    for (const Json& each : listed) {
+      const TensorSource::Entry* entry = got.find(each.at("name").as_string());
+      ASSERT_NE(entry, nullptr) << each.dump();
+      EXPECT_EQ(each.at("dtype").as_string(), dtype_name(entry->info->dtype));
+      EXPECT_EQ(each.at("shape"), Json::array_of(entry->info->shape));
+    }
+    int compared = 0;
+    for (const std::string& name : golden.names_with("seq")) {
+      if (name.find("input_ids") != std::string::npos || name.find("fp8_") != std::string::npos ||
+          name.find("pre_norm") != std::string::npos) {
+        continue;
+      }
+      const TensorSource::Entry* entry = got.find(name);
+      ASSERT_NE(entry, nullptr) << name;
+      expect_golden(got.tensor(*entry), golden.at(name), 1e-5, name);
+      ++compared;
+    }
+    EXPECT_GT(compared, 15);
+  }
+}
+
+TEST_F(Dump, LossAndGradientsMatchTheGoldenFiles) {
+  int cases = 0;
+  for (const GoldenCase& golden : golden_cases()) {
+    const TokenLists lists = golden.training_lists(1);
+    if (lists.empty()) continue;
+    SCOPED_TRACE(golden.folder);
+    ++cases;
+    const auto result = dump(golden.checkpoints.front(), write_lists(lists), "loss,gradients",
+                             {"--mtp-weight", "0.3", "--balance-weight", "0.02", "--threads", "1"});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    const TensorSource got = TensorSource::open(out());
+    for (const std::string& name : golden.names_with("grad.")) {
+      const TensorSource::Entry* entry = got.find(name);
+      ASSERT_NE(entry, nullptr) << name;
+      expect_golden(got.tensor(*entry), golden.at(name), 1e-4, name);
+    }
+    const Json& want = golden.scalars.at("train").at("steps").as_array()[0];
+    const auto loss = [&](const std::string& name) {
+      const Tensor value = got.tensor(*got.find("loss." + name));
+      EXPECT_TRUE(value.shape().empty()) << "a scalar has no axes";
+      return double{value.flat<float>()[0]};
+    };
+    const double total = want.at("loss_total").as_number();
+    EXPECT_NEAR(loss("total"), total, 1e-5 * total);
+    EXPECT_NEAR(loss("ce"), want.at("ce").as_number(), 1e-5 * total);
+    EXPECT_NEAR(loss("balance"), want.at("balance_sum").as_number(), 1e-5 * total);
+    EXPECT_NEAR(loss("ce") + 0.3 * loss("mtp") + 0.02 * loss("balance"), total, 1e-5 * total);
+  }
+  EXPECT_GE(cases, 3);
+}
+
+TEST_F(Dump, Fp8ActivationsMatchTheGoldenFiles) {
+  int compared = 0;
+  for (const GoldenCase& golden : golden_cases()) {
+    if (!golden.is_fp8()) continue;
+    const auto result = dump(golden.checkpoints.front(), write_lists(golden.sequences()), "logits",
+                             {"--fp8-activations"});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    const TensorSource got = TensorSource::open(out());
+    const Tensor logits = got.tensor(*got.find("seq1.logits"));
+    expect_golden(logits, golden.at("seq1.fp8_gemm.logits"), 1e-2, "seq1.fp8_gemm.logits");
+    ++compared;
+  }
+  EXPECT_GT(compared, 0);
+}
+
+TEST_F(Dump, SaysWhatIsWrongWithTheTokens) {
+  const std::string model = golden_ + "/f_tied";
+  const auto fails = [&](const std::string& text, const std::string& message) {
+    SCOPED_TRACE(text);
+    expect_usage_error(dump(model, write("tokens.json", text), "logits"), message);
+  };
+  fails("[[1, 2], [3, 112]]", "tokens.json: list 1, id 1: token id out of range (found 112");
+  fails("[[-1]]", "out of range (found -1");
+  fails("[[1.5]]", "not a token id");
+  fails("[[\"a\"]]", "not a token id (found string");
+  fails("[]", "no token lists");
+  fails("[[]]", "list 0: empty");
+  fails("[1, 2]", "list 0: not a list");
+  fails("[[1], 2]", "list 1: not a list");
+  fails("[[1], [2", "tokens.json");
+  fails("", "tokens.json");
+  expect_usage_error(dump(model, folder_ + "absent.json", "logits"), "absent.json");
+
+  const std::string ragged = write("tokens.json", "[[1, 2, 3], [4, 5]]");
+  expect_usage_error(dump(model, ragged, "loss"), "lists differ in length");
+  expect_usage_error(dump(model, ragged, "gradients"), "lists differ in length");
+  expect_usage_error(dump(model, write("tokens.json", "[[1]]"), "loss"), "too short");
+}
+
+TEST_F(Dump, SaysWhatIsWrongWithTheOptions) {
+  const std::string model = golden_ + "/f_tied";
+  const std::string tokens = write("tokens.json", "[[1, 2, 3]]");
+  expect_usage_error(dump(model, tokens, "logit"), "did you mean");
+  expect_usage_error(dump(model, tokens, ""), "--what");
+  expect_usage_error(dump(model, tokens, "logits,,loss"), "--what");
+  expect_usage_error(dump(folder_ + "absent", tokens, "logits"), "absent");
+  expect_usage_error(dump(model, tokens, "logits", {"--fp8-activations"}), "--fp8-activations");
+  expect_usage_error(dump(model, tokens, "loss", {"--mtp-weight", "-1"}), "--mtp-weight");
+  expect_usage_error(dump(model, tokens, "loss", {"--balance-weight", "nan"}), "--balance-weight");
+  expect_usage_error(dump(model, tokens, "gradients", {"--dtype", "native"}), "--dtype");
+  expect_usage_error(dump(model, tokens, "logits", {"--dtype", "f64"}), "dtype");
+}
+
+TEST_F(Dump, NativeWeightsGiveTheSameLogits) {
+  const std::string model = golden_ + "/b_moonlight";
+  const std::string tokens = write("tokens.json", "[[1, 2, 3, 4, 5]]");
+  ASSERT_EQ(dump(model, tokens, "logits").exit_code, 0);
+  const TensorSource f32 = TensorSource::open(out());
+  const Tensor want = f32.tensor(*f32.find("seq0.logits"));
+  const auto result = dump(model, tokens, "logits", {"--dtype", "native"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const TensorSource native = TensorSource::open(out());
+  expect_golden(native.tensor(*native.find("seq0.logits")), want, 1e-6, "seq0.logits");
+}
+
+}  // namespace
+}  // namespace hadal::test
