@@ -260,8 +260,8 @@ int main(int argc, char** argv) {
     if (flag == "--threads") threads = std::atoi(value.c_str());
     if (flag == "--rounds") rounds = std::atoi(value.c_str());
     if (flag == "--only") only = value;
-    if (flag == "--isa" && value == "avx2") hwy::DisableTargets(HWY_AVX3 | HWY_AVX3_DL);
-    if (flag == "--isa" && value == "sse4") hwy::DisableTargets(HWY_AVX3 | HWY_AVX3_DL | HWY_AVX2);
+    if (flag == "--isa") hwy::SetSupportedTargetsForTest(value == "sse4" ? HWY_SSE4 : HWY_AVX2);
   }
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   hadal::run(std::max(threads, 1), std::max(rounds, 1), only);
 }
