@@ -34,11 +34,13 @@ Tokenizer small_tokenizer() {
 TEST(FillInMiddle, PartsJoinToTheTextAtCharacterBoundaries) {
   Rng rng(3);
   std::vector<int> cuts(kText.size() + 1);
+  double middle_bytes = 0.0;
   for (int round = 0; round < 2000; ++round) {
     const FillInMiddle parts = cut_fill_in_middle(kText, rng);
     EXPECT_EQ(std::string(parts.prefix) + std::string(parts.middle) + std::string(parts.suffix),
               kText);
     EXPECT_TRUE(valid_utf8(parts.prefix) && valid_utf8(parts.middle) && valid_utf8(parts.suffix));
+    middle_bytes += static_cast<double>(parts.middle.size());
     ++cuts[parts.prefix.size()];
     ++cuts[parts.prefix.size() + parts.middle.size()];
   }
@@ -48,6 +50,9 @@ TEST(FillInMiddle, PartsJoinToTheTextAtCharacterBoundaries) {
     EXPECT_EQ(cuts[at] > 0, boundary) << at;
     EXPECT_LT(cuts[at], 110);
   }
+  // Two uniform cuts are a third of the text apart; the standard error of the mean is 0.236 n / 45.
+  const auto n = static_cast<double>(kText.size());
+  EXPECT_NEAR(middle_bytes / 2000.0, n / 3.0, 0.04 * n);
   EXPECT_EQ(cut_fill_in_middle("", rng).middle, "");
 }
 
