@@ -5,6 +5,7 @@ namespace hadal::cli {
 std::vector<Command> all_commands() {
   return {
       make_train_command(),
+      make_config_show_command(),
       make_data_fetch_command(),
       make_data_stats_command(),
       make_data_dedup_command(),

@@ -5,8 +5,8 @@
 
 #include "hadal/core/log.h"
 #include "hadal/io/atomic_write.h"
-#include "hadal/io/safetensors.h"
 #include "hadal/io/manifest.h"
+#include "hadal/io/safetensors.h"
 
 namespace hadal {
 namespace {

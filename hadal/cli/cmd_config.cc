@@ -1,0 +1,53 @@
+// cli/cmd_config.cc: `hadal config show`
+#include "hadal/cli/commands.h"
+#include "hadal/train/config.h"
+
+namespace hadal::cli {
+namespace {
+
+struct ConfigOptions {
+  std::string config;
+  std::vector<std::string> set;
+  bool origin = false;
+};
+
+void bind(Flags& flags, ConfigOptions& o) {
+  flags.example("hadal config show --config run.toml", "the settings that a run would use");
+  flags.example("hadal config show --origin", "and where each of them comes from");
+  flags.option("config,-c", o.config, "run configuration (TOML)");
+  flags.option("set", o.set, "section.key=value, stronger than the file; repeatable");
+  flags.flag("origin", o.origin, "say where each value comes from");
+}
+
+int run(const ConfigOptions& o, const CommonOptions&, Output& out) {
+  TrainConfig config = read_train_config(o.config, o.set);
+  Json settings = Json::object();
+  std::string text;
+  const auto show = [&](const std::string& name, const Json& value) {
+    const auto found = config.origins.find(name);
+    const std::string origin = found == config.origins.end() ? "built-in" : found->second;
+    Json entry = Json::object();
+    entry["value"] = value;
+    entry["origin"] = origin;
+    settings[name] = std::move(entry);
+    text += concat(name, " = ", value.dump(), o.origin ? concat("   # ", origin) : "", "\n");
+  };
+  for (const Setting& setting : settings_table(config)) show(setting.name, setting_value(setting));
+  for (const auto& [key, value] : config.model.overrides.as_object()) show("model." + key, value);
+  if (out.json()) {
+    Json document = Json::object();
+    document["settings"] = std::move(settings);
+    out.report(document);
+  }
+  out.text(text);
+  return 0;
+}
+
+}  // namespace
+
+Command make_config_show_command() {
+  return define_command<ConfigOptions>("config show", "the settings in force and their origin",
+                                       bind, run);
+}
+
+}  // namespace hadal::cli
