@@ -10,10 +10,11 @@ bool LinearBpe::build(const std::array<int32_t, 256>& byte_tokens,
                       FunctionRef<std::string_view(int32_t)> bytes_of) {
   byte_tokens_ = byte_tokens;
   tokens_.assign(by_bytes.size(), {});
+  lengths_.assign(by_bytes.size(), 0);
   const auto at = [this](int32_t id) -> Token& { return tokens_[static_cast<size_t>(id)]; };
   for (const int32_t id : byte_tokens) {
     at(id).time = 0;
-    at(id).length = 1;
+    lengths_[static_cast<size_t>(id)] = 1;
   }
   // A token that exists but that its own bytes never become: some merge across its halves' boundary
   // comes first.
@@ -24,7 +25,8 @@ bool LinearBpe::build(const std::array<int32_t, 256>& byte_tokens,
     if (token(left).time == kForever || token(right).time == kForever) return false;
     if (token(result).time != kForever) return false;
     const auto time = static_cast<uint32_t>(rank + 1);
-    at(result) = {time, left, right, -1, token(left).length + token(right).length};
+    at(result) = {time, left, right, -1};
+    lengths_[static_cast<size_t>(result)] = static_cast<uint32_t>(length(left) + length(right));
     reachable[static_cast<size_t>(result)] = reachable[static_cast<size_t>(left)] &&
                                              reachable[static_cast<size_t>(right)] &&
                                              fit(left, right, time, ranks);
@@ -47,6 +49,13 @@ bool LinearBpe::build(const std::array<int32_t, 256>& byte_tokens,
   for (size_t i = 0; i < two_bytes_.size(); ++i) {
     const uint32_t node = trie_.step(ByteTrie::kRoot, static_cast<char>(i >> 8));
     two_bytes_[i] = trie_.step(node, static_cast<char>(i & 255));
+  }
+  three_bytes_.assign(1 << 16, ByteTrie::kNone);
+  for (uint32_t i = 0x800; i < three_bytes_.size(); ++i) {
+    const uint32_t two = two_bytes_[(0xE0 | i >> 12) << 8 | (0x80 | (i >> 6 & 0x3F))];
+    if (two == ByteTrie::kNone) continue;
+    const uint32_t node = trie_.step(two, static_cast<char>(0x80 | (i & 0x3F)));
+    if (trie_.number(node) >= 0) three_bytes_[i] = node;
   }
   return true;
 }
@@ -71,11 +80,20 @@ bool LinearBpe::fit(int32_t a, int32_t b, uint32_t until, const PairRanks& ranks
 }
 
 int32_t LinearBpe::longest(std::string_view text) const {
-  const auto first = static_cast<uint8_t>(text[0]);
-  int32_t best = byte_tokens_[first];
+  const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(text[i])); };
+  int32_t best = byte_tokens_[byte(0)];
   if (text.size() < 2) return best;
-  uint32_t node = two_bytes_[size_t{first} << 8 | static_cast<uint8_t>(text[1])];
-  for (size_t i = 2; node != ByteTrie::kNone; node = trie_.step(node, text[i++])) {
+  uint32_t node = two_bytes_[byte(0) << 8 | byte(1)];
+  size_t i = 2;
+  if (text.size() > 2 && (byte(0) & 0xF0) == 0xE0) {  // most ideographs are tokens
+    const uint32_t character =
+        three_bytes_[(byte(0) & 0xF) << 12 | (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F)];
+    if (character != ByteTrie::kNone) {
+      node = character;
+      i = 3;
+    }
+  }
+  for (; node != ByteTrie::kNone; node = trie_.step(node, text[i++])) {
     if (trie_.number(node) >= 0) best = trie_.number(node);
     if (i == text.size()) break;
   }
@@ -92,7 +110,7 @@ void LinearBpe::encode(std::string_view piece, const PairRanks& ranks, Scratch& 
   while (at < piece.size()) {
     // The longest token from `next` downwards that fits behind the last one and leads on.
     while (next >= 0) {
-      const size_t end = at + token(next).length;
+      const size_t end = at + length(next);
       if (!failed(end) && (ids.size() == before || fit(ids.back(), next, kForever, ranks))) {
         break;
       }
@@ -100,13 +118,13 @@ void LinearBpe::encode(std::string_view piece, const PairRanks& ranks, Scratch& 
     }
     if (next >= 0) {
       ids.push_back(next);
-      at += token(next).length;
+      at += length(next);
       if (at < piece.size()) next = longest(piece.substr(at));
       continue;
     }
     scratch.failed[at / 64] |= uint64_t{1} << (at % 64);
     next = ids.back();
-    at -= token(next).length;
+    at -= length(next);
     ids.pop_back();
     next = token(next).shorter;
   }

@@ -43,11 +43,10 @@ class LinearBpe {
 
  private:
   static constexpr uint32_t kForever = 0xFFFFFFFF;
-  struct Token {
+  struct Token {                    // four words: never across two cache lines
     uint32_t time = kForever;       // kForever: never comes out of a merge
     int32_t left = -1, right = -1;  // halves
     int32_t shorter = -1;           // the longest token that is a beginning of this one
-    uint32_t length = 0;
   };
 
   const Token& token(int32_t id) const { return tokens_[static_cast<size_t>(id)]; }
@@ -55,9 +54,13 @@ class LinearBpe {
   bool fit(int32_t a, int32_t b, uint32_t until, const PairRanks& ranks) const;
   int32_t longest(std::string_view text) const;
 
+  size_t length(int32_t id) const { return lengths_[static_cast<size_t>(id)]; }
+
   std::vector<Token> tokens_;
+  std::vector<uint32_t> lengths_;
   ByteTrie trie_;
-  std::vector<uint32_t> two_bytes_;  // the trie's node after the first two bytes, [256*256]
+  std::vector<uint32_t> two_bytes_;    // the trie's node after the first two bytes, [256*256]
+  std::vector<uint32_t> three_bytes_;  // the same after a character of three bytes, [65536]
   std::array<int32_t, 256> byte_tokens_{};
 };
 

@@ -22,7 +22,9 @@ class PairRanks {
 
   uint32_t find(int32_t left, int32_t right) const {
     const uint64_t key = static_cast<uint64_t>(left) << kBits | static_cast<uint64_t>(right);
-    for (uint64_t slot = hash(key) & mask_;; slot = (slot + 1) & mask_) {
+    const uint64_t h = hash(key);
+    if ((filter_[filter_word(h)] >> (h & 63) & 1) == 0) return kNoRank;
+    for (uint64_t slot = h & mask_;; slot = (slot + 1) & mask_) {
       const uint64_t entry = slots_[slot];
       if (entry >> kBits == key) return static_cast<uint32_t>(entry & ((1U << kBits) - 1));
       if (entry == kEmpty) return kNoRank;
@@ -36,6 +38,12 @@ class PairRanks {
     return key ^ (key >> 29);
   }
 
+  uint64_t filter_word(uint64_t h) const { return (h >> 32) & filter_mask_; }
+
+  // Most pairs asked for are no merge: sixteen bits a merge, one of them set, answer nearly all of
+  // those from the second-level cache.
+  std::vector<uint64_t> filter_;
+  uint64_t filter_mask_ = 0;
   std::vector<uint64_t> slots_;  // left << 42 | right << 21 | rank
   uint64_t mask_ = 0;
 };
