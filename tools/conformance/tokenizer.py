@@ -257,7 +257,7 @@ def part_speed(options, texts):
     samples = {k: texts[v][:3 * MB] for k, v in names.items()}
     samples["mix"] = b"".join(s[:MB] for s in samples.values())
     holds = True
-    print("  MB/s, one thread; the best of each over rounds in turns, with tokenizers' and "
+    print("  MB per second of one thread's processor time; the best of each over rounds in turns, with tokenizers' and "
           "tiktoken's best document size")
     for name, data in samples.items():
         text = data.decode("utf-8", "replace")
@@ -269,16 +269,16 @@ def part_speed(options, texts):
             file.flush()
             for _ in range(options.rounds):
                 speed = hadal_json(options.hadal, "encode", "--model", options.tokenizer, "--file",
-                                   file.name, "--threads", 1, "--bench")["mb_per_s"]
+                                   file.name, "--threads", 1, "--bench")["mb_per_cpu_s"]
                 here = {"hadal": speed}
                 for who, encode in (("tokenizers", lambda d: peer.encode(d, add_special_tokens=False)),
                                     ("tiktoken", tik.encode_ordinary)):
                     here[who] = 0.0
                     for parts in documents.values():
-                        start = time.time()
+                        start = time.process_time()
                         for part in parts:
                             encode(part)
-                        here[who] = max(here[who], len(data) / MB / (time.time() - start))
+                        here[who] = max(here[who], len(data) / MB / (time.process_time() - start))
                 ratios.append((speed / here["tokenizers"], speed / here["tiktoken"]))
                 best = {who: max(best[who], here[who]) for who in best}
         hf, tt = (sorted(r[i] for r in ratios)[len(ratios) // 2] for i in (0, 1))
@@ -302,10 +302,10 @@ def part_scaling(options):
             with tempfile.NamedTemporaryFile() as file:
                 file.write(make(size))
                 file.flush()
-                # The best of each: noise of the machine only ever slows down.
+                # Processor time, the best of each: noise of the machine only ever slows down.
                 speeds.append(max(hadal_json(options.hadal, "encode", "--model", options.tokenizer,
                                              "--file", file.name, "--threads", 1,
-                                             "--bench")["mb_per_s_best"]
+                                             "--bench")["mb_per_cpu_s_best"]
                                   for _ in range(options.rounds)))
         ratio = 4 * speeds[0] / speeds[1]
         holds &= ratio <= 5
@@ -330,7 +330,8 @@ def main():
     options.hadal = options.hadal.resolve()
     options.cache.mkdir(parents=True, exist_ok=True)
     texts = make_texts(options.cache, options.tokenizer / "tokenizer.json", options.megabytes)
-    checks = {"vectors": lambda: part_vectors(options), "ids": lambda: part_ids(options, texts), "trained": lambda: part_trained(options, texts),
+    checks = {"vectors": lambda: part_vectors(options), "ids": lambda: part_ids(options, texts),
+              "trained": lambda: part_trained(options, texts),
               "speed": lambda: part_speed(options, texts), "scaling": lambda: part_scaling(options)}
     failed = []
     for part in options.parts.split(","):
