@@ -94,7 +94,6 @@ class Session {
     const bool done = plan_.finished(clock(), elapsed());
     if (done && !evaluated_at(state_.steps)) evaluate_now();
     save();
-    write_report(run_.path(), config_, state_.model.config, state_.steps);
     if (!done) {
       throw Interrupted(concat("train: stopped by a signal after step ", state_.steps,
                                ", saved in ", checkpoint_,
@@ -178,6 +177,7 @@ class Session {
     now.elapsed_seconds = elapsed();
     checkpoint_ = save_training_checkpoint(run_, state_, now, checkpoint_options());
     saved_step_ = state_.steps;
+    write_report(run_.path(), config_, state_.model.config, state_.steps);
     last_save_ = monotonic_seconds();
   }
 

@@ -17,8 +17,7 @@ namespace hadal {
 namespace fs = std::filesystem;
 
 RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
-  const bool has_run = fs::exists(path + "/run.toml");
-  require(has_run || !resume, path,
+  require(!resume || fs::exists(path + "/run.toml"), path,
           ": holds no run to resume (found no run.toml); leave out "
           "--resume to start one there");
   make_folders(path);
@@ -33,10 +32,11 @@ RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
                              ": another hadal process is training there (found a held lock); "
                              "wait for it or choose another --out"));
   }
-  if (has_run && !resume) {
+  // Settings alone are no run: what failed before its first step may be started again.
+  if (!resume && fs::exists(path + "/metrics.jsonl")) {
     close(lock_);
     throw ConfigError(concat(path,
-                             ": already holds a run (found run.toml); continue it with "
+                             ": already holds a run (found metrics.jsonl); continue it with "
                              "--resume, or choose another --out"));
   }
 }
@@ -54,7 +54,7 @@ std::vector<int64_t> checkpoint_steps(const std::string& checkpoints) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(checkpoints, ignored)) {
     const std::string name = entry.path().filename().string();
-    if (name.size() < 13 || name.rfind("step-", 0) != 0) continue;
+    if (name.size() < 13 || name.size() > 23 || name.rfind("step-", 0) != 0) continue;
     if (name.find_first_not_of("0123456789", 5) != std::string::npos) continue;
     steps.push_back(std::stoll(name.substr(5)));
   }

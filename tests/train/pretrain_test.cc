@@ -182,6 +182,8 @@ TEST(RunFolder, IsNotSharedAndNotOverwritten) {
     folder.write("run/run.toml", "");
     EXPECT_THROW(RunFolder(folder / "run", true), ConfigError);  // still locked
   }
+  { const RunFolder again(folder / "run", false); }  // settings alone are no run
+  folder.write("run/metrics.jsonl", "");
   EXPECT_THROW(RunFolder(folder / "run", false), ConfigError);  // holds a run
   const RunFolder resumed(folder / "run", true);
   EXPECT_EQ(resumed.latest(), folder / "run/latest");
