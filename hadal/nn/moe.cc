@@ -147,27 +147,28 @@ Tensor Moe::backward_input(Context& ctx, Tensor dy, Saved& saved) const {
   return dx;
 }
 
+// Each part's operands are given back before the next part needs room.
 void Moe::backward_weight(Context& ctx, Saved&& saved) {
-  const ExpertRows rows = std::move(saved.rows);
   Saved consumed = std::move(saved);
-  const Tensor x = std::move(consumed.x), dlogits = std::move(consumed.dlogits);
-  gemm_tn(ctx, w_router.grad.mat(), dlogits.mat(), x.mat());
+  const ExpertRows& rows = consumed.rows;
+  gemm_tn(ctx, w_router.grad.mat(), std::as_const(consumed.dlogits).mat(),
+          std::as_const(consumed.x).mat());
   if (shared) shared->backward_weight(ctx, std::move(consumed.shared));
   {
-    // The rows' gradient of y is g_k dy, as combine_rows weighted the outputs.
-    Tensor dy_rows = gathered(ctx, consumed.dy, rows);
-    consumed.dy = {};
-    scale_rows_by_gate(ctx, dy_rows.mat(), std::as_const(consumed.gates).mat(), rows);
-    const Tensor h = swiglu(ctx, consumed.gate, consumed.up);
-    consumed.gate = {};
-    consumed.up = {};
-    grouped_gemm_tn(ctx, gradients(&Expert::w_down), std::as_const(dy_rows).mat(), h.mat(),
-                    rows.offsets);
+    const Tensor x_rows = gathered(ctx, consumed.x, rows);
+    consumed.x = {};
+    const Tensor dgate = std::move(consumed.dgate), dup = std::move(consumed.dup);
+    grouped_gemm_tn(ctx, gradients(&Expert::w_gate), dgate.mat(), x_rows.mat(), rows.offsets);
+    grouped_gemm_tn(ctx, gradients(&Expert::w_up), dup.mat(), x_rows.mat(), rows.offsets);
   }
-  const Tensor x_rows = gathered(ctx, x, rows);
-  grouped_gemm_tn(ctx, gradients(&Expert::w_gate), std::as_const(consumed.dgate).mat(),
-                  x_rows.mat(), rows.offsets);
-  grouped_gemm_tn(ctx, gradients(&Expert::w_up), std::as_const(consumed.dup).mat(), x_rows.mat(),
+  // The rows' gradient of y is g_k dy, as combine_rows weighted the outputs.
+  Tensor dy_rows = gathered(ctx, consumed.dy, rows);
+  consumed.dy = {};
+  scale_rows_by_gate(ctx, dy_rows.mat(), std::as_const(consumed.gates).mat(), rows);
+  const Tensor h = swiglu(ctx, consumed.gate, consumed.up);
+  consumed.gate = {};
+  consumed.up = {};
+  grouped_gemm_tn(ctx, gradients(&Expert::w_down), std::as_const(dy_rows).mat(), h.mat(),
                   rows.offsets);
 }
 
