@@ -1,0 +1,111 @@
+// `hadal inspect`, `convert` and `presets` as a user or script meets them.
+#include <gtest/gtest.h>
+
+#include "hadal/core/json.h"
+#include "tests/support/run_hadal.h"
+#include "tests/support/temporary_folder.h"
+
+namespace hadal::test {
+namespace {
+
+using hadal::testing::is_one_line_error;
+using hadal::testing::run_hadal;
+using hadal::testing::RunResult;
+
+std::string golden(const std::string& name) { return std::string(HADAL_GOLDEN_DIR) + "/" + name; }
+
+TEST(PresetsCommandTest, ListsNamesAndCounts) {
+  const RunResult result = run_hadal({"presets", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json document = parse_json(result.out, "stdout");
+  bool found = false;
+  for (const Json& preset : document.at("presets").as_array()) {
+    if (preset.at("name").as_string() != "deepseek-v3") continue;
+    found = true;
+    EXPECT_EQ(preset.at("parameters_total").as_integer(), 671'026'419'200);
+    EXPECT_EQ(preset.at("parameters_active").as_integer(), 37'552'297'472);
+  }
+  EXPECT_TRUE(found);
+  EXPECT_NE(run_hadal({"presets"}).out.find("kimi-k2"), std::string::npos);
+}
+
+TEST(InspectCommandTest, DescribesACheckpointForPeopleAndPrograms) {
+  const RunResult json = run_hadal({"inspect", golden("c2_fp8_ue8m0"), "--verify", "--json"});
+  ASSERT_EQ(json.exit_code, 0) << json.err;
+  const Json document = parse_json(json.out, "stdout");
+  for (const char* key : {"kind", "architecture", "parameters_total", "parameters_active", "bytes",
+                          "tensors", "config"}) {
+    EXPECT_TRUE(document.find(key) && !document.at(key).is_null()) << key;
+  }
+  EXPECT_EQ(document.at("files").as_integer(), 3);
+  const RunResult text = run_hadal({"inspect", golden("c2_fp8_ue8m0")});
+  EXPECT_NE(text.out.find("model.layers.*.mlp.experts.*.down_proj.weight"), std::string::npos);
+  EXPECT_NE(text.out.find("F8_E4M3"), std::string::npos);
+}
+
+TEST(ConvertCommandTest, WritesACheckpointThatIsFoundValid) {
+  const TemporaryFolder folder;
+  const RunResult convert =
+      run_hadal({"convert", golden("a_yarn_mtp"), folder / "q8", "--dtype", "q8", "--json"});
+  ASSERT_EQ(convert.exit_code, 0) << convert.err;
+  const Json document = parse_json(convert.out, "stdout");
+  EXPECT_GT(document.at("bytes_in").as_integer(), document.at("bytes_out").as_integer());
+  EXPECT_GE(document.at("seconds").as_number(), 0.0);
+  EXPECT_EQ(run_hadal({"inspect", folder / "q8", "--verify"}).exit_code, 0);
+  // again: the destination exists
+  const RunResult again =
+      run_hadal({"convert", golden("a_yarn_mtp"), folder / "q8", "--dtype", "f32"});
+  EXPECT_EQ(again.exit_code, 2);
+  EXPECT_TRUE(is_one_line_error(again)) << again.err;
+  EXPECT_EQ(run_hadal({"convert", golden("a_yarn_mtp"), folder / "q8", "--dtype", "f32", "--force"})
+                .exit_code,
+            0);
+}
+
+TEST(ConvertCommandTest, AnUnwritableFolderIsAFailureOfTheWork) {
+  const RunResult result =
+      run_hadal({"convert", golden("b_moonlight"), "/proc/hadal", "--dtype", "f32"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_TRUE(is_one_line_error(result)) << result.err;
+}
+
+class HostileFileTest : public ::testing::Test {
+ protected:
+  void SetUp() override { copy_files(golden("a_yarn_mtp"), folder_.path()); }
+  void expect_refused(const std::vector<std::string>& arguments) {
+    const RunResult result = run_hadal(arguments);
+    EXPECT_EQ(result.exit_code, 2) << arguments[1] << "\n" << result.err;
+    EXPECT_TRUE(is_one_line_error(result)) << result.err;
+    EXPECT_EQ(result.out, "");
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(HostileFileTest, EachGivesOneLineAndExitCodeTwo) {
+  const std::string header = R"({"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}})";
+  std::string length(8, '\0');
+  length[0] = static_cast<char>(header.size());
+  expect_refused({"inspect", folder_.write("short.safetensors", length + header)});
+  expect_refused({"inspect", folder_.write("empty.safetensors", "")});
+  expect_refused({"inspect", folder_.write("huge.safetensors", std::string(8, '\x7F') + "{}")});
+  expect_refused({"inspect", folder_.write("binary.json", std::string("{\"a\0\xFF\":", 8))});
+  expect_refused({"inspect", folder_.write("list.json", "[]")});
+  expect_refused({"inspect", folder_ / "absent"});
+  expect_refused({"inspect", "/dev/null"});
+  expect_refused({"convert", folder_ / "absent", folder_ / "out", "--dtype", "f32"});
+}
+
+TEST_F(HostileFileTest, AbsurdConfigurations) {
+  const Json config = parse_json_file(folder_ / "config.json");
+  for (const char* key : {"hidden_size", "n_routed_experts", "num_hidden_layers", "vocab_size"}) {
+    for (const char* value : {"0", "-7", "1e18", "\"many\"", "1048576"}) {
+      Json changed = config;
+      changed[key] = parse_json(value, "");
+      folder_.write("config.json", changed.dump());
+      expect_refused({"inspect", folder_.path()});
+    }
+  }
+}
+
+}  // namespace
+}  // namespace hadal::test
