@@ -37,34 +37,69 @@ constexpr int64_t kMc = 192;
 constexpr int64_t kNc = 1024;
 constexpr int64_t kTileFloats = kGroups * 4 * kKc;
 
-// Rows [0, rows) x columns k [0, kc) of `a` as one tile. Rows beyond are left as they are: the
-// micro-kernel for fewer rows never reads them.
-void pack_a_tile(float* tile, const Operand& a, int64_t rows, int64_t kc) {
+// Where the group of four rows that begins at row i stands in the packed block.
+HWY_INLINE int64_t group_offset(int64_t i) {
+  return i / kTileRows * kTileFloats + i % kTileRows / 4 * 4 * kKc;
+}
+
+// A transposed weight gradient: rows of the block lie side by side. Four k at a time over the whole
+// width, so that memory is read in long runs and every line of the packed block is written at once.
+void pack_a_side_by_side(float* packed, const float* a, int64_t k_stride, int64_t mc, int64_t kc) {
   const FourFloats d;
-  const float* data = static_cast<const float*>(a.data);
-  for (int64_t group = 0; 4 * group < rows; ++group) {
-    float* out = tile + group * 4 * kKc;
-    const int64_t n = std::min<int64_t>(4, rows - 4 * group);
-    const float* from = data + 4 * group * a.row_stride;
-    int64_t k = 0;
-    if (n == 4 && a.row_stride == 1) {
-      for (; k < kc; ++k) hn::StoreU(hn::LoadU(d, from + k * a.col_stride), d, out + 4 * k);
-    } else if (n == 4) {
-      const float *r0 = from, *r1 = r0 + a.row_stride, *r2 = r1 + a.row_stride;
-      const float* r3 = r2 + a.row_stride;
-      for (; k + 4 <= kc; k += 4) {
-        auto v0 = hn::LoadU(d, r0 + k), v1 = hn::LoadU(d, r1 + k);
-        auto v2 = hn::LoadU(d, r2 + k), v3 = hn::LoadU(d, r3 + k);
-        transpose_4x4(d, v0, v1, v2, v3);
-        hn::StoreU(v0, d, out + 4 * k);
-        hn::StoreU(v1, d, out + 4 * k + 4);
-        hn::StoreU(v2, d, out + 4 * k + 8);
-        hn::StoreU(v3, d, out + 4 * k + 12);
+  for (int64_t k0 = 0; k0 < kc; k0 += 4) {
+    const int64_t n_k = std::min<int64_t>(4, kc - k0);
+    const float* from = a + k0 * k_stride;
+    for (int64_t k = 4; k < 8; ++k) {
+      for (int64_t i = 0; i < mc; i += 16) hwy::Prefetch(from + k * k_stride + i);
+    }
+    for (int64_t i0 = 0; i0 < mc; i0 += kTileRows) {
+      const int64_t end = std::min(mc, i0 + kTileRows);
+      for (int64_t i = i0; i < end; i += 4) {
+        float* out = packed + group_offset(i) + 4 * k0;
+        const int64_t n = std::min<int64_t>(4, end - i);
+        for (int64_t k = 0; k < n_k; ++k) {
+          const float* four = from + k * k_stride + i;
+          if (n == 4) {
+            hn::StoreU(hn::LoadU(d, four), d, out + 4 * k);
+          } else {
+            std::copy_n(four, n, out + 4 * k);
+          }
+        }
       }
     }
-    for (; k < kc; ++k) {
-      for (int64_t r = 0; r < n; ++r) out[4 * k + r] = from[r * a.row_stride + k * a.col_stride];
+  }
+}
+
+// Rows that are contiguous in k: four of them are interleaved at a time.
+void pack_a_rows(float* packed, const float* a, int64_t row_stride, int64_t mc, int64_t kc) {
+  const Floats d;
+  for (int64_t i0 = 0; i0 < mc; i0 += kTileRows) {
+    const int64_t end = std::min(mc, i0 + kTileRows);
+    for (int64_t i = i0; i < end; i += 4) {
+      float* out = packed + group_offset(i);
+      const float* from = a + i * row_stride;
+      const int64_t n = std::min<int64_t>(4, end - i);
+      int64_t k = 0;
+      for (; n == 4 && k + kLanes <= kc; k += kLanes) {
+        hn::StoreInterleaved4(hn::LoadU(d, from + k), hn::LoadU(d, from + row_stride + k),
+                              hn::LoadU(d, from + 2 * row_stride + k),
+                              hn::LoadU(d, from + 3 * row_stride + k), d, out + 4 * k);
+      }
+      for (; k < kc; ++k) {
+        for (int64_t r = 0; r < n; ++r) out[4 * k + r] = from[r * row_stride + k];
+      }
     }
+  }
+}
+
+// Rows [0, mc) x columns k [0, kc) of `a`. Slots of rows beyond mc are left as they are: the
+// micro-kernel for fewer rows never reads them.
+void pack_a(float* packed, const Operand& a, int64_t mc, int64_t kc) {
+  const float* data = static_cast<const float*>(a.data);
+  if (a.col_stride == 1) {
+    pack_a_rows(packed, data, a.row_stride, mc, kc);
+  } else {
+    pack_a_side_by_side(packed, data, a.col_stride, mc, kc);
   }
 }
 
@@ -193,16 +228,13 @@ void block_gemm_serial(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, c
       }
       for (int64_t ic = 0; ic < m; ic += kMc) {
         const int64_t mc = std::min(kMc, m - ic);
-        for (int64_t i = 0; i < mc; i += kTileRows) {
-          pack_a_tile(packed_a + i / kTileRows * kTileFloats, a.at(ic + i, pc),
-                      std::min(kTileRows, mc - i), kc);
-        }
+        pack_a(packed_a, a.at(ic, pc), mc, kc);
         for (int64_t j = 0; j < nc; j += kPanel) {
           const float* panel = packed_b + j * kc;
           const int64_t cols = std::min(kPanel, nc - j);
           for (int64_t i = 0; i < mc; i += kTileRows) {
             const int64_t rows = std::min(kTileRows, mc - i);
-            const float* tile = packed_a + i / kTileRows * kTileFloats;
+            const float* tile = packed_a + group_offset(i);
             compute_tile(c + (ic + i) * ldc + jc + j, ldc, tile, panel, kc, rows, cols, add);
           }
         }

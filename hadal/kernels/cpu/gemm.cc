@@ -19,7 +19,7 @@ constexpr int64_t kLeastWork = 1 << 16;
 constexpr int64_t kColumnGrain = 32;
 constexpr int64_t kRowGrain = 12;
 // Rows of one task of a group: enough to repay packing the weight again.
-constexpr int64_t kGroupRows = 256;
+constexpr int64_t kGroupRows = 512;
 
 int64_t grain_for(int64_t work_per_unit, int64_t multiple) {
   return round_up(ceil_div(kLeastWork, std::max<int64_t>(work_per_unit, 1)), multiple);
