@@ -65,7 +65,7 @@ std::vector<int32_t> read_token_file(const std::string& file) {
 
 std::string read_prompt_text(const GenerateCommand& o, const Flags& flags) {
   if (flags.given("prompt")) return o.prompt;
-  return read_text_file(o.prompt_file == "-" ? "/dev/stdin" : o.prompt_file);
+  return read_text_argument(o.prompt_file);
 }
 
 // <fim begin> prefix <fim hole> suffix <fim end>, the model writes the middle (spec 02, section 4).

@@ -42,8 +42,7 @@ int run(const ScoreCommand& o, const CommonOptions& common, const Flags& flags, 
           ", expected --text or --file); see hadal score --help");
   TextModel m(o.model, common, /*with_mtp=*/false);
   const Tokenizer& tokenizer = m.need_tokenizer();
-  const std::string text =
-      flags.given("text") ? o.text : read_text_file(o.file == "-" ? "/dev/stdin" : o.file);
+  const std::string text = flags.given("text") ? o.text : read_text_argument(o.file);
   std::vector<int32_t> ids = tokenizer.encode_parallel(text, m.pool);
   require(!ids.empty(), flags.given("text") ? "--text" : o.file,
           ": nothing to score (found 0 tokens, expected some text)");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <iostream>
+#include <iterator>
 
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
@@ -42,6 +44,11 @@ std::vector<int32_t> TextModel::encode(const std::string& text) const {
   std::vector<int32_t> ids = t.encode(text);
   if (t.add_bos() && t.bos_id()) ids.insert(ids.begin(), *t.bos_id());
   return ids;
+}
+
+std::string read_text_argument(const std::string& file) {
+  if (file != "-") return read_text_file(file);
+  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
 }
 
 void SamplingFlags::bind(Flags& flags) {

@@ -29,6 +29,9 @@ struct TextModel {
   std::optional<Tokenizer> tokenizer;
 };
 
+// The bytes of a file, or of standard input for "-".
+std::string read_text_argument(const std::string& file);
+
 // The sampling options of a command line. Precedence: the command line, the model folder's
 // generation_config.json, the command's own default.
 struct SamplingFlags {

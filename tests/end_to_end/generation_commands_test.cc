@@ -1,0 +1,246 @@
+// generate, score and chat as a user types them: results, and the one-line error of wrong input.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "hadal/core/json.h"
+#include "tests/support/run_hadal.h"
+#include "tests/support/text_model_folder.h"
+
+namespace hadal {
+namespace {
+
+using test::model_folder_without_tokenizer;
+using test::text_model_folder;
+using testing::is_one_line_error;
+using testing::run_hadal;
+using testing::RunResult;
+
+std::string write(const std::string& name, const std::string& text) {
+  const std::string path = ::testing::TempDir() + "generation-" + name;
+  std::ofstream(path, std::ios::binary) << text;
+  return path;
+}
+
+RunResult run(std::vector<std::string> arguments, const std::string& input = "") {
+  arguments.insert(arguments.end(), {"--threads", "1"});
+  return run_hadal(arguments, input, {"XDG_STATE_HOME=" + ::testing::TempDir() + "state"});
+}
+RunResult generate(std::vector<std::string> more) {
+  more.insert(more.begin(), {"generate", "--model", text_model_folder()});
+  return run(more);
+}
+Json json_of(const RunResult& result) {
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  return parse_json(result.out, "stdout");
+}
+
+TEST(GenerateCommand, ReportsEveryFieldOfTheContract) {
+  const Json json = json_of(generate({"--prompt", "the cat", "--max-tokens", "12", "--json"}));
+  EXPECT_TRUE(json.at("text").is_string());
+  EXPECT_EQ(json.at("tokens").as_array().size(), 12U);
+  EXPECT_GE(json.at("prompt_tokens").as_integer(), 2);
+  EXPECT_EQ(json.at("finish_reason").as_string(), "length");
+  for (const char* field : {"prefill_tokens_per_s", "decode_tokens_per_s",
+                            "accepted_tokens_per_step", "acceptance_rate"}) {
+    EXPECT_TRUE(json.at(field).is_number()) << field;
+  }
+}
+
+TEST(GenerateCommand, GreedyOutputIsTheSameAtEveryDepthAndOnEveryThreadCount) {
+  const auto tokens = [](const char* speculate, const char* threads) {
+    return json_of(generate({"-p", "the", "-n", "60", "--temp", "0", "--speculate", speculate,
+                             "--json", "--threads", threads}))
+        .at("tokens");
+  };
+  const Json plain = tokens("off", "1");
+  for (const char* speculate : {"auto", "1", "2", "3"}) EXPECT_EQ(tokens(speculate, "1"), plain);
+  EXPECT_EQ(tokens("off", "2"), plain);
+}
+
+TEST(GenerateCommand, TextOnStdoutIsTheAnswerAlone) {
+  const RunResult text = generate({"-p", "the cat", "-n", "20"});
+  const Json json = json_of(generate({"-p", "the cat", "-n", "20", "--json"}));
+  EXPECT_EQ(text.exit_code, 0);
+  EXPECT_EQ(text.out, json.at("text").as_string() + "\n");
+  EXPECT_NE(text.err.find("tokens/s"), std::string::npos) << "the timing is on stderr";
+}
+
+TEST(GenerateCommand, ASeedRepeatsAndAnotherDoesNot) {
+  const auto tokens = [](const char* seed) {
+    return json_of(generate({"-p", "the", "-n", "30", "--temp", "1", "--seed", seed, "--json"}))
+        .at("tokens");
+  };
+  EXPECT_EQ(tokens("5"), tokens("5"));
+  EXPECT_NE(tokens("5"), tokens("6"));
+}
+
+TEST(GenerateCommand, StopStringsEndTheTextBeforeThem) {
+  const std::string text =
+      json_of(generate({"-p", "the", "-n", "40", "--json"})).at("text").as_string();
+  ASSERT_GT(text.size(), 6U);
+  const std::string stop = text.substr(4, 2);
+  const Json json = json_of(generate({"-p", "the", "-n", "40", "--stop", stop, "--json"}));
+  EXPECT_EQ(json.at("text").as_string(), text.substr(0, text.find(stop)));
+  EXPECT_EQ(json.at("finish_reason").as_string(), "stop");
+}
+
+TEST(GenerateCommand, TokenIdsNeedNoTokenizer) {
+  const std::string flat = write("flat.json", "[5, 6, 7]");
+  const std::string nested = write("nested.json", "[[5, 6, 7]]");
+  const std::vector<std::string> base = {
+      "generate", "-m", model_folder_without_tokenizer(), "-n", "5", "--json", "--prompt-tokens"};
+  std::vector<std::string> with_flat = base, with_nested = base;
+  with_flat.push_back(flat);
+  with_nested.push_back(nested);
+  const Json json = json_of(run(with_flat));
+  EXPECT_TRUE(json.at("text").is_null());
+  EXPECT_EQ(json.at("tokens").as_array().size(), 5U);
+  EXPECT_EQ(json_of(run(with_nested)).at("tokens"), json.at("tokens"));
+}
+
+TEST(GenerateCommand, PromptFilesStandardInputAndFillInTheMiddle) {
+  const std::string file = write("prompt.txt", "the cat");
+  const Json want = json_of(generate({"-p", "the cat", "-n", "9", "--json"})).at("tokens");
+  EXPECT_EQ(json_of(generate({"-f", file, "-n", "9", "--json"})).at("tokens"), want);
+  const RunResult piped =
+      run({"generate", "-m", text_model_folder(), "-f", "-", "-n", "9", "--json"}, "the cat");
+  EXPECT_EQ(json_of(piped).at("tokens"), want);
+  const Json fim = json_of(generate({"-p", "the", "--suffix", "end", "-n", "9", "--json"}));
+  EXPECT_GE(fim.at("prompt_tokens").as_integer(), 5) << "two texts and three marks";
+}
+
+TEST(GenerateCommand, WrongInputIsOneLineAndExitCode2) {
+  const std::string no_list = write("no-list.json", "{\"ids\": [1]}");
+  const std::string big_id = write("big-id.json", "[100000]");
+  const std::string no_json = write("no-json.json", "[1, 2");
+  const std::string two = write("two.json", "[[1], [2]]");
+  const std::string empty = write("empty.json", "[]");
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"-n", "5"},
+           {"-p", "the", "-f", "x.txt"},
+           {"-f", "/no/such/file"},
+           {"--prompt-tokens", no_list},
+           {"--prompt-tokens", big_id},
+           {"--prompt-tokens", no_json},
+           {"--prompt-tokens", two},
+           {"--prompt-tokens", empty},
+           {"--prompt-tokens", big_id, "--suffix", "x"},
+           {"-p", "the", "-n", "0"},
+           {"-p", "the", "-n", "128"},
+           {"-p", "the", "--max-context", "4", "-n", "10"},
+           {"-p", "the", "--max-context", "129"},
+           {"-p", "the", "--temperature", "-1"},
+           {"-p", "the", "--temperature", "warm"},
+           {"-p", "the", "--top-p", "0"},
+           {"-p", "the", "--top-k", "-3"},
+           {"-p", "the", "--speculate", "often"},
+           {"-p", "the", "--speculate", "8"},
+           {"-p", "the", "--frequency-penalty", "9"},
+       }) {
+    const RunResult result = generate(arguments);
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_TRUE(is_one_line_error(result)) << result.err;
+  }
+}
+
+TEST(GenerateCommand, AFolderWithoutAModelOrTokenizerIsNamed) {
+  const RunResult no_tokenizer =
+      run({"generate", "-m", model_folder_without_tokenizer(), "-p", "x"});
+  EXPECT_EQ(no_tokenizer.exit_code, 2);
+  EXPECT_TRUE(is_one_line_error(no_tokenizer)) << no_tokenizer.err;
+  EXPECT_NE(no_tokenizer.err.find("tokenizer.json"), std::string::npos);
+  const RunResult no_model = run({"generate", "-m", "/no/such/folder", "-p", "x"});
+  EXPECT_NE(no_model.exit_code, 0);
+  EXPECT_TRUE(is_one_line_error(no_model)) << no_model.err;
+}
+
+TEST(ScoreCommand, ReportsOneLogprobForEachToken) {
+  const Json json = json_of(
+      run({"score", "--model", text_model_folder(), "--text", "the cat and the hat", "--json"}));
+  const Json::Array& logprobs = json.at("logprobs").as_array();
+  ASSERT_EQ(logprobs.size(), json.at("tokens").as_array().size());
+  double nats = 0.0;
+  for (const Json& logprob : logprobs) {
+    EXPECT_LT(logprob.as_number(), 0.0) << "the first one too: it stands behind BOS";
+    nats -= logprob.as_number();
+  }
+  EXPECT_NEAR(json.at("bits_per_byte").as_number(), nats / std::log(2.0) / 19.0, 1e-9);
+  EXPECT_NEAR(json.at("perplexity").as_number(),
+              std::exp(nats / static_cast<double>(logprobs.size())), 1e-6);
+}
+
+TEST(ScoreCommand, ALongFileIsReadInWindows) {
+  std::string text;
+  for (int i = 0; i < 60; ++i) text += "the man ran to the end, ";
+  const Json json = json_of(run({"score", "-m", text_model_folder(), "-f", write("long.txt", text),
+                                 "--json", "--window", "64", "--stride", "16"}));
+  EXPECT_EQ(json.at("n_bytes").as_integer(), static_cast<int64_t>(text.size()));
+}
+
+TEST(ScoreCommand, WrongInputIsOneLineAndExitCode2) {
+  const std::string model = text_model_folder(), empty = write("empty.txt", "");
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"score", "-m", model},
+           {"score", "-m", model, "--text", "a", "--file", "b"},
+           {"score", "-m", model, "--text", ""},
+           {"score", "-m", model, "--file", empty},
+           {"score", "-m", model, "--file", "/no/such/file"},
+           {"score", "-m", model, "--text", "a", "--window", "1"},
+           {"score", "-m", model, "--text", "a", "--window", "129"},
+           {"score", "-m", model, "--text", "a", "--window", "8", "--stride", "8"},
+           {"score", "-m", model_folder_without_tokenizer(), "--text", "a"},
+           {"score", "--text", "a"},
+       }) {
+    const RunResult result = run(arguments);
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_TRUE(is_one_line_error(result)) << result.err;
+  }
+}
+
+TEST(ChatCommand, TalksThroughAPipe) {
+  const std::string file = ::testing::TempDir() + "generation-chat.json";
+  const RunResult result =
+      run({"chat", "-m", text_model_folder(), "-n", "6", "--system", "the end"},
+          "the cat\n/save " + file + "\n/reset\nthe hat\n/help\n/exit\nunread\n");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.out.find("/save FILE"), std::string::npos) << "/help answers";
+  const Json json = parse_json_file(file);
+  const Json::Array& messages = json.at("messages").as_array();
+  ASSERT_EQ(messages.size(), 3U);
+  EXPECT_EQ(messages[0].at("role").as_string(), "system");
+  EXPECT_EQ(messages[1].at("content").as_string(), "the cat");
+  EXPECT_EQ(messages[2].at("role").as_string(), "assistant");
+}
+
+TEST(ChatCommand, AFullContextIsSaidAndTheChatGoesOn) {
+  std::string lines;
+  for (int i = 0; i < 30; ++i) lines += "the cat and the hat and the man\n";
+  const RunResult result =
+      run({"chat", "-m", text_model_folder(), "-n", "4"}, lines + "/reset\nhi\n");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.err.find("/reset starts a new one"), std::string::npos);
+}
+
+TEST(ChatCommand, WrongInputIsOneLineAndExitCode2) {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"chat"},
+           {"chat", "-m", text_model_folder(), "--json"},
+           {"chat", "-m", text_model_folder(), "-n", "0"},
+           {"chat", "-m", text_model_folder(), "--max-context", "1000"},
+           {"chat", "-m", text_model_folder(), "--top-p", "-1"},
+           {"chat", "-m", model_folder_without_tokenizer()},
+       }) {
+    const RunResult result = run(arguments, "hello\n");
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_TRUE(is_one_line_error(result)) << result.err;
+  }
+  const RunResult unwritable = run({"chat", "-m", text_model_folder(), "-n", "3"},
+                                   "hi\n/save /no/such/folder/x.json\n/save\n");
+  EXPECT_EQ(unwritable.exit_code, 0) << "the conversation goes on";
+  EXPECT_NE(unwritable.err.find("/no/such/folder"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace hadal

@@ -1,0 +1,63 @@
+#include "tests/support/text_model_folder.h"
+
+#include "hadal/data/bpe_trainer.h"
+#include "hadal/data/tokenizer.h"
+#include "hadal/model/checkpoint.h"
+#include "tests/support/temporary_folder.h"
+
+namespace hadal::test {
+namespace {
+
+void write_tokenizer(const std::string& folder) {
+  ThreadPool pool(1);
+  BpeTrainer trainer({.vocab_size = smallest_trained_vocab_size() + 40}, pool);
+  trainer.add("the cat and the hat and the man ran to the other end of the land, then the rain ");
+  trainer.add("came and the man and the cat sat in the hat; the end of the other story. ");
+  write_tokenizer_folder(trainer.train(), folder);
+}
+
+void write_model(const std::string& folder) {
+  ModelConfig config = find_preset("tiny").config;
+  config.vocab_size = Tokenizer::load(tokenizer_folder()).vocab_size() + 7;
+  config.d_model = 64;
+  config.n_layers = 2;
+  config.max_position_embeddings = 128;
+  config.n_mtp = 1;
+  config.validate();
+  Arena arena;
+  DeepseekV3 model = make_model(config, arena);
+  initialise_weights(model, arena, 5, 0.15F);
+  save_model(folder, model, {});
+}
+
+// A folder that goes away when the process ends, filled by `fill` when it is first asked for.
+class FilledFolder {
+ public:
+  explicit FilledFolder(void (*fill)(const std::string&)) { fill(folder_.path()); }
+  const std::string& path() const { return folder_.path(); }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+}  // namespace
+
+const std::string& tokenizer_folder() {
+  static const FilledFolder folder(write_tokenizer);
+  return folder.path();
+}
+
+const std::string& text_model_folder() {
+  static const FilledFolder folder([](const std::string& path) {
+    write_tokenizer(path);
+    write_model(path);
+  });
+  return folder.path();
+}
+
+const std::string& model_folder_without_tokenizer() {
+  static const FilledFolder folder(write_model);
+  return folder.path();
+}
+
+}  // namespace hadal::test
