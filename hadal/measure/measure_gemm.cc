@@ -30,7 +30,7 @@ double seconds_of(Context& ctx, const GemmShape& s, int64_t rounds) {
   }
   const double flops = 2.0 * static_cast<double>(experts * s.m * s.n) * static_cast<double>(s.k);
   // Small products are repeated within a round until the clock can see them.
-  const int64_t repeats = std::max<int64_t>(1, static_cast<int64_t>(2e8 / flops));
+  const int64_t repeats = std::clamp<int64_t>(static_cast<int64_t>(2e8 / flops), 1, 1000);
   const std::vector<double> seconds = time_rounds(rounds, [&] {
     for (int64_t i = 0; i < repeats; ++i) {
       if (s.experts > 0) {

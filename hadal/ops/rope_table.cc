@@ -8,7 +8,8 @@
 namespace hadal {
 namespace {
 
-// m(s, mscale) of YaRN: 1 without extension, else 0.1 mscale ln s + 1.
+// m(s, mscale) of YaRN: 1 without extension, else 0.1 mscale ln s + 1. An mscale that config.json
+// lacks is 0, which gives 1 too.
 double yarn_mscale(double factor, double mscale) {
   return factor <= 1.0 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
 }
@@ -48,7 +49,7 @@ double rope_magnitude(const RopeConfig& config) {
 
 double softmax_scale(const RopeConfig& config, int64_t d_qk) {
   const double plain = 1.0 / std::sqrt(static_cast<double>(d_qk));
-  if (!config.yarn || config.yarn->mscale_all_dim == 0.0) return plain;
+  if (!config.yarn) return plain;
   const double mscale = yarn_mscale(config.yarn->factor, config.yarn->mscale_all_dim);
   return plain * mscale * mscale;
 }

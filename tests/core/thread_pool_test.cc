@@ -4,9 +4,10 @@
 
 #include <atomic>
 #include <stdexcept>
-#include <string>
 #include <thread>
 #include <vector>
+
+#include "hadal/core/error.h"
 
 namespace hadal {
 namespace {
@@ -74,7 +75,7 @@ TEST(ThreadPool, TheFirstExceptionIsRethrownAndThePoolLivesOn) {
       try {
         // Every range throws; the one that starts at 0 has the lowest index.
         pool.parallel_for(8, 1, [](int64_t begin, int64_t, int) {
-          throw std::runtime_error("range " + std::to_string(begin));
+          throw std::runtime_error(concat("range ", begin));
         });
         FAIL() << "nothing was thrown";
       } catch (const std::runtime_error& error) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "hadal/core/error.h"
 #include "hadal/tensor/context.h"
 #include "tests/support/compare.h"
 
@@ -80,7 +81,7 @@ inline void expect_backends_agree(const std::function<Outputs(Context&)>& run,
   const Outputs want = run(reference.ctx()), got = run(one.ctx()), spread = run(four.ctx());
   ASSERT_EQ(got.size(), want.size());
   for (size_t i = 0; i < want.size(); ++i) {
-    const std::string name = what + ", output " + std::to_string(i);
+    const std::string name = concat(what, ", output ", i);
     expect_close(got[i], want[i], tolerance, name);
     expect_close(spread[i], got[i], Tolerance::exact(), name + ", 4 threads against 1");
   }
@@ -98,8 +99,7 @@ inline const std::vector<Extents>& odd_extents() {
   return extents;
 }
 inline std::string text(const Extents& e) {
-  return "[" + std::to_string(e.rows) + "," + std::to_string(e.cols) + "] pad " +
-         std::to_string(e.pad);
+  return concat("[", e.rows, ",", e.cols, "] pad ", e.pad);
 }
 
 // Random values with one row of zeros and one of 1e4, where there are rows enough.

@@ -178,6 +178,18 @@ TEST(Quantize, BackendsAgreeBitForBit) {
   }
 }
 
+TEST(Quantize, PowerOfTwoScalesRoundUp) {
+  Machine machine(Device::kCpu);
+  Tensor x = machine.ctx().zeros({3, 1});
+  x.flat<float>()[0] = 448.0F;  // a power of two already
+  x.flat<float>()[1] = 448.5F;
+  x.flat<float>()[2] = 56.0F;
+  const Quantized q = quantize(machine.ctx(), x, "tiles", {.power_of_two = true});
+  const std::span<const float> scales = std::as_const(q.scales).flat<float>();
+  EXPECT_EQ(std::vector<float>(scales.begin(), scales.end()),
+            (std::vector<float>{1.0F, 2.0F, 0.125F}));
+}
+
 TEST(Quantize, ScalesOfExtremeTiles) {
   for (const Device device : {Device::kReference, Device::kCpu}) {
     Machine machine(device);
@@ -198,6 +210,11 @@ TEST(Quantize, ScalesOfExtremeTiles) {
     EXPECT_EQ(codes(2, 0).bits, 0x7F);
     EXPECT_EQ(codes(2, 1).bits, 0x7E);
     EXPECT_EQ(codes(3, 0).bits, 0x7E);
+    // Denormal scales are so coarse that quotients pass 448: they saturate.
+    Tensor tiny = machine.ctx().zeros({1, 1});
+    tiny.flat<float>()[0] = 627 * 1.4e-45F;
+    const Quantized saturated = quantize(machine.ctx(), tiny, "tiles", {.amax_floor = false});
+    EXPECT_EQ(std::as_const(saturated.codes).flat<f8e4m3>()[0].bits, 0x7E);
     const Quantized floored = quantize(machine.ctx(), x, "tiles", {});
     EXPECT_EQ(floored.scales.flat<float>()[0], 1e-4F / 448.0F);
   }

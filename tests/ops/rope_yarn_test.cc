@@ -132,7 +132,7 @@ TEST(Rope, AgreesOnStridedHeads) {
             rope_backward(ctx, x, table, positions);
             return {turned, memory};
           },
-          Tolerance::for_sum(4), "T " + std::to_string(T) + " dim " + std::to_string(dim));
+          Tolerance::for_sum(4), concat("T ", T, " dim ", dim));
     }
   }
 }

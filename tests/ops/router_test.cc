@@ -115,7 +115,7 @@ TEST(Router, BackendsAgree) {
                            {dscores.data(), {T, E}}, r.scores_view(), r.indices_view(), config);
             return {as_floats(r.indices), r.gates, r.scores, {loss}, dscores, dlogits};
           },
-          Tolerance::for_sum(16), "E " + std::to_string(E) + " T " + std::to_string(T));
+          Tolerance::for_sum(16), concat("E ", E, " T ", T));
     }
   }
 }

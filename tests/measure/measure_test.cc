@@ -1,0 +1,111 @@
+#include <gtest/gtest.h>
+
+#include "hadal/core/error.h"
+#include "hadal/measure/measure_gemm.h"
+#include "hadal/measure/measure_infer.h"
+#include "hadal/measure/measure_train.h"
+#include "hadal/measure/model_flops.h"
+#include "hadal/measure/roofline.h"
+
+namespace hadal {
+namespace {
+
+// No test here asserts a time: only that figures are computed and held against a limit.
+
+TEST(Roofline, BestWindowSpreadsWorkOverItsTime) {
+  // Thread 0 works 10 per second all the time; thread 1 does 30 within [1, 2) only.
+  const std::vector<std::vector<Chunk>> threads = {{{0, 4, 40}}, {{1, 2, 30}}};
+  EXPECT_NEAR(best_window_rate(threads, 0, 4, 1), 40, 1e-9);
+  EXPECT_NEAR(best_window_rate(threads, 0, 4, 2), 25, 1e-9);  // [0, 2): 20 + 30 in two seconds
+  EXPECT_NEAR(best_window_rate(threads, 2, 4, 1), 10, 1e-9);
+}
+
+TEST(Roofline, ThreadsThatTakeTurnsDoNotCountAsBoth) {
+  const std::vector<std::vector<Chunk>> threads = {{{0, 1, 10}}, {{1, 2, 10}}};
+  EXPECT_NEAR(best_window_rate(threads, 0, 2, 1), 10, 1e-9);
+}
+
+TEST(Roofline, MeasuresSomething) {
+  ThreadPool pool(2);
+  EXPECT_GT(fma_gflop_per_s(pool, 0.01), 0);
+  EXPECT_GT(dram_read_gb_per_s(pool, 0.01), 0);
+}
+
+TEST(ModelFlops, TheComparisonShape) {
+  const ModelConfig shape = training_peer_shape();
+  shape.validate();
+  EXPECT_EQ(count_parameters(shape).total, 11829712);
+  EXPECT_EQ(count_parameters(shape).active_without_embedding, 4882896);
+  // 6 x active + 3 x 6 layers x 4 heads x 256 tokens x (48 + 32)
+  EXPECT_DOUBLE_EQ(training_flops_per_token(shape, 256), 6.0 * 4882896 + 3.0 * 6 * 4 * 256 * 80);
+}
+
+TEST(GemmShape, ReadsBothForms) {
+  EXPECT_EQ(GemmShape::parse("64x512x256").text(), "64x512x256");
+  const GemmShape grouped = GemmShape::parse("8x4x16x32");
+  EXPECT_EQ(grouped.experts, 8);
+  EXPECT_EQ(grouped.m, 4);
+  EXPECT_EQ(grouped.n, 16);
+  EXPECT_EQ(grouped.k, 32);
+  for (const char* text : {"", "1", "1x2", "1x2x", "1x2x3x4x5", "0x1x1", "-1x1x1", "1x2x3 ",
+                           "axbxc", "1x2x99999999999"}) {
+    EXPECT_THROW(GemmShape::parse(text), ConfigError) << text;
+  }
+}
+
+class Measures : public ::testing::Test {
+ protected:
+  ThreadPool pool{2};
+  Arena arena;
+  Context ctx{.pool = pool, .arena = arena};
+};
+
+void expect_complete(const MeasureReport& report) {
+  const Json json = report_json(report);
+  ASSERT_FALSE(json.at("results").as_array().empty());
+  for (const Json& row : json.at("results").as_array()) {
+    EXPECT_GT(row.at("value").as_number(), 0) << row.dump();
+    EXPECT_FALSE(row.at("name").as_string().empty());
+    EXPECT_FALSE(row.at("unit").as_string().empty());
+    if (row.at("roof").is_null()) {
+      EXPECT_TRUE(row.at("fraction_of_roof").is_null());
+    } else {
+      EXPECT_DOUBLE_EQ(row.at("fraction_of_roof").as_number(),
+                       row.at("value").as_number() / row.at("roof").as_number());
+    }
+  }
+  EXPECT_NE(report_table(report).find(report.results.front().name), std::string::npos);
+}
+
+TEST_F(Measures, Gemm) {
+  expect_complete(measure_gemm(
+      ctx, {.shapes = {GemmShape::parse("4x16x8"), GemmShape::parse("3x2x16x8")}, .rounds = 1}));
+}
+
+TEST_F(Measures, TrainingLearnsTheBatchItIsGiven) {
+  MeasureTrainOptions options{.model = training_peer_shape(), .batch = 2, .seq = 16, .steps = 4};
+  options.model.vocab_size = 64;
+  options.model.n_layers = 2;
+  const MeasureReport report = measure_train(ctx, options);
+  expect_complete(report);
+  const Json::Array& loss = report.details.at("loss").as_array();
+  EXPECT_LT(loss[1].as_number(), loss[0].as_number());
+  options.steps = 1;
+  EXPECT_THROW(measure_train(ctx, options), ConfigError);
+}
+
+TEST_F(Measures, PrefillAndDecode) {
+  ModelConfig shape = training_peer_shape();
+  shape.vocab_size = 64;
+  shape.n_layers = 2;
+  DeepseekV3 model = make_model(shape, arena);
+  initialise_weights(model, arena, 1);
+  MeasureInferOptions options{.prompt_tokens = 8, .decode_tokens = 4, .rounds = 1};
+  expect_complete(measure_prefill(ctx, model, options));
+  expect_complete(measure_decode(ctx, model, options));
+  options.draft_tokens = 1;  // no MTP module here
+  EXPECT_THROW(measure_decode(ctx, model, options), ConfigError);
+}
+
+}  // namespace
+}  // namespace hadal
