@@ -199,6 +199,7 @@ int run(const ChatCommand& o, const CommonOptions& common, const Flags& flags, O
   require(!out.json(),
           "--json: chat is a conversation (found --json, expected a person or lines on "
           "standard input); use hadal generate --json");
+  catch_interrupts();
   Chat chat(o, common, flags, out);
   LineEditor editor("> ", history_file());
   chat.greet(editor.is_terminal());

@@ -159,6 +159,7 @@ Json result_json(const GenerateResult& r, const TextStream* stream) {
 
 int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flags, Output& out) {
   check_prompt_options(flags);
+  catch_interrupts();
   TextModel m(o.model, common, o.sampling.speculate != "off");
   const ModelConfig& config = m.model.config;
   GenerateOptions options;
