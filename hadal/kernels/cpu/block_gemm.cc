@@ -103,48 +103,62 @@ void pack_a(float* packed, const Operand& a, int64_t mc, int64_t kc) {
   }
 }
 
-// Columns [0, cols) of b [kc, ...] as one panel; the columns beyond are zero.
+// B with contiguous rows [kc, nc]: each row is read at full width and spread over the panels.
 template <class Stored>
-void pack_b_panel(float* panel, const Stored* b, int64_t k_stride, int64_t n_stride, int64_t kc,
-                  int64_t cols) {
+void pack_b_rows(float* packed, const Stored* b, int64_t k_stride, int64_t kc, int64_t nc) {
   const Floats d;
-  if (cols < kPanel) std::fill(panel, panel + kc * kPanel, 0.0F);
-  if (n_stride == 1 && cols == kPanel) {
-    for (int64_t k = 0; k < kc; ++k) {
-      hn::StoreU(load_stored(d, b + k * k_stride), d, panel + k * kPanel);
-      hn::StoreU(load_stored(d, b + k * k_stride + kLanes), d, panel + k * kPanel + kLanes);
-    }
-    return;
-  }
-  const FourFloats d4;
-  int64_t n = 0;
-  if (k_stride == 1) {
-    for (; n + 4 <= cols; n += 4) {
-      const Stored *r0 = b + n * n_stride, *r1 = r0 + n_stride, *r2 = r1 + n_stride;
-      const Stored* r3 = r2 + n_stride;
-      float* out = panel + n;
-      int64_t k = 0;
-      for (; k + 4 <= kc; k += 4) {
-        auto v0 = load_stored(d4, r0 + k), v1 = load_stored(d4, r1 + k);
-        auto v2 = load_stored(d4, r2 + k), v3 = load_stored(d4, r3 + k);
-        transpose_4x4(d4, v0, v1, v2, v3);
-        hn::StoreU(v0, d4, out + k * kPanel);
-        hn::StoreU(v1, d4, out + (k + 1) * kPanel);
-        hn::StoreU(v2, d4, out + (k + 2) * kPanel);
-        hn::StoreU(v3, d4, out + (k + 3) * kPanel);
-      }
-      for (; k < kc; ++k) {
-        out[k * kPanel] = to_f32(r0[k]);
-        out[k * kPanel + 1] = to_f32(r1[k]);
-        out[k * kPanel + 2] = to_f32(r2[k]);
-        out[k * kPanel + 3] = to_f32(r3[k]);
-      }
-    }
-  }
+  const int64_t n_whole = nc / kPanel * kPanel;
   for (int64_t k = 0; k < kc; ++k) {
-    for (int64_t j = n; j < cols; ++j)
-      panel[k * kPanel + j] = to_f32(b[k * k_stride + j * n_stride]);
+    const Stored* row = b + k * k_stride;
+    for (int64_t j = 0; j < n_whole; j += kPanel) {
+      float* out = packed + j * kc + k * kPanel;
+      hn::StoreU(load_stored(d, row + j), d, out);
+      hn::StoreU(load_stored(d, row + j + kLanes), d, out + kLanes);
+    }
+    if (n_whole == nc) continue;
+    float* out = packed + n_whole * kc + k * kPanel;
+    for (int64_t j = n_whole; j < nc; ++j) out[j - n_whole] = to_f32(row[j]);
+    std::fill(out + (nc - n_whole), out + kPanel, 0.0F);
   }
+}
+
+// B with contiguous columns, as a weight [nc, kc] has them: 4 x 4 elements are turned at a time.
+template <class Stored>
+void pack_b_columns(float* packed, const Stored* b, int64_t n_stride, int64_t kc, int64_t nc) {
+  const FourFloats d;
+  if (nc % kPanel != 0) {
+    float* last = packed + nc / kPanel * kPanel * kc;
+    std::fill(last, last + kPanel * kc, 0.0F);
+  }
+  for (int64_t n = 0; n < nc; n += 4) {
+    float* out = packed + n / kPanel * kPanel * kc + n % kPanel;
+    const Stored* from = b + n * n_stride;
+    const int64_t n_valid = std::min<int64_t>(4, nc - n);
+    int64_t k = 0;
+    for (; n_valid == 4 && k + 4 <= kc; k += 4) {
+      auto v0 = load_stored(d, from + k), v1 = load_stored(d, from + n_stride + k);
+      auto v2 = load_stored(d, from + 2 * n_stride + k),
+           v3 = load_stored(d, from + 3 * n_stride + k);
+      transpose_4x4(d, v0, v1, v2, v3);
+      hn::StoreU(v0, d, out + k * kPanel);
+      hn::StoreU(v1, d, out + (k + 1) * kPanel);
+      hn::StoreU(v2, d, out + (k + 2) * kPanel);
+      hn::StoreU(v3, d, out + (k + 3) * kPanel);
+    }
+    for (; k < kc; ++k) {
+      for (int64_t j = 0; j < n_valid; ++j) out[k * kPanel + j] = to_f32(from[j * n_stride + k]);
+    }
+  }
+}
+
+void pack_b(float* packed, const Operand& b, int64_t kc, int64_t nc) {
+  with_stored(b.dtype, b.data, [&](const auto* data) HWY_ATTR {
+    if (b.col_stride == 1) {
+      pack_b_rows(packed, data, b.row_stride, kc, nc);
+    } else {
+      pack_b_columns(packed, data, b.col_stride, kc, nc);
+    }
+  });
 }
 
 // c[kRows, kVectors * kLanes] (+)= tile panel. The only loop that matters.
@@ -219,13 +233,7 @@ void block_gemm_serial(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, c
     for (int64_t pc = 0; pc < k; pc += kKc) {
       const int64_t kc = std::min(kKc, k - pc);
       const bool add = accumulate || pc > 0;
-      for (int64_t j = 0; j < nc; j += kPanel) {
-        const Operand from = b.at(pc, jc + j);
-        with_stored(b.dtype, from.data, [&](const auto* data) HWY_ATTR {
-          pack_b_panel(packed_b + j * kc, data, b.row_stride, b.col_stride, kc,
-                       std::min(kPanel, nc - j));
-        });
-      }
+      pack_b(packed_b, b.at(pc, jc), kc, nc);
       for (int64_t ic = 0; ic < m; ic += kMc) {
         const int64_t mc = std::min(kMc, m - ic);
         pack_a(packed_a, a.at(ic, pc), mc, kc);
