@@ -37,6 +37,15 @@ constexpr int64_t kMc = 192;
 constexpr int64_t kNc = 1024;
 constexpr int64_t kTileFloats = kGroups * 4 * kKc;
 
+// Packing waits for memory more than it computes: what the next four rows hold is asked for early.
+template <class T>
+HWY_INLINE void prefetch_four(const T* p, int64_t row_stride) {
+  hwy::Prefetch(p);
+  hwy::Prefetch(p + row_stride);
+  hwy::Prefetch(p + 2 * row_stride);
+  hwy::Prefetch(p + 3 * row_stride);
+}
+
 // Where the group of four rows that begins at row i stands in the packed block.
 HWY_INLINE int64_t group_offset(int64_t i) {
   return i / kTileRows * kTileFloats + i % kTileRows / 4 * 4 * kKc;
@@ -81,6 +90,7 @@ void pack_a_rows(float* packed, const float* a, int64_t row_stride, int64_t mc, 
       const int64_t n = std::min<int64_t>(4, end - i);
       int64_t k = 0;
       for (; n == 4 && k + kLanes <= kc; k += kLanes) {
+        prefetch_four(from + 4 * row_stride + k, row_stride);
         hn::StoreInterleaved4(hn::LoadU(d, from + k), hn::LoadU(d, from + row_stride + k),
                               hn::LoadU(d, from + 2 * row_stride + k),
                               hn::LoadU(d, from + 3 * row_stride + k), d, out + 4 * k);
@@ -112,6 +122,8 @@ void pack_b_rows(float* packed, const Stored* b, int64_t k_stride, int64_t kc, i
     const Stored* row = b + k * k_stride;
     for (int64_t j = 0; j < n_whole; j += kPanel) {
       float* out = packed + j * kc + k * kPanel;
+      hwy::Prefetch(row + 4 * k_stride + j);
+      hwy::Prefetch(row + 4 * k_stride + j + kLanes);
       hn::StoreU(load_stored(d, row + j), d, out);
       hn::StoreU(load_stored(d, row + j + kLanes), d, out + kLanes);
     }
@@ -136,6 +148,7 @@ void pack_b_columns(float* packed, const Stored* b, int64_t n_stride, int64_t kc
     const int64_t n_valid = std::min<int64_t>(4, nc - n);
     int64_t k = 0;
     for (; n_valid == 4 && k + 4 <= kc; k += 4) {
+      if (k % 16 == 0) prefetch_four(from + 4 * n_stride + k, n_stride);
       auto v0 = load_stored(d, from + k), v1 = load_stored(d, from + n_stride + k);
       auto v2 = load_stored(d, from + 2 * n_stride + k),
            v3 = load_stored(d, from + 3 * n_stride + k);
