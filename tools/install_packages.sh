@@ -3,8 +3,8 @@
 # when all of them are there already, so it also works without a network then.
 set -eu
 packages="g++ cmake ninja-build pkg-config git ca-certificates python3 xz-utils \
-libopenblas-pthread-dev libhwy-dev nlohmann-json3-dev libsimdjson-dev libtomlplusplus-dev libcli11-dev \
-libfmt-dev libpcre2-dev libzstd-dev zlib1g-dev libxxhash-dev libedit-dev libgtest-dev libgmock-dev \
+libhwy-dev nlohmann-json3-dev libsimdjson-dev libtomlplusplus-dev libcli11-dev \
+libpcre2-dev libzstd-dev zlib1g-dev libxxhash-dev libedit-dev libgtest-dev libgmock-dev \
 libbenchmark-dev"
 
 missing=""
