@@ -4,6 +4,7 @@
 #include <cstring>
 #include <variant>
 
+#include "hadal/infer/positions.h"
 #include "hadal/ops/elementwise.h"
 #include "hadal/ops/embedding.h"
 #include "hadal/ops/gemm.h"
@@ -48,6 +49,13 @@ Tensor beside(Context& ctx, const Tensor& left, const Tensor& right) {
   return both;
 }
 
+// W_eh [ norm_e(embedding) ; norm_h(state) ]: what the module's layer reads.
+Tensor mtp_input(Context& ctx, const DeepseekV3& model, const MtpBlock& block,
+                 std::span<const int32_t> tokens, const Tensor& state) {
+  const Tensor embedded = block.enorm.forward(ctx, embed(ctx, model, tokens));
+  return block.w_eh.forward(ctx, beside(ctx, embedded, block.hnorm.forward(ctx, state)));
+}
+
 }  // namespace
 
 HiddenRows cached_forward(Context& ctx, const DeepseekV3& model, std::span<const int32_t> tokens,
@@ -66,12 +74,20 @@ HiddenRows cached_mtp_forward(Context& ctx, const DeepseekV3& model, int64_t mod
                               const RopeTable& rope, LatentKvCache& cache,
                               CachedAttention attention) {
   const MtpBlock& block = model.mtp[static_cast<size_t>(module)];
-  const Tensor embedded = block.enorm.forward(ctx, embed(ctx, model, tokens));
-  const Tensor joined = beside(ctx, embedded, block.hnorm.forward(ctx, state));
-  Tensor x = cached_layer(ctx, block.layer, block.w_eh.forward(ctx, joined), rope,
+  Tensor x = cached_layer(ctx, block.layer, mtp_input(ctx, model, block, tokens, state), rope,
                           cache.mtp(module), attention);
   Tensor normed = block.head_norm.forward(ctx, x);
   return {std::move(x), std::move(normed)};
+}
+
+void cache_mtp_rows(Context& ctx, const DeepseekV3& model, int64_t module,
+                    std::span<const int32_t> tokens, const Tensor& state, const RopeTable& rope,
+                    LatentKvCache& cache) {
+  const MtpBlock& block = model.mtp[static_cast<size_t>(module)];
+  LatentRows& rows = cache.mtp(module);
+  const Tensor x = block.layer.attn_norm.forward(ctx, mtp_input(ctx, model, block, tokens, state));
+  rows.append(
+      block.layer.attn.latent_rows(ctx, x, rope, next_positions(rows.length(), x.dim(0))).mat());
 }
 
 Tensor last_row(Context& ctx, const Tensor& rows) {

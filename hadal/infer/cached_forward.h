@@ -35,6 +35,12 @@ HiddenRows cached_mtp_forward(Context& ctx, const DeepseekV3& model, int64_t mod
                               const RopeTable& rope, LatentKvCache& cache,
                               CachedAttention attention);
 
+// The same rows for the module's cache alone: nobody reads their outputs, so neither attention nor
+// experts run.
+void cache_mtp_rows(Context& ctx, const DeepseekV3& model, int64_t module,
+                    std::span<const int32_t> tokens, const Tensor& state, const RopeTable& rope,
+                    LatentKvCache& cache);
+
 // The last of some rows, as a matrix of one row.
 Tensor last_row(Context& ctx, const Tensor& rows);
 // logits [T,V] of normed rows [T,d]

@@ -40,6 +40,9 @@ class LatentKvCache {
 
   LatentRows& layer(int64_t index) { return layers_[static_cast<size_t>(index)]; }
   LatentRows& mtp(int64_t module) { return layers_[static_cast<size_t>(n_main_ + module)]; }
+  const LatentRows& mtp(int64_t module) const {
+    return layers_[static_cast<size_t>(n_main_ + module)];
+  }
   int64_t n_mtp() const { return static_cast<int64_t>(layers_.size()) - n_main_; }
   int64_t length() const { return layers_.front().length(); }  // tokens the main model has seen
   int64_t shortest() const;  // the same for the layer, MTP included, that has seen least

@@ -50,21 +50,36 @@ void MtpDrafter::observe(const HiddenRows& main, int64_t n_rows) {
   wait_for(0, main.state(model_.config.mtp_hidden).mat().rows(0, n_rows));
 }
 
+// The inputs of `module` for rows [where its cache ends, end).
+MtpDrafter::ModuleRows MtpDrafter::next_rows(Context& ctx, int64_t module,
+                                             std::span<const int32_t> tokens, int64_t end) const {
+  const int64_t begin = cache_.mtp(module).length(), n = end - begin, d = model_.config.d_model;
+  const Waiting& waiting = waiting_[static_cast<size_t>(module)];
+  Tensor state = ctx.empty({n, d});
+  std::copy_n(waiting.rows.begin() + (begin - waiting.first) * d, n * d,
+              state.flat<float>().begin());
+  return {std::move(state),
+          tokens.subspan(static_cast<size_t>(begin + module + 1), static_cast<size_t>(n))};
+}
+
 // Module `module` over rows [where its cache ends, end); its states queue up for the next module.
 HiddenRows MtpDrafter::run(Context& ctx, int64_t module, std::span<const int32_t> tokens,
                            int64_t end, CachedAttention attention) {
-  const Waiting& waiting = waiting_[static_cast<size_t>(module)];
-  const int64_t n = end - waiting.first, d = model_.config.d_model;
-  Tensor state = ctx.empty({n, d});
-  std::copy_n(waiting.rows.begin(), n * d, state.flat<float>().begin());
-  const auto shifted =
-      tokens.subspan(static_cast<size_t>(waiting.first + module + 1), static_cast<size_t>(n));
+  const ModuleRows rows = next_rows(ctx, module, tokens, end);
   HiddenRows out =
-      cached_mtp_forward(ctx, model_, module, shifted, state, rope_, cache_, attention);
+      cached_mtp_forward(ctx, model_, module, rows.tokens, rows.state, rope_, cache_, attention);
   if (module + 1 < cache_.n_mtp()) {
     wait_for(module + 1, out.state(model_.config.mtp_hidden).mat());
   }
   return out;
+}
+
+// The same when nobody reads the outputs: there is no next module.
+void MtpDrafter::run_for_cache(Context& ctx, std::span<const int32_t> tokens, int64_t end) {
+  const int64_t last = cache_.n_mtp() - 1;
+  if (end <= cache_.mtp(last).length()) return;
+  const ModuleRows rows = next_rows(ctx, last, tokens, end);
+  cache_mtp_rows(ctx, model_, last, rows.tokens, rows.state, rope_, cache_);
 }
 
 // Keeps what rests on known tokens only: row i of module k needs token i + k.
@@ -89,7 +104,12 @@ void MtpDrafter::catch_up(Context& ctx, std::span<const int32_t> tokens) {
   for (int64_t module = 0; module < cache_.n_mtp(); ++module) {
     const int64_t first = waiting_[static_cast<size_t>(module)].first;
     const int64_t end = std::min(first + n_waiting(module), n_known - 1 - module);
-    if (end > first) run(ctx, module, tokens, end, prefill_mla);
+    if (end <= first) continue;
+    if (module + 1 == cache_.n_mtp()) {
+      run_for_cache(ctx, tokens, end);
+    } else {
+      run(ctx, module, tokens, end, prefill_mla);
+    }
   }
   settle(n_known);
 }
@@ -105,6 +125,8 @@ std::vector<Draft> MtpDrafter::draft(Context& ctx, std::span<const int32_t> toke
     const int64_t k = static_cast<int64_t>(drafts.size());
     HiddenRows out;
     if (k < cache_.n_mtp()) {
+      // Of the last module's rows only the newest drafts; the others just fill its cache.
+      if (k + 1 == cache_.n_mtp()) run_for_cache(ctx, known_and_drafted, n_known - 2);
       out = run(ctx, k, known_and_drafted, n_known - 1, absorbed_mla);
     } else {  // the last module again, one position on
       const std::span<const int32_t> token(&known_and_drafted.back(), 1);

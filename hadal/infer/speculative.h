@@ -57,8 +57,15 @@ class MtpDrafter {
   };
   int64_t n_waiting(int64_t module) const;
   void wait_for(int64_t module, View<const float, 2> state);
+  struct ModuleRows {
+    Tensor state;                     // [n, d] of the module before
+    std::span<const int32_t> tokens;  // [n]
+  };
+  ModuleRows next_rows(Context& ctx, int64_t module, std::span<const int32_t> tokens,
+                       int64_t end) const;
   HiddenRows run(Context& ctx, int64_t module, std::span<const int32_t> tokens, int64_t end,
                  CachedAttention attention);
+  void run_for_cache(Context& ctx, std::span<const int32_t> tokens, int64_t end);
   void settle(int64_t n_known);
 
   const DeepseekV3& model_;
