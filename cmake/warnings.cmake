@@ -1,10 +1,9 @@
 # Flags that every target of hadal is compiled with. Warnings are errors.
 add_library(hadal_flags INTERFACE)
 target_include_directories(hadal_flags INTERFACE ${CMAKE_SOURCE_DIR})
+# -ffp-contract=off: contracting a*b+c by inlining decisions would make results depend on the build.
 target_compile_options(hadal_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
-  # Contracting a*b+c differently per inlining decision would make results depend on the build.
-  -ffp-contract=off)
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -ffp-contract=off>)
 if(HADAL_SANITIZE)
   target_compile_options(hadal_flags INTERFACE -fsanitize=${HADAL_SANITIZE}
                          -fno-sanitize-recover=all -fno-omit-frame-pointer -g)

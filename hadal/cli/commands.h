@@ -5,6 +5,7 @@
 
 namespace hadal::cli {
 
+Command make_doctor_command();
 Command make_completion_command();
 Command make_generate_command();
 Command make_chat_command();

@@ -41,6 +41,8 @@ FmaWork fma_chains(int64_t iterations) {
           hn::GetLane(hn::SumOfLanes(d, hn::Add(low, high)))};
 }
 
+const char* target_name() { return hwy::TargetName(HWY_TARGET); }
+
 uint64_t xor_words(const uint64_t* words, int64_t n) {
   const hn::ScalableTag<uint64_t> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -70,8 +72,11 @@ namespace {
 
 HWY_EXPORT(fma_chains);
 HWY_EXPORT(xor_words);
+HWY_EXPORT(target_name);
 
 }  // namespace
+
+const char* simd_target_name() { return HWY_DYNAMIC_DISPATCH(target_name)(); }
 
 FmaWork probe_fma(int64_t iterations) { return HWY_DYNAMIC_DISPATCH(fma_chains)(iterations); }
 

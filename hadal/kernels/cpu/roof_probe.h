@@ -17,4 +17,7 @@ FmaWork probe_fma(int64_t iterations);
 // Reads every byte once; the XOR of all words.
 uint64_t probe_read(std::span<const uint64_t> words);
 
+// The instruction set that dynamic dispatch chose: "AVX3", "AVX2", ...
+const char* simd_target_name();
+
 }  // namespace hadal::cpu

@@ -1,0 +1,8 @@
+#include "hadal/core/error.h"
+#include "hadal/kernels/cuda_devices.h"
+
+namespace hadal::cuda {
+
+std::vector<DeviceInfo> devices() { throw Unavailable("not in this build (cmake --preset cuda)"); }
+
+}  // namespace hadal::cuda
