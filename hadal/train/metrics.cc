@@ -46,7 +46,8 @@ Metrics::Metrics(const std::string& run_folder, const std::string& run_name, int
     for_each_line(path_, step, [&](const std::string& line, const Json&) { kept += line + "\n"; });
   }
   write_file_atomically(path_, kept);
-  if (tensorboard) events_ = std::make_unique<EventFile>(run_folder + "/tensorboard", step);
+  if (tensorboard)
+    events_ = std::make_unique<EventFile>(run_folder + "/tensorboard", step > 0 ? step + 1 : 0);
   file_ = std::fopen(path_.c_str(), "ab");
   if (!file_) throw IoError(concat(path_, ": cannot be opened (found ", std::strerror(errno), ")"));
 }
