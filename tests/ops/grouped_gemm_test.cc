@@ -14,10 +14,11 @@ using test::random_values;
 using test::StoredWeight;
 using test::Tolerance;
 
-// Group sizes: empty ones at the start, between and at the end, single rows, on both sides of
-// the few-rows limits of 32 and 64, and one that is cut into several tasks.
+// 150 outputs: groups of many rows and of few are cut into several tasks. Group sizes: empty ones
+// at the start, between and at the end, single rows, on both sides of the few-rows limits of 32 and
+// 64, and one that is cut into several tasks.
 const std::vector<int64_t> kOffsets{0, 0, 1, 5, 5, 37, 70, 134, 199, 801, 802, 802};
-constexpr int64_t kRows = 802, kOut = 37, kIn = 70;
+constexpr int64_t kRows = 802, kOut = 150, kIn = 70;
 
 class GroupedGemmTest : public testing::TestWithParam<DType> {
  protected:
