@@ -79,6 +79,24 @@ TEST_P(GroupedGemmTest, BackwardWeightAgreesWithReferenceAndAccumulates) {
   expect_close(dw.values, want.values, Tolerance::for_sum(603), "dw");
 }
 
+// Gradients so tall that each is cut into several tasks.
+TEST(GroupedGemmTall, BackwardWeightAgreesWithReference) {
+  const int64_t n_out = 1100, n_in = 9;
+  const std::vector<int64_t> offsets{0, 20, 23};
+  ThreadPool pool(2);
+  Arena arena;
+  Context cpu{pool, arena, Device::kCpu}, reference{pool, arena, Device::kReference};
+  const std::vector<float> x = random_values(23 * n_in, 1), dy = random_values(23 * n_out, 2);
+  const auto run = [&](Context& ctx) {
+    std::vector<float> dw = random_values(2 * n_out * n_in, 3);
+    const std::vector<View<float, 2>> views{{dw.data(), {n_out, n_in}},
+                                            {dw.data() + n_out * n_in, {n_out, n_in}}};
+    grouped_gemm_tn(ctx, views, {dy.data(), {23, n_out}}, {x.data(), {23, n_in}}, offsets);
+    return dw;
+  };
+  expect_close(run(cpu), run(reference), Tolerance::for_sum(21), "dw");
+}
+
 // A group's product is the dense one of its rows, and neither threads nor repetition change a bit.
 TEST_P(GroupedGemmTest, EqualsDenseProductsForAnyThreadCount) {
   std::vector<float> dense(kRows * kOut);
