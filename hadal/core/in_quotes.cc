@@ -2,11 +2,10 @@
 
 namespace hadal {
 
-std::string in_quotes(std::string_view text) {
-  constexpr size_t kLongest = 100;
+std::string one_line(std::string_view text, size_t longest) {
   constexpr char kHex[] = "0123456789abcdef";
-  std::string result = "\"";
-  for (const char c : text.substr(0, kLongest)) {
+  std::string result;
+  for (const char c : text.substr(0, longest)) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7F) {
       result += "\\x";
@@ -16,7 +15,9 @@ std::string in_quotes(std::string_view text) {
       result += c;
     }
   }
-  return result + (text.size() > kLongest ? "...\"" : "\"");
+  return text.size() > longest ? result + "..." : result;
 }
+
+std::string in_quotes(std::string_view text) { return "\"" + one_line(text, 100) + "\""; }
 
 }  // namespace hadal

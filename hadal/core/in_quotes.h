@@ -7,6 +7,8 @@
 
 namespace hadal {
 
+// Control characters as \x0a, cut after `longest` bytes.
+std::string one_line(std::string_view text, size_t longest);
 std::string in_quotes(std::string_view text);  // "abc" -> "\"abc\"", at most about 100 characters
 
 }  // namespace hadal
