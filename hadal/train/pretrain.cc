@@ -84,6 +84,10 @@ class Session {
   Json train() {
     started_ = last_save_ = monotonic_seconds();
     fraction_at_start_ = plan_.fraction_done(clock(), elapsed());
+    if (plan_.finished(clock(), elapsed())) {
+      log_note(run_.path(), ": nothing left of the plan of ", plan_.planned_tokens(),
+               " tokens; a longer one: --set train.max_seconds=0 --set train.tokens=N");
+    }
     while (!plan_.finished(clock(), elapsed()) && !interrupted()) {
       one_step();
       if (due(config_.eval.every_steps)) evaluate_now();
