@@ -34,11 +34,12 @@ int run(const TrainOptions& o, const CommonOptions& common, Output& out) {
   if (!o.out.empty()) assignments.push_back("train.out=" + Json(o.out).dump());
   if (common.seed_given) assignments.push_back(concat("train.seed=", common.seed));
   catch_interrupts();
-  TrainConfig config = read_train_config(from_folder ? o.out + "/run.toml" : o.config, assignments);
+  const TrainConfig config =
+      read_train_config(from_folder ? o.out + "/run.toml" : o.config, assignments);
   ThreadPool pool(common.threads);
   Arena arena;
   Context ctx{pool, arena};
-  out.report(pretrain(ctx, std::move(config), o.resume));
+  out.report(pretrain(ctx, config, o.resume));
   return 0;
 }
 

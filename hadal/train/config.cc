@@ -29,18 +29,22 @@ Json or_null(const std::string& key, const Json& value) {
   return value;
 }
 
-ModelConfig base_shape(const TrainConfig::Model& model) {
-  require(model.preset.empty() != model.config.empty(),
-          "model.preset: exactly one of model.preset and model.config gives the shape (found ",
-          model.preset.empty() ? "neither" : "both", "); `hadal presets` lists the presets");
-  return model.config.empty() ? find_preset(model.preset).config : load_config(model.config);
-}
+}  // namespace
 
-std::string absolute(const std::string& path) {
+std::string absolute_path(const std::string& path) {
   return path.empty() ? path : fs::absolute(path).lexically_normal().string();
 }
 
-}  // namespace
+void check_room(const TrainConfig& config, const ModelConfig& shape, int64_t tokenizer_vocab_size) {
+  require(shape.vocab_size >= tokenizer_vocab_size,
+          "model.vocab_size: smaller than the tokenizer (found ", shape.vocab_size,
+          ", expected at least ", tokenizer_vocab_size,
+          "); leave it out to fit it to the tokenizer");
+  require(config.train.seq_len <= shape.max_position_embeddings,
+          "train.seq_len: longer than the model's context (found ", config.train.seq_len,
+          ", expected at most ", shape.max_position_embeddings,
+          "); raise model.max_position_embeddings");
+}
 
 std::vector<Setting> settings_table(TrainConfig& c) {
   const double inf = std::numeric_limits<double>::infinity();
@@ -180,45 +184,48 @@ TrainConfig read_train_config(const std::string& path,
   return config;
 }
 
-ModelConfig model_shape(const TrainConfig& config, int64_t tokenizer_vocab_size) {
-  const ModelConfig base = base_shape(config.model);
+ModelConfig named_shape(const TrainConfig::Model& model) {
+  require(model.preset.empty() != model.config.empty(),
+          "model.preset: exactly one of model.preset and model.config gives the shape (found ",
+          model.preset.empty() ? "neither" : "both", "); `hadal presets` lists the presets");
+  return model.config.empty() ? find_preset(model.preset).config : load_config(model.config);
+}
+
+ModelConfig override_shape(const ModelConfig& base, const Json& overrides) {
   Json json = config_to_hf(base);
   std::vector<std::string> known;
   for (const auto& [key, value] : json.as_object()) known.push_back(key);
-  for (const auto& [key, value] : config.model.overrides.as_object()) {
+  for (const auto& [key, value] : overrides.as_object()) {
     require(json.find(key) != nullptr, "model.", key, ": unknown setting (did you mean model.",
             nearest_name(key, known), "?); keys are those of config.json");
     json[key] = or_null(key, value);
     if (key == "num_attention_heads") json["num_key_value_heads"] = value;
   }
-  if (tokenizer_vocab_size > 0) {
-    if (!config.model.overrides.find("vocab_size")) {
-      // A multiple of 64 keeps the rows of logits aligned.
-      const int64_t fitted = (tokenizer_vocab_size + 63) / 64 * 64;
-      if (base.vocab_size < tokenizer_vocab_size || base.vocab_size > fitted) {
-        json["vocab_size"] = fitted;
-      }
+  return config_from_hf(json, "[model]");
+}
+
+ModelConfig model_shape(const TrainConfig& config, int64_t tokenizer_vocab_size) {
+  const ModelConfig base = named_shape(config.model);
+  Json overrides = config.model.overrides;
+  if (tokenizer_vocab_size > 0 && !overrides.find("vocab_size")) {
+    // A multiple of 64 keeps the rows of logits aligned.
+    const int64_t fitted = (tokenizer_vocab_size + 63) / 64 * 64;
+    if (base.vocab_size < tokenizer_vocab_size || base.vocab_size > fitted) {
+      overrides["vocab_size"] = fitted;
     }
-    require(json.at("vocab_size").as_integer() >= tokenizer_vocab_size,
-            "model.vocab_size: smaller than the tokenizer (found ",
-            json.at("vocab_size").as_integer(), ", expected at least ", tokenizer_vocab_size,
-            "); leave it out to fit it to the tokenizer");
   }
-  ModelConfig shape = config_from_hf(json, "[model]");
-  require(config.train.seq_len <= shape.max_position_embeddings,
-          "train.seq_len: longer than the model's context (found ", config.train.seq_len,
-          ", expected at most ", shape.max_position_embeddings,
-          "); raise model.max_position_embeddings");
+  ModelConfig shape = override_shape(base, overrides);
+  check_room(config, shape, tokenizer_vocab_size);
   return shape;
 }
 
 std::string resolved_toml(const TrainConfig& config) {
   TrainConfig copy = config;
-  copy.model.config = absolute(copy.model.config);
-  copy.data.tokenizer = absolute(copy.data.tokenizer);
-  copy.data.cache_dir = absolute(copy.data.cache_dir);
-  copy.train.out = absolute(copy.train.out);
-  for (std::string& path : copy.data.paths) path = absolute(path);
+  copy.model.config = absolute_path(copy.model.config);
+  copy.data.tokenizer = absolute_path(copy.data.tokenizer);
+  copy.data.cache_dir = absolute_path(copy.data.cache_dir);
+  copy.train.out = absolute_path(copy.train.out);
+  for (std::string& path : copy.data.paths) path = absolute_path(path);
   Json root = Json::object();
   for (const Setting& setting : settings_table(copy)) {
     const size_t dot = setting.name.find('.');

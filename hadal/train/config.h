@@ -89,6 +89,15 @@ TrainConfig read_train_config(const std::string& path, const std::vector<std::st
 // The shape that [model] describes, its vocabulary fitted to the tokenizer's size unless given.
 ModelConfig model_shape(const TrainConfig& config, int64_t tokenizer_vocab_size);
 
+// The preset or config.json alone.
+ModelConfig named_shape(const TrainConfig::Model& model);
+// `base` with keys of config.json laid over it.
+ModelConfig override_shape(const ModelConfig& base, const Json& overrides);
+// ConfigError unless the vocabulary holds the tokenizer's ids and the context a training sequence.
+void check_room(const TrainConfig& config, const ModelConfig& shape, int64_t tokenizer_vocab_size);
+
+// How run.toml spells paths; "" stays "".
+std::string absolute_path(const std::string& path);
 // All settings as TOML that read_train_config reads back to the same run.
 std::string resolved_toml(const TrainConfig& config);
 

@@ -13,6 +13,7 @@
 #include "hadal/train/metrics.h"
 #include "hadal/train/report.h"
 #include "hadal/train/run_plan.h"
+#include "hadal/train/run_start.h"
 #include "hadal/train/run_summary.h"
 #include "hadal/train/step_figures.h"
 #include "hadal/train/training_checkpoint.h"
@@ -51,32 +52,26 @@ std::vector<std::string> files_in(const std::string& folder) {
   return files;
 }
 
-// The settings that follow from others, so that run.toml says what was really used.
-TrainConfig settled(TrainConfig config) {
-  config.data.seq_len = config.train.seq_len;
-  config.data.seed = static_cast<uint64_t>(config.train.seed);
-  if (config.data.tokenizer.empty() && !config.origins.contains("data.vocab_size")) {
-    config.data.vocab_size = model_shape(config, 0).vocab_size;
-  }
-  config.validate();
-  return config;
-}
-
 // One process's part of a run: from the start, or from a checkpoint, to the end or an interruption.
 class Session {
  public:
   Session(Context& ctx, const TrainConfig& config, bool resume)
       : ctx_(ctx),
-        config_(config),
         run_(config.train.out, resume),
+        start_(find_run_start(run_, config, resume)),
+        config_(settled(config, start_)),
         data_(prepare()),
-        held_out_(held_out_rows(data_, shape_for(config, data_.tokenizer), config.eval.sequences,
-                                config.train.seq_len)),
-        state_(ctx.arena, fresh_model(shape_for(config, data_.tokenizer), config, ctx.arena),
-               adamw_config(config.optimizer), config.optimizer.ema_decay > 0,
-               config.train.seq_len),
+        shape_(start_.shape ? *start_.shape : shape_for(config_, data_.tokenizer)),
+        held_out_(held_out_rows(data_, shape_, config.eval.sequences, config.train.seq_len)),
+        state_(ctx.arena, fresh_model(shape_, config, ctx.arena), adamw_config(config.optimizer),
+               config.optimizer.ema_decay > 0, config.train.seq_len),
         plan_(config_) {
-    if (resume) restore();
+    check_room(config_, shape_, data_.tokenizer.vocab_size());
+    if (!start_.checkpoint.empty()) {
+      restore();
+    } else if (resume) {
+      log_note(run_.path(), ": no checkpoint yet, starting from the beginning");
+    }
     metrics_ = std::make_unique<Metrics>(run_.path(), fs::path(run_.path()).filename().string(),
                                          state_.steps, config.log.tensorboard);
   }
@@ -107,23 +102,24 @@ class Session {
   }
 
  private:
-  PreparedData prepare() {
+  void record_settings() {
     write_file_atomically(run_.path() + "/run.toml", resolved_toml(config_));
+  }
+
+  PreparedData prepare() {
+    // Settings that a checkpoint refuses must not become the run's: those wait for restore().
+    if (start_.checkpoint.empty()) record_settings();
     return prepare_data(config_.data, ctx_.pool);
   }
 
   void restore() {
-    const auto folder = find_valid_checkpoint(run_);
-    if (!folder) {
-      log_note(run_.path(), ": no checkpoint yet, starting from the beginning");
-      return;
-    }
-    progress_ = load_training_checkpoint(*folder, state_);
+    checkpoint_ = start_.checkpoint;
+    progress_ = load_training_checkpoint(checkpoint_, state_);
     data_.train->restore(progress_.data_position);
     plan_.restore(progress_.planned_tokens, progress_.elapsed_seconds);
-    checkpoint_ = *folder;
     saved_step_ = state_.steps;
-    log_note("going on from ", *folder);
+    record_settings();
+    log_note("going on from ", checkpoint_);
   }
 
   void one_step() {
@@ -223,9 +219,11 @@ class Session {
   }
 
   Context& ctx_;
-  TrainConfig config_;
   RunFolder run_;
+  RunStart start_;
+  TrainConfig config_;
   PreparedData data_;
+  ModelConfig shape_;
   std::vector<HeldOutBatch> held_out_;
   TrainState state_;
   RunPlan plan_;
@@ -241,8 +239,10 @@ class Session {
 
 }  // namespace
 
-Json pretrain(Context& ctx, TrainConfig config, bool resume) {
-  Session session(ctx, settled(std::move(config)), resume);
+Json pretrain(Context& ctx, const TrainConfig& config, bool resume) {
+  config.validate();
+  if (!resume) model_shape(config, 0);  // a mistake there must not leave a folder behind
+  Session session(ctx, config, resume);
   return session.train();
 }
 
