@@ -45,9 +45,9 @@ struct Action {
   ActionKind kind = ActionKind::kForward;
   Payload payload = Payload::kActivation;  // sends and receives
   int16_t peer = -1;                       // sends and receives: the other rank
-  Chunk chunk;     // what is computed; of a transfer the chunk that produced the tensor, so that a
-                   // send and its receive differ in kind and peer only
-  Chunk backward;  // F&B: the chunk that goes backward
+  Chunk chunk = {};  // what is computed; of a transfer the chunk that produced the tensor, so that
+                     // a send and its receive differ in kind and peer only
+  Chunk backward = {};  // F&B: the chunk that goes backward
   bool operator==(const Action&) const = default;
   bool is_transfer() const { return kind == ActionKind::kSend || kind == ActionKind::kReceive; }
 };
@@ -70,9 +70,19 @@ double parameter_copies(const PipelineSchedule& schedule);
 // "1f1b", "zb1p", "dualpipe", "dualpipev"; ConfigError with the nearest name.
 ScheduleKind parse_schedule_kind(const std::string& name);
 const std::vector<std::string>& schedule_names();
-// Ranks that n_stages stages occupy (DualPipeV: half as many). ConfigError where the schedule does
-// not exist: odd stages or micro-batches for DualPipe, fewer than 2 * stages micro-batches, ...
+// Ranks that n_stages stages occupy (DualPipeV: half as many). ConfigError, naming --stages or
+// --micro-batches, where the schedule does not exist:
+//   1f1b, zb1p  any n_stages >= 1, any n_micro_batches >= 1 (also fewer than stages)
+//   dualpipe    n_stages even; n_micro_batches even and >= 2 n_stages
+//   dualpipev   n_stages even; n_micro_batches >= n_stages
+// and where n_stages * n_micro_batches exceeds kMaxChunks or the ranks do not fit Action::peer.
 int32_t ranks_of(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches);
+constexpr int64_t kMaxChunks = 10'000'000;  // about 1.2 GB of actions; 64 x 4096 is 0.26 million
+constexpr int32_t kMaxRanks = 32'767;
+
+// The rank that computes a chunk, forward and backward. REQUIRES sizes that ranks_of accepts.
+int32_t home_rank(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches, Chunk chunk);
+
 PipelineSchedule make_schedule(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches);
 
 // The four pure functions behind make_schedule, one file each: the actions of one rank.
