@@ -3,7 +3,8 @@
 //
 // Of a cluster it reads these cells, and defines those that the sheet lacks as an H800's:
 //   gpu_bf16_flops, gpu_fp8_flops (FLOP/s)   gpu_memory (B)   gpu_memory_bandwidth (B/s)
-//   nic_bandwidth (B/s, per GPU)             gpus_per_node    gpu_price (USD/GPU-hour)
+//   nic_bandwidth, nvlink_bandwidth (B/s, per GPU, one way)   gpus_per_node
+//   gpu_price (USD/GPU-hour)
 #pragma once
 
 #include <string>
@@ -14,29 +15,28 @@
 
 namespace hadal {
 
-// One pool: the expert-parallel group that serves requests together.
+// One pool: GPUs that hold all experts between them. How many nodes that takes follows, and for
+// DeepSeek-V3's 256 experts it is the published number.
 struct ServingPool {
-  double slots_per_gpu;    // experts that one GPU holds, redundant ones included
-  double redundant_share;  // redundant expert slots per routed expert
-  double shared_per_gpu;   // 1: every GPU has the shared experts; 0: they sit in redundant slots
-  double attention_tensor_parallel;  // GPUs that share one attention layer
+  double slots_per_gpu = 1;    // routed experts that one GPU holds, redundant ones included
+  double redundant_share = 0;  // redundant slots per routed expert
+  double shared_per_gpu = 1;   // 1: shared experts on every GPU; 0: in some of the redundant slots
+  double tensor_parallel = 1;  // GPUs that share the heads of one attention layer
+  double batch = 1;            // prefill: tokens per GPU; decode: sequences per attention group
 };
 
-// Units of nodes follow from the pool: DeepSeek-V3's 256 experts give the published ones.
 struct ServingDeployment {
-  std::string name;
-  std::string source;  // where it is published
+  std::string name, source;
   ServingPool prefill, decode;
 };
-// The technical report's (EP32 and EP320) and the production system's of February 2025 (EP32 and
-// EP144).
+// "production", of February 2025 (EP32, EP144), and "report", the technical report's (EP32, EP320).
 const std::vector<ServingDeployment>& serving_deployments();
 const ServingDeployment& find_serving_deployment(const std::string& name);  // ConfigError
 
-// Adds the sections "serving", "prefill", "decode", and for DeepSeek-V3's shape "serving_limits"
-// and "serving_day" (the published checks). Returns what was left out, and why; one line each.
-std::vector<std::string> add_serving(Worksheet& sheet, const ModelConfig& config,
-                                     const ServingDeployment& deployment);
-std::vector<std::string> add_serving(Worksheet& sheet, const ModelConfig& config);  // production's
+// Adds the sections "serving", "prefill" and "decode"; for DeepSeek-V3's shape also the published
+// checks, "speed_limits" and "serving_day". Returns what was left out and why, a line each.
+std::vector<std::string> add_serving(
+    Worksheet& sheet, const ModelConfig& config,
+    const ServingDeployment& deployment = serving_deployments().front());
 
 }  // namespace hadal
