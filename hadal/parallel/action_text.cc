@@ -1,0 +1,116 @@
+#include "hadal/parallel/action_text.h"
+
+#include <charconv>
+#include <limits>
+#include <vector>
+
+#include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
+
+namespace hadal {
+namespace {
+
+std::string chunk_text(Chunk chunk) { return concat(chunk.stage, " ", chunk.micro_batch); }
+
+std::vector<std::string_view> words_of(std::string_view text) {
+  std::vector<std::string_view> words;
+  size_t at = 0;
+  while (words.size() < 8) {  // no action has more than 6; the rest only makes it wrong
+    at = text.find_first_not_of(' ', at);
+    if (at == std::string_view::npos) break;
+    const size_t end = std::min(text.find(' ', at), text.size());
+    words.push_back(text.substr(at, end - at));
+    at = end;
+  }
+  return words;
+}
+
+class ActionParser {
+ public:
+  ActionParser(std::string_view text, std::string_view where)
+      : text_(text), where_(where), words_(words_of(text)) {}
+
+  Action parse() {
+    const std::string_view word = words_.empty() ? std::string_view() : words_[0];
+    if (word == "F") return computation(ActionKind::kForward, "F STAGE MICRO_BATCH");
+    if (word == "B") return computation(ActionKind::kBackward, "B STAGE MICRO_BATCH");
+    if (word == "Bi") return computation(ActionKind::kBackwardInput, "Bi STAGE MICRO_BATCH");
+    if (word == "W") return computation(ActionKind::kWeight, "W STAGE MICRO_BATCH");
+    if (word == "F&B") {
+      expect_words(5, "F&B STAGE MICRO_BATCH STAGE MICRO_BATCH");
+      return {.kind = ActionKind::kForwardBackward, .chunk = chunk(1), .backward = chunk(3)};
+    }
+    if (word == "send") return transfer(ActionKind::kSend, "send a|g STAGE MICRO_BATCH -> RANK");
+    if (word == "recv") return transfer(ActionKind::kReceive, "recv a|g STAGE MICRO_BATCH <- RANK");
+    fail("unknown action", "F, B, Bi, W, F&B, send or recv in front");
+  }
+
+ private:
+  [[noreturn]] void fail(std::string_view what, std::string_view expected) const {
+    throw FormatError(concat(where_, ": ", what, " (found ", in_quotes(text_), ", expected ",
+                             expected, "); docs/schedules.md lists the actions"));
+  }
+  void expect_words(size_t n, std::string_view form) const {
+    if (words_.size() != n) fail("wrong action", form);
+  }
+  int32_t number(size_t word, int32_t largest) const {
+    const std::string_view digits = words_[word];
+    int32_t value = -1;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error != std::errc() || end != digits.data() + digits.size() || value < 0 ||
+        value > largest) {
+      fail("wrong number", concat("0 to ", largest, " instead of ", in_quotes(digits)));
+    }
+    return value;
+  }
+  Chunk chunk(size_t word) const {
+    constexpr int32_t kLargest = std::numeric_limits<int32_t>::max();
+    return {number(word, kLargest), number(word + 1, kLargest)};
+  }
+  Action computation(ActionKind kind, std::string_view form) const {
+    expect_words(3, form);
+    return {.kind = kind, .chunk = chunk(1)};
+  }
+  Action transfer(ActionKind kind, std::string_view form) const {
+    expect_words(6, form);
+    const std::string_view arrow = kind == ActionKind::kSend ? "->" : "<-";
+    if ((words_[1] != "a" && words_[1] != "g") || words_[4] != arrow) fail("wrong action", form);
+    return {.kind = kind,
+            .payload = words_[1] == "a" ? Payload::kActivation : Payload::kGradient,
+            .peer = static_cast<int16_t>(number(5, kMaxRanks - 1)),
+            .chunk = chunk(2)};
+  }
+
+  std::string_view text_, where_;
+  std::vector<std::string_view> words_;
+};
+
+}  // namespace
+
+std::string to_text(const Action& action) {
+  const std::string chunk = chunk_text(action.chunk);
+  const char* payload = action.payload == Payload::kActivation ? "a " : "g ";
+  switch (action.kind) {
+    case ActionKind::kForward:
+      return "F " + chunk;
+    case ActionKind::kBackward:
+      return "B " + chunk;
+    case ActionKind::kBackwardInput:
+      return "Bi " + chunk;
+    case ActionKind::kWeight:
+      return "W " + chunk;
+    case ActionKind::kForwardBackward:
+      return concat("F&B ", chunk, " ", chunk_text(action.backward));
+    case ActionKind::kSend:
+      return concat("send ", payload, chunk, " -> ", action.peer);
+    case ActionKind::kReceive:
+      break;
+  }
+  return concat("recv ", payload, chunk, " <- ", action.peer);
+}
+
+Action parse_action(std::string_view text, std::string_view where) {
+  return ActionParser(text, where).parse();
+}
+
+}  // namespace hadal
