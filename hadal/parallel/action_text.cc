@@ -1,8 +1,9 @@
 #include "hadal/parallel/action_text.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <limits>
-#include <vector>
 
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
@@ -12,26 +13,19 @@ namespace {
 
 std::string chunk_text(Chunk chunk) { return concat(chunk.stage, " ", chunk.micro_batch); }
 
-std::vector<std::string_view> words_of(std::string_view text) {
-  std::vector<std::string_view> words;
-  size_t at = 0;
-  while (words.size() < 8) {  // no action has more than 6; the rest only makes it wrong
-    at = text.find_first_not_of(' ', at);
-    if (at == std::string_view::npos) break;
-    const size_t end = std::min(text.find(' ', at), text.size());
-    words.push_back(text.substr(at, end - at));
-    at = end;
-  }
-  return words;
-}
-
 class ActionParser {
  public:
-  ActionParser(std::string_view text, std::string_view where)
-      : text_(text), where_(where), words_(words_of(text)) {}
+  explicit ActionParser(std::string_view text) : text_(text) {
+    for (size_t at = text.find_first_not_of(' '); at < text.size() && n_words_ < words_.size();
+         at = text.find_first_not_of(' ', at)) {
+      const size_t end = std::min(text.find(' ', at), text.size());
+      words_[n_words_++] = text.substr(at, end - at);
+      at = end;
+    }
+  }
 
   Action parse() {
-    const std::string_view word = words_.empty() ? std::string_view() : words_[0];
+    const std::string_view word = words_[0];
     if (word == "F") return computation(ActionKind::kForward, "F STAGE MICRO_BATCH");
     if (word == "B") return computation(ActionKind::kBackward, "B STAGE MICRO_BATCH");
     if (word == "Bi") return computation(ActionKind::kBackwardInput, "Bi STAGE MICRO_BATCH");
@@ -47,11 +41,11 @@ class ActionParser {
 
  private:
   [[noreturn]] void fail(std::string_view what, std::string_view expected) const {
-    throw FormatError(concat(where_, ": ", what, " (found ", in_quotes(text_), ", expected ",
-                             expected, "); docs/schedules.md lists the actions"));
+    throw FormatError(concat(what, " (found ", in_quotes(text_), ", expected ", expected,
+                             "); docs/schedules.md lists the actions"));
   }
   void expect_words(size_t n, std::string_view form) const {
-    if (words_.size() != n) fail("wrong action", form);
+    if (n_words_ != n) fail("wrong action", form);
   }
   int32_t number(size_t word, int32_t largest) const {
     const std::string_view digits = words_[word];
@@ -81,8 +75,9 @@ class ActionParser {
             .chunk = chunk(2)};
   }
 
-  std::string_view text_, where_;
-  std::vector<std::string_view> words_;
+  std::string_view text_;
+  std::array<std::string_view, 7> words_;  // one more than the longest action has
+  size_t n_words_ = 0;
 };
 
 }  // namespace
@@ -109,8 +104,6 @@ std::string to_text(const Action& action) {
   return concat("recv ", payload, chunk, " <- ", action.peer);
 }
 
-Action parse_action(std::string_view text, std::string_view where) {
-  return ActionParser(text, where).parse();
-}
+Action parse_action(std::string_view text) { return ActionParser(text).parse(); }
 
 }  // namespace hadal

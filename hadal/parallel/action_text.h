@@ -17,8 +17,9 @@ namespace hadal {
 
 std::string to_text(const Action& action);
 
-// FormatError "WHERE: ..." for any other text. Spaces may be repeated. Numbers are not compared
-// with a schedule's sizes here, only with the types that hold them.
-Action parse_action(std::string_view text, std::string_view where);
+// FormatError for any other text; the caller puts file and position in front of the message. Spaces
+// may be repeated. Numbers are compared only with the types that hold them, not with a schedule's
+// extents.
+Action parse_action(std::string_view text);
 
 }  // namespace hadal

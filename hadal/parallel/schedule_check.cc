@@ -55,34 +55,6 @@ bool names_are_in_range(CheckTables& t) {
   return t.result.ok();
 }
 
-// Who computes what, before any list is read in order. A chunk computed twice belongs to the first.
-void find_computing_ranks(CheckTables& t) {
-  const auto claim = [](int16_t& owner, size_t rank) {
-    if (owner < 0) owner = static_cast<int16_t>(rank);
-  };
-  for (size_t rank = 0; rank < t.schedule.ranks.size(); ++rank) {
-    for (const Action& action : t.schedule.ranks[rank]) {
-      switch (action.kind) {
-        case ActionKind::kForward:
-          claim(t.at(action.chunk).forward_rank, rank);
-          break;
-        case ActionKind::kForwardBackward:
-          claim(t.at(action.chunk).forward_rank, rank);
-          claim(t.at(action.backward).backward_rank, rank);
-          break;
-        case ActionKind::kBackward:
-        case ActionKind::kBackwardInput:
-          claim(t.at(action.chunk).backward_rank, rank);
-          break;
-        case ActionKind::kWeight:
-        case ActionKind::kSend:
-        case ActionKind::kReceive:
-          break;
-      }
-    }
-  }
-}
-
 void report_missing(CheckTables& t, Chunk chunk) {
   ChunkProgress& c = t.at(chunk);
   if (!c.forward) t.violation("no rank computes F ", chunk.stage, " ", chunk.micro_batch);
@@ -147,6 +119,35 @@ void check_bound(CheckTables& t, int64_t max_activations) {
 
 }  // namespace
 
+void find_computing_ranks(CheckTables& t) {
+  t.chunks.resize(static_cast<size_t>(t.schedule.n_stages) *
+                  static_cast<size_t>(t.schedule.n_micro_batches));
+  const auto claim = [](int16_t& owner, size_t rank) {
+    if (owner < 0) owner = static_cast<int16_t>(rank);
+  };
+  for (size_t rank = 0; rank < t.schedule.ranks.size(); ++rank) {
+    for (const Action& action : t.schedule.ranks[rank]) {
+      switch (action.kind) {
+        case ActionKind::kForward:
+          claim(t.at(action.chunk).forward_rank, rank);
+          break;
+        case ActionKind::kForwardBackward:
+          claim(t.at(action.chunk).forward_rank, rank);
+          claim(t.at(action.backward).backward_rank, rank);
+          break;
+        case ActionKind::kBackward:
+        case ActionKind::kBackwardInput:
+          claim(t.at(action.chunk).backward_rank, rank);
+          break;
+        case ActionKind::kWeight:
+        case ActionKind::kSend:
+        case ActionKind::kReceive:
+          break;
+      }
+    }
+  }
+}
+
 int64_t activation_bound(ScheduleKind kind, int32_t n_stages) {
   const bool paired = kind == ScheduleKind::kDualPipe || kind == ScheduleKind::kDualPipeV;
   return int64_t{n_stages} + (paired ? 1 : 0);
@@ -156,8 +157,6 @@ ScheduleCheck check_schedule(const PipelineSchedule& schedule,
                              std::optional<int64_t> max_activations) {
   CheckTables t{schedule};
   if (!extents_are_right(t) || !names_are_in_range(t)) return std::move(t.result);
-  const auto n_chunks = int64_t{schedule.n_stages} * schedule.n_micro_batches;
-  t.chunks.resize(static_cast<size_t>(n_chunks));
   t.result.ranks.resize(schedule.ranks.size());
   find_computing_ranks(t);
   for (int32_t rank = 0; rank < schedule.n_ranks; ++rank) check_rank(t, rank);

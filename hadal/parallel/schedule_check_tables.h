@@ -1,5 +1,6 @@
-// parallel/schedule_check_tables.h: what schedule_check knows while it reads the lists; shared by
-// schedule_check.cc (the whole schedule) and schedule_check_rank.cc (one rank's list).
+// parallel/schedule_check_tables.h: what is known of every chunk while the lists are read. Shared
+// by schedule_check.cc (the whole schedule), schedule_check_rank.cc (one rank's list) and
+// schedule_transfers.cc.
 #pragma once
 
 #include <string>
@@ -60,6 +61,10 @@ inline Chunk consumer_of(Payload payload, Chunk c) {
 
 // "the activation of stage 3, micro-batch 0"
 std::string describe(Payload payload, Chunk c);
+
+// Fills forward_rank and backward_rank of every chunk. A chunk computed twice belongs to the first.
+// REQUIRES stages, micro-batches and ranks in range.
+void find_computing_ranks(CheckTables& tables);
 
 // Everything that can be seen from one rank's list, given what the ranks before it did.
 void check_rank(CheckTables& tables, int32_t rank);

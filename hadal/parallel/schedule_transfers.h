@@ -1,0 +1,17 @@
+// parallel/schedule_transfers.h: completes a schedule that lists computations only.
+#pragma once
+
+#include "hadal/parallel/schedule.h"
+
+namespace hadal {
+
+// Replaces all sends and receives by those that the computations need. A send stands right after
+// the computation that makes the tensor; a receive right before the one that uses it, or earlier
+// where the same sender's later tensor is used first (a pair of ranks keeps one order). So between
+// two computations stands one batch: what the first made, then what the second needs.
+//
+// A computation that nobody does leaves its transfers out; check_schedule tells. REQUIRES stages,
+// micro-batches and ranks in range.
+void insert_transfers(PipelineSchedule& schedule);
+
+}  // namespace hadal
