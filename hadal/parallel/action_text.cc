@@ -11,7 +11,9 @@
 namespace hadal {
 namespace {
 
-std::string chunk_text(Chunk chunk) { return concat(chunk.stage, " ", chunk.micro_batch); }
+std::string chunk_text(Chunk chunk) {
+  return ' ' + std::to_string(chunk.stage) + ' ' + std::to_string(chunk.micro_batch);
+}
 
 class ActionParser {
  public:
@@ -83,25 +85,27 @@ class ActionParser {
 }  // namespace
 
 std::string to_text(const Action& action) {
-  const std::string chunk = chunk_text(action.chunk);
-  const char* payload = action.payload == Payload::kActivation ? "a " : "g ";
   switch (action.kind) {
     case ActionKind::kForward:
-      return "F " + chunk;
+      return "F" + chunk_text(action.chunk);
     case ActionKind::kBackward:
-      return "B " + chunk;
+      return "B" + chunk_text(action.chunk);
     case ActionKind::kBackwardInput:
-      return "Bi " + chunk;
+      return "Bi" + chunk_text(action.chunk);
     case ActionKind::kWeight:
-      return "W " + chunk;
+      return "W" + chunk_text(action.chunk);
     case ActionKind::kForwardBackward:
-      return concat("F&B ", chunk, " ", chunk_text(action.backward));
+      return "F&B" + chunk_text(action.chunk) + chunk_text(action.backward);
     case ActionKind::kSend:
-      return concat("send ", payload, chunk, " -> ", action.peer);
     case ActionKind::kReceive:
       break;
   }
-  return concat("recv ", payload, chunk, " <- ", action.peer);
+  const bool sends = action.kind == ActionKind::kSend;
+  std::string text = sends ? "send" : "recv";
+  text += action.payload == Payload::kActivation ? " a" : " g";
+  text += chunk_text(action.chunk);
+  text += sends ? " -> " : " <- ";
+  return text + std::to_string(action.peer);
 }
 
 Action parse_action(std::string_view text) { return ActionParser(text).parse(); }
