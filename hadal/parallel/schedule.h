@@ -50,6 +50,12 @@ struct Action {
   Chunk backward = {};  // F&B: the chunk that goes backward
   bool operator==(const Action&) const = default;
   bool is_transfer() const { return kind == ActionKind::kSend || kind == ActionKind::kReceive; }
+  bool is_pair() const { return kind == ActionKind::kForwardBackward; }
+  bool goes_forward() const { return kind == ActionKind::kForward || is_pair(); }
+  bool goes_backward() const {
+    return kind == ActionKind::kBackward || kind == ActionKind::kBackwardInput || is_pair();
+  }
+  Chunk backward_chunk() const { return is_pair() ? backward : chunk; }
 };
 
 enum class ScheduleKind : uint8_t { k1F1B, kZb1p, kDualPipe, kDualPipeV };

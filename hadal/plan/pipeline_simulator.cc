@@ -120,16 +120,6 @@ class Simulator {
     return times_.stages[times_.stages.size() == 1 ? 0 : static_cast<size_t>(stage)];
   }
   double duration(const Action& action) const;
-  static bool goes_forward(const Action& action) {
-    return action.kind == ActionKind::kForward || action.kind == ActionKind::kForwardBackward;
-  }
-  static bool goes_backward(const Action& action) {
-    return action.kind == ActionKind::kBackward || action.kind == ActionKind::kBackwardInput ||
-           action.kind == ActionKind::kForwardBackward;
-  }
-  static Chunk backward_chunk(const Action& action) {
-    return action.kind == ActionKind::kForwardBackward ? action.backward : action.chunk;
-  }
 
   void advance(int32_t rank);
   bool compute(int32_t rank, const Action& action);  // false: an input is missing
@@ -176,8 +166,9 @@ Simulator::Simulator(const PipelineSchedule& schedule, const PipelineTimes& time
     ranks_[rank].next_box = n_boxes;
     for (const Action& action : schedule.ranks[rank]) {
       if (!action.is_transfer()) ++n_boxes;
-      if (goes_forward(action)) home_[index(action.chunk)] = static_cast<int32_t>(rank);
-      if (goes_backward(action)) home_[index(backward_chunk(action))] = static_cast<int32_t>(rank);
+      if (action.goes_forward()) home_[index(action.chunk)] = static_cast<int32_t>(rank);
+      if (action.goes_backward())
+        home_[index(action.backward_chunk())] = static_cast<int32_t>(rank);
     }
   }
   result_.ranks.resize(ranks_.size());
@@ -220,13 +211,13 @@ bool Simulator::await(size_t payload, Chunk producer, double& start, Blame& blam
 
 bool Simulator::compute(int32_t rank, const Action& action) {
   Rank& state = ranks_[static_cast<size_t>(rank)];
-  const Chunk forward = action.chunk, backward = backward_chunk(action);
+  const Chunk forward = action.chunk, backward = action.backward_chunk();
   double start = state.clock;
-  if (goes_forward(action) && forward.stage > 0 &&
+  if (action.goes_forward() && forward.stage > 0 &&
       !await(kActivation, {forward.stage - 1, forward.micro_batch}, start, state.blame)) {
     return false;
   }
-  if (goes_backward(action) && backward.stage + 1 < schedule_.n_stages &&
+  if (action.goes_backward() && backward.stage + 1 < schedule_.n_stages &&
       !await(kGradient, {backward.stage + 1, backward.micro_batch}, start, state.blame)) {
     return false;
   }
@@ -236,8 +227,8 @@ bool Simulator::compute(int32_t rank, const Action& action) {
   result_.ranks[static_cast<size_t>(rank)].busy += busy;
   if (keep_timeline_) result_.timeline[state.next_box++] = {rank, action, start, end};
   state.free_at = state.clock = end;
-  if (goes_forward(action)) publish(rank, kActivation, forward, forward.stage + 1, end);
-  if (goes_backward(action)) publish(rank, kGradient, backward, backward.stage - 1, end);
+  if (action.goes_forward()) publish(rank, kActivation, forward, forward.stage + 1, end);
+  if (action.goes_backward()) publish(rank, kGradient, backward, backward.stage - 1, end);
   return true;
 }
 
@@ -259,9 +250,9 @@ void Simulator::count_chunks(int32_t rank, const Action& action) {
   Rank& state = ranks_[static_cast<size_t>(rank)];
   RankTimes& times = result_.ranks[static_cast<size_t>(rank)];
   // In a pair the forward's activations are there before the backward's are gone.
-  if (goes_forward(action))
+  if (action.goes_forward())
     times.peak_activations = std::max(times.peak_activations, ++state.stored);
-  if (goes_backward(action)) --state.stored;
+  if (action.goes_backward()) --state.stored;
   if (action.kind == ActionKind::kBackwardInput) {
     times.peak_weight_queue = std::max(times.peak_weight_queue, ++state.queued);
   }

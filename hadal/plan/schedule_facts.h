@@ -1,0 +1,36 @@
+// plan/schedule_facts.h: what people call a schedule, and its published bubble (spec 04, section
+// 5).
+#pragma once
+
+#include <string>
+
+#include "hadal/plan/pipeline_simulator.h"
+
+namespace hadal {
+
+// "dualpipe" -> "DualPipe"; a name from a file stays as it is.
+std::string schedule_title(const std::string& name);
+
+// How the stages lie on the ranks, which decides what a picture's two tones mean.
+enum class Placement {
+  kOneStage,       // 1F1B, ZB1P
+  kTwoDirections,  // DualPipe: rank r holds stages r and P-1-r
+  kThereAndBack,   // DualPipeV: rank r holds stages r and 2P-1-r
+  kOther,
+};
+Placement placement_of(const PipelineSchedule& schedule);
+
+struct BubbleFormula {
+  std::string text;     // "(PP/2 - 1)(F&B + B - 3W)"
+  double value = 0;     // of every rank; with unequal stages of the means
+  std::string departs;  // why a simulation may differ; empty: it must be equal
+  bool applies() const { return departs.empty(); }
+};
+
+// Where the formulas hold was found by simulation of all sizes to 16 stages: 1F1B always; ZB1P for
+// W <= F and W <= B_in; DualPipe and DualPipeV for F = B_in, W <= F and F&B = F + B; all of them
+// with equal stages, at least as many micro-batches as stages, and transfers that cost nothing.
+BubbleFormula bubble_formula(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches,
+                             const PipelineTimes& times);
+
+}  // namespace hadal

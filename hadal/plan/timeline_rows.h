@@ -1,0 +1,29 @@
+// plan/timeline_rows.h: the rows of one schedule inside a picture; used by timeline_svg.
+#pragma once
+
+#include <string>
+
+#include "hadal/plan/timeline_scale.h"
+#include "hadal/plan/timeline_svg.h"
+
+namespace hadal {
+
+struct RowStyle {
+  double height = 30;  // of a row, with the space below it
+  bool tooltips = true;
+};
+
+// Boxes of `simulation` that a picture of these windows shows.
+int64_t count_boxes(const Simulation& simulation, const std::vector<TimeWindow>& windows);
+
+// The class of a box, "F0": its kind (F, B, I, W) and tone (0: the rank's first module, 1: others).
+std::string box_class(char kind, int tone);
+
+// Every rank's row with its label and figures, the first one at `top`: what lies behind the grid
+// lines, and what lies before them.
+void draw_tracks(std::string& svg, const TimelinePanel& panel, const TimeScale& scale,
+                 const RowStyle& style, double top);
+void draw_rows(std::string& svg, const TimelinePanel& panel, const TimeScale& scale,
+               const RowStyle& style, double top);
+
+}  // namespace hadal
