@@ -165,7 +165,9 @@ TEST_P(Disturbed, CheckerAndJudgeAgree) {
   }
   EXPECT_GT(n_right, kTrials / 100);
   EXPECT_LT(n_right, kTrials * 9 / 10);
-  if (original.n_ranks > 2) EXPECT_GT(n_deadlocks, 0);
+  if (original.n_ranks > 2) {
+    EXPECT_GT(n_deadlocks, 0);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Schedules, Disturbed,
