@@ -129,6 +129,22 @@ void Flags::option(const std::string& name, double& value, const std::string& he
             });
 }
 
+void Flags::option(const std::string& name, std::optional<int64_t>& value,
+                   const std::string& help) {
+  impl_.add({option_names(name), "N", help, "", {}, false, false, false},
+            [&value](const Impl::Slot& slot) {
+              value = parse_number<int64_t>(slot.label(), slot.text, "a whole number");
+            });
+}
+
+void Flags::option(const std::string& name, std::optional<double>& value,
+                   const std::string& help) {
+  impl_.add({option_names(name), "X", help, "", {}, false, false, false},
+            [&value](const Impl::Slot& slot) {
+              value = parse_number<double>(slot.label(), slot.text, "a number");
+            });
+}
+
 void Flags::option(const std::string& name, std::vector<std::string>& value,
                    const std::string& help) {
   impl_.add({option_names(name), "TEXT", help, "", {}, false, false, true},
@@ -236,8 +252,10 @@ const Command* find_command(const std::vector<Command>& commands, int argc, cons
       concat(word, ": no such command", did_you_mean(word, names), "; see hadal --help"));
 }
 
-std::string unknown_arguments(const std::vector<std::string>& extras, const CommandInfo& command) {
+std::string unknown_arguments(const std::vector<std::string>& extras, const CommandInfo& command,
+                              const std::vector<CommandInfo>& verbs) {
   std::vector<std::string> known;
+  for (const CommandInfo& verb : verbs) known.push_back(verb.name.substr(command.name.size() + 1));
   for (const OptionInfo& option : command.options) {
     known.insert(known.end(), option.names.begin(), option.names.end());
   }
@@ -247,7 +265,18 @@ std::string unknown_arguments(const std::vector<std::string>& extras, const Comm
                 "; see hadal ", command.name, " --help");
 }
 
-int run_command(const Command& command, int words, int argc, const char* const* argv) {
+// The commands "plan experts", "plan sweep", ... of the family "plan".
+std::vector<CommandInfo> verbs_of_family(const std::vector<Command>& commands,
+                                         const std::string& family) {
+  std::vector<CommandInfo> verbs;
+  for (const Command& command : commands) {
+    if (command.name.starts_with(family + " ")) verbs.push_back(describe(command));
+  }
+  return verbs;
+}
+
+int run_command(const std::vector<Command>& commands, const Command& command, int words, int argc,
+                const char* const* argv) {
   Flags::Impl impl;
   Flags flags(impl);
   Common common;
@@ -260,11 +289,12 @@ int run_command(const Command& command, int words, int argc, const char* const* 
   app.set_help_flag();
   app.allow_extras();
   impl.attach(app);
+  const std::vector<CommandInfo> verbs = verbs_of_family(commands, command.name);
   std::vector<std::string> arguments(argv + 1 + words, argv + argc);
   for (const std::string& argument : arguments) {
     if (argument == "--") break;
     if (argument == "--help" || argument == "-h") {
-      std::fputs(command_help(impl.command).c_str(), stdout);
+      std::fputs(command_help(impl.command, verbs).c_str(), stdout);
       return 0;
     }
   }
@@ -275,7 +305,7 @@ int run_command(const Command& command, int words, int argc, const char* const* 
     throw ConfigError(concat(error.what(), "; see hadal ", command.name, " --help"));
   }
   if (const auto extras = app.remaining(); !extras.empty()) {
-    throw ConfigError(unknown_arguments(extras, impl.command));
+    throw ConfigError(unknown_arguments(extras, impl.command, verbs));
   }
   impl.convert(app);
   settle_common(flags, common);
@@ -302,17 +332,14 @@ int dispatch(int argc, const char* const* argv) {
   const Command* command = find_command(commands, argc, argv, words);
   if (!command && argc > 2 && (std::string(argv[2]) == "--help" || std::string(argv[2]) == "-h")) {
     // `hadal tokenizer --help`: the verbs of a family.
-    std::vector<CommandInfo> verbs;
-    for (const Command& candidate : commands) {
-      if (candidate.name.starts_with(first + " ")) verbs.push_back(describe(candidate));
-    }
+    const std::vector<CommandInfo> verbs = verbs_of_family(commands, first);
     if (!verbs.empty()) {
       std::fputs(family_help(verbs).c_str(), stdout);
       return 0;
     }
   }
   if (!command) unknown_command(commands, argc, argv);
-  return run_command(*command, words, argc, argv);
+  return run_command(commands, *command, words, argc, argv);
 }
 
 // One line whatever a file or an option contained.

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,6 +51,9 @@ class Flags {
   void option(const std::string& name, std::string& value, const std::string& help);
   void option(const std::string& name, int64_t& value, const std::string& help);
   void option(const std::string& name, double& value, const std::string& help);
+  void option(const std::string& name, std::optional<int64_t>& value,
+              const std::string& help);  // no value: the help text says what follows from that
+  void option(const std::string& name, std::optional<double>& value, const std::string& help);
   void option(const std::string& name, std::vector<std::string>& value,
               const std::string& help);  // repeatable
   void choice(const std::string& name, std::string& value, const std::vector<std::string>& allowed,
@@ -111,7 +115,8 @@ CommandInfo describe(const Command& command);
 // From the same table: cli/generate_docs.cc. `shell` is bash, zsh or fish.
 std::string overview_help(const std::vector<CommandInfo>& commands);
 std::string family_help(const std::vector<CommandInfo>& verbs);  // `hadal tokenizer --help`
-std::string command_help(const CommandInfo& command);
+// `verbs`: the other commands of its family, for one that also stands alone (`hadal plan`).
+std::string command_help(const CommandInfo& command, const std::vector<CommandInfo>& verbs = {});
 std::string man_page(const std::vector<CommandInfo>& commands);
 std::string completion(const std::vector<CommandInfo>& commands, const std::string& shell);
 

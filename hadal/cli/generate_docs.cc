@@ -95,9 +95,9 @@ std::vector<std::string> families(const std::vector<CommandInfo>& commands) {
   return names;
 }
 
-std::string joined(const std::vector<std::string>& words) {
+std::string joined(const std::vector<std::string>& words, const std::string& separator = " ") {
   std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  for (const std::string& word : words) text += (text.empty() ? "" : separator) + word;
   return text;
 }
 
@@ -128,8 +128,10 @@ std::string bash_completion(const std::vector<CommandInfo>& commands) {
     const auto verbs = verbs_of(commands, family);
     if (verbs.empty()) continue;
     out << "  if [[ $command == " << family << " ]]; then\n"
-        << "    if ((COMP_CWORD == 2)); then\n      COMPREPLY=($(compgen -W '" << joined(verbs)
-        << "' -- \"$current\")); return\n    fi\n    command=\"$command ${COMP_WORDS[2]}\"\n  fi\n";
+        << "    if ((COMP_CWORD == 2)) && [[ $current != -* ]]; then\n      COMPREPLY=($(compgen "
+           "-W '"
+        << joined(verbs) << "' -- \"$current\")); return\n    fi\n    case \"${COMP_WORDS[2]}\" in "
+        << joined(verbs, "|") << ") command=\"$command ${COMP_WORDS[2]}\" ;; esac\n  fi\n";
   }
   out << "  case \"$command:$previous\" in\n";
   for (const CommandInfo& command : commands) {
@@ -159,8 +161,10 @@ std::string zsh_completion(const std::vector<CommandInfo>& commands) {
   for (const std::string& family : families(commands)) {
     const auto verbs = verbs_of(commands, family);
     if (verbs.empty()) continue;
-    out << "if [[ $command == " << family << " ]]; then\n  if ((CURRENT == 3)); then compadd -- "
-        << joined(verbs) << "; return; fi\n  command=\"$command $words[3]\"\nfi\n";
+    out << "if [[ $command == " << family
+        << " ]]; then\n  if ((CURRENT == 3)) && [[ $PREFIX != -* ]]; then compadd -- "
+        << joined(verbs) << "; return; fi\n  case $words[3] in " << joined(verbs, "|")
+        << ") command=\"$command $words[3]\" ;; esac\nfi\n";
   }
   out << "if [[ $PREFIX == -* ]]; then\n  case $command in\n";
   for (const CommandInfo& command : commands) {
@@ -179,6 +183,8 @@ std::string fish_completion(const std::vector<CommandInfo>& commands) {
     if (family == command.name) {
       out << "complete -c hadal -n __fish_use_subcommand -f -a " << family << " -d "
           << shell_quoted(command.summary) << "\n";
+      const auto verbs = verbs_of(commands, family);
+      if (!verbs.empty()) seen += "; and not __fish_seen_subcommand_from " + joined(verbs);
     } else {
       const std::string verb = command.name.substr(family.size() + 1);
       out << "complete -c hadal -n __fish_use_subcommand -f -a " << family << "\n"
@@ -201,7 +207,7 @@ std::string fish_completion(const std::vector<CommandInfo>& commands) {
 
 std::string overview_help(const std::vector<CommandInfo>& commands) {
   std::ostringstream out;
-  out << "hadal: train, run and measure DeepSeek-V3-family models\n\n"
+  out << "hadal: train, run, plan and measure DeepSeek-V3-family models\n\n"
          "usage: hadal COMMAND [options]\n\n";
   summaries(out, commands);
   out << "\nA first run:\n"
@@ -221,7 +227,7 @@ std::string family_help(const std::vector<CommandInfo>& verbs) {
   return out.str();
 }
 
-std::string command_help(const CommandInfo& command) {
+std::string command_help(const CommandInfo& command, const std::vector<CommandInfo>& verbs) {
   std::ostringstream out;
   out << "hadal " << command.name << ": " << command.summary << "\n\n";
   if (!command.examples.empty()) {
@@ -238,6 +244,10 @@ std::string command_help(const CommandInfo& command) {
   }
   rows.emplace_back("--help, -h", "this text");
   two_columns(out, rows);
+  if (!verbs.empty()) {
+    out << "\nmore of this family:\n";
+    summaries(out, verbs);
+  }
   return out.str();
 }
 
@@ -245,7 +255,7 @@ std::string man_page(const std::vector<CommandInfo>& commands) {
   std::ostringstream out;
   out << ".TH HADAL 1 \"\" \"hadal " HADAL_VERSION
          "\" \"User Commands\"\n.SH NAME\n"
-         "hadal \\- train, run and measure DeepSeek\\-V3\\-family models\n"
+         "hadal \\- train, run, plan and measure DeepSeek\\-V3\\-family models\n"
          ".SH SYNOPSIS\n.B hadal\n.I COMMAND\n[options]\n.SH COMMANDS\n";
   for (const CommandInfo& command : commands) {
     out << ".SS \"" << roff(usage(command)) << "\"\n" << roff(command.summary) << ".\n";

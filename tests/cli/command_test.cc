@@ -70,6 +70,18 @@ TEST(Commands, ManPageAndCompletionsNameEveryCommandAndOption) {
   }
 }
 
+TEST(Commands, AFamilyThatIsACommandItselfNamesItsVerbs) {
+  const CommandInfo plan{"plan", "predict", {}, {{{"--model"}, "TEXT", "the model", "", {}}}};
+  const CommandInfo experts{
+      "plan experts", "place experts", {}, {{{"--gpus"}, "N", "GPUs", "", {}}}};
+  EXPECT_THAT(command_help(plan, {experts}), HasSubstr("plan experts  place experts"));
+  // Options of the bare command are offered until a verb stands there.
+  EXPECT_THAT(completion({plan, experts}, "bash"), HasSubstr("[[ $current != -* ]]"));
+  EXPECT_THAT(completion({plan, experts}, "zsh"), HasSubstr("case $words[3] in experts)"));
+  EXPECT_THAT(completion({plan, experts}, "fish"),
+              HasSubstr("and not __fish_seen_subcommand_from experts"));
+}
+
 TEST(Flags, HelpShowsExamplesBeforeOptions) {
   const std::string help = command_help(describe(all_commands().front()));
   ASSERT_THAT(help, HasSubstr("examples:"));
