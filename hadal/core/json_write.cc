@@ -140,7 +140,7 @@ class Writer {
   void line(int depth) {
     if (indent_ < 0) return;
     out_ += '\n';
-    out_.append(static_cast<size_t>(indent_ * depth), ' ');
+    out_.append(static_cast<size_t>(indent_) * static_cast<size_t>(depth), ' ');
   }
 
   int indent_;

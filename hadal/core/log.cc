@@ -108,7 +108,8 @@ std::string progress_bar(double fraction, int width) {
   fraction = fraction > 0.0 ? std::min(fraction, 1.0) : 0.0;  // NaN too
   const int filled = static_cast<int>(fraction * width);
   return std::string(static_cast<size_t>(filled), '#') +
-         std::string(static_cast<size_t>(width - filled), '-') + format(" %3.0f %%", fraction * 100);
+         std::string(static_cast<size_t>(width - filled), '-') +
+         format(" %3.0f %%", fraction * 100);
 }
 
 std::string human_bytes(double bytes) {

@@ -67,7 +67,8 @@ ThreadPool::ThreadPool(int n_threads)
         current_region_owner = this;
         (*shared.body)(thread);
         current_region_owner = nullptr;
-        if (shared.running.fetch_sub(1, std::memory_order_acq_rel) == 1) shared.running.notify_one();
+        if (shared.running.fetch_sub(1, std::memory_order_acq_rel) == 1)
+          shared.running.notify_one();
       }
     });
   }

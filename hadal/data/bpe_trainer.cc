@@ -100,7 +100,9 @@ class MergeLoop {
       // Each token is built in one way only.
       if (too_long || known_.contains(bytes)) continue;
       merges_.emplace_back(token_[index(pair.left)], token_[index(pair.right)]);
-      merge(pair.left, pair.right, add_token(std::move(bytes)), std::move(pair.words));
+      // Out of the table, which grows while they are visited.
+      const std::vector<uint32_t> words = std::move(pair.words);
+      merge(pair.left, pair.right, add_token(std::move(bytes)), words);
       push_touched();
       return true;
     }
@@ -157,7 +159,7 @@ class MergeLoop {
     touched_.clear();
   }
 
-  void merge(int32_t left, int32_t right, int32_t result, std::vector<uint32_t> words) {
+  void merge(int32_t left, int32_t right, int32_t result, const std::vector<uint32_t>& words) {
     for (const uint32_t w : words) {
       Word& word = words_[w];
       int32_t* symbol = symbols_.data() + word.begin;

@@ -68,7 +68,7 @@ struct Tokenizer::Impl {
   mutable std::mutex mutex;
   mutable std::vector<std::unique_ptr<EncodeScratch>> idle;
 
-  Impl(TokenizerDefinition d) : definition(std::move(d)) {
+  explicit Impl(TokenizerDefinition d) : definition(std::move(d)) {
     pre_tokenizer = make_pre_tokenizer(definition.stages);
     sort_by_bytes();
     bpe = BpeModel(definition.byte_tokens, definition.merges, by_bytes,

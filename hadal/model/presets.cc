@@ -145,8 +145,8 @@ ModelConfig tiny_v2_lite() {
   return c;
 }
 
-// What quickstart trains in about five minutes on two cores: narrow, since five minutes of arithmetic
-// are better spent on more text than on more parameters.
+// What quickstart trains in about five minutes on two cores: narrow, since five minutes of
+// arithmetic are better spent on more text than on more parameters.
 ModelConfig nano() {
   ModelConfig c;
   c.d_model = 128;

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstddef>
 
-
 namespace hadal {
 namespace {
 
@@ -13,11 +12,11 @@ struct Row {
   int64_t bytes;
 };
 constexpr Row kRows[] = {
-    {DType::kBool, "BOOL", 1}, {DType::kU8, "U8", 1},         {DType::kI8, "I8", 1},
+    {DType::kBool, "BOOL", 1},      {DType::kU8, "U8", 1},          {DType::kI8, "I8", 1},
     {DType::kF8E4M3, "F8_E4M3", 1}, {DType::kF8E5M2, "F8_E5M2", 1}, {DType::kF8E8M0, "F8_E8M0", 1},
-    {DType::kI16, "I16", 2},   {DType::kU16, "U16", 2},       {DType::kF16, "F16", 2},
-    {DType::kBF16, "BF16", 2}, {DType::kI32, "I32", 4},       {DType::kU32, "U32", 4},
-    {DType::kF32, "F32", 4},   {DType::kF64, "F64", 8},       {DType::kI64, "I64", 8},
+    {DType::kI16, "I16", 2},        {DType::kU16, "U16", 2},        {DType::kF16, "F16", 2},
+    {DType::kBF16, "BF16", 2},      {DType::kI32, "I32", 4},        {DType::kU32, "U32", 4},
+    {DType::kF32, "F32", 4},        {DType::kF64, "F64", 8},        {DType::kI64, "I64", 8},
     {DType::kU64, "U64", 8},
 };
 
@@ -72,8 +71,9 @@ float to_float(f8e4m3 value) {
   const int exponent = value.bits >> 3 & 0xF;
   const int mantissa = value.bits & 7;
   if (exponent == 0xF && mantissa == 7) return std::bit_cast<float>(0x7FC00000U);
-  const float magnitude = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -9)
-                                        : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
+  const float magnitude = exponent == 0
+                              ? std::ldexp(static_cast<float>(mantissa), -9)
+                              : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
   return value.bits & 0x80 ? -magnitude : magnitude;
 }
 

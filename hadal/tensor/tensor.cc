@@ -31,9 +31,8 @@ Tensor Tensor::empty(Arena& arena, DType dtype, Shape shape) {
   if (!bytes) throw ShapeError("tensor: impossible shape " + shape_text(shape));
   Tensor result;
   void* block = arena.take(*bytes);
-  result.owner_ = std::shared_ptr<const void>(block, [&arena, n = *bytes, block](const void*) {
-    arena.give_back(block, n);
-  });
+  result.owner_ = std::shared_ptr<const void>(
+      block, [&arena, n = *bytes, block](const void*) { arena.give_back(block, n); });
   result.data_ = block;
   result.writable_ = true;
   result.dtype_ = dtype;
@@ -96,8 +95,8 @@ void* Tensor::raw() {
 
 void Tensor::check_access(DType dtype, int rank) const {
   if (dtype != dtype_ && has_data()) {
-    throw ShapeError(concat("tensor: elements are ", dtype_name(dtype_), ", asked for ",
-                            dtype_name(dtype)));
+    throw ShapeError(
+        concat("tensor: elements are ", dtype_name(dtype_), ", asked for ", dtype_name(dtype)));
   }
   if (rank >= 0 && rank != this->rank()) {
     throw ShapeError(concat("tensor: shape ", shape_text(shape_), " has not ", rank, " axes"));
