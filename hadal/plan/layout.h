@@ -1,0 +1,65 @@
+// plan/layout.h: how a model is laid over a cluster, and which layouts are legal.
+//
+// Rank r of a pipeline, data-parallel replica and expert-parallel group are the three coordinates
+// of a GPU: gpus = pipeline ranks x replicas, and each expert-parallel group is `ep` replicas wide
+// at one stage. DeepSeek-V3: PP 16, EP 64 over 8 nodes, 128 replicas (spec 04, section 1).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "hadal/model/config.h"
+#include "hadal/parallel/schedule.h"
+#include "hadal/plan/worksheet.h"
+
+namespace hadal {
+
+// Selective: what DeepSeek-V3 recomputes (RMSNorm, MLA up-projections, SwiGLU output). Full: a
+// layer keeps its input only.
+enum class Recompute : uint8_t { kNone, kSelective, kFull };
+const std::vector<std::string>& recompute_names();
+
+struct Layout {
+  int64_t pp = 16;  // stages
+  int64_t ep = 64;  // GPUs that share a layer's experts
+  int64_t micro_batch_sequences = 1;
+  ScheduleKind schedule = ScheduleKind::kDualPipe;
+  Recompute recompute = Recompute::kSelective;
+  bool fp8 = true;
+  bool operator==(const Layout&) const = default;
+};
+
+// "pp=16,ep=64,micro-batch=1,schedule=dualpipe,recompute=selective,precision=fp8": what is not
+// named stays as in `base`. ConfigError in terms of --layout.
+Layout parse_layout(const std::string& text, const Layout& base);
+std::string layout_text(const Layout& layout);  // parse_layout reads it back
+
+// What a layout has to fit. `batch_sequences` per optimizer step.
+struct LayoutFacts {
+  int64_t gpus = 0, gpus_per_node = 0;
+  int64_t n_layers = 0, n_routed_experts = 0;
+  bool has_moe_layers = true, gpu_has_fp8 = true;
+  int64_t batch_sequences = 0;
+};
+
+// Empty when legal, else the first reason: "--layout: 256 experts do not divide over EP 48 (...)".
+std::string layout_problem(const Layout& layout, const LayoutFacts& facts);
+
+// REQUIRES a legal layout.
+int64_t pipeline_ranks(const Layout& layout);
+int64_t micro_batches(const Layout& layout, const LayoutFacts& facts);  // per replica and step
+
+// Decoder layers of each stage, as even as possible when the head on the last stage weighs as much
+// as `head_layers` layers; what is left over goes to the middle, so that the ends, with embedding,
+// head and MTP, have fewer (spec 04, section 9).
+std::vector<int64_t> layers_of_stages(int64_t n_layers, int64_t n_stages, double head_layers);
+
+// Section "layout": its inputs, and set_layout to change them later.
+void add_layout(Worksheet& sheet, const Layout& layout, Origin origin, const std::string& source);
+void set_layout(Worksheet& sheet, const Layout& layout);
+// The layout that the sheet's cells say, after --set. ConfigError for what is no layout.
+Layout layout_of(const Worksheet& sheet);
+LayoutFacts layout_facts(const Worksheet& sheet);
+
+}  // namespace hadal
