@@ -44,8 +44,6 @@ std::string svg_text(std::string_view text) {
   return result;
 }
 
-std::string plain_number(double value) { return format("%.6g", value); }
-
 std::string percent(double share) { return format("%.1f %%", 100 * share); }
 
 }  // namespace hadal

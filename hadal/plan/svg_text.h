@@ -13,8 +13,6 @@ std::string svg_number(double value);
 // stand in text and attributes.
 std::string svg_text(std::string_view text);
 
-// For people: up to six significant digits, 1234.5 or 0.0333333.
-std::string plain_number(double value);
 // 0.0909 -> "9.1 %"
 std::string percent(double share);
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "hadal/core/error.h"
+#include "hadal/plan/formula_text.h"
 #include "hadal/plan/svg_text.h"
 
 namespace hadal {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "hadal/core/error.h"
+#include "hadal/plan/formula_text.h"
 #include "hadal/plan/schedule_facts.h"
 #include "hadal/plan/svg_text.h"
 #include "hadal/plan/timeline_rows.h"

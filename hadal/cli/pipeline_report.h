@@ -1,0 +1,36 @@
+// cli/pipeline_report.h: a simulated schedule as JSON fields and as tables; used by cmd_pipeline.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hadal/core/json.h"
+#include "hadal/parallel/schedule_check.h"
+#include "hadal/plan/pipeline_simulator.h"
+#include "hadal/plan/schedule_facts.h"
+
+namespace hadal::cli {
+
+struct PipelineResult {
+  PipelineSchedule schedule;
+  Simulation simulation;
+  ScheduleCheck check;
+  std::optional<BubbleFormula> formula;  // of the four published schedules
+};
+
+// The fields of cli.md and more; `bubble` is the largest of the ranks.
+Json pipeline_json(const PipelineResult& result);
+
+// Figures of the whole, then one line per rank (the first kMaxRankLines).
+std::string pipeline_table(const PipelineResult& result, const std::string& times);
+constexpr size_t kMaxRankLines = 64;
+
+// One line per schedule; `refused` holds "zb1p" and why it does not exist at this size.
+struct RefusedSchedule {
+  std::string name, reason;
+};
+std::string comparison_table(const std::vector<PipelineResult>& results,
+                             const std::vector<RefusedSchedule>& refused);
+
+}  // namespace hadal::cli
