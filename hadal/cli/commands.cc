@@ -29,6 +29,7 @@ std::vector<Command> all_commands() {
       make_bench_tokenizer_command(),
       make_plan_experts_command(),
       make_pipeline_command(),
+      make_plan_experts_command(),
       make_presets_command(),
       make_doctor_command(),
       make_completion_command(),

@@ -1,0 +1,63 @@
+#include "hadal/plan/expert_plan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "hadal/core/checked_math.h"
+#include "hadal/core/error.h"
+
+namespace hadal {
+
+PlacementShape placement_shape(const ExpertPlanOptions& options, int64_t n_experts) {
+  PlacementShape shape;
+  shape.n_groups = options.n_groups;
+  shape.policy = options.policy;
+  shape.as_published = options.as_published;
+  shape.n_gpus = options.n_gpus.value_or(std::max<int64_t>(n_experts / 8, 1));
+  shape.n_nodes = options.n_nodes.value_or(shape.n_gpus % 8 == 0 ? shape.n_gpus / 8 : 1);
+  require(!options.n_replicas || !options.n_redundant,
+          "--redundant: given beside --replicas (found both, expected one); leave one out");
+  if (options.n_replicas) {
+    shape.n_replicas = *options.n_replicas;
+  } else if (options.n_redundant) {
+    require(*options.n_redundant >= 0, "--redundant: negative (found ", *options.n_redundant,
+            ", expected 0 or more)");
+    shape.n_replicas = checked_add(n_experts, *options.n_redundant).value_or(INT64_MAX);
+  } else {
+    // A GPU count out of range is refused with the rest of the shape.
+    const int64_t multiple = std::clamp<int64_t>(shape.n_gpus, 1, INT32_MAX);
+    shape.n_replicas = round_up(n_experts + n_experts / 8, multiple);
+  }
+  return shape;
+}
+
+double ExpertPlan::time_share() const {
+  double time_before = 0.0, time_after = 0.0;
+  for (size_t layer = 0; layer < gpu_before.size(); ++layer) {
+    time_before += *std::max_element(gpu_before[layer].begin(), gpu_before[layer].end());
+    time_after += *std::max_element(gpu_after[layer].begin(), gpu_after[layer].end());
+  }
+  return time_before > 0.0 ? time_after / time_before : 1.0;
+}
+
+ExpertPlan plan_experts(LayerLoads loads, const PlacementShape& shape) {
+  ExpertPlan plan;
+  plan.loads = std::move(loads);
+  plan.shape = shape;
+  const std::vector<std::vector<double>>& load = plan.loads.load;
+  plan.placement = place_experts(load, shape);
+  const ExpertPlacement in_order =
+      place_in_order(static_cast<int64_t>(load.size()), plan.n_experts(), shape.n_gpus);
+  plan.gpu_before = gpu_loads(load, in_order, shape.n_gpus);
+  plan.gpu_after = gpu_loads(load, plan.placement, shape.n_gpus);
+  plan.before = balancedness(load, in_order, shape.n_gpus);
+  plan.after = balancedness(load, plan.placement, shape.n_gpus);
+  if (plan.n_experts() % shape.n_gpus == 0) {
+    PlacementShape without = shape;
+    without.n_replicas = plan.n_experts();
+    plan.packed = balancedness(load, place_experts(load, without), shape.n_gpus);
+  }
+  return plan;
+}
+
+}  // namespace hadal

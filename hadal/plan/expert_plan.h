@@ -1,0 +1,54 @@
+// plan/expert_plan.h: where to put the routed experts of every layer, and what it gains over
+// putting them in order: `hadal plan experts`.
+//
+// L = MoE layers, N = experts per layer, R = replicas per layer, G = GPUs.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hadal/core/json.h"
+#include "hadal/parallel/expert_balance.h"
+#include "hadal/parallel/expert_load.h"
+#include "hadal/parallel/expert_placement.h"
+
+namespace hadal {
+
+// What the user said; the rest follows DeepSeek's production deployment (spec 05 section 2): eight
+// experts and one redundant slot per GPU, eight GPUs per node.
+struct ExpertPlanOptions {
+  std::optional<int64_t> n_gpus;       // default N / 8
+  std::optional<int64_t> n_nodes;      // default G / 8, or 1 where that does not divide
+  std::optional<int64_t> n_replicas;   // default N + N / 8, rounded up to a multiple of G
+  std::optional<int64_t> n_redundant;  // the same said as R - N
+  int64_t n_groups = 1;
+  PlacementPolicy policy = PlacementPolicy::kAuto;
+  bool as_published = false;
+};
+// ConfigError where the two ways to say R are both taken, or R - N is negative.
+PlacementShape placement_shape(const ExpertPlanOptions& options, int64_t n_experts);
+
+struct ExpertPlan {
+  LayerLoads loads;
+  PlacementShape shape;
+  ExpertPlacement placement;
+  std::vector<std::vector<double>> gpu_before, gpu_after;  // [L][G] in order, as placed
+  Balancedness before, after;
+  std::optional<Balancedness> packed;  // by load without redundancy; absent if G does not divide N
+  int64_t n_experts() const { return static_cast<int64_t>(loads.load.front().size()); }
+  int64_t n_redundant() const { return shape.n_replicas - n_experts(); }
+  // Time of all layers' experts after over before: a layer is done when its heaviest GPU is.
+  double time_share() const;
+};
+ExpertPlan plan_experts(LayerLoads loads, const PlacementShape& shape);
+
+// phy2log [L][R], log2phy [L][N][max count] and logcnt [L][N] are the published balancer's outputs.
+Json expert_plan_json(const ExpertPlan& plan);
+std::string expert_plan_text(const ExpertPlan& plan);
+// Every GPU's load in every layer before and after, and the heaviest GPU of every layer.
+// ConfigError if that is too much to draw.
+std::string expert_plan_svg(const ExpertPlan& plan);
+
+}  // namespace hadal

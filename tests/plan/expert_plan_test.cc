@@ -1,0 +1,116 @@
+#include "hadal/plan/expert_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "hadal/core/error.h"
+
+namespace hadal {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(ExpertPlan, DefaultsAreDeepSeeksProductionDeployment) {
+  // spec 05, section 2: prefill 4 nodes, EP32, 9 per GPU; decode 18 nodes, EP144, 2 per GPU.
+  const PlacementShape prefill = placement_shape({}, 256);
+  EXPECT_EQ(prefill.n_gpus, 32);
+  EXPECT_EQ(prefill.n_nodes, 4);
+  EXPECT_EQ(prefill.n_replicas, 288);
+  const PlacementShape decode = placement_shape({.n_gpus = 144}, 256);
+  EXPECT_EQ(decode.n_nodes, 18);
+  EXPECT_EQ(decode.n_replicas, 288);
+  // The report's decode unit: one expert per GPU, 64 GPUs more than experts.
+  EXPECT_EQ(placement_shape({.n_gpus = 320}, 256).n_replicas, 320);
+  // Small models, too.
+  const PlacementShape small = placement_shape({.n_gpus = 3}, 16);
+  EXPECT_EQ(small.n_nodes, 1);
+  EXPECT_EQ(small.n_replicas, 18);
+  EXPECT_EQ(placement_shape({}, 4).n_gpus, 1);
+}
+
+TEST(ExpertPlan, TakesWhatIsGivenAndRefusesContradictions) {
+  const PlacementShape shape =
+      placement_shape({.n_gpus = 8, .n_nodes = 2, .n_redundant = 4, .n_groups = 4}, 12);
+  EXPECT_EQ(shape.n_replicas, 16);
+  EXPECT_EQ(shape.n_nodes, 2);
+  EXPECT_EQ(shape.n_groups, 4);
+  EXPECT_EQ(placement_shape({.n_replicas = 16}, 12).n_replicas, 16);
+  EXPECT_THROW(placement_shape({.n_replicas = 16, .n_redundant = 4}, 12), ConfigError);
+  EXPECT_THROW(placement_shape({.n_redundant = -1}, 12), ConfigError);
+  // Out of range is refused by name where the plan is made, not by overflow here.
+  const LayerLoads loads = zipf_layer_loads(1, 16, 1.0, 0);
+  for (const int64_t n : {INT64_MIN, int64_t{-1}, int64_t{0}, INT64_MAX}) {
+    EXPECT_THROW(plan_experts(loads, placement_shape({.n_gpus = n}, 16)), ConfigError) << n;
+    EXPECT_THROW(plan_experts(loads, placement_shape({.n_nodes = n}, 16)), ConfigError) << n;
+    EXPECT_THROW(plan_experts(loads, placement_shape({.n_replicas = n}, 16)), ConfigError) << n;
+  }
+  EXPECT_THROW(plan_experts(loads, placement_shape({.n_redundant = INT64_MAX}, 16)), ConfigError);
+}
+
+ExpertPlan small_plan() {
+  // Two layers, four experts, two GPUs, one extra replica each. Layer 1: in order 8+2 and 1+1; the
+  // 8 is split twice, so the copies weigh 8/3, and 8/3 8/3 1 | 8/3 2 1 are 19/3 and 17/3.
+  LayerLoads loads;
+  loads.load = {{8, 2, 1, 1}, {1, 1, 1, 1}};
+  loads.layers = {1, 4};
+  loads.source = "by hand";
+  return plan_experts(loads, {.n_replicas = 6, .n_gpus = 2});
+}
+
+TEST(ExpertPlan, ComparesWithExpertsInOrder) {
+  const ExpertPlan plan = small_plan();
+  EXPECT_THAT(plan.gpu_before, ElementsAre(ElementsAre(10, 2), ElementsAre(2, 2)));
+  EXPECT_NEAR(plan.before.per_layer[0], 0.6, 1e-12);
+  EXPECT_NEAR(plan.after.per_layer[0], 18.0 / 19.0, 1e-12);
+  // Without a copy the 8 stays whole: 8+1 and 2+1.
+  ASSERT_TRUE(plan.packed.has_value());
+  EXPECT_NEAR(plan.packed->per_layer[0], 6.0 / 9.0, 1e-12);
+  // (19/3 + 2) / (10 + 2)
+  EXPECT_NEAR(plan.time_share(), 25.0 / 36.0, 1e-12);
+}
+
+TEST(ExpertPlan, JsonHasThePublishedTables) {
+  const Json json = expert_plan_json(small_plan());
+  EXPECT_EQ(json.at("experts").as_integer(), 4);
+  EXPECT_EQ(json.at("replicas").as_integer(), 6);
+  EXPECT_EQ(json.at("redundant").as_integer(), 2);
+  EXPECT_EQ(json.at("layers").dump(), "[1,4]");
+  EXPECT_EQ(json.at("logcnt").as_array()[0].dump(), "[3,1,1,1]");
+  EXPECT_EQ(json.at("phy2log").as_array()[0].as_array().size(), 6U);
+  EXPECT_EQ(json.at("log2phy").as_array()[0].as_array()[1].as_array().size(), 3U);
+  EXPECT_NEAR(json.at("balancedness").at("in_order").at("per_layer").as_array()[0].as_number(), 0.6,
+              1e-12);
+}
+
+TEST(ExpertPlan, TextNamesLayersByTheirNumberInTheModel) {
+  const std::string text = expert_plan_text(small_plan());
+  EXPECT_THAT(text, HasSubstr("2 GPUs on 1 node, 6 replicas per layer: 3 per GPU, 2 redundant"));
+  EXPECT_THAT(text, HasSubstr("69 % of the time"));
+  EXPECT_THAT(text, HasSubstr("3 of expert 0"));
+  EXPECT_THAT(text, HasSubstr("      4     1.000   1.000"));
+}
+
+TEST(ExpertPlan, PictureHasACellPerGpuAndLayerOnBothSides) {
+  const std::string svg = expert_plan_svg(small_plan());
+  EXPECT_THAT(svg, HasSubstr("<svg xmlns"));
+  EXPECT_THAT(svg, HasSubstr("</svg>"));
+  EXPECT_THAT(svg, Not(HasSubstr("nan")));
+  size_t cells = 0;
+  for (size_t at = svg.find('M'); at != std::string::npos; at = svg.find('M', at + 1)) {
+    if (svg.find('z', at) < svg.find('\n', at)) ++cells;  // closed shapes are cells
+  }
+  EXPECT_EQ(cells, 2U * 2U * 2U);
+  LayerLoads idle;
+  idle.load = {{0, 0}};
+  idle.layers = {0};
+  EXPECT_THAT(expert_plan_svg(plan_experts(idle, {.n_replicas = 2, .n_gpus = 2})),
+              Not(HasSubstr("nan")));
+  EXPECT_THROW(expert_plan_svg(plan_experts(zipf_layer_loads(1, 16, 1, 0),
+                                            {.n_replicas = 4096, .n_gpus = 4096})),
+               ConfigError);
+}
+
+}  // namespace
+}  // namespace hadal
