@@ -4,6 +4,7 @@
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/nearest.h"
 #include "hadal/plan/serving_cells.h"
+#include "hadal/plan/training_plan.h"
 
 namespace hadal {
 
@@ -36,29 +37,12 @@ const ServingDeployment& find_serving_deployment(const std::string& name) {
                            ", expected production or report)", did_you_mean(name, names)));
 }
 
-void share_input(Worksheet& sheet, const std::string& name, double value, const std::string& unit,
-                 Origin origin, const std::string& note) {
-  if (!sheet.has(name)) sheet.input(name, value, unit, origin, note);
-}
-
-void share_formula(Worksheet& sheet, const std::string& name, const std::string& expression,
-                   const std::string& unit, const std::string& note) {
-  if (!sheet.has(name)) sheet.formula(name, expression, unit, note);
-}
-
-bool is_deepseek_v3_shape(const ModelConfig& config) {
-  const ModelConfig v3;
-  return config.d_model == v3.d_model && config.n_layers == v3.n_layers &&
-         config.router.n_routed_experts == v3.router.n_routed_experts &&
-         count_parameters(config).total == count_parameters(v3).total;
-}
-
 std::vector<std::string> add_serving(Worksheet& sheet, const ModelConfig& config,
                                      const ServingDeployment& deployment) {
   add_serving_basis(sheet, config);
-  add_prefill(sheet, deployment.prefill, deployment.source);
+  add_prefill(sheet, config, deployment.prefill, deployment.source);
   add_decode(sheet, config, deployment.decode, deployment.source);
-  if (!is_deepseek_v3_shape(config)) {
+  if (!has_shape_of(config, "deepseek-v3")) {
     return {
         "the published day and the published speed limits are left out: they are about "
         "DeepSeek-V3's shape",

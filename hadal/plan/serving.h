@@ -1,10 +1,8 @@
 // plan/serving.h: what it takes to serve a model: prefill and decode on separate pools of GPUs.
 // Spec 05 sections 1 to 3, spec 07 section 7.
 //
-// Of a cluster it reads these cells, and defines those that the sheet lacks as an H800's:
-//   gpu_bf16_flops, gpu_fp8_flops (FLOP/s)   gpu_memory (B)   gpu_memory_bandwidth (B/s)
-//   nic_bandwidth, nvlink_bandwidth (B/s, per GPU, one way)   gpus_per_node
-//   gpu_price (USD/GPU-hour)
+// The model and the cluster are cells of the same sheet (training_sections.h, cluster.h); a sheet
+// without a cluster gets an H800 one.
 #pragma once
 
 #include <string>

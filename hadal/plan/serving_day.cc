@@ -110,7 +110,7 @@ void add_serving_day(Worksheet& sheet) {
                 "day_prefill_rate / day_gpus_per_node * (1 - day_hit_rate)", "tokens/s",
                 "prompt tokens that are not cache hits");
   sheet.formula("day_prefill_flops_per_gpu",
-                "day_computed_rate_per_gpu * 2 * serving_active_parameters", "FLOP/s",
+                "day_computed_rate_per_gpu * 2 * parameters_multiplied", "FLOP/s",
                 "linear work of prefill");
   sheet.formula("day_prefill_share_of_limit",
                 "day_computed_rate_per_gpu / prefill_tokens_per_s_per_gpu", "",

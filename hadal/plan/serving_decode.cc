@@ -34,18 +34,18 @@ void add_batch(Worksheet& sheet, const ModelConfig& config, const ServingPool& p
 }
 
 void add_memory_time(Worksheet& sheet) {
-  const std::string bandwidth = " / (gpu_memory_bandwidth * serving_memory_share)";
+  const std::string bandwidth = " / serving_bandwidth";
   sheet.formula("decode_touched_experts",
                 "decode_experts_per_gpu"
                 " * (1 - (1 - top_k / n_routed_experts) ^ (decode_tokens_per_gpu * decode_gpus))",
                 "", "experts of a GPU that at least one token of the step chose");
   sheet.formula("decode_attention_bytes",
-                "serving_attention_parameters / decode_tensor_parallel * serving_bytes_per_weight"
+                "attention_parameters / decode_tensor_parallel * serving_bytes_per_weight"
                 " + decode_cache_bytes / n_layers",
                 "B", "weights and cache read by one attention layer");
   sheet.formula("decode_moe_memory_seconds",
                 "(decode_attention_bytes + (decode_touched_experts"
-                " + decode_shared_per_gpu * n_shared_experts) * serving_expert_parameters"
+                " + decode_shared_per_gpu * n_shared_experts) * expert_parameters"
                 " * serving_bytes_per_weight)" +
                     bandwidth,
                 "s", "reading of a layer with experts");
@@ -56,19 +56,18 @@ void add_memory_time(Worksheet& sheet) {
 }
 
 void add_compute_time(Worksheet& sheet) {
-  sheet.formula(
-      "decode_attention_seconds",
-      "decode_tokens_per_gpu * (2 * serving_attention_parameters"
-      " / (gpu_fp8_flops * serving_fp8_share) + 2 * n_heads * (2 * kv_lora_rank"
-      " + qk_rope_head_dim) * decode_context / (gpu_bf16_flops * serving_attention_share))",
-      "s", "projections and absorbed core of one layer");
+  sheet.formula("decode_attention_seconds",
+                "decode_tokens_per_gpu * (2 * attention_parameters"
+                " / serving_linear_flops + 2 * n_heads * (2 * kv_lora_rank"
+                " + qk_rope_head_dim) * decode_context / serving_attention_flops)",
+                "s", "projections and absorbed core of one layer");
   sheet.formula("decode_moe_compute_seconds",
                 "decode_attention_seconds + decode_tokens_per_gpu * 2 * (top_k + n_shared_experts)"
-                " * serving_expert_parameters / (gpu_fp8_flops * serving_fp8_share)",
+                " * expert_parameters / serving_linear_flops",
                 "s", "computing of a layer with experts");
   sheet.formula("decode_dense_compute_seconds",
                 "decode_attention_seconds + decode_tokens_per_gpu * 2 * serving_dense_parameters"
-                " / (gpu_fp8_flops * serving_fp8_share)",
+                " / serving_linear_flops",
                 "s", "computing of a dense layer");
 }
 
@@ -77,7 +76,7 @@ void add_communication_time(Worksheet& sheet) {
                 "of a token on their way: shared experts elsewhere count as chosen ones");
   sheet.formula("decode_link_bandwidth",
                 "decode_gpus <= gpus_per_node ? nvlink_bandwidth"
-                " : nic_bandwidth * serving_nic_share",
+                " : serving_nic_bandwidth",
                 "B/s", "of one GPU, one way; a pool within one node needs no network");
   sheet.formula("decode_all_to_all_seconds",
                 "decode_tokens_per_gpu * decode_copies * (decode_gpus - 1) / decode_gpus"
@@ -111,7 +110,7 @@ void add_decode(Worksheet& sheet, const ModelConfig& config, const ServingPool& 
                 " decode_tensor_parallel_seconds)",
                 "s", "the longest hides the others");
   sheet.formula("decode_head_seconds",
-                "max(2 * vocab_size * d_model / (gpu_memory_bandwidth * serving_memory_share),"
+                "max(2 * vocab_size * d_model / serving_bandwidth,"
                 " decode_tokens_per_gpu * 2 * vocab_size * d_model / gpu_bf16_flops)",
                 "s", "logits, BF16");
   sheet.formula("decode_step_seconds",

@@ -2,6 +2,8 @@
 // node once, then NVLink). Two micro-batches hide each other's communication, so that a layer takes
 // the longest of computing, reading weights and communicating. Spec 05 section 1, spec 07
 // section 7.
+#include <algorithm>
+
 #include "hadal/plan/serving_cells.h"
 
 namespace hadal {
@@ -9,31 +11,31 @@ namespace {
 
 void add_layer_times(Worksheet& sheet) {
   sheet.formula("prefill_attention_seconds",
-                "prefill_batch_tokens * (2 * serving_attention_parameters"
-                " / (gpu_fp8_flops * serving_fp8_share) + n_heads * (qk_nope_head_dim"
+                "prefill_batch_tokens * (2 * attention_parameters"
+                " / serving_linear_flops + n_heads * (qk_nope_head_dim"
                 " + qk_rope_head_dim + v_head_dim) * prefill_prompt"
-                " / (gpu_bf16_flops * serving_attention_share))",
+                " / serving_attention_flops)",
                 "s", "projections in FP8, causal core in BF16, of one layer");
   sheet.formula("prefill_moe_compute_seconds",
                 "prefill_attention_seconds + prefill_batch_tokens * 2"
-                " * (top_k + n_shared_experts) * serving_expert_parameters"
-                " / (gpu_fp8_flops * serving_fp8_share)",
+                " * (top_k + n_shared_experts) * expert_parameters"
+                " / serving_linear_flops",
                 "s", "computing of a layer with experts");
   sheet.formula("prefill_dense_compute_seconds",
                 "prefill_attention_seconds + prefill_batch_tokens * 2"
-                " * serving_dense_parameters / (gpu_fp8_flops * serving_fp8_share)",
+                " * serving_dense_parameters / serving_linear_flops",
                 "s", "computing of a dense layer");
   sheet.formula("prefill_moe_memory_seconds",
-                "(serving_attention_parameters / prefill_tensor_parallel + (prefill_experts_per_gpu"
-                " + prefill_shared_per_gpu * n_shared_experts) * serving_expert_parameters)"
-                " * serving_bytes_per_weight / (gpu_memory_bandwidth * serving_memory_share)",
+                "(attention_parameters / prefill_tensor_parallel + (prefill_experts_per_gpu"
+                " + prefill_shared_per_gpu * n_shared_experts) * expert_parameters)"
+                " * serving_bytes_per_weight / serving_bandwidth",
                 "s", "reading the weights of a layer with experts once");
   sheet.formula("prefill_nodes_reached", "min(n_group > 1 ? topk_group : top_k, prefill_nodes)",
                 "nodes", "at most, by a token; routing is limited to nodes when groups are");
   sheet.formula("prefill_nic_seconds",
                 "prefill_batch_tokens * prefill_nodes_reached * (prefill_nodes - 1) / prefill_nodes"
                 " * (serving_dispatch_bytes + serving_combine_bytes)"
-                " / (nic_bandwidth * serving_nic_share)",
+                " / serving_nic_bandwidth",
                 "s", "dispatch and combine between nodes, one copy per node");
   sheet.formula("prefill_nvlink_seconds",
                 "prefill_batch_tokens * (top_k * (gpus_per_node - 1) / gpus_per_node"
@@ -48,13 +50,16 @@ void add_layer_times(Worksheet& sheet) {
 
 }  // namespace
 
-void add_prefill(Worksheet& sheet, const ServingPool& pool, const std::string& source) {
+void add_prefill(Worksheet& sheet, const ModelConfig& config, const ServingPool& pool,
+                 const std::string& source) {
   sheet.section("prefill", "Serving: prefill pool");
   add_serving_pool(sheet, "prefill", pool, source);
   sheet.input("prefill_batch_tokens", pool.batch, "tokens", Origin::kPublished,
               "per GPU; published prefill profile");
-  sheet.formula("prefill_prompt", "min(4096, max_position)", "tokens",
-                "length of a prompt, as in the published prefill profile");
+  sheet.input("prefill_prompt",
+              static_cast<double>(std::min<int64_t>(4096, config.max_position_embeddings)),
+              "tokens", Origin::kPublished,
+              "length of a prompt, as in the published prefill profile");
   add_layer_times(sheet);
   sheet.formula("prefill_batch_seconds",
                 "n_moe_layers * prefill_moe_layer_seconds"
