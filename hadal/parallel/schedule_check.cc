@@ -169,6 +169,7 @@ ScheduleCheck check_schedule(const PipelineSchedule& schedule,
       const std::optional<std::string> deadlock = find_deadlock(schedule, transfers);
       if (!deadlock) continue;
       t.violation(*deadlock);
+      t.result.deadlock = transfers;
       break;  // what stands still with asynchronous transfers does so with blocking ones
     }
   }

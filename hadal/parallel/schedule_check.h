@@ -5,12 +5,9 @@
 //   - every chunk of every stage is computed once forward and once backward, both on the same rank
 //     that holds the stage, and its weight part once, after B_in, first in first out, on that rank;
 //   - every input is there before it is used: computed earlier on the same rank, or received;
-//   - every tensor that changes rank is sent once, after it was made, and received once, from and
-//   to
-//     the right rank; on each ordered pair of ranks sends and receives stand in the same order;
-//   - no rank waits for ever: neither with asynchronous transfers (a computation waits for its
-//     tensor) nor with blocking ones (schedule.h: a rank waits for its whole batch, a transfer
-//     starts when both sides have posted it);
+//   - every tensor that changes rank is sent once, after it was made, and received once, between
+//     the right ranks; on each ordered pair of ranks sends and receives stand in one order;
+//   - no rank waits for ever, neither with asynchronous transfers nor with blocking ones;
 //   - no rank stores more activations than the bound, if one is given.
 // Time and memory are linear in the number of actions.
 #pragma once
@@ -37,16 +34,21 @@ struct RankFacts {
   int64_t peak_stored = 0;
 };
 
+// Asynchronous: sends leave at once, a computation waits for the tensors that it needs.
+// Blocking: transfers that stand next to each other are one batch; the rank waits for all of it,
+// and a transfer starts when both sides have posted it.
+enum class Transfers : uint8_t { kAsynchronous, kBlocking };
+
 struct ScheduleCheck {
   std::vector<std::string> violations;  // sentences; at most kMaxViolations of them
   int64_t n_violations = 0;             // all
   std::vector<RankFacts> ranks;         // [n_ranks]; empty if the extents themselves are wrong
+  std::optional<Transfers> deadlock;    // under which transfers; looked for if all else holds
   bool ok() const { return n_violations == 0; }
 };
 constexpr size_t kMaxViolations = 20;
 
-// Never throws on a wrong schedule. Actions are counted from 0 in each rank's list. Deadlock is
-// looked for once everything else holds.
+// Never throws on a wrong schedule. Actions are counted from 0 in each rank's list.
 ScheduleCheck check_schedule(const PipelineSchedule& schedule,
                              std::optional<int64_t> max_activations = std::nullopt);
 

@@ -5,14 +5,9 @@
 #include <optional>
 #include <string>
 
-#include "hadal/parallel/schedule.h"
+#include "hadal/parallel/schedule_check.h"
 
 namespace hadal {
-
-// Asynchronous: sends leave at once, a computation waits for the tensors that it needs.
-// Blocking: transfers that stand next to each other are one batch; the rank waits for all of it,
-// and a transfer starts when both sides have posted it.
-enum class Transfers : uint8_t { kAsynchronous, kBlocking };
 
 // The ranks that wait for each other in a circle, in words. REQUIRES that all else of
 // schedule_check holds.

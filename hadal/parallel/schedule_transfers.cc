@@ -1,5 +1,6 @@
 #include "hadal/parallel/schedule_transfers.h"
 
+#include <deque>
 #include <unordered_map>
 
 #include "hadal/parallel/schedule_check_tables.h"
@@ -7,93 +8,150 @@
 namespace hadal {
 namespace {
 
+struct Tensor {
+  Payload payload;
+  Chunk chunk;  // that makes it
+};
+
+std::vector<Tensor> made_by(const Action& action) {
+  switch (action.kind) {
+    case ActionKind::kForward:
+      return {{Payload::kActivation, action.chunk}};
+    case ActionKind::kBackward:
+    case ActionKind::kBackwardInput:
+      return {{Payload::kGradient, action.chunk}};
+    case ActionKind::kForwardBackward:
+      return {{Payload::kActivation, action.chunk}, {Payload::kGradient, action.backward}};
+    case ActionKind::kWeight:
+    case ActionKind::kSend:
+    case ActionKind::kReceive:
+      break;
+  }
+  return {};
+}
+
+// What a computation uses was made one stage before in its direction.
+std::vector<Tensor> used_by(const Action& action) {
+  std::vector<Tensor> tensors = made_by(action);
+  for (Tensor& tensor : tensors) {
+    tensor.chunk.stage += tensor.payload == Payload::kActivation ? -1 : 1;
+  }
+  return tensors;
+}
+
 class TransferWriter {
  public:
-  explicit TransferWriter(PipelineSchedule& schedule) : s_(schedule), t_{schedule} {
+  explicit TransferWriter(const PipelineSchedule& schedule)
+      : s_(schedule), t_{schedule}, lists_(schedule.ranks.size()) {
     find_computing_ranks(t_);
   }
 
-  void write() {
-    for (size_t rank = 0; rank < s_.ranks.size(); ++rank) add_sends(rank);
-    for (size_t rank = 0; rank < s_.ranks.size(); ++rank) add_receives(rank);
-  }
+  std::vector<std::vector<Action>> at_use();
+  std::vector<std::vector<Action>> when_made();
 
  private:
-  // The receives that belong to one ordered pair's sends, in their order.
-  struct Pair {
-    std::vector<Action> receives;
-    size_t n_posted = 0;
-  };
-  Pair& pair(int32_t sender, int32_t receiver) {
-    return pairs_[int64_t{sender} * s_.n_ranks + receiver];
+  // The rank that uses a tensor which this rank makes; -1 if it does not travel.
+  int32_t receiver(const Tensor& tensor, int32_t rank) {
+    const int32_t user = t_.maker(tensor.payload, consumer_of(tensor.payload, tensor.chunk));
+    const bool travels = user != rank && t_.maker(tensor.payload, tensor.chunk) == rank;
+    return travels ? user : -1;
   }
-
-  void add_sends(size_t rank) {
-    std::vector<Action> list;
-    for (const Action& action : s_.ranks[rank]) {
-      if (action.is_transfer()) continue;
-      list.push_back(action);
-      const ActionKind kind = action.kind;
-      const bool both = kind == ActionKind::kForwardBackward;
-      if (kind == ActionKind::kForward || both) {
-        add_send(list, Payload::kActivation, action.chunk, rank);
-      }
-      if (kind == ActionKind::kBackward || kind == ActionKind::kBackwardInput || both) {
-        add_send(list, Payload::kGradient, both ? action.backward : action.chunk, rank);
-      }
-    }
-    s_.ranks[rank] = std::move(list);
+  static Action transfer(ActionKind kind, const Tensor& tensor, int32_t peer) {
+    return {.kind = kind,
+            .payload = tensor.payload,
+            .peer = static_cast<int16_t>(peer),
+            .chunk = tensor.chunk};
   }
+  bool can_run(const Action& action);
 
-  void add_send(std::vector<Action>& list, Payload payload, Chunk chunk, size_t rank) {
-    const auto sender = static_cast<int32_t>(rank);
-    const int32_t user = t_.maker(payload, consumer_of(payload, chunk));
-    if (user < 0 || user == sender || t_.maker(payload, chunk) != sender) return;
-    Action action = {.kind = ActionKind::kSend,
-                     .payload = payload,
-                     .peer = static_cast<int16_t>(user),
-                     .chunk = chunk};
-    list.push_back(action);
-    Pair& p = pair(sender, user);
-    t_.at(chunk).travel(payload).order = static_cast<int32_t>(p.receives.size());
-    action.kind = ActionKind::kReceive;
-    action.peer = static_cast<int16_t>(sender);
-    p.receives.push_back(action);
-  }
-
-  void add_receives(size_t rank) {
-    std::vector<Action> list;
-    for (const Action& action : s_.ranks[rank]) {
-      const ActionKind kind = action.kind;
-      const bool both = kind == ActionKind::kForwardBackward;
-      if (kind == ActionKind::kForward || both) {
-        add_receive(list, Payload::kActivation, {action.chunk.stage - 1, action.chunk.micro_batch},
-                    rank);
-      }
-      if (kind == ActionKind::kBackward || kind == ActionKind::kBackwardInput || both) {
-        const Chunk chunk = both ? action.backward : action.chunk;
-        add_receive(list, Payload::kGradient, {chunk.stage + 1, chunk.micro_batch}, rank);
-      }
-      list.push_back(action);
-    }
-    s_.ranks[rank] = std::move(list);
-  }
-
-  void add_receive(std::vector<Action>& list, Payload payload, Chunk producer, size_t rank) {
-    const int32_t maker = t_.maker(payload, producer);
-    if (maker < 0 || maker == static_cast<int32_t>(rank)) return;
-    const int32_t order = t_.at(producer).travel(payload).order;
-    Pair& p = pair(maker, static_cast<int32_t>(rank));
-    while (static_cast<int64_t>(p.n_posted) <= order) list.push_back(p.receives[p.n_posted++]);
-  }
-
-  PipelineSchedule& s_;
+  const PipelineSchedule& s_;
   CheckTables t_;
-  std::unordered_map<int64_t, Pair> pairs_;
+  std::vector<std::vector<Action>> lists_;
 };
+
+std::vector<std::vector<Action>> TransferWriter::at_use() {
+  struct Pair {  // an ordered pair of ranks: the receives, in the order of the sends
+    std::vector<Action> receives;
+    int32_t n_posted = 0;
+  };
+  std::unordered_map<int64_t, Pair> pairs;
+  const auto pair = [&](int32_t from, int32_t to) -> Pair& {
+    return pairs[int64_t{from} * s_.n_ranks + to];
+  };
+  for (int32_t rank = 0; rank < s_.n_ranks; ++rank) {
+    for (const Action& action : s_.ranks[static_cast<size_t>(rank)]) {
+      for (const Tensor& tensor : made_by(action)) {
+        const int32_t to = receiver(tensor, rank);
+        if (to < 0) continue;
+        auto& receives = pair(rank, to).receives;
+        t_.at(tensor.chunk).travel(tensor.payload).order = static_cast<int32_t>(receives.size());
+        receives.push_back(transfer(ActionKind::kReceive, tensor, rank));
+      }
+    }
+  }
+  for (int32_t rank = 0; rank < s_.n_ranks; ++rank) {
+    auto& list = lists_[static_cast<size_t>(rank)];
+    for (const Action& action : s_.ranks[static_cast<size_t>(rank)]) {
+      if (action.is_transfer()) continue;
+      for (const Tensor& tensor : used_by(action)) {
+        const int32_t from = t_.maker(tensor.payload, tensor.chunk);
+        if (from < 0 || from == rank) continue;
+        const int32_t order = t_.at(tensor.chunk).travel(tensor.payload).order;
+        Pair& p = pair(from, rank);
+        while (p.n_posted <= order) list.push_back(p.receives[static_cast<size_t>(p.n_posted++)]);
+      }
+      list.push_back(action);
+      for (const Tensor& tensor : made_by(action)) {
+        const int32_t to = receiver(tensor, rank);
+        if (to >= 0) list.push_back(transfer(ActionKind::kSend, tensor, to));
+      }
+    }
+  }
+  return std::move(lists_);
+}
+
+bool TransferWriter::can_run(const Action& action) {
+  for (const Tensor& tensor : used_by(action)) {
+    if (t_.exists(tensor.chunk) && !t_.at(tensor.chunk).made(tensor.payload)) return false;
+  }
+  return true;
+}
+
+// Ranks take turns, one computation each; a rank that must wait is woken by the tensor's maker.
+std::vector<std::vector<Action>> TransferWriter::when_made() {
+  std::deque<int32_t> turns;
+  std::vector<size_t> next(s_.ranks.size());
+  for (int32_t rank = 0; rank < s_.n_ranks; ++rank) turns.push_back(rank);
+  while (!turns.empty()) {
+    const int32_t rank = turns.front();
+    turns.pop_front();
+    const auto& actions = s_.ranks[static_cast<size_t>(rank)];
+    size_t& at = next[static_cast<size_t>(rank)];
+    while (at < actions.size() && actions[at].is_transfer()) ++at;
+    if (at == actions.size() || !can_run(actions[at])) continue;
+    const Action& action = actions[at++];
+    lists_[static_cast<size_t>(rank)].push_back(action);
+    for (const Tensor& tensor : made_by(action)) {
+      ChunkProgress& c = t_.at(tensor.chunk);
+      (tensor.payload == Payload::kActivation ? c.forward : c.backward) = true;
+      const int32_t to = receiver(tensor, rank);
+      if (to < 0) continue;
+      lists_[static_cast<size_t>(rank)].push_back(transfer(ActionKind::kSend, tensor, to));
+      lists_[static_cast<size_t>(to)].push_back(transfer(ActionKind::kReceive, tensor, rank));
+      turns.push_back(to);
+    }
+    turns.push_back(rank);
+  }
+  return std::move(lists_);
+}
 
 }  // namespace
 
-void insert_transfers(PipelineSchedule& schedule) { TransferWriter(schedule).write(); }
+void insert_transfers(PipelineSchedule& schedule) {
+  schedule.ranks = TransferWriter(schedule).at_use();
+  if (check_schedule(schedule).deadlock == Transfers::kBlocking) {
+    schedule.ranks = TransferWriter(schedule).when_made();
+  }
+}
 
 }  // namespace hadal

@@ -179,6 +179,26 @@ TEST(InsertTransfers, RebuildsThoseOfTheOneWaySchedules) {
   }
 }
 
+// Two flows that meet need more care than transfers at their computations; all of DualPipe's
+// computations must still be possible.
+TEST(InsertTransfers, FindsThoseOfTwoFlows) {
+  for (const ScheduleKind kind : {ScheduleKind::kDualPipe, ScheduleKind::kDualPipeV}) {
+    for (int32_t n_stages = 2; n_stages <= 12; n_stages += 2) {
+      const PipelineSchedule schedule = make_schedule(kind, n_stages, 2 * n_stages + 4);
+      PipelineSchedule rebuilt = schedule;
+      insert_transfers(rebuilt);
+      const ScheduleCheck check = check_schedule(rebuilt, activation_bound(kind, n_stages));
+      EXPECT_TRUE(check.ok()) << check.violations.front();
+      for (size_t rank = 0; rank < rebuilt.ranks.size(); ++rank) {
+        std::vector<Action> before = schedule.ranks[rank], after = rebuilt.ranks[rank];
+        std::erase_if(before, [](const Action& action) { return action.is_transfer(); });
+        std::erase_if(after, [](const Action& action) { return action.is_transfer(); });
+        EXPECT_EQ(after, before);
+      }
+    }
+  }
+}
+
 // Rank 1 uses micro-batch 1 first, which rank 0 makes second: its receive of micro-batch 0 moves up
 // so that the pair keeps one order.
 TEST(InsertTransfers, KeepTheSendersOrder) {

@@ -224,6 +224,7 @@ TEST(Deadlock, CircleOfInputsIsSaidInWords) {
   EXPECT_THAT(check_schedule(schedule).violations,
               ElementsAre("deadlock even with asynchronous transfers: rank 0 at action 1 (F 1 1) "
                           "waits for rank 1, rank 1 at action 1 (F 1 0) waits for rank 0"));
+  EXPECT_EQ(check_schedule(schedule).deadlock, Transfers::kAsynchronous);
 }
 
 // Rank 0 wants the gradient before it sends, rank 1 the activation: with buffers both go on, as
@@ -245,14 +246,28 @@ TEST(Deadlock, BlockedTransfersAreSaidInWords) {
   EXPECT_THAT(check(R"("B 1 0", "send g 1 0 -> 0", "recv a 0 1 <- 0",)"), ElementsAre());
 }
 
-// Spec 04, section 3: without its rules for steps 2 to 4, symmetric neighbours deadlock. Transfers
-// right at their computations are such a schedule.
+// Spec 04, section 3: the end rank posts its receive before W, and the rank at the turn keeps the
+// last output of step 2 back for the batch that takes the gradient. With neither, both wait with a
+// send for the other; with one of the two, they go on.
 TEST(Deadlock, DualPipeNeedsItsCommunicationRules) {
-  PipelineSchedule schedule = make_schedule(ScheduleKind::kDualPipe, 4, 8);
-  insert_transfers(schedule);
-  EXPECT_THAT(check_schedule(schedule).violations,
+  const auto late_receive = [](Broken& b) {
+    b.drop(0, "recv a 2 5 <- 1");
+    b.insert_before(0, "F 3 5", "recv a 2 5 <- 1");
+  };
+  const auto early_send = [](Broken& b) {
+    b.drop(1, "send a 2 5 -> 0");
+    b.insert_before(1, "F 1 2", "send a 2 5 -> 0");
+  };
+  Broken one = dualpipe(), other = dualpipe(), both = dualpipe();
+  late_receive(one);
+  EXPECT_THAT(one.violations(), ElementsAre());
+  early_send(other);
+  EXPECT_THAT(other.violations(), ElementsAre());
+  late_receive(both);
+  early_send(both);
+  EXPECT_THAT(both.violations(),
               ElementsAre("deadlock when transfers block until both sides have posted them: rank 0 "
-                          "at action 9 (send g 3 4 -> 1) waits for rank 1, rank 1 at action 11 "
+                          "at action 9 (send g 3 4 -> 1) waits for rank 1, rank 1 at action 12 "
                           "(send a 2 5 -> 0) waits for rank 0"));
 }
 

@@ -177,11 +177,10 @@ INSTANTIATE_TEST_SUITE_P(Schedules, Disturbed,
                                          std::tuple(ScheduleKind::kDualPipe, 2, 6),
                                          std::tuple(ScheduleKind::kDualPipeV, 6, 7)));
 
-// Random placement and random order that respects the dependencies: always right when transfers are
-// asynchronous, whatever else holds. The orders of sends and receives must agree as well.
-TEST(InsertedTransfers, NeverContradictTheComputations) {
+// Random placement, and a random order that respects the dependencies: transfers exist for which it
+// is right, so they must be found, also for blocking ranks.
+TEST(InsertTransfers, FindsThemForAnyPossibleOrder) {
   std::mt19937 random(7);
-  int n_right = 0;
   for (int trial = 0; trial < 500; ++trial) {
     PipelineSchedule s;
     s.n_ranks = 1 + static_cast<int32_t>(random() % 4);
@@ -213,12 +212,9 @@ TEST(InsertedTransfers, NeverContradictTheComputations) {
     }
     insert_transfers(s);
     const ScheduleCheck check = check_schedule(s);
-    n_right += check.ok();
-    if (check.ok()) continue;
-    ASSERT_EQ(check.violations.front().rfind("deadlock when transfers block", 0), 0U)
-        << check.violations.front();
+    ASSERT_TRUE(check.ok()) << check.violations.front();
+    ASSERT_TRUE(Judge(s).ends_well());
   }
-  EXPECT_GT(n_right, 0);
 }
 
 }  // namespace
