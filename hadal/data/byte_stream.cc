@@ -157,23 +157,30 @@ std::unique_ptr<ByteStream> open_byte_stream(const std::string& path) {
 void append_rest(ByteStream& stream, const std::string& path, int64_t max_bytes,
                  std::string& text) {
   std::vector<char> buffer(kBufferBytes);
-  while (const size_t got = stream.read(buffer.data(), buffer.size())) {
-    text.append(buffer.data(), got);
+  size_t got = 0;
+  do {
     if (static_cast<int64_t>(text.size()) > max_bytes) {
       throw FormatError(concat(path, ": one document is too long (found more than ",
                                human_bytes(static_cast<double>(max_bytes)),
                                "); split the file or raise max_document_bytes"));
     }
-  }
+    got = stream.read(buffer.data(), buffer.size());
+    text.append(buffer.data(), got);
+  } while (got > 0);
 }
 
 bool LineReader::next(std::string& line) {
   size_t searched = at_;
   for (;;) {
     const size_t end = buffer_.find('\n', searched);
+    const size_t length = (end == std::string::npos ? buffer_.size() : end) - at_;
+    if (static_cast<int64_t>(length) > max_bytes_) {
+      throw FormatError(concat(path_, ": line ", line_number_ + 1, ": too long (found more than ",
+                               human_bytes(static_cast<double>(max_bytes_)),
+                               "); raise max_document_bytes"));
+    }
     if (end != std::string::npos || (at_end_ && at_ < buffer_.size())) {
-      const size_t stop = end == std::string::npos ? buffer_.size() : end;
-      line.assign(buffer_, at_, stop - at_);
+      line.assign(buffer_, at_, length);
       if (!line.empty() && line.back() == '\r') line.pop_back();
       at_ = end == std::string::npos ? buffer_.size() : end + 1;
       ++line_number_;
@@ -183,11 +190,6 @@ bool LineReader::next(std::string& line) {
     buffer_.erase(0, at_);
     at_ = 0;
     searched = buffer_.size();
-    if (static_cast<int64_t>(buffer_.size()) > max_bytes_) {
-      throw FormatError(concat(path_, ": line ", line_number_ + 1, ": too long (found more than ",
-                               human_bytes(static_cast<double>(max_bytes_)),
-                               "); raise max_document_bytes"));
-    }
     const size_t old = buffer_.size();
     buffer_.resize(old + kBufferBytes);
     const size_t got = stream_->read(buffer_.data() + old, kBufferBytes);

@@ -158,6 +158,24 @@ TEST(DocumentSource, DecompressionBombsStopAtTheLimit) {
   }
 }
 
+// Also far below the size of any buffer.
+TEST(DocumentSource, TheLimitOfADocumentIsExact) {
+  const TemporaryFolder folder;
+  const std::string line = R"({"text": "twelve bytes"})";
+  const std::vector<std::pair<std::string, std::string>> files = {
+      {"a.txt", "twelve bytes"},
+      {"a.txt.gz", gzip("twelve bytes")},
+      {"a.jsonl", line + "\n" + line}};
+  for (const auto& [name, bytes] : files) {
+    const std::string path = folder.write(name, bytes);
+    SourceOptions options;
+    options.max_document_bytes = static_cast<int64_t>(name == "a.jsonl" ? line.size() : 12);
+    EXPECT_EQ(error_of({path}, options), "") << name;
+    --options.max_document_bytes;
+    EXPECT_NE(error_of({path}, options).find("too long"), std::string::npos) << name;
+  }
+}
+
 TEST(DocumentSource, BinaryFilesAreCountedAndInvalidTextIsRepaired) {
   const TemporaryFolder folder;
   folder.write("a.bin", std::string("\x7F"
