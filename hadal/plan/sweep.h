@@ -1,0 +1,50 @@
+// plan/sweep.h: the same sheet at many values of one or two of its cells, as a table.
+//
+//   NAME=1,2,4          a list
+//   NAME=1:9:5          from 1 to 9 in 5 steps of equal difference: 1 3 5 7 9
+//   NAME=1:16:x2        from 1 to 16, each twice the one before: 1 2 4 8 16
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "hadal/core/json.h"
+#include "hadal/plan/line_chart.h"
+#include "hadal/plan/worksheet.h"
+
+namespace hadal {
+
+struct SweepAxis {
+  std::string name;
+  std::vector<double> values;
+  bool geometric = false;  // so a chart's axis is logarithmic
+};
+
+// `option` names the option in errors. ConfigError: no name, an empty list, what is no number, a
+// range that never ends, or more than 1,000 values.
+SweepAxis parse_sweep_axis(const std::string& text, const std::string& option);
+
+// Columns: the axes, then what is shown. A value that does not exist (no layout fits) is NaN: an
+// empty field in CSV, null in JSON, a gap in a chart.
+struct SweepTable {
+  struct Column {
+    std::string name, unit;
+  };
+  std::vector<Column> columns;
+  std::vector<SweepAxis> axes;  // one or two; the last one changes fastest
+  std::vector<std::vector<double>> rows;
+};
+
+// Every combination of the axes' values; the sheet is as before afterwards. ConfigError with the
+// nearest name for a cell that does not exist, and for more than two axes.
+SweepTable sweep(Worksheet& sheet, const std::vector<SweepAxis>& axes,
+                 const std::vector<std::string>& shown);
+
+std::string sweep_csv(const SweepTable& table);   // a header line, then numbers that read back
+std::string sweep_text(const SweepTable& table);  // for people, aligned
+Json sweep_json(const SweepTable& table);         // {"columns": [{name, unit}], "rows": [[...]]}
+// One panel per unit. The first axis is x; a second one makes a line per value.
+LineChart sweep_chart(const SweepTable& table, const std::string& title);
+
+}  // namespace hadal
