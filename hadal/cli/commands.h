@@ -26,7 +26,7 @@ Command make_data_stats_command();
 Command make_data_dedup_command();
 Command make_data_pack_command();
 Command make_data_ngram_command();
-Command make_plan_experts_command();
+Command make_plan_command();
 Command make_plan_experts_command();
 Command make_train_command();
 Command make_config_show_command();

@@ -149,7 +149,10 @@ std::string layout_problem(const Layout& layout, const LayoutFacts& facts) {
   try {
     ranks_of(layout.schedule, static_cast<int32_t>(layout.pp), static_cast<int32_t>(count));
   } catch (const ConfigError& error) {
-    return say(error.what());
+    const std::string reason = error.what();  // "--micro-batches: too few ...": not our option
+    const size_t option_end = reason.find(": ");
+    return say("schedule: ",
+               option_end == std::string::npos ? reason : reason.substr(option_end + 2));
   }
   return {};
 }

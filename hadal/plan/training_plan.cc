@@ -38,8 +38,9 @@ void add_base(Worksheet& sheet, const TrainingPlan& plan) {
   add_model(sheet, plan.config);
   add_cluster(sheet, plan.cluster);
   add_recipe(sheet, plan.recipe);
-  add_layout(sheet, plan.recipe.layout, plan.layout_is_given ? Origin::kGiven : plan.recipe.origin,
-             plan.layout_is_given ? "--layout" : plan.recipe.source);
+  const bool from_recipe = plan.layout_source.empty();
+  add_layout(sheet, plan.recipe.layout, from_recipe ? plan.recipe.origin : plan.layout_origin,
+             from_recipe ? plan.recipe.source : plan.layout_source);
   add_flops(sheet);
   add_memory(sheet);
   add_traffic(sheet);
@@ -49,7 +50,10 @@ void add_base(Worksheet& sheet, const TrainingPlan& plan) {
 // DeepSeek-V3 on its own cluster, with chunk times as published.
 std::shared_ptr<Worksheet> make_reference() {
   const ModelConfig v3;
-  const TrainingPlan plan = {v3, find_cluster("h800-2048"), recipe_for(v3), false};
+  const TrainingPlan plan = {.config = v3,
+                             .cluster = find_cluster("h800-2048"),
+                             .recipe = recipe_for(v3),
+                             .layout_source = {}};
   auto sheet = std::make_shared<Worksheet>();
   add_base(*sheet, plan);
   add_published_step(*sheet);

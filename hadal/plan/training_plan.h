@@ -34,7 +34,9 @@ struct TrainingPlan {
   ModelConfig config;
   Cluster cluster;
   TrainingRecipe recipe;
-  bool layout_is_given = false;
+  // Where recipe.layout comes from; empty: from the recipe.
+  Origin layout_origin = Origin::kGiven;
+  std::string layout_source;
 };
 
 // The sheet, with the published figures of the same model and cluster beside it. The layout is not

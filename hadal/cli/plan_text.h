@@ -1,0 +1,14 @@
+// cli/plan_text.h: a plan as tables for people.
+#pragma once
+
+#include <string>
+
+#include "hadal/plan/plan.h"
+
+namespace hadal::cli {
+
+std::string plan_text(const PlanRequest& request, const Plan& plan);
+std::string all_cells_text(const Worksheet& sheet);  // --cells
+std::string search_text(const LayoutSearch& search, size_t n_best);
+
+}  // namespace hadal::cli

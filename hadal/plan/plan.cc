@@ -1,0 +1,175 @@
+#include "hadal/plan/plan.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
+#include "hadal/plan/formula_text.h"
+#include "hadal/plan/serving.h"
+
+namespace hadal {
+namespace {
+
+constexpr const char* kLayoutCells[] = {"pp",       "ep",        "micro_batch_sequences",
+                                        "schedule", "recompute", "uses_fp8"};
+
+bool sets_layout(const PlanRequest& request) {
+  return std::any_of(request.sets.begin(), request.sets.end(), [](const auto& set) {
+    return std::find(std::begin(kLayoutCells), std::end(kLayoutCells), set.first) !=
+           std::end(kLayoutCells);
+  });
+}
+
+TrainingPlan training_plan_of(const PlanRequest& request) {
+  TrainingPlan plan;
+  plan.config = request.config;
+  plan.cluster = request.cluster;
+  plan.recipe = recipe_for(request.config);
+  plan.recipe.layout.fp8 = plan.recipe.layout.fp8 && request.cluster.gpu.fp8_flops > 0;
+  if (!request.layout.empty()) {
+    plan.recipe.layout = parse_layout(request.layout, plan.recipe.layout);
+    plan.layout_source = "--layout";
+  }
+  return plan;
+}
+
+Worksheet make_sheet(const PlanRequest& request, const TrainingPlan& plan,
+                     std::vector<std::string>* notes) {
+  Worksheet sheet = make_training_sheet(plan);
+  *notes = add_serving(sheet, request.config, find_serving_deployment(request.deployment));
+  if (request.tokens) sheet.set("tokens", *request.tokens);
+  for (const auto& [name, value] : request.sets) {
+    try {
+      sheet.set(name, value);
+    } catch (const ConfigError& error) {
+      throw ConfigError(concat("--set: ", error.what()));
+    }
+  }
+  return sheet;
+}
+
+// Empty: legal and fits.
+std::string unfit(const Worksheet& sheet) {
+  const std::string problem = layout_problem(layout_of(sheet), layout_facts(sheet));
+  return problem.empty() ? memory_problem(sheet) : problem;
+}
+
+std::string nothing_fits(const LayoutSearch& search) {
+  const RejectedLayout* nearest = nullptr;  // a layout that fails by memory alone is the nearest
+  size_t by_memory = 0;
+  for (const RejectedLayout& each : search.rejected) {
+    if (each.kind == "memory") ++by_memory;
+    if (!nearest || (each.kind == "memory" && nearest->kind != "memory")) nearest = &each;
+  }
+  return concat(
+      "--cluster: no layout of this model fits (found ", search.rejected.size(), " that fail, ",
+      by_memory, " of them by memory",
+      nearest ? concat("; for example ", layout_text(nearest->layout), ": ", nearest->reason) : "",
+      "); use more GPUs or more memory per GPU");
+}
+
+std::string percent(double share) { return human_quantity(share, "fraction"); }
+
+void add_limits(Plan& plan) {
+  const Worksheet& s = plan.sheet;
+  const double step = s.value("step_seconds");
+  const double exposed = s.value("exposed_all_to_all_seconds");
+  const auto part = [&](const char* cell) { return percent(s.value(cell) / step); };
+  plan.limits.push_back(concat(
+      "step of ", human_quantity(step, "s"), ": busy ", part("busy_seconds"), " (of it ",
+      percent(exposed / step), " waiting for all-to-all), pipeline bubble ", part("bubble_seconds"),
+      ", stalls ", part("stall_seconds"), ", optimizer ", part("optimizer_seconds")));
+  const double compute = s.value("pair_compute_seconds"), travel = s.value("chunk_all_to_all");
+  if (travel > 0) {
+    plan.limits.push_back(
+        concat("a micro-batch on a stage: ", human_quantity(compute, "s"), " of computation, ",
+               human_quantity(travel, "s"), " of all-to-all",
+               s.value("overlaps") > 0 ? "" : "; this schedule overlaps nothing"));
+  }
+  plan.limits.push_back(concat("memory: ", human_quantity(s.value("memory_per_gpu"), "B"), " of ",
+                               human_quantity(s.value("gpu_memory"), "B"), " (",
+                               percent(s.value("memory_per_gpu") / s.value("gpu_memory")), ")"));
+}
+
+void add_warnings(Plan& plan) {
+  const Worksheet& s = plan.sheet;
+  if (const std::string problem = memory_problem(s); !problem.empty()) {
+    plan.warnings.push_back(concat("does not fit: ", problem, "; ", memory_advice(s)));
+  }
+  if (s.value("chunk_all_to_all") > s.value("pair_compute_seconds") && s.value("overlaps") > 0) {
+    plan.warnings.push_back(
+        "all-to-all takes longer than the computation that should hide it: the network decides");
+  }
+  if (s.value("bubble_share") > 0.2) {
+    plan.warnings.push_back(concat("the pipeline idles ", percent(s.value("bubble_share")),
+                                   " of its time: fewer stages or more micro-batches per replica "
+                                   "(",
+                                   s.value("micro_batches"), " now) would help"));
+  }
+}
+
+}  // namespace
+
+Plan make_plan(const PlanRequest& request, const std::function<void(size_t)>& progress) {
+  TrainingPlan training = training_plan_of(request);
+  Plan plan;
+  plan.sheet = make_sheet(request, training, &plan.notes);
+  const bool given = !request.layout.empty() || sets_layout(request);
+  const std::string problem = layout_problem(layout_of(plan.sheet), layout_facts(plan.sheet));
+  if (given && !request.search) require(problem.empty(), problem);
+  if (request.search || (!given && !unfit(plan.sheet).empty())) {
+    plan.search = search_layouts(plan.sheet, request.n_best, progress);
+    require(!plan.search->fitting.empty(), nothing_fits(*plan.search));
+    if (!request.search) {
+      plan.notes.push_back(
+          concat("the layout was searched, since the model's own does not suit "
+                 "this cluster (",
+                 unfit(plan.sheet), ")"));
+    }
+    training.recipe.layout = plan.search->fitting.front().layout;
+    training.layout_origin = Origin::kSimulated;
+    training.layout_source = "the fastest that fits";
+    PlanRequest settled = request;  // the search decides the layout, not --set
+    std::erase_if(settled.sets, [](const auto& set) {
+      return std::find(std::begin(kLayoutCells), std::end(kLayoutCells), set.first) !=
+             std::end(kLayoutCells);
+    });
+    std::vector<std::string> same_notes;
+    plan.sheet = make_sheet(settled, training, &same_notes);
+  }
+  plan.layout = layout_of(plan.sheet);
+  plan.layout_source =
+      training.layout_source.empty() ? training.recipe.source : training.layout_source;
+  add_limits(plan);
+  add_warnings(plan);
+  return plan;
+}
+
+double parse_quantity(const std::string& option, const std::string& text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string suffix(end, text.data() + text.size());
+  const std::pair<const char*, double> suffixes[] = {{"", 1},    {"K", 1e3}, {"M", 1e6},
+                                                     {"B", 1e9}, {"G", 1e9}, {"T", 1e12}};
+  for (const auto& [name, factor] : suffixes) {
+    if (error == std::errc() && suffix == name && std::isfinite(value * factor)) {
+      return value * factor;
+    }
+  }
+  throw ConfigError(concat(option, ": not a number here (found ", in_quotes(text),
+                           ", expected one as 14.8e12 or 14.8T)"));
+}
+
+std::pair<std::string, double> parse_assignment(const std::string& option,
+                                                const std::string& text) {
+  const size_t equals = text.find('=');
+  require(equals != std::string::npos && equals > 0, option, ": not an assignment (found ",
+          in_quotes(text), ", expected NAME=VALUE); --cells lists the names");
+  return {text.substr(0, equals),
+          parse_quantity(concat(option, " ", one_line(text.substr(0, equals), 60)),
+                         text.substr(equals + 1))};
+}
+
+}  // namespace hadal
