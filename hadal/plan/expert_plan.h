@@ -19,10 +19,10 @@ namespace hadal {
 // What the user said; the rest follows DeepSeek's production deployment (spec 05 section 2): eight
 // experts and one redundant slot per GPU, eight GPUs per node.
 struct ExpertPlanOptions {
-  std::optional<int64_t> n_gpus;       // default N / 8
-  std::optional<int64_t> n_nodes;      // default G / 8, or 1 where that does not divide
-  std::optional<int64_t> n_replicas;   // default N + N / 8, rounded up to a multiple of G
-  std::optional<int64_t> n_redundant;  // the same said as R - N
+  std::optional<int64_t> n_gpus = {};       // default N / 8
+  std::optional<int64_t> n_nodes = {};      // default G / 8, or 1 where that does not divide
+  std::optional<int64_t> n_replicas = {};   // default N + N / 8, rounded up to a multiple of G
+  std::optional<int64_t> n_redundant = {};  // the same said as R - N
   int64_t n_groups = 1;
   PlacementPolicy policy = PlacementPolicy::kAuto;
   bool as_published = false;
