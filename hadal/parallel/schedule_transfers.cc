@@ -82,9 +82,10 @@ std::vector<std::vector<Action>> TransferWriter::at_use() {
     for (const Action& action : s_.ranks[static_cast<size_t>(rank)]) {
       for (const Tensor& tensor : made_by(action)) {
         const int32_t to = receiver(tensor, rank);
-        if (to < 0) continue;
+        int32_t& order = t_.at(tensor.chunk).travel(tensor.payload).order;
+        if (to < 0 || order >= 0) continue;
         auto& receives = pair(rank, to).receives;
-        t_.at(tensor.chunk).travel(tensor.payload).order = static_cast<int32_t>(receives.size());
+        order = static_cast<int32_t>(receives.size());
         receives.push_back(transfer(ActionKind::kReceive, tensor, rank));
       }
     }
@@ -103,7 +104,9 @@ std::vector<std::vector<Action>> TransferWriter::at_use() {
       list.push_back(action);
       for (const Tensor& tensor : made_by(action)) {
         const int32_t to = receiver(tensor, rank);
-        if (to >= 0) list.push_back(transfer(ActionKind::kSend, tensor, to));
+        bool& sent = t_.at(tensor.chunk).travel(tensor.payload).sent;
+        if (to >= 0 && !sent) list.push_back(transfer(ActionKind::kSend, tensor, to));
+        sent = true;
       }
     }
   }

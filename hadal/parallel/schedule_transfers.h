@@ -15,8 +15,8 @@ namespace hadal {
 // common order of all events, in which the earliest unfinished one can always go on. So only
 // computations that wait for each other in a circle remain in a deadlock.
 //
-// A computation that nobody does leaves its transfers out; check_schedule tells. REQUIRES stages,
-// micro-batches and ranks in range.
+// A computation that is missing or done twice adds no transfer; check_schedule tells. REQUIRES
+// stages, micro-batches and ranks in range.
 void insert_transfers(PipelineSchedule& schedule);
 
 }  // namespace hadal

@@ -199,6 +199,21 @@ TEST(InsertTransfers, FindsThoseOfTwoFlows) {
   }
 }
 
+// A fault in the computations is told as such, not as faults of transfers that nobody wrote.
+TEST(InsertTransfers, AddsNoneForAChunkDoneTwiceOrNever) {
+  std::string text = kTwoRanks;
+  text.replace(text.find("F 1 1"), 5, "F 1 0");
+  EXPECT_THAT(check_schedule(parse_schedule(text, "x")).violations,
+              testing::ElementsAre("rank 1, action 4 (F 1 0): computed a second time; F 1 0 ran "
+                                   "before on rank 1",
+                                   "no rank computes F 1 1"));
+  text = kTwoRanks;
+  text.replace(text.find("F 0 1"), 5, "F 0 0");
+  EXPECT_THAT(
+      check_schedule(parse_schedule(text, "x")).violations,
+      testing::ElementsAre(HasSubstr("(F 0 0): computed a second time"), "no rank computes F 0 1"));
+}
+
 // Rank 1 uses micro-batch 1 first, which rank 0 makes second: its receive of micro-batch 0 moves up
 // so that the pair keeps one order.
 TEST(InsertTransfers, KeepTheSendersOrder) {
