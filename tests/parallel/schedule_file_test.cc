@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "hadal/core/error.h"
+#include "hadal/core/json.h"
 #include "hadal/parallel/action_text.h"
 #include "hadal/parallel/schedule_check.h"
 #include "hadal/parallel/schedule_transfers.h"
@@ -72,6 +73,18 @@ TEST(ScheduleFile, ANameWithQuotesSurvives) {
   PipelineSchedule schedule = make_schedule(ScheduleKind::k1F1B, 1, 1);
   schedule.name = "my \"best\" \\ schedule\n";
   EXPECT_EQ(parse_schedule(schedule_text(schedule), "x").name, schedule.name);
+}
+
+// The example of docs/schedules.md: GPipe stores all of its micro-batches.
+TEST(ScheduleFile, TheExampleOfTheDocumentationIsRight) {
+  const std::string page = read_text_file(HADAL_GOLDEN_DIR "/../../docs/schedules.md");
+  const size_t begin = page.find("```json") + 7;
+  const PipelineSchedule schedule =
+      parse_schedule(page.substr(begin, page.find("```", begin) - begin), "docs/schedules.md");
+  const ScheduleCheck check = check_schedule(schedule, 4);
+  EXPECT_TRUE(check.ok());
+  EXPECT_EQ(check.ranks[0].peak_activations, 4);
+  EXPECT_FALSE(check_schedule(schedule, 3).ok());
 }
 
 TEST(ScheduleFile, IsReadFromDisk) {
