@@ -20,9 +20,9 @@ struct PlanExpertsOptions {
 };
 
 void bind(Flags& flags, PlanExpertsOptions& o) {
-  flags.example("hadal plan experts --zipf 0.8 --svg experts.svg",
+  flags.example("hadal plan experts --zipf 0.5 --svg experts.svg",
                 "DeepSeek-V3's 256 experts on 32 GPUs (prefill), a made-up load");
-  flags.example("hadal plan experts --zipf 0.8 --gpus 144", "the same on the 144 GPUs of decoding");
+  flags.example("hadal plan experts --zipf 0.5 --gpus 144", "the same on the 144 GPUs of decoding");
   flags.example("hadal plan experts --load runs/first --gpus 4 --redundant 4",
                 "from the load that a training run recorded");
   flags.example("hadal plan experts --load loads.json --groups 8 --gpus 32 --out placement.json",
@@ -95,7 +95,7 @@ LayerLoads loads_of(const PlanExpertsOptions& o, const std::optional<ModelConfig
                     uint64_t seed) {
   require(o.load.empty() != !o.zipf.has_value(), "--load: which load? (found ",
           o.zipf ? "it and --zipf" : "neither it nor --zipf",
-          ", expected one); give a file, a run's folder, or --zipf 0.8 to try without");
+          ", expected one); give a file, a run's folder, or --zipf 0.5 to try without");
   if (o.zipf) return zipf_loads(o, *model, seed);
   require(!o.layers && !o.experts, o.layers ? "--layers" : "--experts",
           ": only with --zipf (found --load, which has its own); leave it out");

@@ -50,11 +50,11 @@ TEST(ExpertPlacement, EqualsThePublishedVectors) {
 }
 
 TEST(ExpertPlacement, PacksTheHeaviestFirstIntoTheLightestPackWithRoom) {
-  // 9 -> pack 0, 8 -> 1, 7 -> 1? no: 8 < 9, so 7 -> 1; 1 -> 0 (9 < 15), and 0 is full.
+  // 9 into pack 0, 8 into pack 1; 7 into pack 1 (8 < 9), which is full; 1 into pack 0.
   const Packing packing = balanced_packing({1, 7, 9, 8}, 2);
   EXPECT_THAT(packing.pack_of, ElementsAre(0, 1, 0, 1));
   EXPECT_THAT(packing.rank_in_pack, ElementsAre(1, 1, 0, 0));
-  // A full pack takes nothing, however light: 5 | 3, then 2 -> 1, which is full; 2 and 1 -> 0.
+  // A full pack takes nothing, however light: 9 into pack 0, two zeros fill pack 1.
   EXPECT_THAT(balanced_packing({0, 0, 9, 0}, 2).pack_of, ElementsAre(1, 1, 0, 0));
   // Ties: lower item first, lower pack first.
   EXPECT_THAT(balanced_packing({2, 2, 2, 2}, 2).pack_of, ElementsAre(0, 1, 0, 1));
