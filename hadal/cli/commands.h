@@ -28,6 +28,8 @@ Command make_data_pack_command();
 Command make_data_ngram_command();
 Command make_plan_command();
 Command make_plan_experts_command();
+Command make_plan_scaling_command();
+Command make_plan_sweep_command();
 Command make_train_command();
 Command make_config_show_command();
 Command make_tokenizer_train_command();

@@ -5,9 +5,12 @@
 #include <limits>
 
 #include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
 
 namespace hadal {
 namespace {
+
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 // Puts the varied cells back, also when a value cannot be computed.
 class Restore {
@@ -39,32 +42,66 @@ class Restore {
 
 }  // namespace
 
-SweepTable sweep(Worksheet& sheet, const std::vector<SweepAxis>& axes,
-                 const std::vector<std::string>& shown) {
-  require(!axes.empty() && axes.size() <= 2, "--vary: one or two cells vary (found ", axes.size(),
-          ")");
+namespace {
+
+const Worksheet::Cell& find_cell(const Worksheet& sheet, const std::string& name,
+                                 const std::string& option) {
+  try {
+    return sheet.cell(name);
+  } catch (const ConfigError& error) {
+    throw ConfigError(concat(option, ": ", error.what()));
+  }
+}
+
+SweepTable empty_table(const Worksheet& sheet, const std::vector<SweepAxis>& axes,
+                       const std::vector<std::string>& shown) {
+  require(!axes.empty() && axes.size() <= 2, "--vary: one or two cells can vary (found ",
+          axes.size(), "); give --vary once or twice");
   require(axes.size() == 1 || axes[0].name != axes[1].name, "--vary: the same cell twice (found ",
-          axes[0].name, "); give it one list");
-  require(!shown.empty(), "--show: nothing to show (found no cell, expected one or more)");
+          in_quotes(axes[0].name), "); give it one list");
+  require(!shown.empty(), "--show: nothing to show (expected names of cells)");
   SweepTable table;
   table.axes = axes;
   for (const SweepAxis& axis : axes) {
-    table.columns.push_back({axis.name, sheet.cell(axis.name).unit});
+    table.columns.push_back({axis.name, find_cell(sheet, axis.name, "--vary").unit});
   }
-  for (const std::string& name : shown) table.columns.push_back({name, sheet.cell(name).unit});
+  for (const std::string& name : shown) {
+    table.columns.push_back({name, find_cell(sheet, name, "--show").unit});
+  }
+  return table;
+}
 
+void add_row(SweepTable& table, const Worksheet& sheet, std::vector<double> row,
+             const std::vector<std::string>& shown, const SheetJudge& judge) {
+  std::string problem = judge(sheet);
+  for (const std::string& name : shown) {
+    double value = kNone;
+    try {
+      if (problem.empty()) value = sheet.value(name);
+    } catch (const ConfigError& error) {
+      problem = error.what();
+    }
+    row.push_back(value);
+  }
+  table.rows.push_back(std::move(row));
+  table.problems.push_back(std::move(problem));
+}
+
+}  // namespace
+
+SweepTable sweep(Worksheet& sheet, const std::vector<SweepAxis>& axes,
+                 const std::vector<std::string>& shown, const SheetJudge& judge) {
+  SweepTable table = empty_table(sheet, axes, shown);
   const Restore restore(sheet, axes);
-  const std::vector<double> once = {std::numeric_limits<double>::quiet_NaN()};
   for (const double first : axes[0].values) {
     sheet.set(axes[0].name, first);
-    for (const double second : axes.size() == 2 ? axes[1].values : once) {
-      std::vector<double> row = {first};
-      if (axes.size() == 2) {
-        sheet.set(axes[1].name, second);
-        row.push_back(second);
-      }
-      for (const std::string& name : shown) row.push_back(sheet.value(name));
-      table.rows.push_back(std::move(row));
+    if (axes.size() == 1) {
+      add_row(table, sheet, {first}, shown, judge);
+      continue;
+    }
+    for (const double second : axes[1].values) {
+      sheet.set(axes[1].name, second);
+      add_row(table, sheet, {first, second}, shown, judge);
     }
   }
   return table;

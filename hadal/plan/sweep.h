@@ -34,16 +34,22 @@ struct SweepTable {
   std::vector<Column> columns;
   std::vector<SweepAxis> axes;  // one or two; the last one changes fastest
   std::vector<std::vector<double>> rows;
+  std::vector<std::string> problems;  // of each row; empty: none
 };
 
-// Every combination of the axes' values; the sheet is as before afterwards. ConfigError with the
-// nearest name for a cell that does not exist, and for more than two axes.
-SweepTable sweep(Worksheet& sheet, const std::vector<SweepAxis>& axes,
-                 const std::vector<std::string>& shown);
+// Says why a sheet makes no sense as it stands (a layout that does not divide); empty: it does.
+using SheetJudge = std::function<std::string(const Worksheet&)>;
 
-std::string sweep_csv(const SweepTable& table);   // a header line, then numbers that read back
-std::string sweep_text(const SweepTable& table);  // for people, aligned
-Json sweep_json(const SweepTable& table);         // {"columns": [{name, unit}], "rows": [[...]]}
+// Every combination of the axes' values; the sheet is as before afterwards. A row that `judge`
+// refuses, or that has no finite value, has a problem and NaN. ConfigError with the nearest name
+// for a cell that does not exist, and for more than two axes.
+SweepTable sweep(Worksheet& sheet, const std::vector<SweepAxis>& axes,
+                 const std::vector<std::string>& shown, const SheetJudge& judge);
+
+std::string sweep_csv(const SweepTable& table);  // a header line, then numbers that read back
+// For people, aligned; `remarks` (none, or one a row) stand at the ends of the rows.
+std::string sweep_text(const SweepTable& table, const std::vector<std::string>& remarks = {});
+Json sweep_json(const SweepTable& table);  // {"columns": [{name, unit}], "rows": [[...]]}
 // One panel per unit. The first axis is x; a second one makes a line per value.
 LineChart sweep_chart(const SweepTable& table, const std::string& title);
 

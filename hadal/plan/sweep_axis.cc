@@ -1,9 +1,10 @@
 // What --vary says: NAME=LIST or NAME=FROM:TO:STEPS.
-#include <charconv>
+#include <algorithm>
 #include <cmath>
 
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
+#include "hadal/plan/plan.h"
 #include "hadal/plan/sweep.h"
 
 namespace hadal {
@@ -14,14 +15,7 @@ constexpr size_t kMostValues = 1000;
 struct Reader {
   const std::string& option;
 
-  double number(std::string_view text) const {
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    require(error == std::errc() && end == text.data() + text.size() && std::isfinite(value),
-            option, ": not a number (found ", in_quotes(text),
-            ", expected as 4096 or 14.8e12, without a unit)");
-    return value;
-  }
+  double number(std::string_view text) const { return parse_quantity(option, std::string(text)); }
 
   std::vector<double> list(std::string_view text) const {
     std::vector<double> values;

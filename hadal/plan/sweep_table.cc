@@ -44,7 +44,7 @@ std::string sweep_csv(const SweepTable& table) {
   return csv;
 }
 
-std::string sweep_text(const SweepTable& table) {
+std::string sweep_text(const SweepTable& table, const std::vector<std::string>& remarks) {
   std::vector<std::vector<std::string>> lines(1);
   for (const SweepTable::Column& column : table.columns) lines[0].push_back(column.name);
   lines.emplace_back();
@@ -58,10 +58,11 @@ std::string sweep_text(const SweepTable& table) {
     for (size_t c = 0; c < line.size(); ++c) widths[c] = std::max(widths[c], line[c].size());
   }
   std::string text;
-  for (const auto& line : lines) {
-    for (size_t c = 0; c < line.size(); ++c) {
-      text += std::string(widths[c] - line[c].size() + (c > 0 ? 2 : 0), ' ') + line[c];
+  for (size_t l = 0; l < lines.size(); ++l) {
+    for (size_t c = 0; c < lines[l].size(); ++c) {
+      text += std::string(widths[c] - lines[l][c].size() + (c > 0 ? 2 : 0), ' ') + lines[l][c];
     }
+    if (l >= 2 && l - 2 < remarks.size()) text += "  " + remarks[l - 2];
     text += '\n';
   }
   return text;
@@ -79,6 +80,11 @@ Json sweep_json(const SweepTable& table) {
   Json document;
   document["columns"] = std::move(columns);
   document["rows"] = std::move(rows);  // NaN is written as null
+  Json problems = Json::object();      // by number of the row
+  for (size_t r = 0; r < table.problems.size(); ++r) {
+    if (!table.problems[r].empty()) problems[std::to_string(r)] = table.problems[r];
+  }
+  document["problems"] = std::move(problems);
   return document;
 }
 

@@ -1,0 +1,113 @@
+#include "hadal/plan/scaling.h"
+
+#include <cmath>
+#include <limits>
+
+#include "hadal/core/error.h"
+
+namespace hadal {
+namespace {
+
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+// Cells of the plan, in the order of the columns.
+const std::vector<std::string> kShown = {"batch_sequences",
+                                         "pp",
+                                         "ep",
+                                         "micro_batches",
+                                         "step_seconds",
+                                         "tokens_per_second",
+                                         "bubble_share",
+                                         "mfu",
+                                         "memory_per_gpu",
+                                         "days_pretraining",
+                                         "gpu_hours_per_trillion_tokens"};
+enum Column : size_t { kGpus = 0, kTokensPerSecond = 6, kBubble = 7, kMfu = 8, kDays = 10 };
+
+PlanRequest request_for(const ScalingRequest& scaling, int64_t gpus) {
+  PlanRequest request = scaling.base;
+  const int64_t per_node = request.cluster.gpu.gpus_per_node;
+  require(gpus >= per_node && gpus % per_node == 0, "--gpus: not a number of whole nodes (found ",
+          gpus, ", expected a multiple of ", per_node, ")");
+  request.cluster.nodes = gpus / per_node;
+  request.search = request.layout.empty();
+  request.n_best = 1;
+  if (scaling.weak) {
+    // The base cluster has the recipe's batch: as many sequences per GPU everywhere.
+    const double share =
+        static_cast<double>(gpus) / static_cast<double>(scaling.base.cluster.gpus());
+    const TrainingRecipe recipe = recipe_for(request.config);
+    const double batch = std::round(static_cast<double>(recipe.batch_sequences) * share);
+    request.sets.insert(request.sets.begin(),
+                        {{"batch_sequences", batch},
+                         {"ramp_start_sequences",
+                          std::min(batch, static_cast<double>(recipe.ramp_start_sequences))}});
+  }
+  return request;
+}
+
+}  // namespace
+
+ScalingStudy study_scaling(const ScalingRequest& request,
+                           const std::function<void(int64_t)>& progress) {
+  require(!request.gpus.empty(), "--gpus: nothing to plan for (found an empty list)");
+  ScalingStudy study;
+  SweepAxis axis{.name = "gpus", .values = {}, .geometric = true};
+  study.table.columns.push_back({"gpus", ""});
+  for (const int64_t gpus : request.gpus) {
+    progress(gpus);
+    axis.values.push_back(static_cast<double>(gpus));
+    std::vector<double> row = {static_cast<double>(gpus)};
+    const PlanRequest point = request_for(request, gpus);
+    try {
+      const Plan plan = make_plan(point);
+      for (const std::string& name : kShown) row.push_back(plan.sheet.value(name));
+      if (study.table.columns.size() == 1) {
+        for (const std::string& name : kShown) {
+          study.table.columns.push_back({name, plan.sheet.cell(name).unit});
+        }
+      }
+      study.layouts.push_back(layout_text(plan.layout));
+      study.table.problems.push_back(memory_problem(plan.sheet));
+    } catch (const ConfigError& error) {
+      row.resize(1 + kShown.size(), kNone);
+      study.layouts.emplace_back("none");
+      study.table.problems.emplace_back(error.what());
+    }
+    study.table.rows.push_back(std::move(row));
+  }
+  require(study.table.columns.size() > 1, study.table.problems.front());
+  study.table.axes = {axis};
+  return study;
+}
+
+LineChart scaling_chart(const ScalingRequest& request, const ScalingStudy& study) {
+  ChartLine planned{"planned", {}, {}}, ideal{"every GPU as the first", {}, {}};
+  ChartLine mfu{"MFU", {}, {}}, bubble{"bubble", {}, {}}, days{"days", {}, {}};
+  double per_gpu = kNone;
+  for (const std::vector<double>& row : study.table.rows) {
+    const double gpus = row[kGpus];
+    if (std::isnan(per_gpu)) per_gpu = row[kTokensPerSecond] / gpus;
+    for (ChartLine* line : {&planned, &ideal, &mfu, &bubble, &days}) line->x.push_back(gpus);
+    planned.y.push_back(row[kTokensPerSecond]);
+    ideal.y.push_back(per_gpu * gpus);
+    mfu.y.push_back(100 * row[kMfu]);
+    bubble.y.push_back(100 * row[kBubble]);
+    days.y.push_back(row[kDays]);
+  }
+  const PlanRequest& base = request.base;
+  LineChart chart;
+  chart.title = concat(base.model_name, ", ", request.weak ? "weak" : "strong", " scaling on ",
+                       base.cluster.gpu.name);
+  chart.subtitle =
+      concat(request.weak ? "the batch grows with the GPUs" : "the batch of a step stays",
+             base.layout.empty() ? "; the fastest layout that fits, chosen at every point"
+                                 : "; one layout, only the replicas grow");
+  chart.x_label = "GPUs";
+  chart.x_logarithmic = true;
+  chart.panels = {{"training speed (tokens/s)", true, {planned, ideal}},
+                  {"share of a step (%)", false, {mfu, bubble}},
+                  {"pre-training (days)", true, {days}}};
+  return chart;
+}
+
+}  // namespace hadal
