@@ -24,7 +24,8 @@ struct StageTimes {
 };
 
 struct PipelineTimes {
-  std::vector<StageTimes> stages = {{}};  // one entry for all stages, or one per stage
+  std::vector<StageTimes> stages =
+      std::vector<StageTimes>(1);  // one entry for all stages, or one per stage
   // Duration of an overlapped pair as a share of F + B of its two chunks. 1: nothing gained.
   double pair_share = 1.0;
   std::optional<double> pair;  // duration of every pair, in place of pair_share * (F + B)

@@ -14,7 +14,8 @@
 namespace hadal {
 namespace {
 
-constexpr double kLeft = 84, kRight = 196;  // margins beside the plot
+constexpr double kLeft = 84, kRight = 196;  // margins beside the plot, pixels
+constexpr double kBoxWidth = 13.5, kLeastWidth = 900, kMostWidth = 2200;  // of the plot
 
 // Light and deep tones of one hue: F blue, B green, B_in rose, W amber. Chosen to stay apart for
 // colour-blind readers: the kinds differ in hue, the directions in lightness.
@@ -197,10 +198,22 @@ void draw_cut(Page& page, const TimeScale& scale, int64_t left_out, double botto
                    " boxes. The figures at the right are of the whole step."));
 }
 
-// About 22 pixels for a box, so that micro-batch numbers fit, within the limits of a page.
-double plot_width(const std::vector<TimelinePanel>& panels, int64_t n_boxes, size_t n_rows) {
-  const double per_row = static_cast<double>(n_boxes) / static_cast<double>(n_rows);
-  return std::clamp(22 * per_row, 900.0, panels.size() > 1 ? 1600.0 : 2200.0);
+// Short boxes (the first quartile) become wide enough for a number of two digits, within the limits
+// of a page.
+double plot_width(const std::vector<TimelinePanel>& panels,
+                  const std::vector<TimeWindow>& windows) {
+  std::vector<double> durations;
+  for (const TimelinePanel& panel : panels) {
+    for (const TimedAction& box : panel.simulation->timeline) {
+      if (box.end > box.start) durations.push_back(box.end - box.start);
+    }
+  }
+  if (durations.empty()) return kLeastWidth;
+  const auto quartile = durations.begin() + static_cast<std::ptrdiff_t>(durations.size() / 4);
+  std::nth_element(durations.begin(), quartile, durations.end());
+  double shown = 0;
+  for (const TimeWindow& window : windows) shown += window.to - window.from;
+  return std::clamp(kBoxWidth * shown / *quartile, kLeastWidth, kMostWidth);
 }
 
 }  // namespace
@@ -213,7 +226,7 @@ std::string timeline_svg(const std::vector<TimelinePanel>& panels,
   for (const TimelinePanel& panel : panels) n_rows += panel.simulation->ranks.size();
   const bool several = panels.size() > 1;
 
-  const double width = plot_width(panels, n_boxes, n_rows);
+  const double width = plot_width(panels, windows);
   const TimeScale scale(windows, kLeft, width);
   const double right = kLeft + width;
   const RowStyle style{
