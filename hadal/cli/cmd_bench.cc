@@ -109,6 +109,7 @@ int run_train(const TrainBench& o, const CommonOptions& common, Output& out) {
   Bench bench(common);
   MeasureTrainOptions options = o.measure;
   options.model = o.preset.empty() ? training_peer_shape() : find_preset(o.preset).config;
+  options.preset = o.preset;
   options.seed = common.seed_given ? common.seed : options.seed;
   return print(measure_train(bench.ctx, options), out);
 }

@@ -28,6 +28,7 @@ Command make_data_pack_command();
 Command make_data_ngram_command();
 Command make_plan_command();
 Command make_plan_experts_command();
+Command make_plan_machine_command();
 Command make_plan_scaling_command();
 Command make_plan_sweep_command();
 Command make_train_command();

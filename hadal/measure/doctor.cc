@@ -28,15 +28,6 @@ std::string with_unit(double value, const char* unit) {
   return text;
 }
 
-double available_memory_bytes() {
-  std::ifstream in("/proc/meminfo");
-  std::string key, unit;
-  for (double kilobytes; in >> key >> kilobytes; std::getline(in, unit)) {
-    if (key == "MemAvailable:") return kilobytes * 1024;
-  }
-  return 0;
-}
-
 Check disk(const std::string& name, const std::string& folder) {
   fs::path existing = fs::weakly_canonical(folder);
   while (!fs::exists(existing) && existing.has_relative_path()) existing = existing.parent_path();
@@ -70,6 +61,15 @@ Check mpi() {
 }
 
 }  // namespace
+
+double available_memory_bytes() {
+  std::ifstream in("/proc/meminfo");
+  std::string key, unit;
+  for (double kilobytes; in >> key >> kilobytes; std::getline(in, unit)) {
+    if (key == "MemAvailable:") return kilobytes * 1024;
+  }
+  return 0;
+}
 
 std::vector<Check> examine_machine(ThreadPool& pool) {
   const double memory = available_memory_bytes();

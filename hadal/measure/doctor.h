@@ -14,6 +14,9 @@ struct Check {
   std::string found;  // with its unit
 };
 
+// Bytes that a new program may take without pushing others out; 0 where the system does not say.
+double available_memory_bytes();
+
 // Measures the roofs too, for about half a second.
 std::vector<Check> examine_machine(ThreadPool& pool);
 

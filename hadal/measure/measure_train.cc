@@ -92,6 +92,12 @@ MeasureReport measure_train(Context& ctx, const MeasureTrainOptions& o) {
   d["gflop_s"] = best * gflop_per_token;
   d["peak_rss_mb"] = rss;
   d["threads"] = ctx.pool.n_threads();
+  // What `hadal plan machine` needs to carry the figures over to another shape.
+  d["preset"] = o.preset;
+  d["batch"] = o.batch;
+  d["seq"] = o.seq;
+  d["roof_gflop_s"] = roof;
+  d["memory_gb_s"] = dram_read_gb_per_s(ctx.pool);
   d["parameters"] = count.total + count.mtp;
   d["active"] = count.active_without_embedding;
   d["mflop_per_token"] = gflop_per_token * 1e3;

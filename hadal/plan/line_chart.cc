@@ -10,8 +10,7 @@
 namespace hadal {
 namespace {
 
-constexpr double kWidth = 920, kLeft = 96, kRight = 190, kPlotHeight = 270, kPanelGap = 58;
-constexpr double kPlotWidth = kWidth - kLeft - kRight;
+constexpr double kLeft = 96, kLabelLeft = 18, kPlotWidth = 634, kPlotHeight = 270, kPanelGap = 58;
 // Told apart by people with any kind of colour vision (Okabe and Ito), in an order of contrast.
 constexpr std::array kColours = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                  "#b58900", "#56b4e9", "#444444", "#7b3294"};
@@ -71,6 +70,10 @@ Scale y_scale(const ChartPanel& panel, double top) {
       if (any.shows(y)) range.take(y);
     }
   }
+  if (!range.empty() && panel.logarithmic) {
+    const double room = std::pow(range.high / range.low, 0.05);
+    range = {range.low / room, range.high * room};
+  }
   if (!range.empty() && !panel.logarithmic) {
     // A linear axis starts at zero unless that would press the lines flat.
     if (range.low > 0 && range.low < 0.6 * range.high) range.low = 0;
@@ -127,7 +130,7 @@ void draw_axes(Writer& out, const LineChart& chart, const ChartPanel& panel, con
   }
   out.line(kLeft, bottom, kLeft + kPlotWidth, bottom, "axis");
   out.line(kLeft, top, kLeft, bottom, "axis");
-  out.text(kLeft - 78, top - 12, panel.label + (panel.logarithmic ? ", logarithmic" : ""),
+  out.text(kLabelLeft, top - 12, panel.label + (panel.logarithmic ? ", logarithmic" : ""),
            "class=\"label\"");
   if (last) {
     out.text(kLeft + kPlotWidth / 2, bottom + 42,
@@ -189,36 +192,54 @@ void draw_end_labels(Writer& out, const ChartPanel& panel, const Scale& x, const
   }
 }
 
+double text_width(const std::string& text) { return 7.4 * static_cast<double>(text.size()); }
+
+// Right-aligned over its panel; left out where it would run into the panel's label, since the
+// labels at the ends of the lines say the same.
 void draw_legend(Writer& out, const ChartPanel& panel, double top) {
-  double at = kLeft + kPlotWidth;
-  for (size_t l = panel.lines.size(); l-- > 0;) {
-    at -= 7.0 * static_cast<double>(panel.lines[l].name.size()) + 34;
-    if (at < kLeft + 240) return;  // the labels at the ends say the rest
+  double width = 0;
+  for (const ChartLine& line : panel.lines) width += text_width(line.name) + 34;
+  double at = kLeft + kPlotWidth - width;
+  if (at < kLabelLeft + text_width(panel.label) + 110) return;
+  for (size_t l = 0; l < panel.lines.size(); ++l) {
     out.raw(concat("<rect x=\"", svg_number(at), "\" y=\"", svg_number(top - 21),
                    "\" width=\"14\" height=\"10\" rx=\"2\" fill=\"", colour(l), "\"/>"));
     out.text(at + 19, top - 12, panel.lines[l].name, "class=\"tick\"");
+    at += text_width(panel.lines[l].name) + 34;
   }
+}
+
+// Room for the longest label at the end of a line.
+double chart_width(const LineChart& chart) {
+  double room = 60;
+  for (const ChartPanel& panel : chart.panels) {
+    for (const ChartLine& line : panel.lines) {
+      room = std::max(room, 1.12 * text_width(line.name) + 30);
+    }
+  }
+  return kLeft + kPlotWidth + std::min(room, 500.0);
 }
 
 }  // namespace
 
 std::string line_chart_svg(const LineChart& chart) {
+  const double width = chart_width(chart);
   const double head = chart.subtitle.empty() ? 84 : 104;
   const auto n_panels = static_cast<double>(chart.panels.size());
   const double height = head + n_panels * kPlotHeight + (n_panels - 1) * kPanelGap + 66;
   Writer out;
-  out.raw(concat("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 ", svg_number(kWidth),
-                 " ", svg_number(height), "\" width=\"", svg_number(kWidth), "\" height=\"",
+  out.raw(concat("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 ", svg_number(width), " ",
+                 svg_number(height), "\" width=\"", svg_number(width), "\" height=\"",
                  svg_number(height), "\" font-family=\"Helvetica, Arial, sans-serif\">"));
   out.raw(
       "<style>.grid{stroke:#e3e6ea}.axis{stroke:#5b6570}.tick{font-size:12px;fill:#3b444d}"
       ".label{font-size:13px;fill:#1d242b}.end{font-size:13px;font-weight:600}"
       ".curve{fill:none;stroke-width:2.2;stroke-linejoin:round}</style>");
-  out.raw(concat("<rect width=\"", svg_number(kWidth), "\" height=\"", svg_number(height),
+  out.raw(concat("<rect width=\"", svg_number(width), "\" height=\"", svg_number(height),
                  "\" fill=\"#ffffff\"/>"));
-  out.text(18, 32, chart.title, "font-size=\"19\" font-weight=\"600\" fill=\"#1d242b\"");
+  out.text(kLabelLeft, 32, chart.title, "font-size=\"19\" font-weight=\"600\" fill=\"#1d242b\"");
   if (!chart.subtitle.empty()) {
-    out.text(18, 54, chart.subtitle, "font-size=\"13\" fill=\"#5b6570\"");
+    out.text(kLabelLeft, 54, chart.subtitle, "font-size=\"13\" fill=\"#5b6570\"");
   }
   const Scale x = x_scale(chart);
   double top = head;

@@ -39,7 +39,7 @@ std::vector<double> logarithmic_ticks(double low, double high) {
 std::string tick_text(double value) {
   char text[40];
   const double size = std::abs(value);
-  if (size >= 1e5) {
+  if (size >= 1e6) {
     constexpr const char* kPrefixes[] = {"k", "M", "G", "T", "P", "E"};
     int step = std::min(5, static_cast<int>(std::floor(std::log10(size) / 3 + 1e-9)) - 1);
     const double scaled = value / std::pow(1000.0, step + 1);
@@ -50,12 +50,12 @@ std::string tick_text(double value) {
     }
     return text;
   }
-  if (size >= 1000 && value == std::floor(value)) {
+  if (size >= 1000 && (value == std::floor(value) || size >= 1e5)) {
     const int whole = static_cast<int>(value);
     std::snprintf(text, sizeof text, "%d,%03d", whole / 1000, std::abs(whole) % 1000);
     return text;
   }
-  std::snprintf(text, sizeof text, "%.4g", value);
+  std::snprintf(text, sizeof text, "%.4g", value == 0 ? 0.0 : value);  // never -0
   return text;
 }
 

@@ -1,5 +1,6 @@
 #include "hadal/plan/scaling.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -81,12 +82,14 @@ ScalingStudy study_scaling(const ScalingRequest& request,
 }
 
 LineChart scaling_chart(const ScalingRequest& request, const ScalingStudy& study) {
-  ChartLine planned{"planned", {}, {}}, ideal{"every GPU as the first", {}, {}};
+  ChartLine planned{"planned", {}, {}}, ideal{"all as fast as the best", {}, {}};
   ChartLine mfu{"MFU", {}, {}}, bubble{"bubble", {}, {}}, days{"days", {}, {}};
-  double per_gpu = kNone;
+  double per_gpu = 0;
+  for (const std::vector<double>& row : study.table.rows) {
+    if (row[kTokensPerSecond] > 0) per_gpu = std::max(per_gpu, row[kTokensPerSecond] / row[kGpus]);
+  }
   for (const std::vector<double>& row : study.table.rows) {
     const double gpus = row[kGpus];
-    if (std::isnan(per_gpu)) per_gpu = row[kTokensPerSecond] / gpus;
     for (ChartLine* line : {&planned, &ideal, &mfu, &bubble, &days}) line->x.push_back(gpus);
     planned.y.push_back(row[kTokensPerSecond]);
     ideal.y.push_back(per_gpu * gpus);
