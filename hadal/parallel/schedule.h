@@ -83,7 +83,7 @@ const std::vector<std::string>& schedule_names();
 //   dualpipev   n_stages even; n_micro_batches >= n_stages
 // and where n_stages * n_micro_batches exceeds kMaxChunks or the ranks do not fit Action::peer.
 int32_t ranks_of(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches);
-constexpr int64_t kMaxChunks = 10'000'000;  // about 1.2 GB of actions; 64 x 4096 is 0.26 million
+constexpr int64_t kMaxChunks = 10'000'000;  // at most 1.4 GB of actions; 64 x 4096 is 0.26 million
 constexpr int32_t kMaxRanks = 32'767;
 
 // The rank that computes a chunk, forward and backward. REQUIRES sizes that ranks_of accepts.

@@ -44,6 +44,14 @@ INSTANTIATE_TEST_SUITE_P(Schedules, EverySize,
                            return "S" + schedule_names()[static_cast<size_t>(test.param)];
                          });
 
+TEST(LargeSchedule, IsProven) {
+  const PipelineSchedule schedule = make_schedule(ScheduleKind::kDualPipe, 64, 4096);
+  const ScheduleCheck check = check_schedule(schedule, 65);
+  EXPECT_TRUE(check.ok()) << check.violations.front();
+  EXPECT_EQ(peak(check), 65);
+  EXPECT_EQ(check.ranks[20].n_forward, 4096);
+}
+
 // Spec 04, section 3: last column of the table.
 TEST(ScheduleFacts, DualPipeStoresThePublishedActivations) {
   const int32_t rows[][3] = {{2, 4, 3},  {4, 8, 5},    {4, 10, 5},  {8, 16, 9},
