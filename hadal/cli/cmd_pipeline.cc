@@ -113,8 +113,9 @@ void refuse_violations(const std::string& source, const ScheduleCheck& check, Ou
   throw Error(concat(source, ": not a correct schedule: ", check.violations.front(), more));
 }
 
-PipelineResult finish(PipelineSchedule schedule, std::optional<ScheduleKind> kind,
-                      const std::string& source, const PipelineInputs& inputs, Output& out) {
+PipelineResult finish(const PipelineOptions& o, PipelineSchedule schedule,
+                      std::optional<ScheduleKind> kind, const std::string& source,
+                      const PipelineInputs& inputs, Output& out) {
   PipelineResult result;
   result.schedule = std::move(schedule);
   const int32_t n_stages = result.schedule.n_stages;
@@ -123,7 +124,11 @@ PipelineResult finish(PipelineSchedule schedule, std::optional<ScheduleKind> kin
       result.schedule,
       kind ? std::optional<int64_t>(activation_bound(*kind, n_stages)) : std::nullopt);
   refuse_violations(source, result.check, out);
-  result.simulation = simulate(result.schedule, times);
+  // The only reader of a long step's boxes is a picture.
+  const bool pictures = !o.svg.empty() || !o.trace.empty();
+  const bool short_enough = result.schedule.n_micro_batches <= terminal().columns;
+  result.simulation = simulate(result.schedule, times,
+                               pictures || short_enough ? Timeline::kKeep : Timeline::kDrop);
   if (kind) {
     result.formula = bubble_formula(*kind, n_stages, result.schedule.n_micro_batches, times);
   }
@@ -175,14 +180,14 @@ int run_comparison(const PipelineOptions& o, const PipelineInputs& inputs, Outpu
     sizes = read_sizes(o);
   } else {
     results.push_back(
-        finish(read_schedule_file(o.schedule_file), std::nullopt, o.schedule_file, inputs, out));
+        finish(o, read_schedule_file(o.schedule_file), std::nullopt, o.schedule_file, inputs, out));
     sizes = {results[0].schedule.n_stages, results[0].schedule.n_micro_batches};
   }
   Json list = Json::array();
   for (const std::string& name : schedule_names()) {
     try {
       const ScheduleKind kind = parse_schedule_kind(name);
-      results.push_back(finish(make_schedule(kind, sizes.n_stages, sizes.n_micro_batches), kind,
+      results.push_back(finish(o, make_schedule(kind, sizes.n_stages, sizes.n_micro_batches), kind,
                                name, inputs, out));
     } catch (const ConfigError& error) {
       refused.push_back({name, error.what()});
@@ -217,18 +222,31 @@ int run_comparison(const PipelineOptions& o, const PipelineInputs& inputs, Outpu
 
 bool colour_on_stdout() { return terminal().colour && isatty(STDOUT_FILENO) == 1; }
 
+void refuse_useless_options(const PipelineOptions& o) {
+  require(o.zoom.empty() || !o.svg.empty(),
+          "--zoom: there is no picture (found no --svg); add --svg FILE or leave --zoom out");
+  if (!o.compare) return;
+  const char* alone = !o.trace.empty()            ? "--trace"
+                      : !o.write_schedule.empty() ? "--write-schedule"
+                      : o.actions                 ? "--actions"
+                                                  : nullptr;
+  require(alone == nullptr, alone ? alone : "",
+          ": shows one schedule (found --compare beside it); leave one of them out");
+}
+
 int run(const PipelineOptions& o, const CommonOptions&, Output& out) {
+  refuse_useless_options(o);
   const PipelineInputs inputs = read_inputs(o);
   if (o.compare) return run_comparison(o, inputs, out);
   PipelineResult result;
   if (o.schedule_file.empty()) {
     const Sizes sizes = read_sizes(o);
     const ScheduleKind kind = parse_schedule_kind(o.schedule);
-    result = finish(make_schedule(kind, sizes.n_stages, sizes.n_micro_batches), kind, o.schedule,
+    result = finish(o, make_schedule(kind, sizes.n_stages, sizes.n_micro_batches), kind, o.schedule,
                     inputs, out);
   } else {
     result =
-        finish(read_schedule_file(o.schedule_file), std::nullopt, o.schedule_file, inputs, out);
+        finish(o, read_schedule_file(o.schedule_file), std::nullopt, o.schedule_file, inputs, out);
   }
   Json document = pipeline_json(result);
   out.text(pipeline_table(result, inputs.summary()));

@@ -72,7 +72,7 @@ std::string PipelineInputs::summary() const {
   }
   text +=
       ", F&B " + (overlapped                             ? plain_number(*overlapped)
-                  : forward.size() + backward.size() > 2 ? std::string("F + B")
+                  : forward.size() + backward.size() > 2 ? std::string("= F + B")
                                                          : plain_number(forward[0] + backward[0]));
   if (latency > 0) text += ", latency " + plain_number(latency);
   if (bytes > 0) {

@@ -188,6 +188,8 @@ TEST(PipelineCommand, WrongInputIsOneLine) {
       {{"--comm", "1,2"}, "--comm: one number"},
       {{"--zoom", "5", "--svg", folder / "x.svg"}, "--zoom: not a part of the time"},
       {{"--zoom", "900:901", "--svg", folder / "x.svg"}, "zoom: nothing there"},
+      {{"--zoom", "5:6"}, "--zoom: there is no picture"},
+      {{"--compare", "--actions"}, "--actions: shows one schedule"},
       {{"--stage-times", folder / "absent.toml"}, "absent.toml"},
       {{"--schedule-file", folder / "absent.json"}, "absent.json"},
       {{"--svg", folder / "no/such/folder.svg"}, "no/such/folder.svg", 1},
