@@ -237,7 +237,9 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, bool added_tokens)
   std::string repaired;
   text = well_formed(text, repaired);
   std::vector<int32_t> ids;
-  ids.reserve(text.size() / 3 + 16);
+  // The densest texts that are words give a token for two bytes. What is not used is never touched;
+  // growing a long list instead costs its pages twice (5 times the time for 4 times the text).
+  ids.reserve(text.size() / 2 + 16);
   auto scratch = impl_->take_scratch();
   for (const Segment& segment : impl_->segments(text, added_tokens)) {
     if (segment.added_id >= 0) {
