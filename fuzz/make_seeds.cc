@@ -5,6 +5,8 @@
 #include "hadal/io/atomic_write.h"
 #include "hadal/io/safetensors_header.h"
 #include "hadal/model/config.h"
+#include "hadal/parallel/schedule_file.h"
+#include "hadal/train/config.h"
 
 namespace hadal {
 namespace {
@@ -59,17 +61,35 @@ void seed_tokenizers(const std::string& folder) {
   seed(folder, "pairs", added + rest + R"([["a","b"]]}})");
 }
 
+void seed_schedules(const std::string& folder) {
+  for (const std::string& name : schedule_names()) {
+    seed(folder, name, schedule_text(make_schedule(parse_schedule_kind(name), 2, 4)));
+  }
+  seed(folder, "computations",
+       R"({"n_stages":2,"n_micro_batches":2,"ranks":[["F 0 0","F 0 1","Bi 0 0","W 0 0","B 0 1"],)"
+       R"(["F 1 0","F&B 1 1 1 0","B 1 1"]]})");
+}
+
 void seed_all(const std::string& folder) {
   seed_json(folder + "/json");
   seed_configs(folder + "/config");
   seed_safetensors(folder + "/safetensors");
   seed_tokenizers(folder + "/tokenizer");
+  seed_schedules(folder + "/schedule");
   seed(folder + "/index", "two",
        R"({"metadata":{"total_size":8},"weight_map":{"a":"model-00001-of-000002.safetensors",)"
        R"("b":"model-00002-of-000002.safetensors"}})");
   seed(folder + "/toml", "run",
        "[model]\npreset = \"nano\"\n[train]\nsteps = 10\nbatch_size = 2\n[optim]\nlr = 1e-3\n"
        "[data]\nsources = [\"a\", \"b\"]\nwhen = 2026-01-01\n[[array]]\nx = {y = 0x1F, z = inf}\n");
+  // Every setting by its name, which chance would not find.
+  TrainConfig config;
+  config.model.preset = "nano";
+  config.model.overrides["n_routed_experts"] = 8;
+  config.data.paths = {"a", "b/*.md"};
+  config.train.out = "r";
+  config.train.tokens = 10'000'000;
+  seed(folder + "/toml", "settings", resolved_toml(config));
 }
 
 }  // namespace
