@@ -24,7 +24,6 @@ const std::vector<Table>& tables() {
   static const std::vector<Table> list = {
       {"Model",
        {{"parameters_total", "parameters"},
-        {"parameters_active", "activated per token"},
         {"parameters_routed_experts", "  routed experts"},
         {"parameters_attention", "  attention"},
         {"parameters_shared_experts", "  shared experts"},
@@ -33,6 +32,7 @@ const std::vector<Table>& tables() {
         {"parameters_head", "  head"},
         {"parameters_router", "  router"},
         {"parameters_norms", "  norms"},
+        {"parameters_active", "activated per token"},
         {"parameters_mtp", "MTP, counted apart"},
         {"kv_bytes_per_token", "cache"}}},
       {"Work per token, training",
@@ -151,8 +151,8 @@ std::string list_text(const char* title, const std::vector<std::string>& lines) 
 std::string stage_line(const Worksheet& s, const char* label, const char* stage) {
   const double hours = s.value(concat("gpu_hours_", stage));
   return "  " + padded(label, 22) + padded(human_quantity(hours, "GPU-hours"), 20, true) +
-         padded(human_quantity(s.value(concat("cost_", stage)), "USD"), 14, true) +
-         padded(human_quantity(hours / s.value("gpus") / 24, "days"), 14, true) + "\n";
+         padded(human_quantity(s.value(concat("cost_", stage)), "USD"), 18, true) +
+         padded(human_quantity(hours / s.value("gpus") / 24, "days"), 18, true) + "\n";
 }
 
 std::string stages_text(const Worksheet& s) {
@@ -162,12 +162,12 @@ std::string stages_text(const Worksheet& s) {
   text += stage_line(s, "post-training", "post_training");
   text += "  " + padded("all", 22) +
           padded(human_quantity(s.value("gpu_hours"), "GPU-hours"), 20, true) +
-          padded(human_quantity(s.value("cost_usd"), "USD"), 14, true) +
-          padded(human_quantity(s.value("days"), "days"), 14, true) + "\n";
+          padded(human_quantity(s.value("cost_usd"), "USD"), 18, true) +
+          padded(human_quantity(s.value("days"), "days"), 18, true) + "\n";
   text += "  " + padded("per trillion tokens", 22) +
           padded(human_quantity(s.value("gpu_hours_per_trillion_tokens"), "GPU-hours"), 20, true) +
-          padded("", 14) +
-          padded(human_quantity(s.value("days_per_trillion_tokens"), "days"), 14, true) + "\n";
+          padded("", 18) +
+          padded(human_quantity(s.value("days_per_trillion_tokens"), "days"), 18, true) + "\n";
   return text;
 }
 

@@ -9,6 +9,7 @@
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/nearest.h"
 #include "hadal/core/toml.h"
+#include "hadal/plan/formula_text.h"
 
 namespace hadal {
 namespace {
@@ -58,8 +59,8 @@ double number_in_range(const Json& value, const std::string& where, double least
   }
   const double number = value.as_number();
   if (!std::isfinite(number) || number < least || number > most) {
-    throw FormatError(
-        concat(where, ": out of range (found ", number, ", expected ", least, " to ", most, ")"));
+    throw FormatError(concat(where, ": out of range (found ", plain_number(number), ", expected ",
+                             plain_number(least), " to ", plain_number(most), ")"));
   }
   return number;
 }

@@ -126,7 +126,11 @@ std::string human_quantity(double value, const std::string& unit) {
                             : scale_for(value, kCounts, 1);
   const bool small_whole = std::nearbyint(value) == value && std::abs(value) < 1e5;
   if (scale.factor == 1 || (small_whole && !hours)) {
-    return (std::abs(value) < 0.01 || small_whole ? plain_number(value) : significant(value, 4)) +
+    char tiny[32];
+    std::snprintf(tiny, sizeof tiny, "%.3g", value);
+    return (small_whole              ? plain_number(value)
+            : std::abs(value) < 0.01 ? tiny
+                                     : significant(value, 4)) +
            tail;
   }
   return significant(value / scale.factor, 4) + scale.prefix + tail;

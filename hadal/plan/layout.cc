@@ -244,6 +244,7 @@ LayoutFacts layout_facts(const Worksheet& sheet) {
   facts.n_routed_experts = whole(sheet, "n_routed_experts", 0, kMaxDegree);
   facts.has_moe_layers = sheet.value("n_moe_layers") > 0;
   facts.gpu_has_fp8 = sheet.value("gpu_fp8_flops") > 0;
+  whole(sheet, "sequence_length", 1, int64_t{1} << 30);
   facts.batch_sequences = whole(sheet, "batch_sequences", 1, int64_t{1} << 40);
   return facts;
 }

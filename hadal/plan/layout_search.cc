@@ -12,11 +12,12 @@ namespace {
 constexpr int64_t kMostStages = 512;
 constexpr int64_t kMostSequences = 64;  // of a micro-batch
 
-// "--layout: ep: the experts do not divide (found ...)" -> "ep: the experts do not divide"
+// "--layout: ep: the experts do not divide (found ...)" -> "ep: the experts do not divide"; the
+// stages of "too few to fill dualpipe with 16 stages" go too.
 std::string kind_of_reason(const std::string& reason) {
   const std::string prefix = "--layout: ";
   const std::string text = reason.starts_with(prefix) ? reason.substr(prefix.size()) : reason;
-  return text.substr(0, text.find(" ("));
+  return text.substr(0, std::min(text.find(" ("), text.find(" with ")));
 }
 
 bool is_about(const std::string& reason, const std::string& setting) {
@@ -51,7 +52,7 @@ class Search {
   bool rejects(const Layout& layout, const char* setting, const char* varies) {
     const std::string reason = layout_problem(layout, facts_);
     if (!is_about(reason, setting)) return false;
-    result_.rejected.push_back({layout, varies, kind_of_reason(reason), reason});
+    result_.rejected.push_back({layout, varies, kind_of_reason(reason), reason, 0});
     return true;
   }
 
@@ -87,7 +88,7 @@ class Search {
     set_layout(sheet_, layout);
     const std::string reason = memory_problem(sheet_);
     if (!reason.empty()) {
-      result_.rejected.push_back({layout, "", "memory", reason});
+      result_.rejected.push_back({layout, "", "memory", reason, -sheet_.value("memory_headroom")});
       return;
     }
     LayoutScore score;

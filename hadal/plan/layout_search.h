@@ -30,6 +30,7 @@ struct RejectedLayout {
   std::string varies;  // "ep, micro-batch, recompute" or empty
   std::string kind;    // the reason without its numbers, to be counted by
   std::string reason;
+  double memory_over = 0;  // B per GPU; 0: fails by something else
 };
 
 struct LayoutSearch {

@@ -42,6 +42,10 @@ Worksheet make_sheet(const PlanRequest& request, const TrainingPlan& plan,
   if (request.tokens) sheet.set("tokens", *request.tokens);
   for (const auto& [name, value] : request.sets) {
     try {
+      const Worksheet::Cell& cell = sheet.cell(name);
+      // Counts, times, sizes, rates and shares: no input of a plan is below zero.
+      require(value >= 0 || !cell.formula.empty() || !cell.inputs.empty(), name,
+              ": negative (found ", value, ", expected 0 or more)");
       sheet.set(name, value);
     } catch (const ConfigError& error) {
       throw ConfigError(concat("--set: ", error.what()));
@@ -57,17 +61,22 @@ std::string unfit(const Worksheet& sheet) {
 }
 
 std::string nothing_fits(const LayoutSearch& search) {
-  const RejectedLayout* nearest = nullptr;  // a layout that fails by memory alone is the nearest
+  // Nearest to fitting: the one that lacks the least memory, or else whatever came first.
+  const RejectedLayout* nearest = nullptr;
   size_t by_memory = 0;
   for (const RejectedLayout& each : search.rejected) {
-    if (each.kind == "memory") ++by_memory;
-    if (!nearest || (each.kind == "memory" && nearest->kind != "memory")) nearest = &each;
+    by_memory += each.memory_over > 0 ? 1 : 0;
+    if (!nearest || (each.memory_over > 0 &&
+                     (nearest->memory_over == 0 || each.memory_over < nearest->memory_over))) {
+      nearest = &each;
+    }
   }
+  const std::string example =
+      nearest ? concat("; nearest: ", layout_text(nearest->layout), ", ", nearest->reason) : "";
   return concat(
       "--cluster: no layout of this model fits (found ", search.rejected.size(), " that fail, ",
-      by_memory, " of them by memory",
-      nearest ? concat("; for example ", layout_text(nearest->layout), ": ", nearest->reason) : "",
-      "); use more GPUs or more memory per GPU");
+      by_memory, " of them by memory", example, "); ",
+      by_memory > 0 ? "use more GPUs or more memory per GPU" : "change what that reason names");
 }
 
 std::string percent(double share) { return human_quantity(share, "fraction"); }
@@ -95,6 +104,11 @@ void add_limits(Plan& plan) {
 
 void add_warnings(Plan& plan) {
   const Worksheet& s = plan.sheet;
+  if (s.value("d_expert") < 512 || s.value("d_model") < 1024) {
+    plan.warnings.push_back(
+        "times are too short: kernels are assumed as efficient as on DeepSeek-V3's matrices, and "
+        "these are far smaller");
+  }
   if (const std::string problem = memory_problem(s); !problem.empty()) {
     plan.warnings.push_back(concat("does not fit: ", problem, "; ", memory_advice(s)));
   }

@@ -1,0 +1,81 @@
+#include "hadal/plan/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "hadal/core/error.h"
+
+namespace hadal {
+namespace {
+
+using ::testing::HasSubstr;
+
+PlanRequest request_of(const std::string& preset, const std::string& cluster) {
+  PlanRequest request;
+  request.model_name = preset;
+  request.config = find_preset(preset).config;
+  request.cluster = find_cluster(cluster);
+  return request;
+}
+
+TEST(Plan, PublishedLayoutsAreKeptWhereTheyFitAndSearchedElsewhere) {
+  const Plan own = make_plan(request_of("deepseek-v3", "h800-2048"));
+  EXPECT_EQ(own.layout, Layout{});
+  EXPECT_FALSE(own.search.has_value());
+  EXPECT_TRUE(own.warnings.empty());
+  const Plan other = make_plan(request_of("deepseek-v3", "h800-512"));
+  EXPECT_TRUE(other.search.has_value());
+  EXPECT_EQ(layout_text(other.layout), layout_text(other.search->fitting.front().layout));
+  EXPECT_THAT(other.notes.back(), HasSubstr("the layout was searched"));
+  EXPECT_DOUBLE_EQ(other.sheet.value("step_seconds"), other.search->fitting.front().step_seconds);
+}
+
+TEST(Plan, AGivenLayoutThatDoesNotFitIsAWarningWithAKnob) {
+  PlanRequest request = request_of("deepseek-v3", "h800-2048");
+  request.layout = "recompute=none";
+  const Plan plan = make_plan(request);
+  ASSERT_FALSE(plan.warnings.empty());
+  EXPECT_THAT(plan.warnings.front(), HasSubstr("does not fit: memory: "));
+  EXPECT_THAT(plan.warnings.front(), HasSubstr("recompute=selective"));
+}
+
+TEST(Plan, NoLayoutFitsIsAnErrorThatNamesTheNearest) {
+  try {
+    make_plan(request_of("deepseek-v3", "h800-8"));
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("no layout of this model fits"));
+    EXPECT_THAT(error.what(), HasSubstr("nearest: pp="));
+    EXPECT_THAT(error.what(), HasSubstr("use more GPUs or more memory per GPU"));
+  }
+}
+
+TEST(Plan, SetsReachTheSheetAndTheLayout) {
+  PlanRequest request = request_of("deepseek-v3", "h800-2048");
+  request.sets = {{"gpu_price", 3.0}, {"pp", 8}};
+  const Plan plan = make_plan(request);
+  EXPECT_EQ(plan.layout.pp, 8);
+  EXPECT_EQ(plan.sheet.value("cost_usd"), 3 * plan.sheet.value("gpu_hours"));
+  request.sets = {{"pp", 7}};
+  EXPECT_THROW(make_plan(request), ConfigError);
+  request.sets = {{"gpu_price", -1}};
+  EXPECT_THROW(make_plan(request), ConfigError);
+}
+
+TEST(Plan, QuantitiesAndAssignments) {
+  EXPECT_EQ(parse_quantity("--tokens", "14.8e12"), 14.8e12);
+  EXPECT_DOUBLE_EQ(parse_quantity("--tokens", "14.8T"), 14.8e12);
+  EXPECT_EQ(parse_quantity("--tokens", "469B"), 469e9);
+  EXPECT_EQ(parse_quantity("--tokens", "2K"), 2000);
+  for (const char* wrong : {"", "T", "1x", "nan", "inf", "1e400", "1e300T", "0x10", "1 T", "--5"}) {
+    EXPECT_THROW(parse_quantity("--tokens", wrong), ConfigError) << wrong;
+  }
+  EXPECT_EQ(parse_assignment("--set", "a_b=1.5K").first, "a_b");
+  EXPECT_EQ(parse_assignment("--set", "a_b=1.5K").second, 1500);
+  for (const char* wrong : {"a", "=1", "a=", "a=b", ""}) {
+    EXPECT_THROW(parse_assignment("--set", wrong), ConfigError) << wrong;
+  }
+}
+
+}  // namespace
+}  // namespace hadal

@@ -1,0 +1,168 @@
+// The training plan against published figures, and against formulas written out a second time.
+#include "hadal/plan/training_plan.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace hadal {
+namespace {
+
+Worksheet sheet_of(const std::string& preset, const std::string& cluster,
+                   const std::string& layout = "") {
+  TrainingPlan plan;
+  plan.config = find_preset(preset).config;
+  plan.cluster = find_cluster(cluster);
+  plan.recipe = recipe_for(plan.config);
+  plan.recipe.layout = parse_layout(layout, plan.recipe.layout);
+  return make_training_sheet(plan);
+}
+
+struct Figure {
+  const char* cell;
+  double expected, tolerance;  // relative
+};
+
+void expect_figures(const Worksheet& sheet, const std::vector<Figure>& figures) {
+  for (const Figure& each : figures) {
+    EXPECT_NEAR(sheet.value(each.cell) / each.expected, 1.0, each.tolerance)
+        << each.cell << " = " << sheet.value(each.cell);
+  }
+}
+
+TEST(TrainingPlan, DeepseekV3LandsOnThePublishedFigures) {
+  const Worksheet sheet = sheet_of("deepseek-v3", "h800-2048");
+  expect_figures(sheet, {{"gpu_hours_per_trillion_tokens", 180e3, 0.005},
+                         {"gpu_hours_pretraining", 2664e3, 0.005},
+                         {"gpu_hours_context_extension", 119e3, 0.005},
+                         {"gpu_hours_post_training", 5e3, 1e-12},
+                         {"gpu_hours", 2788e3, 0.005},
+                         {"cost_pretraining", 5.328e6, 0.005},
+                         {"cost_usd", 5.576e6, 0.005},
+                         {"days_per_trillion_tokens", 3.66, 0.005},
+                         {"days_pretraining", 54.25, 0.001},
+                         {"step_seconds", 19.926, 1e-9},
+                         {"tokens_per_day", 272.80e9, 1e-4},
+                         {"flops_per_gpu", 385e12, 0.005},
+                         {"flops_per_gpu_full", 432e12, 0.005},
+                         {"mfu", 0.3894, 0.005},
+                         {"mfu_full", 0.4373, 0.005},
+                         {"steps_full", 227.8e3, 0.001},
+                         {"steps_ramp", 12.4e3, 0.005}});
+}
+
+TEST(TrainingPlan, EveryPublishedFigureOfTheRunIsWithinOnePercent) {
+  const Worksheet sheet = sheet_of("deepseek-v3", "h800-2048");
+  EXPECT_GE(sheet.published_values().size(), 19U);
+  for (const Worksheet::Published& each : sheet.published_values()) {
+    if (each.name == "parameters_active") continue;  // 37.55B is advertised as 37B
+    EXPECT_NEAR(sheet.value(each.name) / each.value, 1.0, 0.01) << each.name;
+  }
+}
+
+// Spec 07, section 2: work per token, to the digits given there.
+TEST(TrainingPlan, WorkPerTokenOfDeepseekV3AndV2) {
+  expect_figures(sheet_of("deepseek-v3", "h800-2048"),
+                 {{"flops_linear_per_token", 219.754e9, 3e-6},
+                  {"flops_attention_full_per_token", 61.405e9, 1e-5},
+                  {"flops_attention_causal_per_token", 30.702e9, 2e-5},
+                  {"flops_per_token", 250.456e9, 2e-6},
+                  {"flops_per_token_full", 281.158e9, 2e-6},
+                  {"flops_mtp_per_token", 10.19e9, 1e-3},
+                  {"context_1_flops_per_token", 465.37e9, 2e-5},
+                  {"context_2_flops_per_token", 1202.23e9, 1e-5},
+                  {"context_extension_flops", 1.049e23, 1e-3}});
+  expect_figures(sheet_of("deepseek-v2", "h800-2048"),
+                 {{"flops_linear_per_token", 125.11e9, 1e-4},
+                  {"flops_attention_causal_per_token", 30.20e9, 1e-4},
+                  {"flops_per_token", 155.3e9, 1e-3}});
+}
+
+TEST(TrainingPlan, ParametersEqualTheExactCountOfEveryPreset) {
+  for (const Preset& preset : presets()) {
+    const Worksheet sheet = sheet_of(preset.name, "h800-256");
+    const ParameterCount count = count_parameters(preset.config);
+    EXPECT_EQ(sheet.value("parameters_total"), static_cast<double>(count.total)) << preset.name;
+    EXPECT_EQ(sheet.value("parameters_active"), static_cast<double>(count.active)) << preset.name;
+    EXPECT_EQ(sheet.value("parameters_multiplied"),
+              static_cast<double>(count.active_without_embedding))
+        << preset.name;
+    EXPECT_EQ(sheet.value("parameters_mtp"), static_cast<double>(count.mtp)) << preset.name;
+    double sum = 0;
+    for (const char* part : {"attention", "dense_ffn", "routed_experts", "shared_experts", "router",
+                             "norms", "embedding", "head"}) {
+      sum += sheet.value(std::string("parameters_") + part);
+    }
+    EXPECT_EQ(sum, sheet.value("parameters_total")) << preset.name;
+  }
+}
+
+// Spec 07, sections 4 and 5, of DeepSeek-V3's layout.
+TEST(TrainingPlan, MemoryAndTrafficOfDeepseekV3) {
+  const Worksheet sheet = sheet_of("deepseek-v3", "h800-2048");
+  expect_figures(sheet, {{"expert_parameters_per_gpu", 1.277e9, 1e-3},
+                         {"other_parameters_per_gpu", 1.908e9, 1e-3},
+                         {"memory_optimizer_experts", 2.55e9 * 8 / 7.625, 3e-3},
+                         {"activation_bytes_selective", 0.17e6, 0.01},
+                         {"chunk_activation_bytes", 45e9 / 17, 0.02},
+                         {"dispatch_bytes", 7392, 1e-12},
+                         {"combine_bytes", 14336, 1e-12},
+                         {"dispatch_nic_bytes", 106e6, 2e-3},
+                         {"combine_nic_bytes", 206e6, 3e-3},
+                         {"nic_seconds_per_layer", 6.2e-3, 6e-3},
+                         {"pipeline_bytes", 58.7e6, 1e-3},
+                         {"replicas", 128, 1e-12},
+                         {"micro_batches", 120, 1e-12},
+                         {"expert_replicas", 2, 1e-12},
+                         {"in_flight_chunks", 17, 1e-12},
+                         {"inner_rank_layers", 8, 1e-12}});
+  EXPECT_GT(sheet.value("memory_headroom"), 0);  // it did fit
+  EXPECT_GT(sheet.value("memory_per_gpu"), 0.8 * 72e9);
+}
+
+// The gradient and weight traffic alone, over the NIC, takes what was published for the optimizer:
+// a check of the traffic model by a number that it was not made from.
+TEST(TrainingPlan, DataParallelTrafficExplainsThePublishedOptimizerTime) {
+  const Worksheet sheet = sheet_of("deepseek-v3", "h800-2048");
+  EXPECT_NEAR(sheet.value("data_parallel_seconds"), 0.29, 0.01);
+}
+
+// 172.8K GPU-hours are published. docs/plan.md says why hadal's prediction, with kernels as
+// efficient as DeepSeek-V3's, is 5.3 % below.
+TEST(TrainingPlan, DeepseekV2IsPredictedFromDeepseekV3sStep) {
+  const Worksheet sheet = sheet_of("deepseek-v2", "h800-2048");
+  EXPECT_EQ(layout_text(layout_of(sheet)),
+            "pp=16,ep=8,micro-batch=1,schedule=zb1p,recompute=selective,precision=bf16");
+  const double ratio = sheet.value("gpu_hours_per_trillion_tokens") / 172.8e3;
+  EXPECT_GT(ratio, 0.94);
+  EXPECT_LT(ratio, 1.0);
+}
+
+TEST(TrainingPlan, EveryCellOfEveryPresetHasAFiniteValueAndAUniqueNote) {
+  for (const Preset& preset : presets()) {
+    const Worksheet sheet = sheet_of(preset.name, "h800-256", "pp=2,ep=1,schedule=1f1b");
+    for (const Worksheet::Cell& cell : sheet.cells()) {
+      EXPECT_TRUE(std::isfinite(sheet.value(cell.name))) << preset.name << " " << cell.name;
+    }
+  }
+}
+
+// The chunk times of DeepSeek-V3's own plan are the measured ones: calibration and prediction are
+// each other's inverse.
+TEST(TrainingPlan, CalibrationGivesBackTheMeasuredChunks) {
+  const Worksheet sheet = sheet_of("deepseek-v3", "h800-2048");
+  // Rank 0 of DualPipe(16, 120), steps 1 to 8 of spec 04 section 3 with H = 8, h = 0, m = 60:
+  const double forwards = 14 + 2 + 7, pairs = 2 * 45 + 7, weights = 7 + 7 + 1;
+  const double full_backwards = 7 + 1, backward_inputs = 7 + 1 + 7;
+  EXPECT_NEAR(sheet.value("forward_seconds"), 1.13 / forwards, 1e-12);
+  EXPECT_NEAR(sheet.value("weight_seconds"), 0.48 / weights, 1e-12);
+  EXPECT_NEAR(sheet.value("pair_seconds"), 13.95 / pairs, 1e-12);
+  EXPECT_NEAR(sheet.value("backward_input_seconds"),
+              (1.99 - full_backwards * 0.48 / weights) / (full_backwards + backward_inputs), 1e-12);
+  // The published bubble, 2.06 s, is the simulated one and the stall, but for what the published
+  // parts leave unnamed: 19.926 - 19.90 s.
+  EXPECT_NEAR(sheet.value("bubble_seconds") + sheet.value("stall_seconds"), 2.06, 0.08);
+}
+
+}  // namespace
+}  // namespace hadal
