@@ -132,7 +132,7 @@ const std::vector<GpuFigures>& known_gpus() {
         of("h800", 989.5, 1979, 80, 3350, 160, 50), of("h100", 989.5, 1979, 80, 3350, 360, 50),
         of("h200", 989.5, 1979, 141, 4800, 360, 50), of("gb200", 2500, 5000, 186, 8000, 720, 50)};
     list[0].origin = Origin::kPublished;
-    list[0].source = "DeepSeek's H800 cluster, spec 07 section 8";
+    list[0].source = "DeepSeek's H800 cluster, arXiv:2505.09343";
     list[3].gpus_per_node = 72;
     return list;
   }();

@@ -1,11 +1,14 @@
 // plan/worksheet_explain.cc: the derivation of a cell, for people and as JSON.
 //
-//   gpu_hours_per_trillion_tokens  180.2K GPU-hours  (180169)                            [derived]
-//     what one trillion tokens cost
-//     = gpus * step_seconds / 3600 * 1e12 / tokens_per_step
-//     = 2048 * 19.926 / 3600 * 1e12 / 62914560
-//     gpus  2048  [published]
-//       ...
+//   cost = 3000 USD  [derived]
+//     = hours * price
+//     = 1500 * 2
+//     hours = 1.500K GPU-hours  (1500)  [published]  a report
+//     price = 2 USD/GPU-hour  [assumed]  a guess
+//   rests on
+//     published  hours
+//     assumed    price
+#include <map>
 #include <set>
 
 #include "hadal/core/error.h"
@@ -14,6 +17,8 @@
 
 namespace hadal {
 namespace {
+
+constexpr size_t kOriginWidth = 11, kLineWidth = 98;
 
 std::string quantity(double value, const std::string& unit) {
   const std::string human = human_quantity(value, unit);
@@ -55,6 +60,31 @@ void explain_cell(const Worksheet& sheet, const std::string& name, int depth,
   for (const std::string& input : cell.inputs) explain_cell(sheet, input, depth + 1, shown, text);
 }
 
+// "rests on" and the inputs behind a cell, by where they come from: what to doubt first.
+std::string foundations(const Worksheet& sheet, const std::set<std::string>& shown) {
+  std::map<Origin, std::vector<std::string>> inputs;
+  for (const Worksheet::Cell& cell : sheet.cells()) {
+    if (shown.contains(cell.name) && !has_derivation(cell)) {
+      inputs[cell.origin].push_back(cell.name);
+    }
+  }
+  std::string text = "rests on\n";
+  for (const auto& [origin, names] : inputs) {
+    std::string line = origin_name(origin);
+    line.resize(kOriginWidth, ' ');
+    for (const std::string& name : names) {
+      if (line.size() + name.size() + 3 > kLineWidth) {
+        text += "  " + line + ",\n";
+        line = std::string(kOriginWidth, ' ') + name;
+      } else {
+        line += (line.size() > kOriginWidth ? ", " : "") + name;
+      }
+    }
+    text += "  " + line + "\n";
+  }
+  return text;
+}
+
 Json cell_json(const Worksheet& sheet, const std::string& name, std::set<std::string>& shown) {
   const Worksheet::Cell& cell = sheet.cell(name);
   Json result;
@@ -78,7 +108,7 @@ std::string Worksheet::explain(const std::string& name) const {
   std::set<std::string> shown;
   std::string text;
   explain_cell(*this, name, 0, shown, text);
-  return text;
+  return shown.size() > 1 ? text + foundations(*this, shown) : text;
 }
 
 Json Worksheet::explain_json(const std::string& name) const {

@@ -140,7 +140,10 @@ TEST(Worksheet, ExplainsDownToTheInputs) {
             "    = 1500 * 2\n"
             "    hours = 1.500K GPU-hours  (1500)  [published]  a report\n"
             "    price = 2 USD/GPU-hour  [assumed]  a guess\n"
-            "  price = 2 USD/GPU-hour  [assumed]\n");
+            "  price = 2 USD/GPU-hour  [assumed]\n"
+            "rests on\n"
+            "  published  hours\n"
+            "  assumed    price\n");
   sheet.set("cost", -1);
   EXPECT_THAT(sheet.explain("cost_rounded"), HasSubstr("= ceil((-1) / 1e3)"));
   EXPECT_EQ(sheet.explain("cost"), "cost = -1 USD  [given]  money\n");
