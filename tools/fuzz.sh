@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Builds the libFuzzer targets with clang 14 under ASan and UBSan and runs each for N seconds (60).
-#   tools/fuzz.sh [SECONDS] [TARGET...]     targets: json toml config index safetensors tokenizer
+#   tools/fuzz.sh [SECONDS] [TARGET...]     targets: those named below
 # Ends with 1 and the input's path if a target finds something. Corpora stay in build/fuzz/corpus.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(json toml config index safetensors tokenizer)
+[ ${#targets[@]} -gt 0 ] || targets=(json toml config index safetensors tokenizer schedule)
 
 cmake --preset fuzz > /dev/null
 cmake --build --preset fuzz --target fuzz_seeds "${targets[@]/#/fuzz_}"
