@@ -1,6 +1,5 @@
 // cli/cmd_plan_machine.cc: `hadal plan machine`
 #include "hadal/cli/commands.h"
-#include "hadal/cli/plan_text.h"
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
 #include "hadal/measure/doctor.h"
@@ -122,7 +121,11 @@ int run(const MachineOptions& given, const CommonOptions& common, Output& out) {
   Worksheet sheet = make_machine_sheet(config, machine_figures(o, common), o.run);
   for (const std::string& text : o.sets) {
     const auto [name, value] = parse_assignment("--set", text);
-    sheet.set(name, value);
+    try {
+      sheet.set(name, value);
+    } catch (const ConfigError& error) {
+      throw ConfigError(concat("--set: ", error.what()));
+    }
   }
   const MachineAdvice advice = machine_advice(sheet);
   if (out.json()) {

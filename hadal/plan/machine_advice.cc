@@ -2,6 +2,7 @@
 // knob is turned on the sheet itself, so its effect is computed, not guessed.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
@@ -20,6 +21,15 @@ double turned(Worksheet& sheet, const std::string& cell, double value, const std
   sheet.reset(cell);
   if (was_given && sheet.value(cell) != before) sheet.set(cell, before);
   return changed;
+}
+
+std::string duration(double seconds) {
+  constexpr double kDay = 86400, kYear = 365.25 * kDay;
+  if (seconds < 3 * kDay) return human_seconds(seconds);
+  char text[40];
+  std::snprintf(text, sizeof text, "%.3g %s", seconds / (seconds < 2 * kYear ? kDay : kYear),
+                seconds < 2 * kYear ? "days" : "years");
+  return text;
 }
 
 std::string largest_part(const Worksheet& sheet) {
@@ -49,22 +59,27 @@ void add_memory_knobs(Worksheet& sheet, MachineAdvice& advice) {
     offer("train.micro_batch_sequences = 1", "micro_batch_sequences", 1);
   }
   offer("optimizer.moment_dtype = \"bf16\"", "moment_bytes", 2);
+  if (!advice.fits) {
+    const double per_parameter = memory / sheet.value("parameters_trained");
+    advice.knobs.push_back(concat("a model of at most about ",
+                                  human_count(sheet.value("usable_memory") / per_parameter),
+                                  " parameters"));
+  }
 }
 
 void add_time_knobs(Worksheet& sheet, MachineAdvice& advice) {
   const double seconds = sheet.value("run_seconds");
   const double without_mtp = turned(sheet, "n_mtp", 0, "run_seconds");
   if (without_mtp < 0.95 * seconds) {
-    advice.knobs.push_back(
-        concat("model.num_nextn_predict_layers = 0 (no MTP): ", human_seconds(without_mtp),
-               " instead of ", human_seconds(seconds)));
+    advice.knobs.push_back(concat("model.num_nextn_predict_layers = 0 (no MTP): ",
+                                  duration(without_mtp), " instead of ", duration(seconds)));
   }
   if (sheet.value("optimizer_seconds") > 0.1 * sheet.value("step_seconds")) {
     const double twice = 2 * sheet.value("batch_sequences");
-    advice.knobs.push_back(
-        concat("train.batch_sequences = ", plain_number(twice), ": ",
-               human_seconds(turned(sheet, "batch_sequences", twice, "run_seconds")),
-               " instead of ", human_seconds(seconds), ", since the optimizer runs half as often"));
+    advice.knobs.push_back(concat("train.batch_sequences = ", plain_number(twice), ": ",
+                                  duration(turned(sheet, "batch_sequences", twice, "run_seconds")),
+                                  " instead of ", duration(seconds),
+                                  ", since the optimizer runs half as often"));
   }
 }
 
@@ -78,7 +93,7 @@ MachineAdvice machine_advice(Worksheet& sheet) {
                          human_bytes(usable), " usable; ", largest_part(sheet));
   const double optimizer = sheet.value("optimizer_seconds") / sheet.value("step_seconds");
   advice.time = concat(
-      human_seconds(sheet.value("run_seconds")), " for ", human_count(sheet.value("tokens")),
+      duration(sheet.value("run_seconds")), " for ", human_count(sheet.value("tokens")),
       " tokens at ", human_count(sheet.value("tokens_per_s")), " tokens/s; ",
       optimizer < 0.5 ? "arithmetic limits it (" : "memory bandwidth limits it (the optimizer: ",
       human_quantity(optimizer < 0.5 ? 1 - optimizer : optimizer, "fraction"), " of a step)");

@@ -1,0 +1,11 @@
+// tests/support/well_formed.h: a judge of pictures.
+#pragma once
+
+#include <string>
+
+namespace hadal::test {
+
+// Every tag is closed in order, attributes are quoted, and no stray < or & remains.
+bool is_well_formed(const std::string& svg);
+
+}  // namespace hadal::test
