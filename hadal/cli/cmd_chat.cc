@@ -94,6 +94,7 @@ class Chat {
     options_.sampling = o.sampling.sampling(flags, common, m_);
     options_.stop_tokens = o.sampling.stop_tokens(m_);
     options_.draft_tokens = o.sampling.draft_tokens(m_.model.config);
+    options_.drop_slow_drafts = o.sampling.speculate == "auto";
     options_.on_prefill = [](double) { return !interrupted(); };
     require(o.max_tokens >= 1, "--max-tokens: out of range (found ", o.max_tokens,
             ", expected 1 or more)");

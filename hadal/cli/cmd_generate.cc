@@ -140,6 +140,7 @@ void note_timing(const GenerateResult& r, const ModelConfig& config, bool with_m
                 static_cast<long long>(r.accepted), static_cast<long long>(r.drafted),
                 100.0 * r.acceptance_rate(), r.accepted_tokens_per_step());
   log_note(line);
+  if (r.drafts_dropped) log_note("speculation: switched off, plain decoding was faster here");
 }
 
 Json result_json(const GenerateResult& r, const TextStream* stream) {
@@ -166,6 +167,7 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
   options.sampling = o.sampling.sampling(flags, common, m);
   options.stop_tokens = o.sampling.stop_tokens(m);
   options.draft_tokens = o.sampling.draft_tokens(config);
+  options.drop_slow_drafts = o.sampling.speculate == "auto";
   const std::vector<int32_t> prompt = make_prompt(o, flags, m);
   const int64_t n_prompt = static_cast<int64_t>(prompt.size());
   const int64_t context = context_limit(o, config);

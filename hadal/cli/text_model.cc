@@ -64,9 +64,11 @@ void SamplingFlags::bind(Flags& flags) {
   flags.option("frequency-penalty", frequency_penalty,
                "subtract for each time a token was generated before; -2 to 2");
   flags.option("stop", stop, "end before this text; may be given several times");
-  flags.option("speculate", speculate,
-               "drafts per step from the MTP modules: auto, off or 1 to 7; the result is the same, "
-               "only faster or slower");
+  flags.option(
+      "speculate", speculate,
+      "drafts per step from the MTP modules: auto, off or 1 to 7; the result is the same, "
+      "only faster or slower. auto takes one, and at temperature 0 tries 40 steps with and "
+      "without it and keeps the faster way");
   flags.flag("ignore-eos", ignore_eos, "go on behind the end-of-text token");
 }
 

@@ -120,7 +120,11 @@ void GenerationSession::step(const GenerateOptions& options, Rng& rng, GenerateR
   const int64_t n_known = static_cast<int64_t>(tokens_.size());
   const int64_t n_generated = n_known - n_prompt_;
   // The last token wanted is this step's own, so a draft for it or beyond would be wasted.
-  const int64_t n_drafts = std::min(options.draft_tokens, options.max_tokens - n_generated - 1);
+  const int64_t n_useful = std::min(options.draft_tokens, options.max_tokens - n_generated - 1);
+  const bool on_trial =
+      options.drop_slow_drafts && options.draft_tokens > 0 && sampling.is_plain_greedy();
+  const int64_t n_drafts = on_trial && !trial_.wants_drafts() ? 0 : n_useful;
+  const double start = monotonic_seconds();
   std::vector<Draft> drafts;
   if (n_drafts > 0) drafts = drafter_->draft(ctx_, tokens_, n_generated, n_drafts, sampling, rng);
 
@@ -146,6 +150,8 @@ void GenerationSession::step(const GenerateOptions& options, Rng& rng, GenerateR
   }
   cache_.truncate_main(n_known - 1 + n_new);
   if (drafter_) drafter_->observe(out, n_new);
+  if (on_trial && n_useful > 0) trial_.add(n_new, monotonic_seconds() - start);
+  result.drafts_dropped = on_trial && trial_.decided() && !trial_.wants_drafts();
   result.decode_steps += 1;
   result.decoded_tokens += n_new;
   result.drafted += static_cast<int64_t>(drafts.size());

@@ -8,6 +8,7 @@
 
 #include "hadal/infer/latent_kv_cache.h"
 #include "hadal/infer/sampler.h"
+#include "hadal/infer/speculation_trial.h"
 #include "hadal/infer/speculative.h"
 #include "hadal/model/deepseek_v3.h"
 #include "hadal/tensor/context.h"
@@ -23,6 +24,7 @@ struct GenerateOptions {
   SamplingOptions sampling = {};          // temperature 0 = greedy
   std::vector<int32_t> stop_tokens = {};  // ends generation; not part of the output
   int64_t draft_tokens = 0;               // speculation depth; 0 = off. REQUIRES n_mtp > 0 when > 0
+  bool drop_slow_drafts = false;          // greedy only: try both ways, keep the faster one
   // After each chunk of the prompt, with the share done; false gives up ("stop", no tokens).
   std::function<bool(double fraction)> on_prefill = {};
 };
@@ -36,6 +38,7 @@ struct GenerateResult {
   int64_t decode_steps = 0;           // passes of the main model after prefill
   int64_t decoded_tokens = 0;         // tokens those passes gave
   int64_t drafted = 0, accepted = 0;  // MTP tokens proposed and kept
+  bool drafts_dropped = false;        // drop_slow_drafts found plain decoding faster
 
   double prefill_tokens_per_s() const;
   double decode_tokens_per_s() const;
@@ -72,6 +75,7 @@ class GenerationSession {
   RopeTable rope_;
   LatentKvCache cache_;
   std::optional<MtpDrafter> drafter_;
+  SpeculationTrial trial_;
   std::vector<int32_t> tokens_;  // known; the main cache has seen the first cache_.length() of them
   int64_t n_prompt_ = 0;
 };
