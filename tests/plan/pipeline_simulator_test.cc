@@ -185,7 +185,7 @@ TEST(PipelineSimulator, RandomTimesNeverBeatTheLowerBounds) {
   for (int round = 0; round < 300; ++round) {
     const ScheduleKind kind = kAllKinds[rng.uniform_below(4)];
     const auto n_stages = static_cast<int32_t>(2 * (1 + rng.uniform_below(6)));
-    const auto n_micro_batches = static_cast<int32_t>(2 * n_stages + 2 * rng.uniform_below(8));
+    const auto n_micro_batches = 2 * n_stages + 2 * static_cast<int32_t>(rng.uniform_below(8));
     const PipelineSchedule schedule = make_schedule(kind, n_stages, n_micro_batches);
     PipelineTimes times;
     times.stages = random_stages(rng, n_stages);
