@@ -120,6 +120,48 @@ TEST(TrainingPlan, MemoryAndTrafficOfDeepseekV3) {
   EXPECT_GT(sheet.value("memory_per_gpu"), 0.8 * 72e9);
 }
 
+// DeepSeek-V2's 8 devices with experts stand in one node, a token reaches three of them.
+TEST(TrainingPlan, TrafficOfDeepseekV2StaysInTheNode) {
+  const Worksheet sheet = sheet_of("deepseek-v2", "h800-2048");
+  const double devices = 3 * (1 - std::pow(2.0 / 3, 6));  // of three, hit by one of six at least
+  const double bytes = 4096 * devices * 7 / 8 * (2 * 5120 + 2 * 5120);
+  expect_figures(sheet, {{"nvlink_bytes", bytes, 1e-9},
+                         {"all_to_all_seconds_per_layer", bytes / 160e9, 1e-9},
+                         {"micro_batches", 72, 1e-12}});
+  EXPECT_EQ(sheet.value("dispatch_nic_bytes"), 0);
+}
+
+// Every part of the memory once more, in numbers alone: 8 of 61 layers' worth on a middle rank
+// (two stages of 4), 5 on the end rank (3 and 2), 17 chunks in flight.
+TEST(TrainingPlan, MemoryPartsOfDeepseekV3WrittenOutAgain) {
+  const Worksheet sheet = sheet_of("deepseek-v3", "h800-2048");
+  const double experts = 58 * 256 * 3 * 7168.0 * 2048 * 8 / 61 / 64;  // parameters on the rank
+  const double others =
+      (671026419200.0 - 58 * 256 * 3 * 7168.0 * 2048 - 2 * 129280 * 7168.0) * 8 / 61;
+  const double fp8 = 1 + 4.0 / 16384;
+  const double token = 7168 * (1 + 1.0 / 32) + 2 * (1536 + 576) + 16384 * 1.5 + 4 * 128 +
+                       (4 * 256 + 8 * 8) + 8 * 7168 * (1 + 1.0 / 32) + 7168 * (1 + 1.0 / 32) +
+                       9 * 4096 * (1 + 1.0 / 32) + 4 * 7168;  // bytes in a layer
+  const double unsaved = 4 * 7168 + 2 * (1536 + 512) + 2 * 128 * 512 + 9 * 2048 * (1 + 1.0 / 32);
+  const double activations = 17 * token * 4096 * 4;
+  const double states = 8 * (experts / 4 + others / 256);  // 2 replicas x 2 copies; 128 x 2
+  const double common =
+      4096 * unsaved + 2 * 4096 * 4 * (7392 + 14336.0) + 4 * 4096 * 7168 * 2.0 + 3e9;
+  const double inner = (experts + others) * (fp8 + 4) + states + activations + common;
+  const double tables = 2 * 129280 * 7168.0;
+  const double mtp = 256.0 / 64 * 3 * 7168 * 2048 + 688100608 - 8 * 3 * 7168.0 * 2048;
+  const double end = (inner - common) * 5 / 8 + tables * (2 + 4 + 8.0 / 256) + mtp * (fp8 + 4) +
+                     17.0 / 2 * 4096 * token + 4096 * 129280 * 4.0 + common;
+  expect_figures(sheet, {{"memory_gradients", 4 * (experts + others), 1e-9},
+                         {"memory_expert_weights", experts * fp8, 1e-9},
+                         {"memory_other_weights", others * fp8, 1e-9},
+                         {"memory_activations", activations, 1e-9},
+                         {"memory_inner_rank", inner, 1e-9},
+                         {"memory_end_rank", end, 1e-9},
+                         {"memory_per_gpu", inner, 1e-9},
+                         {"host_memory_ema", 4 * (671026419200.0 + 11610068224.0) / 256, 1e-9}});
+}
+
 // The gradient and weight traffic alone, over the NIC, takes what was published for the optimizer:
 // a check of the traffic model by a number that it was not made from.
 TEST(TrainingPlan, DataParallelTrafficExplainsThePublishedOptimizerTime) {
