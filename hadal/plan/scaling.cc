@@ -24,6 +24,17 @@ const std::vector<std::string> kShown = {"batch_sequences",
                                          "gpu_hours_per_trillion_tokens"};
 enum Column : size_t { kGpus = 0, kTokensPerSecond = 6, kBubble = 7, kMfu = 8, kDays = 10 };
 
+// spec 04, section 7: eight planes of a two-layer fat tree of 64-port switches.
+constexpr int64_t kMultiPlaneEndpoints = 16384;
+
+std::string problem_of(const Worksheet& sheet, int64_t gpus) {
+  const std::string memory = memory_problem(sheet);
+  if (!memory.empty() || gpus <= kMultiPlaneEndpoints) return memory;
+  return concat("more than the ", kMultiPlaneEndpoints,
+                " endpoints of a two-layer multi-plane network: a third layer costs time and "
+                "money that this plan does not count");
+}
+
 PlanRequest request_for(const ScalingRequest& scaling, int64_t gpus) {
   PlanRequest request = scaling.base;
   const int64_t per_node = request.cluster.gpu.gpus_per_node;
@@ -68,7 +79,7 @@ ScalingStudy study_scaling(const ScalingRequest& request,
         }
       }
       study.layouts.push_back(layout_text(plan.layout));
-      study.table.problems.push_back(memory_problem(plan.sheet));
+      study.table.problems.push_back(problem_of(plan.sheet, gpus));
     } catch (const ConfigError& error) {
       row.resize(1 + kShown.size(), kNone);
       study.layouts.emplace_back("none");

@@ -48,6 +48,11 @@ TEST(LineChart, LeavesGapsAndDrawsNothingThatIsNotFinite) {
   LineChart chart = two_lines();
   const double none = std::numeric_limits<double>::quiet_NaN();
   chart.panels[0].lines[0].y = {10, none, 36};
+  const std::string with_gap = line_chart_svg(chart);
+  const size_t path = with_gap.find("<path d=\"M");
+  const std::string first = with_gap.substr(path, with_gap.find("/>", path) - path);
+  EXPECT_EQ(count(first, "M"), 2u) << "the pen is lifted over the gap";
+  EXPECT_EQ(count(first, "L"), 0u);
   chart.panels[0].lines[1].y = {none, none, none};
   chart.panels[0].lines.push_back({"not positive", {1, 2, 4}, {0, -1, INFINITY}});
   const std::string svg = line_chart_svg(chart);

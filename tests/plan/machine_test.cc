@@ -66,8 +66,9 @@ TEST(Machine, MemoryIsTheTrainersOwn) {
                                           .micro_batch_sequences = c.micro_batch});
     const double planned = sheet.value("run_memory") - sheet.value("memory_program");
     const double measured = arena_bytes(c.config, c.batch, c.micro_batch, c.length);
-    // Which freed blocks are reused depends on sizes: the plan is an estimate, within a fifth.
-    EXPECT_NEAR(planned / measured, 1, 0.2) << c.config.d_model << " " << c.micro_batch;
+    // Which freed blocks are reused depends on sizes: the plan is an estimate, seen: 4 % off at
+    // most.
+    EXPECT_NEAR(planned / measured, 1, 0.06) << c.config.d_model << " " << c.micro_batch;
   }
 }
 

@@ -78,6 +78,13 @@ TEST(Scaling, ALayoutIsChosenWhereTheFixedOneFails) {
   EXPECT_THAT(searched.layouts[0], HasSubstr("pp="));
 }
 
+TEST(Scaling, SaysWhereTheNetworkEnds) {
+  const ScalingStudy s = study(v3_on({16384, 32768}, kPublished, true));
+  EXPECT_EQ(s.table.problems[0], "");
+  EXPECT_THAT(s.table.problems[1], HasSubstr("16384 endpoints"));
+  EXPECT_GT(at(s, 1, "mfu"), 0);
+}
+
 TEST(Scaling, RefusesWhatIsNoCluster) {
   EXPECT_THROW(study(v3_on({}, "", false)), ConfigError);
   EXPECT_THROW(study(v3_on({2049}, "", false)), ConfigError);

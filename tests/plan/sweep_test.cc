@@ -87,7 +87,9 @@ TEST(Sweep, ComputesEveryCombinationAndRestoresTheSheet) {
   EXPECT_EQ(sheet.value("height"), 5);
   EXPECT_EQ(sheet.cell("width").origin, Origin::kGiven);
   sheet.reset("width");
+  sweep(sheet, {{"width", {1, 2}}}, {"area"}, no_judge);
   EXPECT_EQ(sheet.value("area"), 15);
+  EXPECT_EQ(sheet.cell("width").origin, Origin::kAssumed);
 }
 
 TEST(Sweep, SaysWhatARowLacks) {
