@@ -13,6 +13,7 @@ namespace hadal {
 namespace {
 
 constexpr int kLabel = 9;  // "rank 123 "
+constexpr int kBlack = 16, kWhite = 231;
 
 // Characters for the whole time, or 0 when `room` is not enough. Where all times are multiples of
 // the shortest, so are the boxes.
@@ -28,8 +29,8 @@ int count_cells(const Simulation& simulation, int room) {
   return static_cast<int>(whole) * std::min(2, room / static_cast<int>(whole));
 }
 
-struct Paint {
-  int light, deep;  // of the terminal's 256 colours
+struct Paint {  // of the terminal's 256 colours
+  int light, deep;
 };
 
 Paint paint_of(char kind) {
@@ -58,7 +59,7 @@ class TextRow {
       const char shown = deep ? static_cast<char>(letter - 'A' + 'a') : letter;
       return std::string(static_cast<size_t>(n), shown);
     }
-    if (!box.action.is_pair()) return painted(shade(letter, deep), n);
+    if (!box.action.is_pair()) return painted(letter, deep, box.action.chunk.micro_batch, n);
     // Both halves: the upper half block in the forward's colour on the backward's ground.
     std::string text = concat("\033[38;5;", shade('F', deep), ";48;5;",
                               shade('B', is_deep(box.action.backward)), "m");
@@ -71,8 +72,13 @@ class TextRow {
   static int shade(char kind, bool deep) {
     return deep ? paint_of(kind).deep : paint_of(kind).light;
   }
-  static std::string painted(int ground, int n) {
-    return concat("\033[48;5;", ground, "m", std::string(static_cast<size_t>(n), ' '), "\033[0m");
+  // With the number of the micro-batch where it fits, so that boxes can be told apart.
+  static std::string painted(char kind, bool deep, int32_t micro_batch, int n) {
+    std::string label = std::to_string(micro_batch);
+    if (std::cmp_greater(label.size(), n)) label.clear();
+    label.resize(static_cast<size_t>(n), ' ');
+    return concat("\033[38;5;", deep ? kWhite : kBlack, ";48;5;", shade(kind, deep), "m", label,
+                  "\033[0m");
   }
 
   const std::vector<int32_t>& held_;

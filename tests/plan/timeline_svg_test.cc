@@ -145,6 +145,15 @@ TEST(TimelineText, OneCharacterPerUnit) {
   EXPECT_EQ(timeline_text(zb1p.schedule, zb1p.simulation, 18, false), "");  // too narrow
 }
 
+TEST(TimelineText, ColourPaintsKindsAndNumbersBoxes) {
+  const Drawn dualpipe(make_schedule(ScheduleKind::kDualPipe, 2, 4));
+  const std::string text = timeline_text(dualpipe.schedule, dualpipe.simulation, 21, true);
+  // F of micro-batch 0 black on light blue, of 2 (the other direction) white on deep blue; the
+  // first pair of rank 1 has a light forward above a deep backward.
+  EXPECT_THAT(text, HasSubstr("rank 0   \x1b[38;5;16;48;5;117m0\x1b[0m\x1b[38;5;231;48;5;25m2"));
+  EXPECT_THAT(text, HasSubstr("\x1b[38;5;117;48;5;29m\u2580\u2580\u2580\x1b[0m"));
+}
+
 TEST(TimelineText, SmallLettersForTheSecondStage) {
   const Drawn dualpipe(make_schedule(ScheduleKind::kDualPipe, 2, 4));
   const std::string text = timeline_text(dualpipe.schedule, dualpipe.simulation, 21, false);
