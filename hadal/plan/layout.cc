@@ -160,7 +160,7 @@ std::string layout_problem(const Layout& layout, const LayoutFacts& facts) {
 std::vector<int64_t> layers_of_stages(int64_t n_layers, int64_t n_stages, double head_layers) {
   const auto n = static_cast<size_t>(n_stages);
   std::vector<int64_t> layers(n, n_layers / n_stages);
-  std::vector<double> weight(n, static_cast<double>(n_layers / n_stages));
+  std::vector<double> weight(n, static_cast<double>(layers[0]));
   weight[n - 1] += head_layers;
   const auto move_layer = [&](size_t stage, int64_t by) {
     layers[stage] += by;
