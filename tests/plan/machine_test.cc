@@ -64,11 +64,13 @@ TEST(Machine, MemoryIsTheTrainersOwn) {
                                           .sequence_length = c.length,
                                           .batch_sequences = c.batch,
                                           .micro_batch_sequences = c.micro_batch});
-    const double planned = sheet.value("run_memory") - sheet.value("memory_program");
-    const double measured = arena_bytes(c.config, c.batch, c.micro_batch, c.length);
-    // Which freed blocks are reused depends on sizes: the plan is an estimate, seen: 4 % off at
-    // most.
-    EXPECT_NEAR(planned / measured, 1, 0.06) << c.config.d_model << " " << c.micro_batch;
+    // Weights, gradients and moments are certain and would hide an error in the rest.
+    const double states = sheet.value("memory_weights") + sheet.value("memory_gradients") +
+                          sheet.value("memory_moments");
+    const double planned = sheet.value("run_memory") - sheet.value("memory_program") - states;
+    const double measured = arena_bytes(c.config, c.batch, c.micro_batch, c.length) - states;
+    // Which freed blocks are reused depends on sizes: the plan is an estimate.
+    EXPECT_NEAR(planned / measured, 1, 0.18) << c.config.d_model << " " << c.micro_batch;
   }
 }
 
