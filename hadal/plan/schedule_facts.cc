@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "hadal/core/in_quotes.h"
+
 namespace hadal {
 namespace {
 
@@ -43,7 +45,7 @@ std::string schedule_title(const std::string& name) {
   for (const auto& [key, title] : kTitles) {
     if (name == key) return title;
   }
-  return name;
+  return one_line(name, 60);
 }
 
 Placement placement_of(const PipelineSchedule& schedule) {

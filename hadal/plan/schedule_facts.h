@@ -8,7 +8,7 @@
 
 namespace hadal {
 
-// "dualpipe" -> "DualPipe"; a name from a file stays as it is.
+// "dualpipe" -> "DualPipe"; a name from a file becomes one line without control characters.
 std::string schedule_title(const std::string& name);
 
 // How the stages lie on the ranks, which decides what a picture's two tones mean.

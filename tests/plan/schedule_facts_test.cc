@@ -92,6 +92,13 @@ TEST(BubbleFormula, SaysWhyItIsNotExact) {
   }
 }
 
+TEST(ScheduleFacts, ATitleIsOneHarmlessLine) {
+  EXPECT_EQ(schedule_title("dualpipev"), "DualPipeV");
+  EXPECT_EQ(schedule_title("my own"), "my own");
+  EXPECT_EQ(schedule_title("a\x1b[31m\nb").find_first_of("\x1b\n"), std::string::npos);
+  EXPECT_LT(schedule_title(std::string(5000, 'x')).size(), 80u);
+}
+
 TEST(ScheduleFacts, PlacementIsReadFromTheHeldStages) {
   EXPECT_EQ(placement_of(make_schedule(ScheduleKind::kZb1p, 4, 8)), Placement::kOneStage);
   EXPECT_EQ(placement_of(make_schedule(ScheduleKind::kDualPipe, 4, 8)), Placement::kTwoDirections);
