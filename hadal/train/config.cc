@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "hadal/core/error.h"
+#include "hadal/core/nearest.h"
 #include "hadal/model/checkpoint.h"
 
 namespace hadal {
@@ -194,10 +195,11 @@ ModelConfig named_shape(const TrainConfig::Model& model) {
 ModelConfig override_shape(const ModelConfig& base, const Json& overrides) {
   Json json = config_to_hf(base);
   std::vector<std::string> known;
-  for (const auto& [key, value] : json.as_object()) known.push_back(key);
+  for (const auto& [key, value] : json.as_object()) known.push_back("model." + key);
   for (const auto& [key, value] : overrides.as_object()) {
-    require(json.find(key) != nullptr, "model.", key, ": unknown setting (did you mean model.",
-            nearest_name(key, known), "?); keys are those of config.json");
+    require(json.find(key) != nullptr, "model.", key,
+            ": unknown setting (expected a key of config.json)",
+            did_you_mean("model." + key, known));
     json[key] = or_null(key, value);
     if (key == "num_attention_heads") json["num_key_value_heads"] = value;
   }

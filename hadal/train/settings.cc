@@ -5,9 +5,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <numeric>
 
 #include "hadal/core/error.h"
+#include "hadal/core/nearest.h"
 
 namespace hadal {
 namespace {
@@ -165,36 +165,14 @@ Json apply_settings(const std::vector<SettingsLayer>& layers, const std::vector<
       } else if (section == open_section) {
         open[key] = value;
       } else {
-        throw ConfigError(concat(layer.place(name), ": unknown setting (did you mean ",
-                                 nearest_name(name, names),
-                                 "?); `hadal config show` lists them all"));
+        throw ConfigError(concat(layer.place(name),
+                                 ": unknown setting (expected one that `hadal config show` lists)",
+                                 did_you_mean(name, names)));
       }
       origins[name] = layer.origin;
     });
   }
   return open;
-}
-
-std::string nearest_name(const std::string& name, const std::vector<std::string>& candidates) {
-  std::string best;
-  size_t best_distance = std::string::npos;
-  for (const std::string& candidate : candidates) {
-    std::vector<size_t> row(candidate.size() + 1);  // Levenshtein distance, one row at a time
-    std::iota(row.begin(), row.end(), size_t{0});
-    for (size_t i = 1; i <= name.size(); ++i) {
-      size_t diagonal = std::exchange(row[0], i);
-      for (size_t j = 1; j <= candidate.size(); ++j) {
-        const size_t change = diagonal + (name[i - 1] == candidate[j - 1] ? 0U : 1U);
-        diagonal = row[j];
-        row[j] = std::min({change, row[j] + 1, row[j - 1] + 1});
-      }
-    }
-    if (row.back() < best_distance) {
-      best_distance = row.back();
-      best = candidate;
-    }
-  }
-  return best;
 }
 
 }  // namespace hadal

@@ -50,7 +50,4 @@ SettingsLayer assignments_layer(const std::vector<std::string>& assignments);
 Json apply_settings(const std::vector<SettingsLayer>& layers, const std::vector<Setting>& table,
                     const std::string& open_section, std::map<std::string, std::string>& origins);
 
-// The candidate with the smallest edit distance.
-std::string nearest_name(const std::string& name, const std::vector<std::string>& candidates);
-
 }  // namespace hadal
