@@ -13,6 +13,7 @@ namespace hadal {
 namespace {
 
 constexpr int64_t kMaxDegree = int64_t{1} << 24;
+constexpr int64_t kMaxSimulated = int64_t{1} << 21;  // chunks of one pipeline: a second or two
 
 int64_t degree(const std::string& key, const std::string& text) {
   int64_t value = 0;
@@ -142,9 +143,10 @@ std::string layout_problem(const Layout& layout, const LayoutFacts& facts) {
     return say("precision: the GPU has no FP8 units (found fp8, expected bf16)");
   }
   const int64_t count = micro_batches(layout, facts);
-  if (count > (int64_t{1} << 20) || layout.pp > (int64_t{1} << 14)) {
-    return say("micro-batch: too many to simulate (found ", count, ", expected at most ", 1 << 20,
-               "); use larger micro-batches");
+  if (count > kMaxSimulated || layout.pp * count > kMaxSimulated) {
+    return say("micro-batch: too many chunks to simulate in a moment (found ", layout.pp,
+               " stages x ", count, " micro-batches, expected at most ", kMaxSimulated,
+               "); use larger micro-batches or a smaller batch");
   }
   try {
     ranks_of(layout.schedule, static_cast<int32_t>(layout.pp), static_cast<int32_t>(count));

@@ -3,6 +3,7 @@
 // embedding, head and MTP. EMA weights wait in host memory.
 #include <algorithm>
 
+#include "hadal/core/error.h"
 #include "hadal/plan/training_sections.h"
 
 namespace hadal {
@@ -83,6 +84,17 @@ void add_memory(Worksheet& sheet) {
         "routed experts");
   bytes("memory_other_weights", "inner_share * other_parameters_per_gpu * bytes_per_weight",
         "everything else of a layer");
+  const std::pair<const char*, const char*> precisions[] = {
+      {"memory_weights_if_fp8", "(1 + 4 / 128 ^ 2)"},
+      {"memory_weights_if_bf16", "2"},
+      {"memory_weights_if_fp32", "4"}};
+  for (const auto& [name, bytes_each] : precisions) {
+    bytes(name,
+          concat("inner_share * (expert_parameters_per_gpu + other_parameters_per_gpu) * ",
+                 bytes_each)
+              .c_str(),
+          "the two together, for comparison");
+  }
   bytes("memory_gradients",
         "inner_share * (expert_parameters_per_gpu + other_parameters_per_gpu) * 4", "FP32");
   bytes("memory_optimizer_experts",

@@ -98,6 +98,8 @@ TEST(Layout, EachRuleSaysWhy) {
        "schedule: dualpipe feeds half of them at each end (found 15"},
       {"", [](LayoutFacts& f) { f.batch_sequences = 128 * 30; },
        "schedule: too few to fill dualpipe with 16 stages (found 30, expected 32"},
+      {"", [](LayoutFacts& f) { f.batch_sequences = int64_t{128} << 18; },
+       "found 16 stages x 262144 micro-batches, expected at most 2097152"},
       {"", [](LayoutFacts& f) { f.gpu_has_fp8 = false; }, "precision: the GPU has no FP8 units"},
   };
   for (const auto& each : cases) {
