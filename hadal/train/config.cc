@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
 #include "hadal/core/nearest.h"
 #include "hadal/model/checkpoint.h"
 
@@ -197,7 +198,7 @@ ModelConfig override_shape(const ModelConfig& base, const Json& overrides) {
   std::vector<std::string> known;
   for (const auto& [key, value] : json.as_object()) known.push_back("model." + key);
   for (const auto& [key, value] : overrides.as_object()) {
-    require(json.find(key) != nullptr, "model.", key,
+    require(json.find(key) != nullptr, "model.", one_line(key, 100),
             ": unknown setting (expected a key of config.json)",
             did_you_mean("model." + key, known));
     json[key] = or_null(key, value);

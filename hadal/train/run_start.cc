@@ -1,6 +1,7 @@
 #include "hadal/train/run_start.h"
 
 #include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
 #include "hadal/core/log.h"
 #include "hadal/model/checkpoint.h"
 #include "hadal/train/training_checkpoint.h"
@@ -33,10 +34,10 @@ void refuse_changed_keys(const TrainConfig& config, const ModelConfig& shape,
   for (const auto& [key, value] : config.model.overrides.as_object()) {
     if (!changes(shape, key, value)) continue;
     const std::string name = "model." + key;
-    throw ConfigError(concat(config.origins.at(name), ": ", name,
-                             ": not the model of the checkpoint (found ", value.dump(),
-                             ", expected ", stored.at(key).dump(), " as in ", checkpoint,
-                             "); leave it out, or start another run in another --out"));
+    throw ConfigError(
+        concat(config.origins.at(name), ": ", name, ": not the model of the checkpoint (found ",
+               one_line(value.dump(), 100), ", expected ", stored.at(key).dump(), " as in ",
+               checkpoint, "); leave it out, or start another run in another --out"));
   }
 }
 

@@ -7,10 +7,13 @@
 #include <filesystem>
 
 #include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
 #include "hadal/core/nearest.h"
 
 namespace hadal {
 namespace {
+
+constexpr size_t kLongestEcho = 100;  // of what somebody else wrote, in an error line
 
 // Calls take(section, key, value) for every key one level down.
 template <class Take>
@@ -39,8 +42,9 @@ void check_range(const std::string& place, const Setting& setting, double value)
 
 [[noreturn]] void wrong_type(const std::string& place, const Setting& setting, const char* wanted,
                              const Json& value) {
-  throw ConfigError(concat(place, ": wrong type (found ", value.type_name(), " ", value.dump(),
-                           ", expected ", wanted, "); ", setting.help));
+  throw ConfigError(concat(place, ": wrong type (found ", value.type_name(), " ",
+                           one_line(value.dump(), kLongestEcho), ", expected ", wanted, "); ",
+                           setting.help));
 }
 
 void assign(const std::string& place, const Setting& setting, const Json& value) {
@@ -63,7 +67,7 @@ void assign(const std::string& place, const Setting& setting, const Json& value)
     if (!value.is_string()) wrong_type(place, setting, "a string", value);
     const auto& allowed = setting.choices;
     require(allowed.empty() || std::count(allowed.begin(), allowed.end(), value.as_string()) > 0,
-            place, ": unknown value (found ", value.as_string(), ", expected one of ",
+            place, ": unknown value (found ", in_quotes(value.as_string()), ", expected one of ",
             quoted_list(allowed), "); ", setting.help);
     **text = value.as_string();
   } else {
@@ -108,8 +112,9 @@ Json setting_value(const Setting& setting) {
 
 std::string SettingsLayer::place(const std::string& name) const {
   const auto line = line_of.find(name);
-  return line == line_of.end() ? concat(origin, ": ", name)
-                               : concat(origin, ": line ", line->second, ": ", name);
+  const std::string shown = one_line(name, kLongestEcho);
+  return line == line_of.end() ? concat(origin, ": ", shown)
+                               : concat(origin, ": line ", line->second, ": ", shown);
 }
 
 SettingsLayer file_layer(const std::string& path, bool optional) {
@@ -139,7 +144,7 @@ SettingsLayer assignments_layer(const std::vector<std::string>& assignments) {
     const size_t equals = text.find('=');
     const size_t dot = text.find('.');
     require(equals != std::string::npos && dot < equals && dot > 0 && dot + 1 < equals,
-            "--set: not an assignment (found ", text,
+            "--set: not an assignment (found ", one_line(text, kLongestEcho),
             ", expected section.key=value); for example "
             "--set train.steps=100");
     layer.root[text.substr(0, dot)][text.substr(dot + 1, equals - dot - 1)] =

@@ -97,6 +97,25 @@ TEST_F(SettingsTest, EveryMistakeIsNamedWithItsPlace) {
   }
 }
 
+// A file of somebody else's can hold anything; the error stays one line that fits a screen.
+TEST_F(SettingsTest, ErrorsEchoLongAndBrokenTextBriefly) {
+  const std::string endless(10000, 'a');
+  const std::string lines = "\"a\\nb" + endless + "\"";
+  for (const std::string& toml :
+       {"[train]\n" + endless + " = 1\n", endless + " = 1\n", "[" + endless + "]\nb = 1\n",
+        "[train]\nsteps = " + lines + "\n", "[optimizer]\nmoment_dtype = " + lines + "\n",
+        "[log]\ntensorboard = [" + lines + "]\n", "[train]\n" + lines + " = 1\n",
+        "[model]\npreset = \"tiny\"\n" + lines + " = 1\n",
+        "[model]\npreset = \"tiny\"\nhidden_size = " + lines + "\n",
+        "[model]\npreset = " + lines + "\n"}) {
+    const std::string text = error_of(toml);
+    EXPECT_EQ(text.find('\n'), std::string::npos) << text;
+    EXPECT_LT(text.size(), 600U) << text;
+  }
+  EXPECT_LT(error_of("", {endless}).size(), 600U);
+  EXPECT_LT(error_of("", {"train." + endless + "=1"}).size(), 600U);
+}
+
 TEST_F(SettingsTest, CommandLineBeatsEnvironmentBeatsFile) {
   EXPECT_EQ(read(kGood).train.steps, 10);
   setenv("HADAL_TRAIN_STEPS", "20", 1);
