@@ -110,7 +110,7 @@ void refuse_violations(const std::string& source, const ScheduleCheck& check, Ou
   const std::string more = check.n_violations > 1
                                ? concat(" (and ", check.n_violations - 1, " more, listed above)")
                                : "";
-  throw Error(concat(source, ": not a correct schedule: ", check.violations.front(), more));
+  throw FormatError(concat(source, ": not a correct schedule: ", check.violations.front(), more));
 }
 
 PipelineResult finish(const PipelineOptions& o, PipelineSchedule schedule,

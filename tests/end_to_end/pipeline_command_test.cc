@@ -143,12 +143,12 @@ TEST(PipelineCommand, AWrongScheduleFailsWithAllItsFaults) {
   const std::string file = folder.write("wrong.json", R"({"n_stages": 2, "n_micro_batches": 1,
                         "ranks": [["F 0 0", "B 0 0"], ["B 1 0", "F 1 0"]]})");
   const RunResult text = run_hadal({"pipeline", "--schedule-file", file});
-  EXPECT_EQ(text.exit_code, 1);
+  EXPECT_EQ(text.exit_code, 2);
   EXPECT_TRUE(is_one_line_error(text));
   EXPECT_THAT(text.err, HasSubstr("wrong.json: not a correct schedule: "));
   EXPECT_THAT(text.out, HasSubstr("rank 1, action 0"));
   const RunResult json = run_hadal({"pipeline", "--schedule-file", file, "--json"});
-  EXPECT_EQ(json.exit_code, 1);
+  EXPECT_EQ(json.exit_code, 2);
   const Json document = parse_json(json.out, "stdout");
   EXPECT_FALSE(document.at("checked").as_bool());
   EXPECT_FALSE(document.at("violations").as_array().empty());
