@@ -40,8 +40,9 @@ int run(const SweepOptions& o, const CommonOptions&, Output& out) {
   const PlanRequest request = plan_request(o.plan);
   Plan plan = make_plan(request);
   const SweepTable table = sweep(plan.sheet, axes, shown, judge_layout);
-  const LineChart chart = sweep_chart(
-      table, concat(request.model_name, " on ", request.cluster.name, ": ", shown.front()));
+  const LineChart chart =
+      sweep_chart(table, concat(request.model_name, " on ", request.cluster.name,
+                                shown.size() == 1 ? ": " + shown.front() : ""));
   return print_table(table, chart, {}, o.files, out);
 }
 

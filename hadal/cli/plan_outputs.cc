@@ -32,7 +32,7 @@ std::vector<std::string> split_names(const std::string& option,
 int print_table(const SweepTable& table, const LineChart& chart,
                 const std::vector<std::string>& remarks, const TableFiles& files, Output& out) {
   // Files first: if one cannot be written, nothing claims otherwise.
-  if (!files.csv.empty()) write_file_atomically(files.csv, sweep_csv(table));
+  if (!files.csv.empty()) write_file_atomically(files.csv, sweep_csv(table, remarks));
   if (!files.svg.empty()) write_file_atomically(files.svg, line_chart_svg(chart));
   if (out.json()) {
     Json document = sweep_json(table);

@@ -109,7 +109,9 @@ SweepTable sweep(Worksheet& sheet, const std::vector<SweepAxis>& axes,
 
 LineChart sweep_chart(const SweepTable& table, const std::string& title) {
   const auto label = [](const SweepTable::Column& column) {
-    return column.unit.empty() ? column.name : column.name + " (" + column.unit + ")";
+    return column.unit.empty() || column.unit == column.name
+               ? column.name
+               : column.name + " (" + column.unit + ")";
   };
   const size_t n_axes = table.axes.size();
   LineChart chart{.title = title,

@@ -46,8 +46,9 @@ using SheetJudge = std::function<std::string(const Worksheet&)>;
 SweepTable sweep(Worksheet& sheet, const std::vector<SweepAxis>& axes,
                  const std::vector<std::string>& shown, const SheetJudge& judge);
 
-std::string sweep_csv(const SweepTable& table);  // a header line, then numbers that read back
-// For people, aligned; `remarks` (none, or one a row) stand at the ends of the rows.
+// A header line, then numbers that read back. `remarks`: none, or one a row, as a last column.
+std::string sweep_csv(const SweepTable& table, const std::vector<std::string>& remarks = {});
+// For people: aligned, each number in its unit's own habits, remarks at the ends of the rows.
 std::string sweep_text(const SweepTable& table, const std::vector<std::string>& remarks = {});
 Json sweep_json(const SweepTable& table);  // {"columns": [{name, unit}], "rows": [[...]]}
 // One panel per unit. The first axis is x; a second one makes a line per value.

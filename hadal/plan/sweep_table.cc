@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "hadal/plan/formula_text.h"
 #include "hadal/plan/sweep.h"
 
 namespace hadal {
@@ -17,8 +18,9 @@ std::string shortest(double value) {
   return {text, end};
 }
 
-std::string readable(double value) {
+std::string readable(double value, const std::string& unit) {
   if (std::isnan(value)) return "-";
+  if (!unit.empty()) return human_quantity(value, unit);
   char text[40];
   if (value == std::floor(value) && std::abs(value) < 1e9) {
     std::snprintf(text, sizeof text, "%.0f", value);
@@ -30,15 +32,17 @@ std::string readable(double value) {
 
 }  // namespace
 
-std::string sweep_csv(const SweepTable& table) {
+std::string sweep_csv(const SweepTable& table, const std::vector<std::string>& remarks) {
   std::string csv;
   for (const SweepTable::Column& column : table.columns) {
     if (!csv.empty()) csv += ',';
     csv += column.name;
   }
-  csv += '\n';
-  for (const std::vector<double>& row : table.rows) {
+  csv += remarks.empty() ? "\n" : ",remark\n";
+  for (size_t r = 0; r < table.rows.size(); ++r) {
+    const std::vector<double>& row = table.rows[r];
     for (size_t c = 0; c < row.size(); ++c) csv += (c > 0 ? "," : "") + shortest(row[c]);
+    if (r < remarks.size()) csv += ",\"" + remarks[r] + '"';  // holds commas, no quotes
     csv += '\n';
   }
   return csv;
@@ -47,11 +51,11 @@ std::string sweep_csv(const SweepTable& table) {
 std::string sweep_text(const SweepTable& table, const std::vector<std::string>& remarks) {
   std::vector<std::vector<std::string>> lines(1);
   for (const SweepTable::Column& column : table.columns) lines[0].push_back(column.name);
-  lines.emplace_back();
-  for (const SweepTable::Column& column : table.columns) lines[1].push_back(column.unit);
   for (const std::vector<double>& row : table.rows) {
     lines.emplace_back();
-    for (const double value : row) lines.back().push_back(readable(value));
+    for (size_t c = 0; c < row.size(); ++c) {
+      lines.back().push_back(readable(row[c], table.columns[c].unit));
+    }
   }
   std::vector<size_t> widths(table.columns.size(), 0);
   for (const auto& line : lines) {
@@ -62,7 +66,7 @@ std::string sweep_text(const SweepTable& table, const std::vector<std::string>& 
     for (size_t c = 0; c < lines[l].size(); ++c) {
       text += std::string(widths[c] - lines[l][c].size() + (c > 0 ? 2 : 0), ' ') + lines[l][c];
     }
-    if (l >= 2 && l - 2 < remarks.size()) text += "  " + remarks[l - 2];
+    if (l >= 1 && l - 1 < remarks.size()) text += "  " + remarks[l - 1];
     text += '\n';
   }
   return text;

@@ -136,6 +136,16 @@ TEST(Sweep, CsvNumbersReadBack) {
   table.columns = {{"a", ""}, {"b", "s"}};
   table.rows = {{1.0 / 3, 14.8e12}, {-0.1, 5e-324}};
   EXPECT_EQ(sweep_csv(table), "a,b\n0.3333333333333333,1.48e+13\n-0.1,5e-324\n");
+  EXPECT_EQ(sweep_csv(table, {"x,y", "z"}),
+            "a,b,remark\n0.3333333333333333,1.48e+13,\"x,y\"\n-0.1,5e-324,\"z\"\n");
+}
+
+TEST(Sweep, TextIsAlignedAndInUnits) {
+  SweepTable table;
+  table.columns = {{"gpus", ""}, {"memory", "B"}};
+  table.rows = {{16, 74.5e9}, {2048, std::nan("")}};
+  EXPECT_EQ(sweep_text(table, {"fits", "none"}),
+            "gpus    memory\n  16  74.50 GB  fits\n2048         -  none\n");
 }
 
 TEST(Sweep, ChartHasALinePerSecondValueAndAPanelPerUnit) {
