@@ -40,16 +40,6 @@ const std::vector<std::string>& precision_names() {
   return names;
 }
 
-// A cell that must be a whole number in a range, because it counts or selects.
-int64_t whole(const Worksheet& sheet, const std::string& name, int64_t least, int64_t most) {
-  const double value = sheet.value(name);
-  require(value == std::floor(value) && value >= static_cast<double>(least) &&
-              value <= static_cast<double>(most),
-          name, ": not a whole number in range (found ", value, ", expected ", least, " to ", most,
-          ")");
-  return static_cast<int64_t>(value);
-}
-
 }  // namespace
 
 const std::vector<std::string>& recompute_names() {
@@ -227,27 +217,36 @@ void set_layout(Worksheet& sheet, const Layout& layout) {
   sheet.set("uses_fp8", layout.fp8 ? 1 : 0);
 }
 
+int64_t whole_cell(const Worksheet& sheet, const std::string& name, int64_t least, int64_t most) {
+  const double value = sheet.value(name);
+  require(value == std::floor(value) && value >= static_cast<double>(least) &&
+              value <= static_cast<double>(most),
+          name, ": not a whole number in range (found ", value, ", expected ", least, " to ", most,
+          ")");
+  return static_cast<int64_t>(value);
+}
+
 Layout layout_of(const Worksheet& sheet) {
   Layout layout;
-  layout.pp = whole(sheet, "pp", 1, kMaxDegree);
-  layout.ep = whole(sheet, "ep", 1, kMaxDegree);
-  layout.micro_batch_sequences = whole(sheet, "micro_batch_sequences", 1, kMaxDegree);
-  layout.schedule = static_cast<ScheduleKind>(whole(sheet, "schedule", 0, 3));
-  layout.recompute = static_cast<Recompute>(whole(sheet, "recompute", 0, 2));
-  layout.fp8 = whole(sheet, "uses_fp8", 0, 1) == 1;
+  layout.pp = whole_cell(sheet, "pp", 1, kMaxDegree);
+  layout.ep = whole_cell(sheet, "ep", 1, kMaxDegree);
+  layout.micro_batch_sequences = whole_cell(sheet, "micro_batch_sequences", 1, kMaxDegree);
+  layout.schedule = static_cast<ScheduleKind>(whole_cell(sheet, "schedule", 0, 3));
+  layout.recompute = static_cast<Recompute>(whole_cell(sheet, "recompute", 0, 2));
+  layout.fp8 = whole_cell(sheet, "uses_fp8", 0, 1) == 1;
   return layout;
 }
 
 LayoutFacts layout_facts(const Worksheet& sheet) {
   LayoutFacts facts;
-  facts.gpus = whole(sheet, "gpus", 1, kMaxDegree);
-  facts.gpus_per_node = whole(sheet, "gpus_per_node", 1, kMaxDegree);
-  facts.n_layers = whole(sheet, "n_layers", 1, kMaxDegree);
-  facts.n_routed_experts = whole(sheet, "n_routed_experts", 0, kMaxDegree);
+  facts.gpus = whole_cell(sheet, "gpus", 1, kMaxDegree);
+  facts.gpus_per_node = whole_cell(sheet, "gpus_per_node", 1, kMaxDegree);
+  facts.n_layers = whole_cell(sheet, "n_layers", 1, kMaxDegree);
+  facts.n_routed_experts = whole_cell(sheet, "n_routed_experts", 0, kMaxDegree);
   facts.has_moe_layers = sheet.value("n_moe_layers") > 0;
   facts.gpu_has_fp8 = sheet.value("gpu_fp8_flops") > 0;
-  whole(sheet, "sequence_length", 1, int64_t{1} << 30);
-  facts.batch_sequences = whole(sheet, "batch_sequences", 1, int64_t{1} << 40);
+  whole_cell(sheet, "sequence_length", 1, int64_t{1} << 30);
+  facts.batch_sequences = whole_cell(sheet, "batch_sequences", 1, int64_t{1} << 40);
   return facts;
 }
 

@@ -58,6 +58,8 @@ std::vector<int64_t> layers_of_stages(int64_t n_layers, int64_t n_stages, double
 // Section "layout": its inputs, and set_layout to change them later.
 void add_layout(Worksheet& sheet, const Layout& layout, Origin origin, const std::string& source);
 void set_layout(Worksheet& sheet, const Layout& layout);
+// A cell that counts or selects. ConfigError if it is not a whole number from `least` to `most`.
+int64_t whole_cell(const Worksheet& sheet, const std::string& name, int64_t least, int64_t most);
 // The layout that the sheet's cells say, after --set. ConfigError for what is no layout.
 Layout layout_of(const Worksheet& sheet);
 LayoutFacts layout_facts(const Worksheet& sheet);

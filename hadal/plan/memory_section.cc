@@ -9,13 +9,14 @@
 namespace hadal {
 namespace {
 
+constexpr int64_t kMostLayers = 1 << 20;
 const std::vector<std::string> kStageInputs = {"n_layers", "pp", "head_in_layers", "schedule"};
 
 // Layers that rank r's modules hold together.
 double layers_of_rank(const Worksheet& sheet, bool end_rank) {
   const Layout layout = layout_of(sheet);
   const std::vector<int64_t> layers = layers_of_stages(
-      static_cast<int64_t>(sheet.value("n_layers")), layout.pp, sheet.value("head_in_layers"));
+      whole_cell(sheet, "n_layers", 1, kMostLayers), layout.pp, sheet.value("head_in_layers"));
   const size_t n = layers.size();
   const bool paired = layout.schedule >= ScheduleKind::kDualPipe;
   if (end_rank) return static_cast<double>(layers[n - 1] + (paired ? layers[0] : 0));

@@ -1,8 +1,5 @@
 // The step's pipeline, simulated: stages with as many layers as they really have, the head on the
 // last one, transfers beside computation.
-#include <cmath>
-
-#include "hadal/core/error.h"
 #include "hadal/plan/pipeline_simulator.h"
 #include "hadal/plan/training_sections.h"
 
@@ -29,20 +26,18 @@ struct PipelineResult {
 };
 
 PipelineResult simulate_pipeline(const Worksheet& sheet) {
-  const auto pp = static_cast<int64_t>(sheet.value("pp"));
-  const double count = sheet.value("micro_batches");
-  require(count == std::floor(count) && count >= 1 && count < 1e7,
-          "micro_batches: not a whole number in range (found ", count,
-          "); the batch has to divide over replicas and micro-batches");
+  const int64_t pp = whole_cell(sheet, "pp", 1, 1 << 20);
+  const int64_t count = whole_cell(sheet, "micro_batches", 1, 1 << 24);
+  const int64_t n_layers = whole_cell(sheet, "n_layers", 1, 1 << 20);
+  const auto schedule = static_cast<ScheduleKind>(whole_cell(sheet, "schedule", 0, 3));
   const double head = sheet.value("head_in_layers");
-  const double mean_weight = (sheet.value("n_layers") + head) / static_cast<double>(pp);
+  const double mean_weight = (static_cast<double>(n_layers) + head) / static_cast<double>(pp);
   const double forward = sheet.value("forward_seconds");
   const double backward_input = sheet.value("backward_input_seconds");
   const double weight = sheet.value("weight_seconds");
   PipelineTimes times;
   times.stages.clear();
-  for (const int64_t n :
-       layers_of_stages(static_cast<int64_t>(sheet.value("n_layers")), pp, head)) {
+  for (const int64_t n : layers_of_stages(n_layers, pp, head)) {
     const bool last = static_cast<int64_t>(times.stages.size()) == pp - 1;
     const double share = (static_cast<double>(n) + (last ? head : 0)) / mean_weight;
     times.stages.push_back({share * forward, share * backward_input, share * weight});
@@ -50,10 +45,8 @@ PipelineResult simulate_pipeline(const Worksheet& sheet) {
   times.pair_share = sheet.value("pair_seconds") / (forward + backward_input + weight);
   times.bytes = sheet.value("pipeline_bytes");
   times.bandwidth = {sheet.value("nic_bandwidth")};
-  const Simulation simulation =
-      simulate(make_schedule(static_cast<ScheduleKind>(sheet.value("schedule")),
-                             static_cast<int32_t>(pp), static_cast<int32_t>(count)),
-               times);
+  const Simulation simulation = simulate(
+      make_schedule(schedule, static_cast<int32_t>(pp), static_cast<int32_t>(count)), times);
   PipelineResult result;
   result.makespan = simulation.makespan;
   for (const RankTimes& rank : simulation.ranks) {
