@@ -39,7 +39,8 @@ std::string largest_part(const Worksheet& sheet) {
            sheet.value("memory_moments") + sheet.value("memory_average")},
       {"activations of a pass", sheet.value("memory_saved") + sheet.value("memory_passing")},
       {"logits", sheet.value("memory_logits")},
-      {"the program", sheet.value("memory_program")}};
+      {"the program", sheet.value("memory_program")},
+      {"held-out text", sheet.value("memory_evaluation")}};
   const auto* most = std::max_element(std::begin(parts), std::end(parts),
                                       [](auto& a, auto& b) { return a.second < b.second; });
   return concat(most->first, " take ", human_bytes(most->second));

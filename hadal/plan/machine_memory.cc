@@ -10,6 +10,26 @@
 
 namespace hadal {
 
+namespace {
+
+// What `hadal train` needs besides its steps. Held-out sequences are read as many at a time as have
+// 2^24 logits, MTP's included (train/evaluate.cc), and these blocks have sizes of their own.
+void add_rest_of_run(Worksheet& sheet) {
+  sheet.formula(
+      "evaluation_tokens",
+      "sequence_length * max(1, floor(2 ^ 24 / (sequence_length * vocab_size * (1 + n_mtp))))",
+      "tokens", "of one pass over held-out text");
+  sheet.formula("memory_evaluation",
+                "4 * evaluation_tokens * (vocab_size * (1 + n_mtp) + passing_attention / 2"
+                " + passing_ffn + 6 * d_model)",
+                "B", "logits of held-out sequences, and a layer's tensors");
+  // Hashing a finished checkpoint maps its largest file: resident, yet the system can drop it.
+  sheet.formula("memory_mapped", "(4 + 2 * moment_bytes + 4 * keeps_average) * parameters_trained",
+                "B", "training_state.safetensors, mapped while it is hashed");
+}
+
+}  // namespace
+
 void add_machine_memory(Worksheet& sheet) {
   sheet.section("memory", "Memory of the run");
   const auto floats = [&](const char* name, const char* expression, const char* note) {
@@ -54,10 +74,14 @@ void add_machine_memory(Worksheet& sheet) {
         "needed within one layer, then reused by the next");
   sheet.input("memory_program", 12e6, "B", Origin::kMeasured,
               "the program itself, its threads' stacks and packing buffers");
-  bytes("run_memory",
+  bytes("step_memory",
         "memory_weights + memory_gradients + memory_moments + memory_average + memory_saved"
         " + memory_logits + memory_passing + memory_program",
-        "largest resident size; the corpus is mapped and can be dropped by the system");
+        "what `hadal bench train` reports as its peak");
+  add_rest_of_run(sheet);
+  bytes("run_memory", "step_memory + memory_evaluation", "what the run needs");
+  bytes("resident_memory", "run_memory + memory_mapped",
+        "what the system shows at most; mapped pages can be dropped");
   sheet.input("usable_memory_share", 0.9, "fraction", Origin::kAssumed,
               "of the machine's memory, the rest for the system");
   bytes("usable_memory", "machine_memory * usable_memory_share", "what the run may take");

@@ -67,7 +67,7 @@ TEST(Machine, MemoryIsTheTrainersOwn) {
     // Weights, gradients and moments are certain and would hide an error in the rest.
     const double states = sheet.value("memory_weights") + sheet.value("memory_gradients") +
                           sheet.value("memory_moments");
-    const double planned = sheet.value("run_memory") - sheet.value("memory_program") - states;
+    const double planned = sheet.value("step_memory") - sheet.value("memory_program") - states;
     const double measured = arena_bytes(c.config, c.batch, c.micro_batch, c.length) - states;
     // Which freed blocks are reused depends on sizes: the plan is an estimate.
     EXPECT_NEAR(planned / measured, 1, 0.18) << c.config.d_model << " " << c.micro_batch;
