@@ -192,7 +192,8 @@ void dot_rows(View<float, 2> y, View<const float, 2> x, const WeightView& w, boo
     for (int64_t group = 0; group < w.rows; group += kGroup) {
       const char* next = reinterpret_cast<const char*>(data + (group + kGroup) * w.row_stride);
       const int64_t group_end = std::min(w.rows, group + kGroup);
-      for (int64_t k = 0; k < w.cols; k += kDepth) {
+      int64_t k = 0;
+      do {  // once for no columns at all: the result is zero then, not what was there
         const int64_t depth = std::min(kDepth, w.cols - k);
         for (int64_t n = group; n < group_end; n += 4) {
           for_row_portions(x.dim(0), [&](auto rows, int64_t begin) HWY_ATTR {
@@ -204,7 +205,8 @@ void dot_rows(View<float, 2> y, View<const float, 2> x, const WeightView& w, boo
                              std::min<int64_t>(4, w.rows - n), accumulate || k > 0, ahead);
           });
         }
-      }
+        k += kDepth;
+      } while (k < w.cols);
     }
   });
 }
