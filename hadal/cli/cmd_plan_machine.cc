@@ -77,10 +77,12 @@ std::string table(const Worksheet& sheet, const MachineOptions& o, const Machine
              human_quantity(sheet.value("flops_done_per_token"), "FLOP/token"), "\n");
   text += concat("memory     ", advice.memory, "\n");
   text += concat("time       ", advice.time, "\n");
-  text += concat("machine    ", plain_number(sheet.value("threads")), " threads, training at ",
-                 human_quantity(sheet.value("training_flops"), "FLOP/s"), ", ",
-                 human_quantity(sheet.value("training_share_of_peak"), "fraction"),
-                 " of its peak; ", sheet.cell("bench_tokens_per_s").note, "\n");
+  text +=
+      concat("machine    ", "training at ", human_quantity(sheet.value("training_flops"), "FLOP/s"),
+             ", ", human_quantity(sheet.value("training_share_of_peak"), "fraction"),
+             " of its peak, on ", plain_number(sheet.value("threads")),
+             sheet.value("threads") == 1 ? " thread; " : " threads; ",
+             sheet.cell("bench_tokens_per_s").note, "\n");
   for (const std::string& knob : advice.knobs) text += concat("would help ", knob, "\n");
   for (const char* section : {"memory", "time"}) {
     text += '\n';

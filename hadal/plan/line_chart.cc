@@ -187,7 +187,7 @@ void draw_end_labels(Writer& out, const ChartPanel& panel, const Scale& x, const
     labels[i].y = std::min(labels[i].y, lowest);
   }
   for (const Label& label : labels) {
-    out.text(kLeft + kPlotWidth + 12, label.y + 4, panel.lines[label.line].name,
+    out.text(label.x + 12, label.y + 4, panel.lines[label.line].name,
              concat("class=\"end\" fill=\"", colour(label.line), "\""));
   }
 }

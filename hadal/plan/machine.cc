@@ -91,8 +91,9 @@ void add_time(Worksheet& sheet) {
   const auto seconds = [&](const char* name, const char* expression, const char* note) {
     sheet.formula(name, expression, "s", note);
   };
-  sheet.formula("tokens_per_step", "batch_sequences * sequence_length", "tokens", "");
-  sheet.formula("steps", "ceil(tokens / tokens_per_step)", "steps", "");
+  sheet.formula("tokens_per_step", "batch_sequences * sequence_length", "tokens",
+                "of one optimizer step");
+  sheet.formula("steps", "ceil(tokens / tokens_per_step)", "steps", "of the whole run");
   seconds("compute_seconds", "tokens_per_step * flops_done_per_token / training_flops",
           "forward and backward of one step");
   seconds("optimizer_seconds",
@@ -100,7 +101,7 @@ void add_time(Worksheet& sheet) {
           " - 4 * (4 - moment_bytes) + 12 * keeps_average) / machine_bandwidth",
           "AdamW, the gradients' norm and the average, of one step");
   seconds("step_seconds", "compute_seconds + optimizer_seconds", "one step");
-  sheet.formula("tokens_per_s", "tokens_per_step / step_seconds", "tokens/s", "");
+  sheet.formula("tokens_per_s", "tokens_per_step / step_seconds", "tokens/s", "training speed");
   seconds("run_seconds", "steps * step_seconds", "all steps; evaluations and checkpoints excluded");
 }
 

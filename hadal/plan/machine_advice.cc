@@ -43,7 +43,7 @@ std::string largest_part(const Worksheet& sheet) {
       {"held-out text", sheet.value("memory_evaluation")}};
   const auto* most = std::max_element(std::begin(parts), std::end(parts),
                                       [](auto& a, auto& b) { return a.second < b.second; });
-  return concat(most->first, " take ", human_bytes(most->second));
+  return concat("largest part: ", most->first, ", ", human_bytes(most->second));
 }
 
 void add_memory_knobs(Worksheet& sheet, MachineAdvice& advice) {
