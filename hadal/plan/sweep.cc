@@ -73,7 +73,12 @@ SweepTable empty_table(const Worksheet& sheet, const std::vector<SweepAxis>& axe
 
 void add_row(SweepTable& table, const Worksheet& sheet, std::vector<double> row,
              const std::vector<std::string>& shown, const SheetJudge& judge) {
-  std::string problem = judge(sheet);
+  std::string problem;
+  try {
+    problem = judge(sheet);
+  } catch (const ConfigError& error) {
+    problem = error.what();
+  }
   for (const std::string& name : shown) {
     double value = kNone;
     try {
@@ -104,6 +109,9 @@ SweepTable sweep(Worksheet& sheet, const std::vector<SweepAxis>& axes,
       add_row(table, sheet, {first, second}, shown, judge);
     }
   }
+  const bool any_row = std::any_of(table.problems.begin(), table.problems.end(),
+                                   [](const std::string& problem) { return problem.empty(); });
+  require(any_row, "--vary: no value is possible; the first: ", table.problems.front());
   return table;
 }
 

@@ -42,7 +42,7 @@ using SheetJudge = std::function<std::string(const Worksheet&)>;
 
 // Every combination of the axes' values; the sheet is as before afterwards. A row that `judge`
 // refuses, or that has no finite value, has a problem and NaN. ConfigError with the nearest name
-// for a cell that does not exist, and for more than two axes.
+// for a cell that does not exist, for more than two axes, and if every row has a problem.
 SweepTable sweep(Worksheet& sheet, const std::vector<SweepAxis>& axes,
                  const std::vector<std::string>& shown, const SheetJudge& judge);
 

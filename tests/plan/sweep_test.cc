@@ -129,6 +129,7 @@ TEST(Sweep, NamesTheNearestCell) {
   EXPECT_THROW(sweep(sheet, {{"width", {1}}, {"height", {2}}, {"area", {2}}}, {"area"}, no_judge),
                ConfigError);
   EXPECT_THROW(sweep(sheet, {{"width", {1}}}, {}, no_judge), ConfigError);
+  EXPECT_THROW(sweep(sheet, {{"width", {0, 0}}}, {"inverse"}, no_judge), ConfigError);
 }
 
 TEST(Sweep, CsvNumbersReadBack) {
