@@ -137,8 +137,7 @@ void Flags::option(const std::string& name, std::optional<int64_t>& value,
             });
 }
 
-void Flags::option(const std::string& name, std::optional<double>& value,
-                   const std::string& help) {
+void Flags::option(const std::string& name, std::optional<double>& value, const std::string& help) {
   impl_.add({option_names(name), "X", help, "", {}, false, false, false},
             [&value](const Impl::Slot& slot) {
               value = parse_number<double>(slot.label(), slot.text, "a number");

@@ -4,29 +4,19 @@
 //   - the parts kept back fill the cool-down: bubble (P - 1)(F + B - 2W),
 //   - chunks in flight (P - r) and kept back (r) are at most P together, the memory of 1F1B.
 // spec 04, section 5.
-#include <algorithm>
-
+#include "hadal/parallel/one_forward_one_backward.h"
 #include "hadal/parallel/schedule.h"
-#include "hadal/parallel/schedule_writer.h"
 
 namespace hadal {
 
 std::vector<Action> schedule_zb1p(int32_t n_stages, int32_t n_micro_batches, int32_t rank) {
   ScheduleWriter out(ScheduleKind::kZb1p, n_stages, n_micro_batches, rank);
-  const int32_t n_warm_up = std::min(n_micro_batches, n_stages - rank - 1);
-  const auto forward = [&](int32_t m) {
-    out.receive_input({rank, m});
-    out.forward({rank, m});
-    out.send_output({rank, m});
-  };
-  for (int32_t m = 0; m < n_warm_up; ++m) forward(m);
-  for (int32_t m = 0; m < n_micro_batches; ++m) {
-    if (n_warm_up + m < n_micro_batches) forward(n_warm_up + m);
+  one_forward_one_backward(out, n_stages, n_micro_batches, rank, [&](int32_t m) {
     out.receive_gradient({rank, m});
     out.backward_input({rank, m});
     out.send_gradient({rank, m});
     if (m >= rank) out.weight();
-  }
+  });
   while (out.n_queued() > 0) out.weight();
   return out.take();
 }

@@ -13,15 +13,10 @@
 namespace hadal {
 namespace {
 
+using test::count;
 using test::is_well_formed;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-size_t count(const std::string& text, const std::string& part) {
-  size_t n = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
-  return n;
-}
 
 struct Drawn {
   PipelineSchedule schedule;

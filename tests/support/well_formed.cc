@@ -32,4 +32,10 @@ bool is_well_formed(const std::string& svg) {
   return open.empty();
 }
 
+size_t count(const std::string& text, const std::string& part) {
+  size_t n = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
+  return n;
+}
+
 }  // namespace hadal::test
