@@ -1,4 +1,4 @@
-// core/function_ref.h: a non-owning reference to a callable; unlike std::function it never allocates.
+// core/function_ref.h: a non-owning reference to a callable; unlike std::function never allocates.
 // REQUIRES: the callable outlives the call it is passed to.
 #pragma once
 
@@ -15,9 +15,9 @@ template <class Result, class... Args>
 class FunctionRef<Result(Args...)> {
  public:
   template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef> &&
-             std::is_invocable_r_v<Result, F&, Args...>)
-  FunctionRef(F&& f)  // NOLINT(google-explicit-constructor): meant to be implicit
+  requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef> &&
+           std::is_invocable_r_v<Result, F&, Args...>)
+      FunctionRef(F&& f)  // NOLINT(google-explicit-constructor): meant to be implicit
       : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
         call_([](void* object, Args... args) -> Result {
           return (*static_cast<std::add_pointer_t<F>>(object))(std::forward<Args>(args)...);

@@ -3,7 +3,7 @@
 
 namespace hadal {
 
-// From now on the first SIGINT or SIGTERM sets the flag; a second one ends the process at once (130).
+// The first SIGINT or SIGTERM from now on sets the flag; a second one ends the process (130).
 void catch_interrupts();
 bool interrupted();
 // As if SIGINT had not happened: a chat goes on after an answer was cut short. SIGTERM stays.

@@ -1,5 +1,5 @@
-// core/json.h: a JSON value, its parser (strict RFC 8259, UTF-8 checked, duplicate keys refused) and
-// writer. The parser behind it is nlohmann/json, which stays out of every header.
+// core/json.h: a JSON value, its parser (strict RFC 8259, UTF-8 checked, duplicate keys refused)
+// and writer. The parser behind it is nlohmann/json, which stays out of every header.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ class Json {
   using Member = std::pair<std::string, Json>;
   using Object = std::vector<Member>;  // keeps the order of the text
 
-  Json() = default;  // null
+  Json() = default;  // null; implicit, as JSON reads: NOLINTBEGIN(google-explicit-constructor)
   Json(std::nullptr_t) {}
   Json(bool value) : value_(value) {}
   Json(int value) : value_(int64_t{value}) {}
@@ -29,7 +29,7 @@ class Json {
   Json(std::string value) : value_(std::move(value)) {}
   Json(std::string_view value) : value_(std::string(value)) {}
   Json(Array value) : value_(std::move(value)) {}
-  Json(Object value) : value_(std::move(value)) {}
+  Json(Object value) : value_(std::move(value)) {}  // NOLINTEND(google-explicit-constructor)
   template <class T>
   static Json array_of(const std::vector<T>& values) {
     return Json(Array(values.begin(), values.end()));
@@ -61,9 +61,9 @@ class Json {
   Array& as_array();
   Object& as_object();
 
-  const Json* find(std::string_view key) const;       // null pointer: not an object, or no such key
-  const Json& at(std::string_view key) const;         // throws FormatError "missing key ..."
-  Json& operator[](std::string_view key);             // inserts; a null becomes an object
+  const Json* find(std::string_view key) const;  // null pointer: not an object, or no such key
+  const Json& at(std::string_view key) const;    // throws FormatError "missing key ..."
+  Json& operator[](std::string_view key);        // inserts; a null becomes an object
   void push_back(Json value) { as_array().push_back(std::move(value)); }
 
   // indent < 0: one line. Doubles print shortest round-trip; NaN and infinities print as null.

@@ -9,9 +9,9 @@ namespace hadal {
 
 // Process-wide because stderr is: what main learned from --quiet, the terminal and NO_COLOR.
 struct Terminal {
-  bool quiet = false;        // --quiet: no progress, no notes; warnings and errors stay
+  bool quiet = false;  // --quiet: no progress, no notes; warnings and errors stay
   bool stderr_is_tty = false;
-  bool colour = false;       // NO_COLOR, FORCE_COLOR, CLICOLOR, TERM=dumb already weighed
+  bool colour = false;  // NO_COLOR, FORCE_COLOR, CLICOLOR, TERM=dumb already weighed
   int columns = 80;
 };
 const Terminal& terminal();

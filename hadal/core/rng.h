@@ -9,10 +9,10 @@
 namespace hadal {
 
 struct RngState {
-  uint64_t seed = 0;     // key
-  uint64_t stream = 0;   // upper half of the counter: independent sequences of one seed
-  uint64_t block = 0;    // lower half of the counter: next block of four words
-  uint32_t used = 4;     // words already taken from the current block; 4 = take a new block
+  uint64_t seed = 0;    // key
+  uint64_t stream = 0;  // upper half of the counter: independent sequences of one seed
+  uint64_t block = 0;   // lower half of the counter: next block of four words
+  uint32_t used = 4;    // words already taken from the current block; 4 = take a new block
   bool operator==(const RngState&) const = default;
 };
 

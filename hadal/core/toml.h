@@ -10,8 +10,8 @@
 namespace hadal {
 
 struct TomlDocument {
-  Json root;                             // tables are objects, dates are strings
-  std::map<std::string, int> line_of;    // "train.steps" -> 12
+  Json root;                           // tables are objects, dates are strings
+  std::map<std::string, int> line_of;  // "train.steps" -> 12
 };
 
 // FormatError: "run.toml: line 3: ...".

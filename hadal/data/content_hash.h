@@ -11,6 +11,7 @@ namespace hadal {
 
 struct ContentHash {
   uint64_t high = 0, low = 0;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 means the 0 inside <=>
   auto operator<=>(const ContentHash&) const = default;
 };
 

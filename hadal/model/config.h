@@ -35,8 +35,8 @@ struct ModelConfig {
   std::optional<YarnConfig> yarn = YarnConfig{};
 
   // feed-forward
-  int64_t d_ff = 18432;             // dense layers
-  int64_t d_expert = 2048;          // one expert
+  int64_t d_ff = 18432;     // dense layers
+  int64_t d_expert = 2048;  // one expert
   int64_t n_shared_experts = 1;
   int64_t first_k_dense_replace = 3;
   int64_t moe_layer_freq = 1;
@@ -68,10 +68,10 @@ struct ModelConfig {
 
 // Exact counts, spec 01 section 10. MTP modules are counted apart.
 struct ParameterCount {
-  int64_t total = 0;       // main model, embedding and head included
-  int64_t active = 0;      // per token: top_k experts in place of all
+  int64_t total = 0;   // main model, embedding and head included
+  int64_t active = 0;  // per token: top_k experts in place of all
   int64_t active_without_embedding = 0;
-  int64_t mtp = 0;         // all MTP modules, shared tables not counted again
+  int64_t mtp = 0;  // all MTP modules, shared tables not counted again
 };
 ParameterCount count_parameters(const ModelConfig& config);
 

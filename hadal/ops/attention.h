@@ -1,7 +1,7 @@
 // ops/attention.h: causal attention in MHA form, with the keys' rotary part shared by all heads.
 //
-//   s[h,i,j] = scale * (q_n[i,h] . k_n[j,h] + q_r[i,h] . k_rope[j])  for j <= i in the same sequence
-//   p = softmax_j(s)    o[i,h] = sum_j p[h,i,j] v[j,h]                         (spec 01, section 2)
+//   s[h,i,j] = scale * (q_n[i,h] . k_n[j,h] + q_r[i,h] . k_rope[j])  for j <= i of a sequence
+//   p = softmax_j(s)    o[i,h] = sum_j p[h,i,j] v[j,h]                     (spec 01, section 2)
 //
 // Layouts, T rows of `sequences` (H heads, d_n nope, d_r rope, d_v value dims):
 //   q      [T, H, d_n + d_r]   nope then rotated rope
@@ -29,8 +29,9 @@ void attention_forward(Context& ctx, View<float, 3> o, View<float, 2> lse, View<
 // `o_dot_do` is formed inside from o and d_o.
 void attention_backward(Context& ctx, View<float, 3> dq, View<float, 3> dkv, View<float, 2> dk_rope,
                         View<const float, 3> d_o, View<const float, 3> q, View<const float, 3> kv,
-                        View<const float, 2> k_rope, View<const float, 3> o, View<const float, 2> lse,
-                        const Sequences& sequences, const AttentionDims& dims, float scale);
+                        View<const float, 2> k_rope, View<const float, 3> o,
+                        View<const float, 2> lse, const Sequences& sequences,
+                        const AttentionDims& dims, float scale);
 
 // Prefill of a chunk behind a cache: the rows of q are the last rows of the keys' sequence.
 // q [Tq,...], kv and k_rope [Tk,...], Tk >= Tq; query i sees keys 0 .. Tk-Tq+i. One sequence.

@@ -1,6 +1,6 @@
 // ops/gemm.h: products with a weight matrix W [N,K] stored [out, in]. F32 sums.
 //
-// beta is 0 (overwrite) or 1 (add to what is there). The result does not depend on the thread count.
+// beta is 0 (overwrite) or 1 (add to what is there). The number of threads changes no result.
 #pragma once
 
 #include "hadal/tensor/context.h"

@@ -1,9 +1,10 @@
-// ops/latent_attention.h: attention in absorbed (MQA) form, on the latent cache itself (spec 01, section 5).
+// ops/latent_attention.h: attention in absorbed (MQA) form on the latent cache (spec 01 section 5).
 //
-//   s[h,j] = scale * (q_latent[i,h] . c[j] + q_rope[i,h] . k_r[j])     o_latent[i,h] = sum_j p[h,j] c[j]
+//   s[h,j] = scale * (q_latent[i,h] . c[j] + q_rope[i,h] . k_r[j])    p = softmax_j(s)
+//   o_latent[i,h] = sum_j p[h,j] c[j]
 //
-// q_latent [Tq, H, d_c] is W_UK,h^T q_n;   q_rope [Tq, H, d_r];   cache [Tk, d_c + d_r] rows are the
-// normed latent followed by the rotated key. Query row i sees cache rows 0 .. Tk-Tq+i. F32 sums.
+// q_latent [Tq, H, d_c] is W_UK,h^T q_n;   q_rope [Tq, H, d_r];   cache [Tk, d_c + d_r] rows are
+// the normed latent and the rotated key. Query row i sees cache rows 0 .. Tk-Tq+i. F32 sums.
 #pragma once
 
 #include "hadal/tensor/context.h"

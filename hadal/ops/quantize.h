@@ -1,6 +1,6 @@
-// ops/quantize.h: FP8 E4M3 tiles and blocks with their scales (spec 03 section 2.3; golden "units").
+// ops/quantize.h: FP8 E4M3 tiles and blocks with their scales (spec 03 section 2.3, golden units).
 //
-//   amax = max |x| of the tile    s = amax / 448    code = e4m3(x / s)    x ~ code * s      (f32 divisions)
+//   amax = max |x| of the tile    s = amax / 448    code = e4m3(x / s)    x ~ code * s    (f32)
 // Activations use 1x128 tiles along the row (floor: amax at least 1e-4), weights 128x128 blocks;
 // gradient tiles and weights have no floor, there amax 0 gives scale 1. A ragged last tile counts
 // as padded with zeros. With power_of_two, s is rounded up to a power of two (UE8M0).

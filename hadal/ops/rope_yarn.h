@@ -1,6 +1,6 @@
 // ops/rope_yarn.h: decoupled rotary positions, interleaved pairs, with YaRN (arXiv:2309.00071).
 //
-//   x'[2i] = x[2i] cos(t f_i) - x[2i+1] sin(t f_i)     x'[2i+1] = x[2i] sin(t f_i) + x[2i+1] cos(t f_i)
+//   x'[2i] = x[2i] cos a - x[2i+1] sin a    x'[2i+1] = x[2i] sin a + x[2i+1] cos a    a = t f_i
 // spec 01 sections 3 and 4. Angles are formed in f64.
 #pragma once
 
@@ -28,7 +28,7 @@ struct RopeConfig {
 };
 
 std::vector<double> rope_inv_freq(const RopeConfig& config);  // f_i, dim/2 values
-double rope_magnitude(const RopeConfig& config);  // multiplies cos and sin: m(mscale)/m(mscale_all_dim)
+double rope_magnitude(const RopeConfig& config);  // of cos, sin: m(mscale)/m(mscale_all_dim)
 // (d_qk)^-1/2 m(mscale_all_dim)^2, d_qk = qk_nope_head_dim + qk_rope_head_dim
 double softmax_scale(const RopeConfig& config, int64_t d_qk);
 
@@ -40,7 +40,7 @@ struct RopeTable {
 };
 
 // Turns x[t,h,:] by positions[t], in place. x is [T, H, dim] with any strides on T and H, so the
-// rotary columns of a wider tensor can be turned where they stand. REQUIRES positions[t] < n_positions.
+// rotary columns of a wider tensor can be turned in place. REQUIRES positions[t] < n_positions.
 void rope_forward(Context& ctx, View<float, 3> x, const RopeTable& table,
                   std::span<const int32_t> positions);
 // Turns back: the transpose of rope_forward, in place on the gradient.

@@ -1,7 +1,7 @@
-// ops/router.h: choice of experts (spec 01 section 7; report eq. 12-16; arXiv:2405.04434 section 2.1.2).
+// ops/router.h: choice of experts (spec 01 section 7; report eq. 12-16; V2 report section 2.1.2).
 //
-//   noaux_tc              score = sigmoid(logits); choice = score + route_bias; group score = sum of its
-//                         two largest choices; best topk_group groups; top_k of them
+//   noaux_tc              score = sigmoid(logits); choice = score + route_bias; group score = sum
+//                         of its two largest choices; best topk_group groups; top_k of them
 //   group_limited_greedy  choice = score; group score = its largest
 //   greedy                no groups
 // gates = scores of the chosen (never the biased ones), normalised if norm_topk_prob, times
@@ -28,10 +28,11 @@ void route_backward(Context& ctx, View<float, 2> dlogits, View<const float, 2> d
                     View<const int32_t, 2> indices, const RouterConfig& config);
 
 // Sequence-wise balance loss, averaged over the sequences:  alpha * sum_i f_i P_i,
-//   f_i = E/(K L) * count_i,  P_i = mean_t s_i,t / sum_j s_j,t.     Returns the loss (alpha included),
-// and, when dscores.data() is not null, adds loss_scale * gradient through P to dscores [T,E].
+//   f_i = E/(K L) * count_i,  P_i = mean_t s_i,t / sum_j s_j,t.     Returns the loss, alpha
+// included, and, when dscores.data() is not null, adds loss_scale * gradient through P to dscores.
 double sequence_balance_loss(Context& ctx, View<float, 2> dscores, View<const float, 2> scores,
-                             View<const int32_t, 2> indices, const Sequences& sequences, float alpha,
-                             float loss_scale, BalanceCount count, const RouterConfig& config);
+                             View<const int32_t, 2> indices, const Sequences& sequences,
+                             float alpha, float loss_scale, BalanceCount count,
+                             const RouterConfig& config);
 
 }  // namespace hadal

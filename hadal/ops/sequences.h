@@ -1,5 +1,5 @@
-// ops/sequences.h: how the rows of a [T, ...] tensor divide into sequences that do not see each other.
-// Sequence s owns rows [offsets[s], offsets[s+1]); its first row has position 0.
+// ops/sequences.h: how the rows of a [T, ...] tensor divide into sequences that do not see each
+// other. Sequence s owns rows [offsets[s], offsets[s+1]); its first row has position 0.
 #pragma once
 
 #include <cstddef>

@@ -8,7 +8,7 @@ namespace hadal {
 void swiglu_forward(Context& ctx, View<float, 2> h, View<const float, 2> gate,
                     View<const float, 2> up);
 // dgate = dh * up * silu'(gate), dup = dh * silu(gate). dgate may be dh's memory.
-void swiglu_backward(Context& ctx, View<float, 2> dgate, View<float, 2> dup, View<const float, 2> dh,
-                     View<const float, 2> gate, View<const float, 2> up);
+void swiglu_backward(Context& ctx, View<float, 2> dgate, View<float, 2> dup,
+                     View<const float, 2> dh, View<const float, 2> gate, View<const float, 2> up);
 
 }  // namespace hadal

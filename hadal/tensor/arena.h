@@ -1,5 +1,5 @@
-// tensor/arena.h: memory that is reused instead of returned. A freed block waits for the next request
-// of about its size, so that a training step allocates nothing from the system after the first one.
+// tensor/arena.h: memory that is reused, not returned. A freed block waits for the next request of
+// about its size, so that a training step takes nothing from the system after the first one.
 // Thread-safe. Blocks are 64-byte aligned, contents undefined. The arena outlives its blocks.
 #pragma once
 

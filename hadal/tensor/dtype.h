@@ -8,12 +8,15 @@
 
 namespace hadal {
 
+// clang-format off
 enum class DType : uint8_t {
-  kBool, kU8, kI8, kF8E4M3, kF8E5M2, kF8E8M0, kI16, kU16, kF16, kBF16, kI32, kU32, kF32, kF64, kI64, kU64,
+  kBool, kU8, kI8, kF8E4M3, kF8E5M2, kF8E8M0, kI16, kU16, kF16, kBF16, kI32, kU32, kF32, kF64,
+  kI64, kU64,
 };
+// clang-format on
 
 int64_t dtype_bytes(DType dtype);
-std::string_view dtype_name(DType dtype);                     // safetensors' spelling: "F32", "BF16"
+std::string_view dtype_name(DType dtype);  // safetensors' spelling: "F32", "BF16"
 std::optional<DType> dtype_from_name(std::string_view name);  // the same spelling
 
 // bfloat16: the upper half of an f32.
@@ -39,11 +42,12 @@ struct f8e4m3 {
   uint8_t bits;
 };
 float to_float(f8e4m3 value);
-f8e4m3 to_f8e4m3(float value);  // round to nearest even; saturates to +-448, infinities too; NaN 0x7F
+f8e4m3 to_f8e4m3(float value);  // nearest even; saturates to +-448, infinities too; NaN 0x7F
 inline constexpr float kF8E4M3Max = 448.0F;
 
 template <class T>
 struct DTypeOf;
+// clang-format off
 template <> struct DTypeOf<float> { static constexpr DType value = DType::kF32; };
 template <> struct DTypeOf<double> { static constexpr DType value = DType::kF64; };
 template <> struct DTypeOf<bf16> { static constexpr DType value = DType::kBF16; };
@@ -53,5 +57,6 @@ template <> struct DTypeOf<int8_t> { static constexpr DType value = DType::kI8; 
 template <> struct DTypeOf<uint8_t> { static constexpr DType value = DType::kU8; };
 template <> struct DTypeOf<int32_t> { static constexpr DType value = DType::kI32; };
 template <> struct DTypeOf<int64_t> { static constexpr DType value = DType::kI64; };
+// clang-format on
 
 }  // namespace hadal

@@ -43,7 +43,8 @@ class Tensor {
   static Tensor empty(Arena& arena, DType dtype, Shape shape);  // contents undefined
   static Tensor zeros(Arena& arena, DType dtype, Shape shape);
   // Elements of somebody else, kept alive by `owner`; writing through them is refused.
-  static Tensor borrowed(DType dtype, Shape shape, const void* data, std::shared_ptr<const void> owner);
+  static Tensor borrowed(DType dtype, Shape shape, const void* data,
+                         std::shared_ptr<const void> owner);
 
   Tensor share() const;              // same elements, second owner
   Tensor clone(Arena& arena) const;  // own copy

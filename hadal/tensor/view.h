@@ -1,8 +1,9 @@
-// tensor/view.h: a pointer with extents and strides, as ops take and kernels index it. Owns nothing.
+// tensor/view.h: a pointer with extents and strides, as ops take and kernels index it. Owns
+// nothing.
 //
 //   x(t, i)   one element        x.row(t)  the contiguous last axis at the leading index t (Rank 2)
-// A View<float, R> converts to View<const float, R>. Strides count elements; the last axis is always
-// contiguous (stride 1), the leading ones may jump: a slice of columns is a view.
+// A View<float, R> converts to View<const float, R>. Strides count elements; the last axis is
+// always contiguous (stride 1), the leading ones may jump: a slice of columns is a view.
 #pragma once
 
 #include <array>
@@ -32,8 +33,8 @@ class View {
   View(T* data, const Shape& shape, const Shape& strides)
       : data_(data), shape_(shape), strides_(strides) {}
   template <class U>
-    requires(std::is_const_v<T> && std::is_same_v<U, std::remove_const_t<T>>)
-  View(const View<U, Rank>& other)  // NOLINT(google-explicit-constructor): adds const only
+  requires(std::is_const_v<T>&& std::is_same_v<U, std::remove_const_t<T>>)
+      View(const View<U, Rank>& other)  // NOLINT(google-explicit-constructor): adds const only
       : data_(other.data()), shape_(other.shape()), strides_(other.strides()) {}
 
   T* data() const { return data_; }
@@ -60,12 +61,11 @@ class View {
     static_assert(sizeof...(Index) == static_cast<size_t>(Rank));
     const int64_t at[] = {static_cast<int64_t>(index)...};
     int64_t offset = 0;
-    for (size_t axis = 0; axis < static_cast<size_t>(Rank); ++axis) offset += at[axis] * strides_[axis];
+    for (size_t axis = 0; axis < static_cast<size_t>(Rank); ++axis)
+      offset += at[axis] * strides_[axis];
     return data_[offset];
   }
-  std::span<T> row(int64_t t) const
-    requires(Rank == 2)
-  {
+  std::span<T> row(int64_t t) const requires(Rank == 2) {
     return {data_ + t * strides_[0], static_cast<size_t>(shape_[1])};
   }
   // Rows [begin, end) of the first axis.

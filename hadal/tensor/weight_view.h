@@ -14,7 +14,7 @@ struct WeightView {
   int64_t row_stride = 0;  // elements
 
   WeightView() = default;
-  WeightView(View<const float, 2> w)  // NOLINT(google-explicit-constructor): the f32 case of the same
+  WeightView(View<const float, 2> w)  // NOLINT(google-explicit-constructor): its F32 case
       : data(w.data()), rows(w.dim(0)), cols(w.dim(1)), row_stride(w.stride(0)) {}
   WeightView(View<float, 2> w)  // NOLINT(google-explicit-constructor)
       : WeightView(View<const float, 2>(w)) {}

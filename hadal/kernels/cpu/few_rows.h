@@ -12,8 +12,8 @@
 
 namespace hadal::cpu {
 
-// Above this many rows, packing the weight pays (measured with bench/gemm_bench on Zen 4: at 64 rows
-// both are even in nt; in nn the sums pass through L1 and packing pays earlier).
+// Above this many rows, packing the weight pays (measured with bench/gemm_bench on Zen 4: at 64
+// rows both are even in nt; in nn the sums pass through L1 and packing pays earlier).
 inline constexpr int64_t kFewRowsNt = 64;
 inline constexpr int64_t kFewRowsNn = 32;
 

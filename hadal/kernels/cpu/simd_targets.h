@@ -3,6 +3,6 @@
 // hwy/foreach_target.h.
 #pragma once
 
-// Every target compiles each kernel once more: no machine of interest stops at SSSE3, and nothing here
-// uses what AVX3_DL adds to AVX3.
+// Every target compiles each kernel once more: no machine of interest stops at SSSE3, and nothing
+// here uses what AVX3_DL adds to AVX3.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
