@@ -21,6 +21,7 @@ struct PipelineOptions {
   std::string schedule = "dualpipe", schedule_file;
   int64_t stages = 8, micro_batches = 0;
   std::string forward, backward, weight, overlapped, comm, bytes, bandwidth;
+  std::string layers, all_to_all, overlap_efficiency;
   bool blocking = false;
   std::string stage_times, svg, zoom, trace, write_schedule;
   bool compare = false, actions = false;
@@ -46,6 +47,14 @@ void bind(Flags& flags, PipelineOptions& o) {
   flags.option("weight", o.weight, "time W of the weight part in B (default: 1)");
   flags.option("overlapped", o.overlapped,
                "time of an overlapped pair F&B (default: F + B, nothing gained)");
+  flags.option("layers", o.layers,
+               "layers of a stage, one number or one per stage: the times are then those of one "
+               "layer (default: 1)");
+  flags.option("all-to-all", o.all_to_all,
+               "time of dispatch and combine, added to F and to B; in a pair it hides under the "
+               "computation (default: 0)");
+  flags.option("overlap-efficiency", o.overlap_efficiency,
+               "with --all-to-all: share of it that a pair hides, 0 to 1 (default: 1)");
   flags.option("comm,--latency", o.comm,
                "time of a transfer between ranks, beside its bytes (default: 0)");
   flags.option("bytes", o.bytes, "bytes of a transfer (default: 0)");
@@ -55,8 +64,8 @@ void bind(Flags& flags, PipelineOptions& o) {
   flags.flag("blocking", o.blocking,
              "ranks wait for their transfers, which start when both sides are there");
   flags.option("stage-times", o.stage_times,
-               "TOML or JSON file with forward, backward, weight, overlapped, latency, bytes, "
-               "bandwidth, blocking; options go before it");
+               "TOML or JSON file with forward, backward, weight, overlapped, layers, all_to_all, "
+               "overlap_efficiency, latency, bytes, bandwidth, blocking; options go before it");
   flags.flag("compare", o.compare, "all four schedules, and --schedule-file's");
   flags.option("schedule-file", o.schedule_file,
                "your own schedule (JSON); it is checked before it is simulated");
@@ -80,6 +89,11 @@ PipelineInputs read_inputs(const PipelineOptions& o) {
   if (!o.backward.empty()) inputs.backward = parse_times(o.backward, "--backward");
   if (!o.weight.empty()) inputs.weight = parse_times(o.weight, "--weight");
   if (!o.overlapped.empty()) inputs.overlapped = parse_time(o.overlapped, "--overlapped");
+  if (!o.layers.empty()) inputs.layers = parse_times(o.layers, "--layers");
+  if (!o.all_to_all.empty()) inputs.all_to_all = parse_times(o.all_to_all, "--all-to-all");
+  if (!o.overlap_efficiency.empty()) {
+    inputs.overlap_efficiency = parse_time(o.overlap_efficiency, "--overlap-efficiency");
+  }
   if (!o.comm.empty()) inputs.latency = parse_time(o.comm, "--comm");
   if (!o.bytes.empty()) inputs.bytes = parse_time(o.bytes, "--bytes");
   if (!o.bandwidth.empty()) inputs.bandwidth = parse_times(o.bandwidth, "--bandwidth");

@@ -7,12 +7,6 @@
 
 namespace hadal {
 
-LayerTimes operator+(const LayerTimes& a, const LayerTimes& b) {
-  return {a.forward + b.forward, a.backward_input + b.backward_input, a.weight + b.weight,
-          a.all_to_all_forward + b.all_to_all_forward,
-          a.all_to_all_backward + b.all_to_all_backward};
-}
-
 LayerTimes operator*(double n_layers, const LayerTimes& layer) {
   return {n_layers * layer.forward, n_layers * layer.backward_input, n_layers * layer.weight,
           n_layers * layer.all_to_all_forward, n_layers * layer.all_to_all_backward};
@@ -44,13 +38,6 @@ PipelineTimes chunk_times(const std::vector<LayerTimes>& stages, double overlap_
   }
   times.pair_share = apart > 0 ? paired / apart : 1;
   return times;
-}
-
-PipelineTimes chunk_times(const LayerTimes& layer, const std::vector<double>& layers_per_stage,
-                          double overlap_efficiency) {
-  std::vector<LayerTimes> stages;
-  for (const double n_layers : layers_per_stage) stages.push_back(n_layers * layer);
-  return chunk_times(stages, overlap_efficiency);
 }
 
 }  // namespace hadal

@@ -23,7 +23,6 @@ struct LayerTimes {
   double all_to_all_backward = 0;                      // the same, of gradients
 };
 
-LayerTimes operator+(const LayerTimes& a, const LayerTimes& b);
 LayerTimes operator*(double n_layers, const LayerTimes& layer);
 
 // Duration of an overlapped pair whose two chunks have these times together.
@@ -33,9 +32,5 @@ double overlapped_pair(double compute, double communication, double efficiency);
 // layers, embedding, head): the share is that of the stages' pairs together. ConfigError for no
 // stages, negative or not finite times, or an efficiency outside 0 to 1.
 PipelineTimes chunk_times(const std::vector<LayerTimes>& stages, double overlap_efficiency);
-
-// Equal layers: layers_per_stage[s] of them in stage s.
-PipelineTimes chunk_times(const LayerTimes& layer, const std::vector<double>& layers_per_stage,
-                          double overlap_efficiency);
 
 }  // namespace hadal

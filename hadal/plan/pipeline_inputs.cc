@@ -10,6 +10,7 @@
 #include "hadal/core/json.h"
 #include "hadal/core/nearest.h"
 #include "hadal/core/toml.h"
+#include "hadal/plan/chunk_times.h"
 #include "hadal/plan/formula_text.h"
 
 namespace hadal {
@@ -62,6 +63,12 @@ std::string range_text(const std::vector<double>& values) {
 
 }  // namespace
 
+std::string PipelineInputs::pair_text() const {
+  if (overlapped) return plain_number(*overlapped);
+  const bool one_number = forward.size() + backward.size() + layers.size() == 3 && layers[0] == 1;
+  return one_number ? plain_number(forward[0] + backward[0]) : "= F + B";
+}
+
 std::string PipelineInputs::summary() const {
   std::string text = "F " + range_text(forward) + ", B " + range_text(backward);
   if (backward.size() == 1 && weight.size() == 1) {
@@ -70,10 +77,15 @@ std::string PipelineInputs::summary() const {
   } else {
     text += ", of it W " + range_text(weight);
   }
-  text +=
-      ", F&B " + (overlapped                             ? plain_number(*overlapped)
-                  : forward.size() + backward.size() > 2 ? std::string("= F + B")
-                                                         : plain_number(forward[0] + backward[0]));
+  const bool has_layers = layers != std::vector<double>{1};
+  const bool has_all_to_all = all_to_all != std::vector<double>{0};
+  if (has_all_to_all) text += ", all-to-all " + range_text(all_to_all) + " each way";
+  if (has_layers) text += ", times " + range_text(layers) + " layers";
+  if (has_all_to_all) {
+    text += ", F&B hides " + plain_number(100 * overlap_efficiency) + " % of the shorter part";
+  } else {
+    text += ", F&B " + pair_text();
+  }
   if (latency > 0) text += ", latency " + plain_number(latency);
   if (bytes > 0) {
     text += ", " + plain_number(bytes) + " bytes at " +
@@ -110,8 +122,9 @@ void read_pipeline_inputs(const std::string& path, PipelineInputs& inputs) {
   if (!root.is_object()) {
     throw FormatError(concat(path, ": not a table of times (found ", root.type_name(), ")"));
   }
-  static const std::vector<std::string> kKeys = {"forward", "backward", "weight",    "overlapped",
-                                                 "latency", "bytes",    "bandwidth", "blocking"};
+  static const std::vector<std::string> kKeys = {
+      "forward",   "backward", "weight", "overlapped", "latency",           "bytes",
+      "bandwidth", "blocking", "layers", "all_to_all", "overlap_efficiency"};
   for (const auto& [key, value] : root.as_object()) {
     const std::string where = path + ": " + one_line(key, 40);
     if (key == "forward") {
@@ -120,6 +133,12 @@ void read_pipeline_inputs(const std::string& path, PipelineInputs& inputs) {
       inputs.backward = times(value, where);
     } else if (key == "weight") {
       inputs.weight = times(value, where);
+    } else if (key == "layers") {
+      inputs.layers = times(value, where);
+    } else if (key == "all_to_all") {
+      inputs.all_to_all = times(value, where);
+    } else if (key == "overlap_efficiency") {
+      inputs.overlap_efficiency = one_time(value, where);
     } else if (key == "overlapped") {
       inputs.overlapped = one_time(value, where);
     } else if (key == "latency") {
@@ -144,21 +163,34 @@ PipelineTimes pipeline_times(const PipelineInputs& inputs, int32_t n_stages, int
   check_length(inputs.weight, "--weight", n_stages, "stage");
   check_length(inputs.bandwidth, "--bandwidth", std::max(n_ranks - 1, 1),
                "pair of neighbouring ranks");
-  PipelineTimes result;
-  const size_t n = std::max({inputs.forward.size(), inputs.backward.size(), inputs.weight.size()});
-  result.stages.resize(n);
+  check_length(inputs.layers, "--layers", n_stages, "stage");
+  check_length(inputs.all_to_all, "--all-to-all", n_stages, "stage");
+  require(!inputs.overlapped || inputs.all_to_all == std::vector<double>{0},
+          "--overlapped: given beside --all-to-all, which determines it (found both, expected one);"
+          " leave one out, or give --overlap-efficiency");
+  require(inputs.overlap_efficiency <= 1, "--overlap-efficiency: out of range (found ",
+          inputs.overlap_efficiency, ", expected 0 to 1)");
+  const size_t n = std::max({inputs.forward.size(), inputs.backward.size(), inputs.weight.size(),
+                             inputs.layers.size(), inputs.all_to_all.size()});
+  std::vector<LayerTimes> work(n);
   for (size_t i = 0; i < n; ++i) {
     const double backward = at(inputs.backward, i), weight = at(inputs.weight, i);
     require(weight <= backward, "--weight: longer than the backward it is a part of (found W ",
             plain_number(weight), " of B ", plain_number(backward),
             n > 1 ? concat(" in stage ", i) : "",
             ", expected W <= B); --backward is the whole backward of a chunk");
-    result.stages[i] = {at(inputs.forward, i), backward - weight, weight};
+    const double all_to_all = at(inputs.all_to_all, i);
+    work[i] = at(inputs.layers, i) *
+              LayerTimes{at(inputs.forward, i), backward - weight, weight, all_to_all, all_to_all};
   }
+  PipelineTimes result = chunk_times(work, inputs.overlap_efficiency);
   if (inputs.overlapped && n == 1) {
     result.pair = inputs.overlapped;
   } else if (inputs.overlapped) {
-    const double apart = mean(inputs.forward) + mean(inputs.backward);
+    double apart = 0;
+    for (const StageTimes& stage : result.stages) {
+      apart += (stage.forward + stage.backward()) / static_cast<double>(n);
+    }
     require(apart > 0, "--overlapped: there is nothing to overlap (found F and B of 0)");
     result.pair_share = *inputs.overlapped / apart;
   }

@@ -23,7 +23,6 @@ class TimeScale {
   double x(size_t window, double time) const {
     return left_[window] + (time - windows_[window].from) * per_time_;
   }
-  double pixels_per_time() const { return per_time_; }
   // Round moments for the axis, at least `apart` pixels from each other.
   std::vector<double> ticks(size_t window, double apart) const;
 

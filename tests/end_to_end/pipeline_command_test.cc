@@ -138,6 +138,20 @@ TEST(PipelineCommand, WritesPictureTraceAndScheduleFile) {
   }
 }
 
+TEST(PipelineCommand, PairsHideTheAllToAllThatLoneChunksExpose) {
+  const auto makespan = [](const std::string& schedule, const std::string& efficiency) {
+    return json_of({"pipeline", "--schedule", schedule, "--stages", "4", "--micro-batches", "40",
+                    "--all-to-all", "0.5", "--overlap-efficiency", efficiency})
+        .at("makespan")
+        .as_number();
+  };
+  // 1F1B overlaps nothing: (M + P - 1)(F + B) with F + B = 3 + 2 x 0.5.
+  EXPECT_DOUBLE_EQ(makespan("1f1b", "1"), 43 * 4);
+  EXPECT_DOUBLE_EQ(makespan("1f1b", "0"), 43 * 4);
+  EXPECT_LT(makespan("dualpipe", "1"), makespan("dualpipe", "0.5"));
+  EXPECT_LT(makespan("dualpipe", "0.5"), makespan("dualpipe", "0"));
+}
+
 TEST(PipelineCommand, AWrongScheduleFailsWithAllItsFaults) {
   const test::TemporaryFolder folder;
   const std::string file = folder.write("wrong.json", R"({"n_stages": 2, "n_micro_batches": 1,

@@ -47,6 +47,28 @@ TEST(PipelineInputs, AnOverlappedPairIsATimeOrAShareOfTheMeanPair) {
   EXPECT_DOUBLE_EQ(uneven.pair_share, 2.4 / 3.25);
 }
 
+TEST(PipelineInputs, LayersAndTheirAllToAllMakeChunks) {
+  PipelineInputs inputs;  // of one layer: F 1, B_in 1, W 1
+  inputs.layers = {4, 3};
+  inputs.all_to_all = {0.5};
+  inputs.overlap_efficiency = 0.8;
+  const PipelineTimes times = pipeline_times(inputs, 2, 2);
+  EXPECT_EQ(times.stages[0].forward, 6);  // 4 (1 + 0.5)
+  EXPECT_EQ(times.stages[0].weight, 4);
+  EXPECT_EQ(times.stages[1].backward_input, 4.5);  // 3 (1 + 0.5)
+  // Of a layer C = 3 and X = 1: max(3, 1) + 0.2 x 1 of 4.
+  EXPECT_DOUBLE_EQ(times.pair_share, 3.2 / 4);
+  EXPECT_THAT(inputs.summary(), HasSubstr("all-to-all 0.5 each way, times 3 to 4 layers"));
+  inputs.overlapped = 2;  // would say the pair's time twice
+  EXPECT_THROW(pipeline_times(inputs, 2, 2), ConfigError);
+  inputs.overlapped.reset();
+  inputs.overlap_efficiency = 1.5;
+  EXPECT_THROW(pipeline_times(inputs, 2, 2), ConfigError);
+  inputs.overlap_efficiency = 1;
+  inputs.layers = {1, 2, 3};
+  EXPECT_THROW(pipeline_times(inputs, 2, 2), ConfigError);
+}
+
 TEST(PipelineInputs, AFileSaysTheSameInTomlAndJson) {
   const test::TemporaryFolder folder;
   const std::string toml = folder.write("times.toml",
