@@ -39,7 +39,7 @@ GenerateResult best_round(Context& ctx, const DeepseekV3& model, const MeasureIn
 
 // Bytes of weights that one token passes through, embedding not counted.
 double active_weight_bytes(const DeepseekV3& model) {
-  const double bytes_each = static_cast<double>(dtype_bytes(model.head_param().value.dtype()));
+  const double bytes_each = static_cast<double>(dtype_bytes(model.head_param().master.dtype()));
   return bytes_each * static_cast<double>(count_parameters(model.config).active_without_embedding);
 }
 

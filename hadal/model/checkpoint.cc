@@ -62,7 +62,7 @@ DeepseekV3 load_model(const std::string& folder, Arena& arena, const LoadOptions
   for (size_t i = 0; i < params.size(); ++i) {
     Param& param = *params[i].param;
     const bool keep = options.dtype == LoadAs::kAsStored && params[i].kind == ParamKind::kMatrix;
-    param.value = keep ? read_as_stored(ctx, weights[i]) : read_f32(ctx, weights[i]);
+    param.master = keep ? read_as_stored(ctx, weights[i]) : read_f32(ctx, weights[i]);
     param.fp8 = weights[i].form == WeightForm::kFp8;
   }
   return model;
@@ -82,7 +82,7 @@ void save_model(const std::string& folder, DeepseekV3& model, const SaveOptions&
   const WeightForm table_form = form == WeightForm::kF32 ? form : WeightForm::kBF16;
   for (const HfCopy& copy : hf_mtp_copies(model.config)) {
     params.push_back(by_name.at(copy.of));
-    weights.push_back({copy.name, params.back()->value.shape(), table_form});
+    weights.push_back({copy.name, params.back()->master.shape(), table_form});
   }
   ModelConfig config = model.config;
   config.fp8 = form == WeightForm::kFp8;
@@ -95,7 +95,7 @@ void save_model(const std::string& folder, DeepseekV3& model, const SaveOptions&
                               .generation_config = "",
                               .max_shard_bytes = options.max_shard_bytes};
   write_checkpoint(folder, weights, files, [&](size_t i) {
-    return encode(ctx, widened(ctx, params[i]->value), weights[i].form,
+    return encode(ctx, widened(ctx, params[i]->master), weights[i].form,
                   config.fp8_power_of_two_scales);
   });
 }

@@ -13,7 +13,7 @@ constexpr int64_t kFirstRopePositions = 4096;
 
 Param shaped(Tensor::Shape shape, bool fp8 = false) {
   Param param;
-  param.value = Tensor::borrowed(DType::kF32, std::move(shape), nullptr, nullptr);
+  param.master = Tensor::borrowed(DType::kF32, std::move(shape), nullptr, nullptr);
   param.fp8 = fp8;
   return param;
 }

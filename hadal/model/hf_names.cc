@@ -17,7 +17,7 @@ class Names {
   std::vector<NamedParam> take() { return std::move(list_); }
 
   void add(const std::string& name, Param& param, ParamKind kind) {
-    list_.push_back({name, &param, kind, param.value.shape()});
+    list_.push_back({name, &param, kind, param.master.shape()});
   }
   void matrix(const std::string& name, Param& param) { add(name, param, ParamKind::kMatrix); }
   void norm(const std::string& name, RmsNorm& layer) { add(name, layer.weight, ParamKind::kNorm); }

@@ -57,7 +57,7 @@ Tensor Mla::c_kv(Context& ctx, const Tensor& latent, Tensor& r) const {
   Tensor result = ctx.empty({latent.dim(0), kv_lora_rank});
   r = ctx.empty({latent.dim(0)});
   rmsnorm_forward(ctx, result.mat(), r.vec(), latent.mat().columns(0, kv_lora_rank),
-                  kv_norm.weight.value.vec(), kv_norm.eps);
+                  kv_norm.weight.master.vec(), kv_norm.eps);
   return result;
 }
 
@@ -145,7 +145,7 @@ Tensor Mla::backward_input(Context& ctx, Tensor dy, const Sequences& sequences,
 
   saved.dc_kv = w_ukv.backward_input(ctx, std::move(dkv), saved.w_ukv);
   rmsnorm_backward_input(ctx, dlatent.mat().columns(0, d_c), std::as_const(saved.dc_kv).mat(),
-                         latent.mat().columns(0, d_c), kv_norm.weight.value.vec(),
+                         latent.mat().columns(0, d_c), kv_norm.weight.master.vec(),
                          std::as_const(saved.kv_norm_r).vec());
   Tensor dx = w_dkv.backward_input(ctx, std::move(dlatent), saved.w_dkv);
   if (!w_dq) {

@@ -59,7 +59,7 @@ void Moe::route(Context& ctx, const Tensor& x, int layer, const Sequences& seque
     Tensor logits = ctx.empty({n_tokens, n_experts});
     gemm_nt(ctx, logits.mat(), x.mat(), w_router.weight());
     const View<const float, 1> bias =
-        route_bias.value.has_data() ? route_bias.value.vec() : View<const float, 1>();
+        route_bias.master.has_data() ? route_bias.master.vec() : View<const float, 1>();
     route_forward(ctx, saved.indices.view<int32_t, 2>(), saved.gates.mat(), saved.scores.mat(),
                   std::as_const(logits).mat(), bias, config);
   }
@@ -89,7 +89,7 @@ Tensor Moe::forward(Context& ctx, const Tensor& x, int layer, const Sequences& s
   saved.x = x.share();
   route(ctx, x, layer, sequences, balance, saved);
   const ExpertRows& rows = saved.rows;
-  const int64_t d_expert = experts.front().w_gate.value.dim(0);
+  const int64_t d_expert = experts.front().w_gate.master.dim(0);
 
   saved.gate = ctx.empty({rows.n_rows(), d_expert});
   saved.up = ctx.empty({rows.n_rows(), d_expert});
@@ -173,7 +173,7 @@ void Moe::backward_weight(Context& ctx, Saved&& saved) {
 }
 
 void update_route_bias(Param& route_bias, std::span<const int64_t> load, float gamma) {
-  const auto bias = route_bias.value.flat<float>();
+  const auto bias = route_bias.master.flat<float>();
   if (load.size() != bias.size()) {
     throw ShapeError(
         concat("update_route_bias: ", load.size(), " loads for ", bias.size(), " experts"));

@@ -9,7 +9,7 @@ namespace hadal {
 
 void swap_ema(TrainState& state) {
   const std::vector<Trainable>& params = state.optimizer.params();
-  for (size_t i = 0; i < params.size(); ++i) std::swap(params[i].param->value, state.ema[i]);
+  for (size_t i = 0; i < params.size(); ++i) std::swap(params[i].param->master, state.ema[i]);
 }
 
 std::string save_ema_model(const RunFolder& run, DeepseekV3& averaged,

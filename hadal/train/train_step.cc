@@ -51,7 +51,7 @@ TrainState::TrainState(Arena& arena, DeepseekV3 initial, const AdamwConfig& adam
   model.ensure_rope(arena, seq_len);
   allocate_gradients(model, arena);
   if (with_ema) {
-    for (const Trainable& each : optimizer.params()) ema.push_back(each.param->value.clone(arena));
+    for (const Trainable& each : optimizer.params()) ema.push_back(each.param->master.clone(arena));
   }
 }
 

@@ -19,7 +19,7 @@ constexpr const char* kStateJson = "state.json";
 // Every tensor of the training state under its name in the file, in a fixed order.
 template <class Take>
 void for_each_state_tensor(TrainState& state, const Take& take) {
-  for (const NamedParam& each : state.params) take("master." + each.name, each.param->value);
+  for (const NamedParam& each : state.params) take("master." + each.name, each.param->master);
   const std::vector<Trainable>& params = state.optimizer.params();
   for (size_t i = 0; i < params.size(); ++i) {
     take("m." + params[i].name, state.optimizer.moments()[i].m);
