@@ -1,6 +1,6 @@
 #include "hadal/nn/ffn.h"
 
-#include "hadal/ops/swiglu.h"
+#include "hadal/nn/swiglu.h"
 
 namespace hadal {
 

@@ -16,10 +16,8 @@ void gather_rows_backward(ThreadPool& pool, View<float, 2> dx, View<const float,
                           std::span<const int32_t> row_of);
 void combine_rows(ThreadPool& pool, View<float, 2> y, View<const float, 2> x,
                   View<const float, 2> gates, std::span<const int32_t> row_of);
-void gate_backward(ThreadPool& pool, View<float, 2> dgates, View<float, 2> dh,
-                   View<const float, 2> h, View<const float, 2> gates,
-                   std::span<const int32_t> row_of);
-void scale_rows_by_gate(ThreadPool& pool, View<float, 2> x, View<const float, 2> gates,
-                        std::span<const int32_t> row_of);
+void gate_backward(ThreadPool& pool, View<float, 1> dgates, View<float, 2> dh,
+                   View<const float, 2> h, View<const float, 1> gates);
+void scale_rows(ThreadPool& pool, View<float, 2> x, View<const float, 1> factors);
 
 }  // namespace hadal::cpu

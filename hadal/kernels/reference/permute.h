@@ -19,10 +19,15 @@ template <class Real>
 void combine_rows(View<Real, 2> y, View<const Real, 2> x, View<const Real, 2> gates,
                   std::span<const int32_t> row_of) noexcept;
 template <class Real>
-void gate_backward(View<Real, 2> dgates, View<Real, 2> dh, View<const Real, 2> h,
-                   View<const Real, 2> gates, std::span<const int32_t> row_of) noexcept;
+void gate_backward(View<Real, 1> dgates, View<Real, 2> dh, View<const Real, 2> h,
+                   View<const Real, 1> gates) noexcept;
 template <class Real>
-void scale_rows_by_gate(View<Real, 2> x, View<const Real, 2> gates,
-                        std::span<const int32_t> row_of) noexcept;
+void scale_rows(View<Real, 2> x, View<const Real, 1> factors) noexcept;
+template <class Real>
+void choices_to_rows(View<Real, 1> rows, View<const Real, 2> choices,
+                     std::span<const int32_t> row_of) noexcept;
+template <class Real>
+void rows_to_choices(View<Real, 2> choices, View<const Real, 1> rows,
+                     std::span<const int32_t> row_of) noexcept;
 
 }  // namespace hadal::reference
