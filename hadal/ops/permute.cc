@@ -1,8 +1,6 @@
 #include "hadal/ops/permute.h"
 
-#include "hadal/kernels/cpu/permute.h"
-#include "hadal/kernels/no_cuda.h"
-#include "hadal/kernels/reference/permute.h"
+#include "hadal/kernels/permute.h"
 
 namespace hadal {
 
@@ -37,7 +35,7 @@ void gather_rows(Context& ctx, View<float, 2> y, View<const float, 2> x, const E
     case Device::kCpu:
       return cpu::gather_rows(ctx.pool, y, x, rows.token_of);
     case Device::kCuda:
-      cuda::unavailable("gather_rows");
+      return cuda::gather_rows(y, x, rows.token_of);
   }
 }
 
@@ -50,7 +48,7 @@ void gather_rows_backward(Context& ctx, View<float, 2> dx, View<const float, 2> 
     case Device::kCpu:
       return cpu::gather_rows_backward(ctx.pool, dx, dy, rows.row_of);
     case Device::kCuda:
-      cuda::unavailable("gather_rows");
+      return cuda::gather_rows_backward(dx, dy, rows.row_of);
   }
 }
 
@@ -64,7 +62,7 @@ void combine_rows(Context& ctx, View<float, 2> y, View<const float, 2> x,
     case Device::kCpu:
       return cpu::combine_rows(ctx.pool, y, x, gates, rows.row_of);
     case Device::kCuda:
-      cuda::unavailable("combine_rows");
+      return cuda::combine_rows(y, x, gates, rows.row_of);
   }
 }
 
@@ -79,7 +77,7 @@ void gate_backward(Context& ctx, View<float, 2> dgates, View<float, 2> dh, View<
     case Device::kCpu:
       return cpu::gate_backward(ctx.pool, dgates, dh, h, gates, rows.row_of);
     case Device::kCuda:
-      cuda::unavailable("gate_backward");
+      return cuda::gate_backward(dgates, dh, h, gates, rows.row_of);
   }
 }
 
@@ -92,7 +90,7 @@ void scale_rows_by_gate(Context& ctx, View<float, 2> x, View<const float, 2> gat
     case Device::kCpu:
       return cpu::scale_rows_by_gate(ctx.pool, x, gates, rows.row_of);
     case Device::kCuda:
-      cuda::unavailable("scale_rows_by_gate");
+      return cuda::scale_rows_by_gate(x, gates, rows.row_of);
   }
 }
 
