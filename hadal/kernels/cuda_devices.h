@@ -1,5 +1,5 @@
 // kernels/cuda_devices.h: the GPUs that this process sees. Built with HADAL_CUDA the answer comes
-// from the CUDA runtime (kernels/cuda/devices.cu), else from kernels/no_cuda_devices.cc.
+// from the CUDA runtime (kernels/cuda/devices.cu), else from kernels/no_cuda_build.cc.
 #pragma once
 
 #include <cstdint>

@@ -1,12 +1,107 @@
-#include "hadal/kernels/no_cuda.h"
-
-#include "hadal/core/error.h"
+// kernels/no_cuda.cc: the CUDA side of every op for which no CUDA kernel is written. Linked in
+// every build, with CUDA or without.
+//
+// Whoever writes kernels/cuda/X.cu moves the lines of X from here to no_cuda_build.cc, which only a
+// build without CUDA links: no caller changes, and every function keeps exactly one definition.
+#include "hadal/kernels/adamw_update.h"
+#include "hadal/kernels/attention.h"
+#include "hadal/kernels/cross_entropy.h"
+#include "hadal/kernels/elementwise.h"
+#include "hadal/kernels/embedding.h"
+#include "hadal/kernels/gemm.h"
+#include "hadal/kernels/gemm_fp8.h"
+#include "hadal/kernels/latent_attention.h"
+#include "hadal/kernels/no_cuda_kernel.h"
+#include "hadal/kernels/permute.h"
+#include "hadal/kernels/quantize.h"
+#include "hadal/kernels/rmsnorm.h"
+#include "hadal/kernels/rope.h"
+#include "hadal/kernels/router.h"
+#include "hadal/kernels/swiglu.h"
 
 namespace hadal::cuda {
 
-void unavailable(const char* op) {
-  throw Unavailable(concat("--device: this build has no CUDA kernel for ", op,
-                           " (found cuda, expected cpu); use --device cpu"));
-}
+// clang-format off
+// The kinds of operands, short enough that an entry point stays on its line.
+using Out1 = View<float, 1>;       using Out2 = View<float, 2>;        using Out3 = View<float, 3>;
+using In1 = View<const float, 1>;  using In2 = View<const float, 2>;   using In3 = View<const float, 3>;
+using Codes = View<f8e4m3, 2>;     using CodesIn = View<const f8e4m3, 2>;
+using Chosen = View<int32_t, 2>;   using ChosenIn = View<const int32_t, 2>;
+using Values = std::span<float>;   using ValuesIn = std::span<const float>;
+using Ids = std::span<const int32_t>;
+using Offsets = std::span<const int64_t>;
+using Weights = std::span<const WeightView>;
+
+// adamw_update
+void adamw_update(Values, Values, Values, ValuesIn, const AdamwStep&) { no_kernel("adamw_update"); }
+void adamw_update(Values, std::span<bf16>, std::span<bf16>, ValuesIn, const AdamwStep&) { no_kernel("adamw_update"); }
+
+// attention
+void attention_forward(Out3, Out2, In3, In3, In2, Offsets, float) { no_kernel("attention_forward"); }
+void attention_backward(Out3, Out3, Out2, In3, In3, In3, In2, In3, In2, Offsets, float) { no_kernel("attention_backward"); }
+void attention_forward_chunk(Out3, In3, In3, In2, float) { no_kernel("attention_forward_chunk"); }
+
+// cross_entropy
+void cross_entropy_forward(Out1, In2, Ids) { no_kernel("cross_entropy"); }
+void cross_entropy_forward_backward(Out1, Out2, Ids, float) { no_kernel("cross_entropy"); }
+
+// elementwise
+void add(Values, ValuesIn) { no_kernel("add"); }
+void scale(Values, float) { no_kernel("scale"); }
+double sum_of_squares(ValuesIn) { no_kernel("sum_of_squares"); }
+int64_t count_not_finite(ValuesIn) { no_kernel("count_not_finite"); }
+
+// embedding
+void embedding_forward(Out2, const WeightView&, Ids) { no_kernel("embedding"); }
+void embedding_backward_weight(Out2, In2, Ids) { no_kernel("embedding"); }
+
+// gemm
+void gemm_nt(Out2, In2, const WeightView&, float) { no_kernel("gemm_nt"); }
+void gemm_nn(Out2, In2, const WeightView&, float) { no_kernel("gemm_nn"); }
+void gemm_tn(Out2, In2, In2) { no_kernel("gemm_tn"); }
+void grouped_gemm_nt(Out2, In2, Weights, Offsets) { no_kernel("grouped_gemm_nt"); }
+void grouped_gemm_nn(Out2, In2, Weights, Offsets, float) { no_kernel("grouped_gemm_nn"); }
+void grouped_gemm_tn(std::span<const Out2>, In2, In2, Offsets) { no_kernel("grouped_gemm_tn"); }
+
+// gemm_fp8
+void gemm_fp8_nt(Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_nt"); }
+void gemm_fp8_nn(Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_nn"); }
+void gemm_fp8_tn(Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_tn"); }
+
+// latent_attention
+void latent_attention(Out3, In3, In3, In2, float) { no_kernel("latent_attention"); }
+void absorb_query(Out3, In3, const WeightView&) { no_kernel("absorb_query"); }
+void expand_value(Out3, In3, const WeightView&) { no_kernel("expand_value"); }
+
+// permute
+void gather_rows(Out2, In2, Ids) { no_kernel("gather_rows"); }
+void gather_rows_backward(Out2, In2, Ids) { no_kernel("gather_rows"); }
+void combine_rows(Out2, In2, In2, Ids) { no_kernel("combine_rows"); }
+void choices_to_rows(Out1, In2, Ids) { no_kernel("choices_to_rows"); }
+void rows_to_choices(Out2, In1, Ids) { no_kernel("rows_to_choices"); }
+void gate_backward(Out1, Out2, In2, In1) { no_kernel("gate_backward"); }
+void scale_rows(Out2, In1) { no_kernel("scale_rows"); }
+
+// quantize
+void quantize(Codes, Out2, In2, int64_t, int64_t, bool, bool) { no_kernel("quantize"); }
+void dequantize(Out2, CodesIn, In2, int64_t, int64_t) { no_kernel("dequantize"); }
+
+// rmsnorm
+void rmsnorm_forward(Out2, Out1, In2, In1, float) { no_kernel("rmsnorm"); }
+void rmsnorm_backward_input(Out2, In2, In2, In1, In1, float) { no_kernel("rmsnorm"); }
+void rmsnorm_backward_weight(Out1, In2, In2, In1) { no_kernel("rmsnorm"); }
+
+// rope
+void rope_turn(Out3, In2, In2, Ids, int) { no_kernel("rope"); }
+
+// router
+void route_forward(Chosen, Out2, Out2, In2, In1, const RouterConfig&) { no_kernel("router"); }
+void route_backward(Out2, In2, In2, In2, ChosenIn, const RouterConfig&) { no_kernel("router"); }
+double sequence_balance_loss(Out2, In2, ChosenIn, Offsets, float, float, BalanceCount, int64_t) { no_kernel("balance loss"); }
+
+// swiglu
+void swiglu_forward(Out2, In2, In2) { no_kernel("swiglu"); }
+void swiglu_backward(Out2, Out2, In2, In2, In2) { no_kernel("swiglu"); }
+// clang-format on
 
 }  // namespace hadal::cuda

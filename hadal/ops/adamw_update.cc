@@ -1,8 +1,6 @@
 #include "hadal/ops/adamw_update.h"
 
-#include "hadal/kernels/cpu/adamw_update.h"
-#include "hadal/kernels/no_cuda.h"
-#include "hadal/kernels/reference/adamw_update.h"
+#include "hadal/kernels/adamw_update.h"
 
 namespace hadal {
 namespace {
@@ -18,7 +16,8 @@ void update(Context& ctx, Tensor& value, Tensor& m, Tensor& v, const Tensor& gra
       return cpu::adamw_update(ctx.pool, value.flat<float>(), m.flat<Moment>(), v.flat<Moment>(),
                                grad.flat<float>(), step);
     case Device::kCuda:
-      cuda::unavailable("adamw_update");
+      return cuda::adamw_update(value.flat<float>(), m.flat<Moment>(), v.flat<Moment>(),
+                                grad.flat<float>(), step);
   }
 }
 

@@ -1,8 +1,6 @@
 #include "hadal/ops/attention.h"
 
-#include "hadal/kernels/cpu/attention.h"
-#include "hadal/kernels/no_cuda.h"
-#include "hadal/kernels/reference/attention.h"
+#include "hadal/kernels/attention.h"
 
 namespace hadal {
 namespace {
@@ -36,7 +34,7 @@ void attention_forward(Context& ctx, View<float, 3> o, View<float, 2> lse, View<
     case Device::kCpu:
       return cpu::attention_forward(ctx.pool, o, lse, q, kv, k_rope, sequences.offsets, scale);
     case Device::kCuda:
-      cuda::unavailable("attention_forward");
+      return cuda::attention_forward(o, lse, q, kv, k_rope, sequences.offsets, scale);
   }
 }
 
@@ -63,7 +61,8 @@ void attention_backward(Context& ctx, View<float, 3> dq, View<float, 3> dkv, Vie
                                      q, kv, k_rope, o, lse, sequences.offsets, scale);
     }
     case Device::kCuda:
-      cuda::unavailable("attention_backward");
+      return cuda::attention_backward(dq, dkv, dk_rope, d_o, q, kv, k_rope, o, lse,
+                                      sequences.offsets, scale);
   }
 }
 
@@ -81,7 +80,7 @@ void attention_forward_chunk(Context& ctx, View<float, 3> o, View<const float, 3
     case Device::kCpu:
       return cpu::attention_forward_chunk(ctx.pool, o, q, kv, k_rope, scale);
     case Device::kCuda:
-      cuda::unavailable("attention_forward_chunk");
+      return cuda::attention_forward_chunk(o, q, kv, k_rope, scale);
   }
 }
 

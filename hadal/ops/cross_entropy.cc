@@ -2,9 +2,7 @@
 
 #include <algorithm>
 
-#include "hadal/kernels/cpu/cross_entropy.h"
-#include "hadal/kernels/no_cuda.h"
-#include "hadal/kernels/reference/cross_entropy.h"
+#include "hadal/kernels/cross_entropy.h"
 
 namespace hadal {
 namespace {
@@ -34,7 +32,7 @@ void cross_entropy_forward_backward(Context& ctx, View<float, 1> loss, View<floa
     case Device::kCpu:
       return cpu::cross_entropy_forward_backward(ctx.pool, loss, logits, targets, scale);
     case Device::kCuda:
-      cuda::unavailable("cross_entropy");
+      return cuda::cross_entropy_forward_backward(loss, logits, targets, scale);
   }
 }
 
@@ -48,7 +46,7 @@ void cross_entropy_forward(Context& ctx, View<float, 1> loss, View<const float, 
     case Device::kCpu:
       return cpu::cross_entropy_forward(ctx.pool, loss, logits, targets);
     case Device::kCuda:
-      cuda::unavailable("cross_entropy");
+      return cuda::cross_entropy_forward(loss, logits, targets);
   }
 }
 

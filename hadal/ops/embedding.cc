@@ -2,9 +2,7 @@
 
 #include <algorithm>
 
-#include "hadal/kernels/cpu/embedding.h"
-#include "hadal/kernels/no_cuda.h"
-#include "hadal/kernels/reference/embedding.h"
+#include "hadal/kernels/embedding.h"
 #include "hadal/ops/check_weight.h"
 
 namespace hadal {
@@ -35,7 +33,7 @@ void embedding_forward(Context& ctx, View<float, 2> x, const WeightView& w,
     case Device::kCpu:
       return cpu::embedding_forward(ctx.pool, x, w, ids);
     case Device::kCuda:
-      cuda::unavailable("embedding");
+      return cuda::embedding_forward(x, w, ids);
   }
 }
 
@@ -49,7 +47,7 @@ void embedding_backward_weight(Context& ctx, View<float, 2> dw, View<const float
     case Device::kCpu:
       return cpu::embedding_backward_weight(ctx.pool, dw, dx, ids);
     case Device::kCuda:
-      cuda::unavailable("embedding");
+      return cuda::embedding_backward_weight(dw, dx, ids);
   }
 }
 

@@ -1,8 +1,6 @@
 #include "hadal/ops/gemm.h"
 
-#include "hadal/kernels/cpu/gemm.h"
-#include "hadal/kernels/no_cuda.h"
-#include "hadal/kernels/reference/gemm.h"
+#include "hadal/kernels/gemm.h"
 #include "hadal/kernels/reference/widen.h"
 #include "hadal/ops/check_weight.h"
 
@@ -29,7 +27,7 @@ void gemm_nt(Context& ctx, View<float, 2> y, View<const float, 2> x, const Weigh
     case Device::kCpu:
       return cpu::gemm_nt(ctx.pool, y, x, w, beta);
     case Device::kCuda:
-      cuda::unavailable("gemm_nt");
+      return cuda::gemm_nt(y, x, w, beta);
   }
 }
 
@@ -45,7 +43,7 @@ void gemm_nn(Context& ctx, View<float, 2> dx, View<const float, 2> dy, const Wei
     case Device::kCpu:
       return cpu::gemm_nn(ctx.pool, dx, dy, w, beta);
     case Device::kCuda:
-      cuda::unavailable("gemm_nn");
+      return cuda::gemm_nn(dx, dy, w, beta);
   }
 }
 
@@ -58,7 +56,7 @@ void gemm_tn(Context& ctx, View<float, 2> dw, View<const float, 2> dy, View<cons
     case Device::kCpu:
       return cpu::gemm_tn(ctx.pool, dw, dy, x);
     case Device::kCuda:
-      cuda::unavailable("gemm_tn");
+      return cuda::gemm_tn(dw, dy, x);
   }
 }
 

@@ -1,8 +1,7 @@
 #include "hadal/ops/gemm_fp8.h"
 
 #include "hadal/core/checked_math.h"
-#include "hadal/kernels/no_cuda.h"
-#include "hadal/kernels/reference/gemm_fp8.h"
+#include "hadal/kernels/gemm_fp8.h"
 
 namespace hadal {
 namespace {
@@ -32,7 +31,7 @@ void gemm_fp8_nt(Context& ctx, View<float, 2> y, const Fp8Operand& x, const Fp8O
     case Device::kCpu:
       return reference::gemm_fp8_nt(y, x.codes, x.scales, w.codes, w.scales);
     case Device::kCuda:
-      cuda::unavailable("gemm_fp8_nt");
+      return cuda::gemm_fp8_nt(y, x.codes, x.scales, w.codes, w.scales);
   }
 }
 
@@ -46,7 +45,7 @@ void gemm_fp8_nn(Context& ctx, View<float, 2> dx, const Fp8Operand& dy, const Fp
     case Device::kCpu:
       return reference::gemm_fp8_nn(dx, dy.codes, dy.scales, w.codes, w.scales);
     case Device::kCuda:
-      cuda::unavailable("gemm_fp8_nn");
+      return cuda::gemm_fp8_nn(dx, dy.codes, dy.scales, w.codes, w.scales);
   }
 }
 
@@ -60,7 +59,7 @@ void gemm_fp8_tn(Context& ctx, View<float, 2> dw, const Fp8Operand& dy, const Fp
     case Device::kCpu:
       return reference::gemm_fp8_tn(dw, dy.codes, dy.scales, x.codes, x.scales);
     case Device::kCuda:
-      cuda::unavailable("gemm_fp8_tn");
+      return cuda::gemm_fp8_tn(dw, dy.codes, dy.scales, x.codes, x.scales);
   }
 }
 

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 
-#include "hadal/kernels/cpu/gemm.h"
-#include "hadal/kernels/no_cuda.h"
-#include "hadal/kernels/reference/gemm.h"
+#include "hadal/kernels/gemm.h"
 #include "hadal/ops/check_weight.h"
 
 namespace hadal {
@@ -44,7 +42,7 @@ void grouped_gemm_nt(Context& ctx, View<float, 2> y, View<const float, 2> x,
     case Device::kCpu:
       return cpu::grouped_gemm_nt(ctx.pool, y, x, w, offsets);
     case Device::kCuda:
-      cuda::unavailable("grouped_gemm_nt");
+      return cuda::grouped_gemm_nt(y, x, w, offsets);
   }
 }
 
@@ -62,7 +60,7 @@ void grouped_gemm_nn(Context& ctx, View<float, 2> dx, View<const float, 2> dy,
     case Device::kCpu:
       return cpu::grouped_gemm_nn(ctx.pool, dx, dy, w, offsets, beta);
     case Device::kCuda:
-      cuda::unavailable("grouped_gemm_nn");
+      return cuda::grouped_gemm_nn(dx, dy, w, offsets, beta);
   }
 }
 
@@ -79,7 +77,7 @@ void grouped_gemm_tn(Context& ctx, std::span<const View<float, 2>> dw, View<cons
     case Device::kCpu:
       return cpu::grouped_gemm_tn(ctx.pool, dw, dy, x, offsets);
     case Device::kCuda:
-      cuda::unavailable("grouped_gemm_tn");
+      return cuda::grouped_gemm_tn(dw, dy, x, offsets);
   }
 }
 

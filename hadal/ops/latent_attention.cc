@@ -1,8 +1,6 @@
 #include "hadal/ops/latent_attention.h"
 
-#include "hadal/kernels/cpu/latent_attention.h"
-#include "hadal/kernels/no_cuda.h"
-#include "hadal/kernels/reference/latent_attention.h"
+#include "hadal/kernels/latent_attention.h"
 #include "hadal/kernels/reference/widen.h"
 #include "hadal/ops/check_weight.h"
 
@@ -38,7 +36,7 @@ void latent_attention(Context& ctx, View<float, 3> o_latent, View<const float, 3
     case Device::kCpu:
       return cpu::latent_attention(ctx.pool, o_latent, q_latent, q_rope, cache, scale);
     case Device::kCuda:
-      cuda::unavailable("latent_attention");
+      return cuda::latent_attention(o_latent, q_latent, q_rope, cache, scale);
   }
 }
 
@@ -52,7 +50,7 @@ void absorb_query(Context& ctx, View<float, 3> q_latent, View<const float, 3> q_
     case Device::kCpu:
       return cpu::absorb_query(ctx.pool, q_latent, q_nope, w_ukv);
     case Device::kCuda:
-      cuda::unavailable("absorb_query");
+      return cuda::absorb_query(q_latent, q_nope, w_ukv);
   }
 }
 
@@ -66,7 +64,7 @@ void expand_value(Context& ctx, View<float, 3> o, View<const float, 3> o_latent,
     case Device::kCpu:
       return cpu::expand_value(ctx.pool, o, o_latent, w_ukv);
     case Device::kCuda:
-      cuda::unavailable("expand_value");
+      return cuda::expand_value(o, o_latent, w_ukv);
   }
 }
 

@@ -1,8 +1,6 @@
 #include "hadal/ops/permute.h"
 
-#include "hadal/kernels/cpu/permute.h"
-#include "hadal/kernels/no_cuda.h"
-#include "hadal/kernels/reference/permute.h"
+#include "hadal/kernels/permute.h"
 
 namespace hadal {
 
@@ -49,7 +47,7 @@ void gather_rows(Context& ctx, View<float, 2> y, View<const float, 2> x, const E
     case Device::kCpu:
       return cpu::gather_rows(ctx.pool, y, x, rows.token_of);
     case Device::kCuda:
-      cuda::unavailable("gather_rows");
+      return cuda::gather_rows(y, x, rows.token_of);
   }
 }
 
@@ -62,7 +60,7 @@ void gather_rows_backward(Context& ctx, View<float, 2> dx, View<const float, 2> 
     case Device::kCpu:
       return cpu::gather_rows_backward(ctx.pool, dx, dy, rows.row_of);
     case Device::kCuda:
-      cuda::unavailable("gather_rows");
+      return cuda::gather_rows_backward(dx, dy, rows.row_of);
   }
 }
 
@@ -76,7 +74,7 @@ void combine_rows(Context& ctx, View<float, 2> y, View<const float, 2> x,
     case Device::kCpu:
       return cpu::combine_rows(ctx.pool, y, x, gates, rows.row_of);
     case Device::kCuda:
-      cuda::unavailable("combine_rows");
+      return cuda::combine_rows(y, x, gates, rows.row_of);
   }
 }
 
@@ -89,7 +87,7 @@ void choices_to_rows(Context& ctx, View<float, 1> rows, View<const float, 2> cho
     case Device::kCpu:  // too few numbers to share out
       return reference::choices_to_rows<float>(rows, choices, where.row_of);
     case Device::kCuda:
-      cuda::unavailable("choices_to_rows");
+      return cuda::choices_to_rows(rows, choices, where.row_of);
   }
 }
 
@@ -102,7 +100,7 @@ void rows_to_choices(Context& ctx, View<float, 2> choices, View<const float, 1> 
     case Device::kCpu:
       return reference::rows_to_choices<float>(choices, rows, where.row_of);
     case Device::kCuda:
-      cuda::unavailable("rows_to_choices");
+      return cuda::rows_to_choices(choices, rows, where.row_of);
   }
 }
 
@@ -117,7 +115,7 @@ void gate_backward(Context& ctx, View<float, 1> dgates, View<float, 2> dh, View<
     case Device::kCpu:
       return cpu::gate_backward(ctx.pool, dgates, dh, h, gates);
     case Device::kCuda:
-      cuda::unavailable("gate_backward");
+      return cuda::gate_backward(dgates, dh, h, gates);
   }
 }
 
@@ -129,7 +127,7 @@ void scale_rows(Context& ctx, View<float, 2> x, View<const float, 1> factors) {
     case Device::kCpu:
       return cpu::scale_rows(ctx.pool, x, factors);
     case Device::kCuda:
-      cuda::unavailable("scale_rows");
+      return cuda::scale_rows(x, factors);
   }
 }
 

@@ -1,9 +1,7 @@
 #include "hadal/ops/quantize.h"
 
 #include "hadal/core/checked_math.h"
-#include "hadal/kernels/cpu/quantize.h"
-#include "hadal/kernels/no_cuda.h"
-#include "hadal/kernels/reference/quantize.h"
+#include "hadal/kernels/quantize.h"
 
 namespace hadal {
 namespace {
@@ -24,7 +22,7 @@ void quantize(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> scales, View<c
       return cpu::quantize(ctx.pool, codes, scales, x, tile.rows, tile.cols, power_of_two,
                            amax_floor);
     case Device::kCuda:
-      cuda::unavailable("quantize");
+      return cuda::quantize(codes, scales, x, tile.rows, tile.cols, power_of_two, amax_floor);
   }
 }
 
@@ -39,7 +37,7 @@ void dequantize(Context& ctx, View<float, 2> x, View<const f8e4m3, 2> codes,
     case Device::kCpu:
       return cpu::dequantize(ctx.pool, x, codes, scales, tile.rows, tile.cols);
     case Device::kCuda:
-      cuda::unavailable("dequantize");
+      return cuda::dequantize(x, codes, scales, tile.rows, tile.cols);
   }
 }
 

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 
-#include "hadal/kernels/cpu/rope.h"
-#include "hadal/kernels/no_cuda.h"
-#include "hadal/kernels/reference/rope.h"
+#include "hadal/kernels/rope.h"
 
 namespace hadal {
 namespace {
@@ -28,7 +26,7 @@ void turn(Context& ctx, View<float, 3> x, const RopeTable& table,
     case Device::kCpu:
       return cpu::rope_turn(ctx.pool, x, cos, sin, positions, direction);
     case Device::kCuda:
-      cuda::unavailable("rope");
+      return cuda::rope_turn(x, cos, sin, positions, direction);
   }
 }
 

@@ -1,8 +1,6 @@
 #include "hadal/ops/swiglu.h"
 
-#include "hadal/kernels/cpu/swiglu.h"
-#include "hadal/kernels/no_cuda.h"
-#include "hadal/kernels/reference/swiglu.h"
+#include "hadal/kernels/swiglu.h"
 
 namespace hadal {
 
@@ -16,7 +14,7 @@ void swiglu_forward(Context& ctx, View<float, 2> h, View<const float, 2> gate,
     case Device::kCpu:
       return cpu::swiglu_forward(ctx.pool, h, gate, up);
     case Device::kCuda:
-      cuda::unavailable("swiglu");
+      return cuda::swiglu_forward(h, gate, up);
   }
 }
 
@@ -32,7 +30,7 @@ void swiglu_backward(Context& ctx, View<float, 2> dgate, View<float, 2> dup,
     case Device::kCpu:
       return cpu::swiglu_backward(ctx.pool, dgate, dup, dh, gate, up);
     case Device::kCuda:
-      cuda::unavailable("swiglu");
+      return cuda::swiglu_backward(dgate, dup, dh, gate, up);
   }
 }
 

@@ -4,7 +4,7 @@
 
 #include <limits>
 
-#include "hadal/kernels/reference/attention.h"
+#include "hadal/kernels/attention.h"
 #include "tests/support/compare.h"
 
 namespace hadal {

@@ -1,6 +1,6 @@
 #include "hadal/ops/cross_entropy.h"
 
-#include "hadal/kernels/reference/cross_entropy.h"
+#include "hadal/kernels/cross_entropy.h"
 #include "tests/ops/op_test.h"
 
 namespace hadal::test {

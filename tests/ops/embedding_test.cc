@@ -1,6 +1,6 @@
 #include "hadal/ops/embedding.h"
 
-#include "hadal/kernels/reference/embedding.h"
+#include "hadal/kernels/embedding.h"
 #include "tests/ops/op_test.h"
 
 namespace hadal::test {

@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "hadal/kernels/reference/gemm.h"
+#include "hadal/kernels/gemm.h"
 #include "tests/support/compare.h"
 #include "tests/support/weights.h"
 

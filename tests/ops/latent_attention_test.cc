@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "hadal/kernels/reference/attention.h"
-#include "hadal/kernels/reference/gemm.h"
-#include "hadal/kernels/reference/latent_attention.h"
+#include "hadal/kernels/attention.h"
+#include "hadal/kernels/gemm.h"
+#include "hadal/kernels/latent_attention.h"
 #include "hadal/ops/attention.h"
 #include "hadal/ops/gemm.h"
 #include "tests/support/compare.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "hadal/kernels/reference/permute.h"
+#include "hadal/kernels/permute.h"
 #include "tests/ops/op_test.h"
 
 namespace hadal::test {

@@ -1,6 +1,6 @@
 #include "hadal/ops/rmsnorm.h"
 
-#include "hadal/kernels/reference/rmsnorm.h"
+#include "hadal/kernels/rmsnorm.h"
 #include "tests/ops/op_test.h"
 
 namespace hadal::test {

@@ -1,6 +1,6 @@
 #include "hadal/ops/rope_yarn.h"
 
-#include "hadal/kernels/reference/rope.h"
+#include "hadal/kernels/rope.h"
 #include "tests/ops/golden_units.h"
 #include "tests/ops/op_test.h"
 

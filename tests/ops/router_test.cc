@@ -2,7 +2,7 @@
 
 #include <numeric>
 
-#include "hadal/kernels/reference/router.h"
+#include "hadal/kernels/router.h"
 #include "tests/ops/golden_units.h"
 #include "tests/ops/op_test.h"
 

@@ -1,6 +1,6 @@
 #include "hadal/ops/swiglu.h"
 
-#include "hadal/kernels/reference/swiglu.h"
+#include "hadal/kernels/swiglu.h"
 #include "tests/ops/op_test.h"
 
 namespace hadal::test {

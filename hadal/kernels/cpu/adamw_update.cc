@@ -1,4 +1,4 @@
-#include "hadal/kernels/cpu/adamw_update.h"
+#include "hadal/kernels/adamw_update.h"
 
 #include "hadal/kernels/cpu/grain.h"
 #include "hadal/kernels/cpu/simd_targets.h"

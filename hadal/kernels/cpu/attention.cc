@@ -1,7 +1,7 @@
 // Attention by blocks of queries and keys, one task per sequence and head. Scores live in a buffer
 // of kQueries x kKeys per thread and are never kept. Everything of a task happens in a fixed order
 // on one thread, so results repeat for any thread count.
-#include "hadal/kernels/cpu/attention.h"
+#include "hadal/kernels/attention.h"
 
 #include <algorithm>
 #include <array>

@@ -58,18 +58,6 @@ void softmax_backward_block_simd(float* s, float* dp, int64_t n_visible, int64_t
   std::fill(dp + n_visible, dp + n_keys, 0.0F);
 }
 
-void scale_row_simd(float* y, int64_t n, float factor) {
-  for_each_vector(n, [=](auto d, int64_t i) HWY_ATTR {
-    hn::StoreU(hn::Mul(hn::LoadU(d, y + i), hn::Set(d, factor)), d, y + i);
-  });
-}
-
-float dot_simd(const float* a, const float* b, int64_t n) {
-  return static_cast<float>(sum_of(n, [=](auto d, int64_t i) HWY_ATTR {
-    return hn::Mul(hn::LoadU(d, a + i), hn::LoadU(d, b + i));
-  }));
-}
-
 }  // namespace hadal::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -79,8 +67,8 @@ namespace {
 
 HWY_EXPORT(softmax_next_block_simd);
 HWY_EXPORT(softmax_backward_block_simd);
-HWY_EXPORT(scale_row_simd);
-HWY_EXPORT(dot_simd);
+HWY_EXPORT(scale_range);
+HWY_EXPORT(dot_range);
 
 }  // namespace
 
@@ -96,11 +84,11 @@ void softmax_backward_block(float* s, float* dp, int64_t n_visible, int64_t n_ke
 }
 
 void scale_row(float* y, int64_t n, float factor) {
-  HWY_DYNAMIC_DISPATCH(scale_row_simd)(y, n, factor);
+  HWY_DYNAMIC_DISPATCH(scale_range)(y, factor, n);
 }
 
 float dot(const float* a, const float* b, int64_t n) {
-  return HWY_DYNAMIC_DISPATCH(dot_simd)(a, b, n);
+  return HWY_DYNAMIC_DISPATCH(dot_range)(a, b, n);
 }
 
 }  // namespace hadal::cpu

@@ -1,4 +1,4 @@
-#include "hadal/kernels/cpu/cross_entropy.h"
+#include "hadal/kernels/cross_entropy.h"
 
 #include <cmath>
 
@@ -41,15 +41,8 @@ float cross_entropy_row(const float* logits, int64_t n, int64_t target) {
 float cross_entropy_gradient_row(float* logits, int64_t n, int64_t target, float scale) {
   const float largest = largest_of(logits, n);
   const double distance = double{largest} - double{logits[target]};
-  const double sum = sum_of(n, [=](auto d, int64_t i) HWY_ATTR {
-    const auto e = exp_all(d, hn::Sub(hn::LoadU(d, logits + i), hn::Set(d, largest)));
-    hn::StoreU(e, d, logits + i);
-    return e;
-  });
-  const float factor = static_cast<float>(double{scale} / sum);
-  for_each_vector(n, [=](auto d, int64_t i) HWY_ATTR {
-    hn::StoreU(hn::Mul(hn::LoadU(d, logits + i), hn::Set(d, factor)), d, logits + i);
-  });
+  const double sum = exponentials(logits, logits, largest, n);
+  scale_range(logits, static_cast<float>(double{scale} / sum), n);
   logits[target] -= scale;
   return static_cast<float>(std::log(sum) + distance);
 }

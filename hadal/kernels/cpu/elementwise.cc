@@ -1,4 +1,4 @@
-#include "hadal/kernels/cpu/elementwise.h"
+#include "hadal/kernels/elementwise.h"
 
 #include <atomic>
 #include <vector>
@@ -19,12 +19,6 @@ namespace hadal::cpu::HWY_NAMESPACE {
 void add_range(float* y, const float* x, int64_t n) {
   for_each_vector(n, [=](auto d, int64_t i) HWY_ATTR {
     hn::StoreU(hn::Add(hn::LoadU(d, y + i), hn::LoadU(d, x + i)), d, y + i);
-  });
-}
-
-void scale_range(float* y, float factor, int64_t n) {
-  for_each_vector(n, [=](auto d, int64_t i) HWY_ATTR {
-    hn::StoreU(hn::Mul(hn::LoadU(d, y + i), hn::Set(d, factor)), d, y + i);
   });
 }
 

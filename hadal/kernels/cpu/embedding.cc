@@ -1,7 +1,6 @@
-#include "hadal/kernels/cpu/embedding.h"
+#include "hadal/kernels/embedding.h"
 
 #include "hadal/kernels/cpu/grain.h"
-#include "hadal/kernels/reference/embedding.h"
 
 namespace hadal::cpu {
 

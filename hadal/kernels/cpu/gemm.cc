@@ -1,7 +1,7 @@
 // Cuts the products of ops/gemm.h and ops/grouped_gemm.h into parts for the threads. Which kernel
 // multiplies depends on the number of rows alone, never on the cut: results repeat for any thread
 // count.
-#include "hadal/kernels/cpu/gemm.h"
+#include "hadal/kernels/gemm.h"
 
 #include <algorithm>
 #include <vector>
@@ -16,7 +16,7 @@ namespace {
 // A part smaller than this (multiply-adds) costs more to hand out than to compute: about 2 us.
 constexpr int64_t kLeastWork = 1 << 16;
 // Cuts fall on multiples of the widest panel, so that parts have no narrow edges of their own.
-constexpr int64_t kColumnGrain = 32;
+constexpr int64_t kPanelGrain = 32;
 constexpr int64_t kRowGrain = 12;
 // Rows of one task of a group: enough to repay packing the weight again.
 constexpr int64_t kGroupRows = 512;
@@ -34,7 +34,7 @@ void parallel_block_gemm(ThreadPool& pool, View<float, 2> c, const Operand& a, c
       block_gemm(c.data() + begin * ldc, ldc, end - begin, n, k, a.at(begin, 0), b, accumulate);
     });
   } else {
-    pool.parallel_for(n, grain_for(m * k, kColumnGrain), [&](int64_t begin, int64_t end, int) {
+    pool.parallel_for(n, grain_for(m * k, kPanelGrain), [&](int64_t begin, int64_t end, int) {
       block_gemm(c.data() + begin, ldc, m, end - begin, k, a, b.at(0, begin), accumulate);
     });
   }
@@ -54,7 +54,7 @@ std::vector<Part> cut_groups(std::span<const int64_t> offsets, int64_t n_cols, i
     const int64_t begin = offsets[e], n_rows = offsets[e + 1] - begin;
     if (n_rows == 0) continue;
     if (n_rows <= few_rows) {
-      const int64_t step = grain_for(depth * n_rows / 4, kColumnGrain);
+      const int64_t step = grain_for(depth * n_rows / 4, kPanelGrain);
       for (int64_t c = 0; c < n_cols; c += step) {
         parts.push_back({e, begin, begin + n_rows, c, std::min(n_cols, c + step)});
       }
@@ -90,7 +90,7 @@ void gemm_nn(ThreadPool& pool, View<float, 2> dx, View<const float, 2> dy, const
     return parallel_block_gemm(pool, dx, Operand::of(dy), Operand::of(w), w.rows, accumulate);
   }
   if (dy.dim(0) == 0) return;
-  pool.parallel_for(w.cols, grain_for(dy.size(), kColumnGrain),
+  pool.parallel_for(w.cols, grain_for(dy.size(), kPanelGrain),
                     [&](int64_t begin, int64_t end, int) {
                       few_rows_nn(dx.columns(begin, end), dy, w.column_range(begin, end), accumulate);
                     });

@@ -2,7 +2,7 @@
 // for all of them. Each task is one query and one block of keys; its partial result (as if there
 // were no other keys) is merged with the others in ascending order. Blocks begin at fixed keys:
 // neither the thread count nor the number of queries changes a bit.
-#include "hadal/kernels/cpu/latent_attention.h"
+#include "hadal/kernels/latent_attention.h"
 
 #include <algorithm>
 #include <cmath>

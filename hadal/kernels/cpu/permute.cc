@@ -1,4 +1,4 @@
-#include "hadal/kernels/cpu/permute.h"
+#include "hadal/kernels/permute.h"
 
 #include <cstring>
 
@@ -29,18 +29,6 @@ void add_rows(float* y, View<const float, 2> x, const int32_t* rows, const float
   });
 }
 
-float dot_row(const float* a, const float* b, int64_t n) {
-  return static_cast<float>(sum_of(n, [=](auto d, int64_t i) HWY_ATTR {
-    return hn::Mul(hn::LoadU(d, a + i), hn::LoadU(d, b + i));
-  }));
-}
-
-void scale_row(float* x, float factor, int64_t n) {
-  for_each_vector(n, [=](auto d, int64_t i) HWY_ATTR {
-    hn::StoreU(hn::Mul(hn::LoadU(d, x + i), hn::Set(d, factor)), d, x + i);
-  });
-}
-
 }  // namespace hadal::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -49,8 +37,8 @@ namespace hadal::cpu {
 namespace {
 
 HWY_EXPORT(add_rows);
-HWY_EXPORT(dot_row);
-HWY_EXPORT(scale_row);
+HWY_EXPORT(dot_range);
+HWY_EXPORT(scale_range);
 
 }  // namespace
 
@@ -91,8 +79,8 @@ void combine_rows(ThreadPool& pool, View<float, 2> y, View<const float, 2> x,
 void gate_backward(ThreadPool& pool, View<float, 1> dgates, View<float, 2> dh,
                    View<const float, 2> h, View<const float, 1> gates) {
   const int64_t F = h.dim(1);
-  const auto dot = HWY_DYNAMIC_DISPATCH(dot_row);
-  const auto scale = HWY_DYNAMIC_DISPATCH(scale_row);
+  const auto dot = HWY_DYNAMIC_DISPATCH(dot_range);
+  const auto scale = HWY_DYNAMIC_DISPATCH(scale_range);
   pool.parallel_for(h.dim(0), row_grain(F), [&](int64_t begin, int64_t end, int) {
     for (int64_t r = begin; r < end; ++r) {
       dgates(r) = dot(dh.row(r).data(), h.row(r).data(), F);
@@ -102,7 +90,7 @@ void gate_backward(ThreadPool& pool, View<float, 1> dgates, View<float, 2> dh,
 }
 
 void scale_rows(ThreadPool& pool, View<float, 2> x, View<const float, 1> factors) {
-  const auto scale = HWY_DYNAMIC_DISPATCH(scale_row);
+  const auto scale = HWY_DYNAMIC_DISPATCH(scale_range);
   pool.parallel_for(x.dim(0), row_grain(x.dim(1)), [&](int64_t begin, int64_t end, int) {
     for (int64_t r = begin; r < end; ++r) scale(x.row(r).data(), factors(r), x.dim(1));
   });

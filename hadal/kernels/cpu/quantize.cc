@@ -1,11 +1,10 @@
-#include "hadal/kernels/cpu/quantize.h"
+#include "hadal/kernels/quantize.h"
 
 #include <limits>
 
 #include "hadal/core/checked_math.h"
 #include "hadal/kernels/cpu/grain.h"
 #include "hadal/kernels/cpu/simd_targets.h"
-#include "hadal/kernels/reference/quantize.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "hadal/kernels/cpu/quantize.cc"

@@ -1,4 +1,4 @@
-#include "hadal/kernels/cpu/rope.h"
+#include "hadal/kernels/rope.h"
 
 #include "hadal/kernels/cpu/grain.h"
 #include "hadal/kernels/cpu/simd_targets.h"

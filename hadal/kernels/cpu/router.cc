@@ -1,11 +1,10 @@
-#include "hadal/kernels/cpu/router.h"
+#include "hadal/kernels/router.h"
 
 #include <vector>
 
 #include "hadal/kernels/cpu/grain.h"
 #include "hadal/kernels/cpu/simd_targets.h"
 #include "hadal/kernels/cpu/top_k.h"
-#include "hadal/kernels/reference/router.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "hadal/kernels/cpu/router.cc"
@@ -24,15 +23,8 @@ void sigmoid_row(float* scores, const float* logits, int64_t n) {
 
 void softmax_row(float* scores, const float* logits, int64_t n) {
   const float largest = *std::max_element(logits, logits + n);
-  const double sum = sum_of(n, [=](auto d, int64_t i) HWY_ATTR {
-    const auto e = exp_all(d, hn::Sub(hn::LoadU(d, logits + i), hn::Set(d, largest)));
-    hn::StoreU(e, d, scores + i);
-    return e;
-  });
-  const float factor = static_cast<float>(1.0 / sum);
-  for_each_vector(n, [=](auto d, int64_t i) HWY_ATTR {
-    hn::StoreU(hn::Mul(hn::LoadU(d, scores + i), hn::Set(d, factor)), d, scores + i);
-  });
+  const double sum = exponentials(scores, logits, largest, n);
+  scale_range(scores, static_cast<float>(1.0 / sum), n);
 }
 
 }  // namespace hadal::cpu::HWY_NAMESPACE

@@ -71,6 +71,29 @@ HWY_INLINE double sum_of(int64_t n, const Term& term) {
   return total;
 }
 
+// y *= factor
+HWY_INLINE void scale_range(float* y, float factor, int64_t n) {
+  for_each_vector(n, [=](auto d, int64_t i) HWY_ATTR {
+    hn::StoreU(hn::Mul(hn::LoadU(d, y + i), hn::Set(d, factor)), d, y + i);
+  });
+}
+
+// sum_i a[i] b[i]
+HWY_INLINE float dot_range(const float* a, const float* b, int64_t n) {
+  return static_cast<float>(sum_of(n, [=](auto d, int64_t i) HWY_ATTR {
+    return hn::Mul(hn::LoadU(d, a + i), hn::LoadU(d, b + i));
+  }));
+}
+
+// e[i] = exp(x[i] - shift); returns their sum. e may be x.
+HWY_INLINE double exponentials(float* e, const float* x, float shift, int64_t n) {
+  return sum_of(n, [=](auto d, int64_t i) HWY_ATTR {
+    const auto v = exp_all(d, hn::Sub(hn::LoadU(d, x + i), hn::Set(d, shift)));
+    hn::StoreU(v, d, e + i);
+    return v;
+  });
+}
+
 }  // namespace hadal::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif

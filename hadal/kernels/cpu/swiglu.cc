@@ -1,4 +1,4 @@
-#include "hadal/kernels/cpu/swiglu.h"
+#include "hadal/kernels/swiglu.h"
 
 #include "hadal/kernels/cpu/grain.h"
 #include "hadal/kernels/cpu/simd_targets.h"

@@ -1,4 +1,4 @@
-#include "hadal/kernels/reference/adamw_update.h"
+#include "hadal/kernels/adamw_update.h"
 
 #include <cmath>
 #include <type_traits>

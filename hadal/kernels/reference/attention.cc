@@ -1,4 +1,4 @@
-#include "hadal/kernels/reference/attention.h"
+#include "hadal/kernels/attention.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,13 +9,13 @@ namespace hadal::reference {
 namespace {
 
 // One head's keys and values, rows counted from the first row of the sequence.
-template <class T>
+template <class Real>
 struct Head {
-  View<const T, 3> q, kv;
-  View<const T, 2> k_rope;
+  View<const Real, 3> q, kv;
+  View<const Real, 2> k_rope;
   int64_t h, d_rope, d_nope, d_v;
 
-  Head(View<const T, 3> q_, View<const T, 3> kv_, View<const T, 2> k_rope_, int64_t h_)
+  Head(View<const Real, 3> q_, View<const Real, 3> kv_, View<const Real, 2> k_rope_, int64_t h_)
       : q(q_),
         kv(kv_),
         k_rope(k_rope_),
@@ -34,7 +34,7 @@ struct Head {
   }
 
   // o[i,h,:] over the first n_visible keys; returns log sum_j exp s.
-  double attend(View<T, 3> o, int64_t i, int64_t n_visible, double scale) const {
+  double attend(View<Real, 3> o, int64_t i, int64_t n_visible, double scale) const {
     std::vector<double> p(static_cast<size_t>(n_visible));
     double largest = -std::numeric_limits<double>::infinity();
     for (int64_t j = 0; j < n_visible; ++j) {
@@ -48,68 +48,69 @@ struct Head {
       for (int64_t j = 0; j < n_visible; ++j) {
         sum += p[static_cast<size_t>(j)] * double{kv(j, h, d_nope + d)};
       }
-      o(i, h, d) = static_cast<T>(sum / total);
+      o(i, h, d) = static_cast<Real>(sum / total);
     }
     return largest + std::log(total);
   }
 };
 
-template <class T>
-View<double, 3> like(std::vector<double>& values, const View<T, 3>& view) {
+template <class Real>
+View<double, 3> like(std::vector<double>& values, const View<Real, 3>& view) {
   values.assign(static_cast<size_t>(view.size()), 0.0);
   return View<double, 3>(values.data(), view.shape());
 }
 
-template <class T>
-void copy(View<T, 3> to, const View<double, 3>& from) {
+template <class Real>
+void copy(View<Real, 3> to, const View<double, 3>& from) {
   for (int64_t t = 0; t < to.dim(0); ++t) {
     for (int64_t h = 0; h < to.dim(1); ++h) {
-      for (int64_t d = 0; d < to.dim(2); ++d) to(t, h, d) = static_cast<T>(from(t, h, d));
+      for (int64_t d = 0; d < to.dim(2); ++d) to(t, h, d) = static_cast<Real>(from(t, h, d));
     }
   }
 }
 
 }  // namespace
 
-template <class T>
-void attention_forward(View<T, 3> o, View<T, 2> lse, View<const T, 3> q, View<const T, 3> kv,
-                       View<const T, 2> k_rope, std::span<const int64_t> offsets, T scale) {
+template <class Real>
+void attention_forward(View<Real, 3> o, View<Real, 2> lse, View<const Real, 3> q,
+                       View<const Real, 3> kv, View<const Real, 2> k_rope,
+                       std::span<const int64_t> offsets, Real scale) {
   for (size_t s = 0; s + 1 < offsets.size(); ++s) {
     const int64_t begin = offsets[s], end = offsets[s + 1];
     for (int64_t h = 0; h < q.dim(1); ++h) {
-      const Head<T> head(q.rows(begin, end), kv.rows(begin, end), k_rope.rows(begin, end), h);
+      const Head<Real> head(q.rows(begin, end), kv.rows(begin, end), k_rope.rows(begin, end), h);
       for (int64_t i = 0; i < end - begin; ++i) {
         const double log_sum = head.attend(o.rows(begin, end), i, i + 1, double{scale});
-        lse(begin + i, h) = static_cast<T>(log_sum);
+        lse(begin + i, h) = static_cast<Real>(log_sum);
       }
     }
   }
 }
 
-template <class T>
-void attention_forward_chunk(View<T, 3> o, View<const T, 3> q, View<const T, 3> kv,
-                             View<const T, 2> k_rope, T scale) {
+template <class Real>
+void attention_forward_chunk(View<Real, 3> o, View<const Real, 3> q, View<const Real, 3> kv,
+                             View<const Real, 2> k_rope, Real scale) {
   const int64_t n_before = kv.dim(0) - q.dim(0);
   for (int64_t h = 0; h < q.dim(1); ++h) {
-    const Head<T> head(q, kv, k_rope, h);
+    const Head<Real> head(q, kv, k_rope, h);
     for (int64_t i = 0; i < q.dim(0); ++i) head.attend(o, i, n_before + i + 1, double{scale});
   }
 }
 
 //   p = exp(s - lse)   dv[j] += p do[i]   ds = scale p (do[i].v[j] - do[i].o[i])
 //   dq[i] += ds k[j]   dk[j] += ds q[i]
-template <class T>
-void attention_backward(View<T, 3> dq, View<T, 3> dkv, View<T, 2> dk_rope, View<const T, 3> d_o,
-                        View<const T, 3> q, View<const T, 3> kv, View<const T, 2> k_rope,
-                        View<const T, 3> o, View<const T, 2> lse, std::span<const int64_t> offsets,
-                        T scale) {
+template <class Real>
+void attention_backward(View<Real, 3> dq, View<Real, 3> dkv, View<Real, 2> dk_rope,
+                        View<const Real, 3> d_o, View<const Real, 3> q, View<const Real, 3> kv,
+                        View<const Real, 2> k_rope, View<const Real, 3> o, View<const Real, 2> lse,
+                        std::span<const int64_t> offsets, Real scale) {
   std::vector<double> dq_values, dkv_values;
   std::vector<double> dk_rope_values(static_cast<size_t>(dk_rope.size()), 0.0);
   const View<double, 3> dq_sum = like(dq_values, dq), dkv_sum = like(dkv_values, dkv);
   const View<double, 2> dk_rope_sum(dk_rope_values.data(), dk_rope.shape());
   for (size_t s = 0; s + 1 < offsets.size(); ++s) {
     for (int64_t h = 0; h < q.dim(1); ++h) {
-      const Head<T> head(q, kv, k_rope, h);
+      const Head<Real> head(q, kv, k_rope, h);
       for (int64_t i = offsets[s]; i < offsets[s + 1]; ++i) {
         double o_dot_do = 0.0;
         for (int64_t d = 0; d < head.d_v; ++d)
@@ -137,18 +138,21 @@ void attention_backward(View<T, 3> dq, View<T, 3> dkv, View<T, 2> dk_rope, View<
   copy(dq, dq_sum);
   copy(dkv, dkv_sum);
   for (int64_t t = 0; t < dk_rope.dim(0); ++t) {
-    for (int64_t d = 0; d < dk_rope.dim(1); ++d) dk_rope(t, d) = static_cast<T>(dk_rope_sum(t, d));
+    for (int64_t d = 0; d < dk_rope.dim(1); ++d)
+      dk_rope(t, d) = static_cast<Real>(dk_rope_sum(t, d));
   }
 }
 
-#define HADAL_INSTANTIATE(T)                                                                    \
-  template void attention_forward(View<T, 3>, View<T, 2>, View<const T, 3>, View<const T, 3>,   \
-                                  View<const T, 2>, std::span<const int64_t>, T);               \
-  template void attention_backward(                                                             \
-      View<T, 3>, View<T, 3>, View<T, 2>, View<const T, 3>, View<const T, 3>, View<const T, 3>, \
-      View<const T, 2>, View<const T, 3>, View<const T, 2>, std::span<const int64_t>, T);       \
-  template void attention_forward_chunk(View<T, 3>, View<const T, 3>, View<const T, 3>,         \
-                                        View<const T, 2>, T);
+#define HADAL_INSTANTIATE(Real)                                                                   \
+  template void attention_forward(View<Real, 3>, View<Real, 2>, View<const Real, 3>,              \
+                                  View<const Real, 3>, View<const Real, 2>,                       \
+                                  std::span<const int64_t>, Real);                                \
+  template void attention_backward(View<Real, 3>, View<Real, 3>, View<Real, 2>,                   \
+                                   View<const Real, 3>, View<const Real, 3>, View<const Real, 3>, \
+                                   View<const Real, 2>, View<const Real, 3>, View<const Real, 2>, \
+                                   std::span<const int64_t>, Real);                               \
+  template void attention_forward_chunk(View<Real, 3>, View<const Real, 3>, View<const Real, 3>,  \
+                                        View<const Real, 2>, Real);
 HADAL_INSTANTIATE(float)
 HADAL_INSTANTIATE(double)
 #undef HADAL_INSTANTIATE

@@ -1,4 +1,4 @@
-#include "hadal/kernels/reference/cross_entropy.h"
+#include "hadal/kernels/cross_entropy.h"
 
 #include <algorithm>
 #include <cmath>

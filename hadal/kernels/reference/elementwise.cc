@@ -1,4 +1,4 @@
-#include "hadal/kernels/reference/elementwise.h"
+#include "hadal/kernels/elementwise.h"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "hadal/kernels/reference/embedding.h"
+#include "hadal/kernels/embedding.h"
 
 #include "hadal/kernels/reference/widen.h"
 

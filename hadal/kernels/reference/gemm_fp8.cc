@@ -1,4 +1,4 @@
-#include "hadal/kernels/reference/gemm_fp8.h"
+#include "hadal/kernels/gemm_fp8.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "hadal/kernels/reference/latent_attention.h"
+#include "hadal/kernels/latent_attention.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,9 +7,9 @@
 
 namespace hadal::reference {
 
-template <class T>
-void latent_attention(View<T, 3> o_latent, View<const T, 3> q_latent, View<const T, 3> q_rope,
-                      View<const T, 2> cache, T scale) {
+template <class Real>
+void latent_attention(View<Real, 3> o_latent, View<const Real, 3> q_latent,
+                      View<const Real, 3> q_rope, View<const Real, 2> cache, Real scale) {
   const int64_t n_queries = q_latent.dim(0), d_c = q_latent.dim(2), d_rope = q_rope.dim(2);
   for (int64_t i = 0; i < n_queries; ++i) {
     const int64_t n_visible = cache.dim(0) - n_queries + i + 1;
@@ -32,14 +32,15 @@ void latent_attention(View<T, 3> o_latent, View<const T, 3> q_latent, View<const
         for (int64_t j = 0; j < n_visible; ++j) {
           sum += p[static_cast<size_t>(j)] * double{cache(j, c)};
         }
-        o_latent(i, h, c) = static_cast<T>(sum / total);
+        o_latent(i, h, c) = static_cast<Real>(sum / total);
       }
     }
   }
 }
 
-template <class T>
-void absorb_query(View<T, 3> q_latent, View<const T, 3> q_nope, View<const T, 2> w_ukv) noexcept {
+template <class Real>
+void absorb_query(View<Real, 3> q_latent, View<const Real, 3> q_nope,
+                  View<const Real, 2> w_ukv) noexcept {
   const int64_t n_heads = q_nope.dim(1), d_nope = q_nope.dim(2);
   const int64_t rows_per_head = n_heads > 0 ? w_ukv.dim(0) / n_heads : 0;
   for (int64_t t = 0; t < q_nope.dim(0); ++t) {
@@ -49,14 +50,15 @@ void absorb_query(View<T, 3> q_latent, View<const T, 3> q_nope, View<const T, 2>
         for (int64_t n = 0; n < d_nope; ++n) {
           sum += double{q_nope(t, h, n)} * double{w_ukv(h * rows_per_head + n, c)};
         }
-        q_latent(t, h, c) = static_cast<T>(sum);
+        q_latent(t, h, c) = static_cast<Real>(sum);
       }
     }
   }
 }
 
-template <class T>
-void expand_value(View<T, 3> o, View<const T, 3> o_latent, View<const T, 2> w_ukv) noexcept {
+template <class Real>
+void expand_value(View<Real, 3> o, View<const Real, 3> o_latent,
+                  View<const Real, 2> w_ukv) noexcept {
   const int64_t n_heads = o.dim(1), d_v = o.dim(2);
   const int64_t rows_per_head = n_heads > 0 ? w_ukv.dim(0) / n_heads : 0;
   for (int64_t t = 0; t < o.dim(0); ++t) {
@@ -67,17 +69,17 @@ void expand_value(View<T, 3> o, View<const T, 3> o_latent, View<const T, 2> w_uk
           sum += double{o_latent(t, h, c)} *
                  double{w_ukv(h * rows_per_head + rows_per_head - d_v + v, c)};
         }
-        o(t, h, v) = static_cast<T>(sum);
+        o(t, h, v) = static_cast<Real>(sum);
       }
     }
   }
 }
 
-#define HADAL_INSTANTIATE(T)                                                                       \
-  template void latent_attention(View<T, 3>, View<const T, 3>, View<const T, 3>, View<const T, 2>, \
-                                 T);                                                               \
-  template void absorb_query(View<T, 3>, View<const T, 3>, View<const T, 2>) noexcept;             \
-  template void expand_value(View<T, 3>, View<const T, 3>, View<const T, 2>) noexcept;
+#define HADAL_INSTANTIATE(Real)                                                                 \
+  template void latent_attention(View<Real, 3>, View<const Real, 3>, View<const Real, 3>,       \
+                                 View<const Real, 2>, Real);                                    \
+  template void absorb_query(View<Real, 3>, View<const Real, 3>, View<const Real, 2>) noexcept; \
+  template void expand_value(View<Real, 3>, View<const Real, 3>, View<const Real, 2>) noexcept;
 HADAL_INSTANTIATE(float)
 HADAL_INSTANTIATE(double)
 #undef HADAL_INSTANTIATE

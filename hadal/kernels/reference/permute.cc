@@ -1,4 +1,4 @@
-#include "hadal/kernels/reference/permute.h"
+#include "hadal/kernels/permute.h"
 
 namespace hadal::reference {
 namespace {

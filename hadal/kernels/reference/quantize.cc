@@ -1,4 +1,4 @@
-#include "hadal/kernels/reference/quantize.h"
+#include "hadal/kernels/quantize.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "hadal/kernels/reference/rmsnorm.h"
+#include "hadal/kernels/rmsnorm.h"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "hadal/kernels/reference/rope.h"
+#include "hadal/kernels/rope.h"
 
 namespace hadal::reference {
 

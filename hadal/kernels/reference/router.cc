@@ -1,4 +1,4 @@
-#include "hadal/kernels/reference/router.h"
+#include "hadal/kernels/router.h"
 
 #include <algorithm>
 #include <cmath>

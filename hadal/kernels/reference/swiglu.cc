@@ -1,4 +1,4 @@
-#include "hadal/kernels/reference/swiglu.h"
+#include "hadal/kernels/swiglu.h"
 
 #include <cmath>
 
