@@ -1,26 +1,21 @@
 #include "hadal/tensor/weight_view.h"
 
 namespace hadal {
-namespace {
-
-// Bytes that `n` columns take, an even number of 4-bit codes.
-int64_t column_bytes(WeightForm form, int64_t n) {
+int64_t bits_per_value(WeightForm form) {
   switch (form) {
     case WeightForm::kF32:
-      return 4 * n;
+      return 32;
     case WeightForm::kBF16:
     case WeightForm::kF16:
-      return 2 * n;
+      return 16;
     case WeightForm::kFp8:
     case WeightForm::kQ8:
-      return n;
+      return 8;
     case WeightForm::kQ4:
-      return n / 2;
+      return 4;
   }
   throw ShapeError("weight: unknown form");
 }
-
-}  // namespace
 
 std::string_view form_name(WeightForm form) {
   switch (form) {
@@ -93,8 +88,8 @@ View<const float, 2> WeightView::f32() const {
 
 WeightView WeightView::row_range(int64_t begin, int64_t end) const {
   WeightView result = *this;
-  const int64_t bytes_per_row = form == WeightForm::kQ4 ? row_stride : column_bytes(form, row_stride);
-  result.data = static_cast<const char*>(data) + begin * bytes_per_row;
+  const int64_t bits_each = form == WeightForm::kQ4 ? 8 : bits_per_value(form);  // codes in pairs
+  result.data = static_cast<const char*>(data) + begin * row_stride * bits_each / 8;
   result.rows = end - begin;
   result.scales.row0 += begin;
   return result;
@@ -102,7 +97,7 @@ WeightView WeightView::row_range(int64_t begin, int64_t end) const {
 
 WeightView WeightView::column_range(int64_t begin, int64_t end) const {
   WeightView result = *this;
-  result.data = static_cast<const char*>(data) + column_bytes(form, begin);
+  result.data = static_cast<const char*>(data) + begin * bits_per_value(form) / 8;
   result.cols = end - begin;
   result.scales.col0 += begin;
   return result;
