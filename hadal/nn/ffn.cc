@@ -4,7 +4,7 @@
 
 namespace hadal {
 
-Tensor Ffn::forward(Context& ctx, const Tensor& x, const Recompute& recompute, Saved& saved) const {
+Tensor Ffn::forward(Context& ctx, const Tensor& x, const RecomputePolicy& recompute, Saved& saved) const {
   {
     const LinearInput in = w_gate.input(ctx, x);
     saved.gate = w_gate.forward(ctx, in);

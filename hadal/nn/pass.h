@@ -24,7 +24,7 @@ struct Pass {
   std::vector<int32_t> positions;   // of every row within its sequence
   const RopeTable* rope = nullptr;  // the model's; outlives the pass
   BalanceLoss balance;
-  Recompute recompute;
+  RecomputePolicy recompute;
 
   static Pass over(Sequences sequences, const RopeTable& rope, const BalanceLoss& balance = {}) {
     Pass pass{std::move(sequences), {}, &rope, balance, {}};

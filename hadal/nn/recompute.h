@@ -5,7 +5,7 @@
 
 namespace hadal {
 
-struct Recompute {
+struct RecomputePolicy {
   // What an RMSNorm gave to the next projections: [T, d_model] twice a layer, [T, q_lora_rank] and
   // [T, kv_lora_rank] inside attention. Formed again from the norm's input and r. B then hands a
   // layer its input again, which is empty where the policy keeps it.

@@ -19,8 +19,12 @@ void check_offsets(std::span<const int64_t> offsets, size_t n_groups, int64_t n_
   }
 }
 
-void check_weights(std::span<const WeightView> w, int64_t n, int64_t k, const char* what) {
-  for (const WeightView& weight : w) {
+// Weights of groups without rows are not looked at.
+void check_weights(std::span<const WeightView> w, std::span<const int64_t> offsets, int64_t n,
+                   int64_t k, const char* what) {
+  for (size_t e = 0; e < w.size(); ++e) {
+    if (offsets[e] == offsets[e + 1]) continue;
+    const WeightView& weight = w[e];
     check_weight(weight, what);
     if (weight.rows != n || weight.cols != k) {
       throw ShapeError(
@@ -33,8 +37,8 @@ void check_weights(std::span<const WeightView> w, int64_t n, int64_t k, const ch
 
 void grouped_gemm_nt(Context& ctx, View<float, 2> y, View<const float, 2> x,
                      std::span<const WeightView> w, std::span<const int64_t> offsets) {
-  check_weights(w, y.dim(1), x.dim(1), "grouped_gemm_nt w");
   check_offsets(offsets, w.size(), x.dim(0), "grouped_gemm_nt");
+  check_weights(w, offsets, y.dim(1), x.dim(1), "grouped_gemm_nt w");
   expect_shape(y, {x.dim(0), y.dim(1)}, "grouped_gemm_nt y");
   switch (ctx.device) {
     case Device::kReference:
@@ -48,8 +52,8 @@ void grouped_gemm_nt(Context& ctx, View<float, 2> y, View<const float, 2> x,
 
 void grouped_gemm_nn(Context& ctx, View<float, 2> dx, View<const float, 2> dy,
                      std::span<const WeightView> w, std::span<const int64_t> offsets, float beta) {
-  check_weights(w, dy.dim(1), dx.dim(1), "grouped_gemm_nn w");
   check_offsets(offsets, w.size(), dy.dim(0), "grouped_gemm_nn");
+  check_weights(w, offsets, dy.dim(1), dx.dim(1), "grouped_gemm_nn w");
   expect_shape(dx, {dy.dim(0), dx.dim(1)}, "grouped_gemm_nn dx");
   if (beta != 0.0F && beta != 1.0F) {
     throw ShapeError(concat("grouped_gemm_nn: beta is ", beta, ", want 0 or 1"));
