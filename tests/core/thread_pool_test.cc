@@ -93,6 +93,71 @@ TEST(ThreadPool, TheFirstExceptionIsRethrownAndThePoolLivesOn) {
   }
 }
 
+// Several threads share one pool: their regions take turns, and each sees its own work done.
+TEST(ThreadPool, ServesSeveralCallers) {
+  ThreadPool pool(3);
+  std::vector<std::thread> callers;
+  std::atomic<int> wrong{0};
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&pool, &wrong, caller] {
+      for (int round = 0; round < 300; ++round) {
+        const int64_t n = 1 + (caller * 7 + round) % 50;
+        std::atomic<int64_t> sum{0};
+        pool.parallel_for(n, 1, [&](int64_t begin, int64_t end, int) { sum += end - begin; });
+        pool.parallel_tasks(n, [&](int64_t, int) { ++sum; });
+        if (sum != 2 * n) ++wrong;
+      }
+    });
+  }
+  for (std::thread& each : callers) each.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+// A thread that is held up does not hold up the region's other parts: they are taken from it.
+TEST(ThreadPool, PartsOfASlowThreadAreTakenByOthers) {
+  ThreadPool pool(2);
+  constexpr int64_t kTasks = 8;
+  std::atomic<int64_t> done{0};
+  std::atomic<int> held{-1};
+  pool.parallel_tasks(kTasks, [&](int64_t, int thread) {
+    int nobody = -1;
+    if (held.compare_exchange_strong(nobody, thread)) {
+      while (done < kTasks - 1) std::this_thread::yield();  // the others do all the rest
+    }
+    ++done;
+  });
+  EXPECT_EQ(done, kTasks);
+}
+
+// The caller alone can finish a region: nobody waits for a worker that does not come.
+TEST(ThreadPool, ARegionEndsWhoeverComes) {
+  ThreadPool pool(8);  // more than most machines have cores
+  for (int round = 0; round < 200; ++round) {
+    std::atomic<int64_t> sum{0};
+    pool.parallel_for(16, 1, [&](int64_t begin, int64_t end, int) { sum += end - begin; });
+    ASSERT_EQ(sum, 16);
+  }
+}
+
+TEST(ThreadPool, TraceCountsRegionsAndPartsOfThreads) {
+  ThreadPool pool(2);
+  pool.parallel_for(100, 1, [](int64_t, int64_t, int) {});  // not traced
+  pool.start_trace();
+  for (int round = 0; round < 5; ++round) pool.parallel_for(100, 1, [](int64_t, int64_t, int) {});
+  pool.parallel_tasks(
+      3, [](int64_t, int) { std::this_thread::sleep_for(std::chrono::milliseconds(2)); });
+  pool.parallel_for(10, 10, [](int64_t, int64_t, int) {});  // one range: no region
+  const PoolTrace trace = pool.stop_trace();
+  EXPECT_EQ(trace.regions, 6);
+  EXPECT_EQ(trace.parts, 5 * 8 + 3);  // a hundred in steps of 13
+  ASSERT_EQ(trace.busy.size(), 2U);
+  EXPECT_GE(trace.busy[0] + trace.busy[1], 0.006);
+  EXPECT_GE(trace.seconds, trace.region_seconds);
+  pool.parallel_for(100, 1, [](int64_t, int64_t, int) {});
+  pool.start_trace();
+  EXPECT_EQ(pool.stop_trace().regions, 0);
+}
+
 TEST(ThreadPool, WakesFromSleep) {
   ThreadPool pool(3);
   for (int round = 0; round < 3; ++round) {
