@@ -7,12 +7,12 @@
 #include "hadal/cli/pipeline_report.h"
 #include "hadal/core/log.h"
 #include "hadal/io/atomic_write.h"
-#include "hadal/parallel/action_text.h"
-#include "hadal/parallel/schedule_file.h"
 #include "hadal/plan/pipeline_inputs.h"
 #include "hadal/plan/timeline_svg.h"
 #include "hadal/plan/timeline_text.h"
 #include "hadal/plan/timeline_trace.h"
+#include "hadal/schedule/action_text.h"
+#include "hadal/schedule/schedule_file.h"
 
 namespace hadal::cli {
 namespace {

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "hadal/core/json.h"
-#include "hadal/parallel/expert_balance.h"
-#include "hadal/parallel/expert_load.h"
-#include "hadal/parallel/expert_placement.h"
+#include "hadal/schedule/expert_balance.h"
+#include "hadal/schedule/expert_load.h"
+#include "hadal/schedule/expert_placement.h"
 
 namespace hadal {
 
