@@ -1,8 +1,7 @@
-#include "hadal/cli/text_model.h"
+#include "hadal/cli/sampling_flags.h"
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 #include <iostream>
 #include <iterator>
 
@@ -11,40 +10,6 @@
 #include "hadal/infer/generation_defaults.h"
 
 namespace hadal::cli {
-namespace {
-
-DeepseekV3 load_with_note(const std::string& folder, Arena& arena, bool with_mtp) {
-  ProgressLine progress;
-  progress.show(concat("loading ", folder));
-  return load_model(folder, arena, {.dtype = LoadAs::kAsStored, .with_mtp = with_mtp});
-}
-
-}  // namespace
-
-TextModel::TextModel(const std::string& folder_, const CommonOptions& common, bool with_mtp)
-    : folder(folder_),
-      pool(common.threads),
-      ctx{pool, arena, common.device == "cuda" ? Device::kCuda : Device::kCpu},
-      model(load_with_note(folder, arena, with_mtp)) {
-  if (std::filesystem::exists(folder + "/tokenizer.json")) tokenizer = Tokenizer::load(folder);
-}
-
-const Tokenizer& TextModel::need_tokenizer() const {
-  if (!tokenizer) {
-    throw FormatError(concat(folder,
-                             "/tokenizer.json: no such file (found a model without a tokenizer, "
-                             "expected tokenizer.json); copy it there, or give token ids with "
-                             "`hadal generate --prompt-tokens`"));
-  }
-  return *tokenizer;
-}
-
-std::vector<int32_t> TextModel::encode(const std::string& text) const {
-  const Tokenizer& t = need_tokenizer();
-  std::vector<int32_t> ids = t.encode(text);
-  if (t.add_bos() && t.bos_id()) ids.insert(ids.begin(), *t.bos_id());
-  return ids;
-}
 
 std::string read_text_argument(const std::string& file) {
   if (file != "-") return read_text_file(file);
@@ -94,15 +59,7 @@ SamplingOptions SamplingFlags::sampling(const Flags& flags, const CommonOptions&
 }
 
 std::vector<int32_t> SamplingFlags::stop_tokens(const TextModel& text_model) const {
-  if (ignore_eos) return {};
-  std::vector<int32_t> ids = read_generation_defaults(text_model.folder).eos_token_ids;
-  for (const int64_t id : text_model.model.config.eos_token_ids) {
-    ids.push_back(static_cast<int32_t>(id));
-  }
-  if (text_model.tokenizer && text_model.tokenizer->eos_id()) {
-    ids.push_back(*text_model.tokenizer->eos_id());
-  }
-  return ids;
+  return ignore_eos ? std::vector<int32_t>() : text_model.stop_tokens();
 }
 
 int64_t SamplingFlags::draft_tokens(const ModelConfig& config) const {

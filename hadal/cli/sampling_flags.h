@@ -1,33 +1,15 @@
-// cli/text_model.h: a model folder ready to read and write text: what generate, chat and score
-// share.
+// cli/sampling_flags.h: what the commands that read and write text share: the sampling options of a
+// command line, and a text argument that may be standard input.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "hadal/cli/command.h"
-#include "hadal/data/tokenizer.h"
 #include "hadal/infer/engine.h"
-#include "hadal/model/checkpoint.h"
+#include "hadal/infer/text_model.h"
 
 namespace hadal::cli {
-
-struct TextModel {
-  // Weights stay in the type they are stored in: decoding is bound by reading them.
-  TextModel(const std::string& folder, const CommonOptions& common, bool with_mtp);
-
-  const Tokenizer& need_tokenizer() const;  // FormatError when the folder has none
-  // Ids of `text`, behind BOS where the tokenizer's settings ask for it.
-  std::vector<int32_t> encode(const std::string& text) const;
-
-  std::string folder;
-  ThreadPool pool;
-  Arena arena;
-  Context ctx;
-  DeepseekV3 model;
-  std::optional<Tokenizer> tokenizer;
-};
 
 // The bytes of a file, or of standard input for "-".
 std::string read_text_argument(const std::string& file);
