@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "hadal/core/joined.h"
+
 namespace hadal {
 namespace {
 
@@ -142,15 +144,6 @@ std::vector<std::string> arguments(std::string_view line) {
     result.push_back(without_escapes(word));
   }
   return result;
-}
-
-std::string joined(const std::vector<std::string>& words, std::string_view between) {
-  std::string text;
-  for (const std::string& word : words) {
-    if (!text.empty()) text += between;
-    text += word;
-  }
-  return text;
 }
 
 class ManPage {
