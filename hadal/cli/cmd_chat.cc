@@ -13,6 +13,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
 #include "hadal/infer/conversation.h"
 #include "hadal/infer/text_stream.h"
 #include "hadal/io/atomic_write.h"

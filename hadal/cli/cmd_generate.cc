@@ -7,6 +7,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
 #include "hadal/infer/text_stream.h"
 
 namespace hadal::cli {

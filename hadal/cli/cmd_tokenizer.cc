@@ -10,6 +10,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/json.h"
 #include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
 #include "hadal/core/thread_pool.h"
 #include "hadal/core/utf8.h"
 #include "hadal/corpus/document_source.h"

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "hadal/core/error.h"
-#include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
 
 namespace hadal {
 namespace {

@@ -13,6 +13,7 @@
 #include "hadal/core/interrupt.h"
 #include "hadal/core/json.h"
 #include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
 #include "hadal/corpus/content_hash.h"
 #include "hadal/corpus/default_corpora.h"
 #include "hadal/corpus/run_program.h"

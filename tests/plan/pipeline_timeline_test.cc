@@ -1,4 +1,4 @@
-#include "hadal/plan/timeline_svg.h"
+#include "hadal/plan/pipeline_timeline.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,8 @@
 #include <regex>
 
 #include "hadal/core/error.h"
-#include "hadal/plan/timeline_text.h"
+#include "hadal/draw/timeline_svg.h"
+#include "hadal/draw/timeline_text.h"
 #include "tests/support/well_formed.h"
 
 namespace hadal {
@@ -23,12 +24,12 @@ struct Drawn {
   Simulation simulation;
   explicit Drawn(PipelineSchedule value, const PipelineTimes& times = {})
       : schedule(std::move(value)), simulation(simulate(schedule, times)) {}
-  TimelinePanel panel() const { return {&schedule, &simulation}; }
+  TimelineChart chart() const { return pipeline_timeline({{&schedule, &simulation}}); }
 };
 
 TEST(TimelineSvg, ShowsEveryRankItsBoxesAndFigures) {
   const Drawn dualpipe(make_schedule(ScheduleKind::kDualPipe, 8, 20));
-  const std::string svg = timeline_svg({dualpipe.panel()});
+  const std::string svg = timeline_svg(dualpipe.chart());
   EXPECT_TRUE(is_well_formed(svg));
   for (int rank = 0; rank < 8; ++rank) {
     EXPECT_THAT(svg, HasSubstr(">rank " + std::to_string(rank) + "</text>"));
@@ -51,7 +52,7 @@ TEST(TimelineSvg, BoxesStandWhereTheyBelong) {
   PipelineTimes times;
   times.stages = {{1, 2, 1}};
   const Drawn one(make_schedule(ScheduleKind::k1F1B, 1, 1), times);  // F 0-1, B 1-4
-  const std::string svg = timeline_svg({one.panel()});
+  const std::string svg = timeline_svg(one.chart());
   const std::regex box(
       "<rect class=\"([FB])0\" x=\"([0-9.]+)\"[^>]*width=\"([0-9.]+)\"[^>]*><title>");
   std::map<std::string, std::pair<double, double>> found;
@@ -67,15 +68,15 @@ TEST(TimelineSvg, BoxesStandWhereTheyBelong) {
 
 TEST(TimelineSvg, NumbersAppearOnlyWhereTheyFit) {
   const Drawn small(make_schedule(ScheduleKind::k1F1B, 4, 8));
-  EXPECT_GT(count(timeline_svg({small.panel()}), "class=\"n0\""), 50u);
+  EXPECT_GT(count(timeline_svg(small.chart()), "class=\"n0\""), 50u);
   const Drawn large(make_schedule(ScheduleKind::k1F1B, 64, 256));
-  EXPECT_EQ(count(timeline_svg({large.panel()}), "class=\"n0\""), 0u);
+  EXPECT_EQ(count(timeline_svg(large.chart()), "class=\"n0\""), 0u);
 }
 
 TEST(TimelineSvg, ALongTimelineIsCutAndSaysSo) {
   const Drawn large(make_schedule(ScheduleKind::kDualPipe, 64, 3000));
   ASSERT_GT(large.simulation.timeline.size(), static_cast<size_t>(kMaxDrawnBoxes));
-  const std::string svg = timeline_svg({large.panel()});
+  const std::string svg = timeline_svg(large.chart());
   EXPECT_TRUE(is_well_formed(svg));
   EXPECT_LT(svg.size(), 2'000'000u);
   EXPECT_THAT(svg, HasSubstr("Not drawn: the steady state from"));
@@ -84,32 +85,28 @@ TEST(TimelineSvg, ALongTimelineIsCutAndSaysSo) {
 
 TEST(TimelineSvg, ManyBoxesBecomeOneShapePerRowAndColour) {
   const Drawn many(make_schedule(ScheduleKind::k1F1B, 32, 256));
-  const std::string svg = timeline_svg({many.panel()});
+  const std::string svg = timeline_svg(many.chart());
   EXPECT_EQ(count(svg, "<path"), 32u * 2);
   EXPECT_EQ(count(svg, "<title>"), 32u);
 }
 
 TEST(TimelineSvg, ZoomShowsAPart) {
   const Drawn drawn(make_schedule(ScheduleKind::k1F1B, 4, 8));
-  TimelineSvgOptions options;
-  options.zoom = TimeWindow{0, 3};
-  const std::string svg = timeline_svg({drawn.panel()}, options);
+  const std::string svg = timeline_svg(drawn.chart(), TimeWindow{0, 3});
   // Rank r starts at r: three boxes of rank 0, two of rank 1, one of rank 2; and a title per row.
   EXPECT_EQ(count(svg, "<title>F of"), 6u);
-  options.zoom = TimeWindow{500, 600};
-  EXPECT_THROW(timeline_svg({drawn.panel()}, options), ConfigError);
-  options.zoom = TimeWindow{3, 3};
-  EXPECT_THROW(timeline_svg({drawn.panel()}, options), ConfigError);
+  EXPECT_THROW(timeline_svg(drawn.chart(), TimeWindow{500, 600}), ConfigError);
+  EXPECT_THROW(timeline_svg(drawn.chart(), TimeWindow{3, 3}), ConfigError);
 }
 
 TEST(TimelineSvg, ComparesSchedulesOnOneAxis) {
   std::vector<Drawn> drawn;
-  std::vector<TimelinePanel> panels;
+  std::vector<SimulatedSchedule> shown;
   for (const std::string& name : schedule_names()) {
     drawn.emplace_back(make_schedule(parse_schedule_kind(name), 8, 20));
   }
-  for (const Drawn& one : drawn) panels.push_back(one.panel());
-  const std::string svg = timeline_svg(panels);
+  for (const Drawn& one : drawn) shown.push_back({&one.schedule, &one.simulation});
+  const std::string svg = timeline_svg(pipeline_timeline(shown));
   EXPECT_TRUE(is_well_formed(svg));
   for (const char* title : {">1F1B<", ">ZB1P<", ">DualPipe<", ">DualPipeV<"}) {
     EXPECT_THAT(svg, HasSubstr(title));
@@ -120,7 +117,7 @@ TEST(TimelineSvg, ComparesSchedulesOnOneAxis) {
 TEST(TimelineSvg, ANameFromAFileCannotBreakThePicture) {
   Drawn drawn(make_schedule(ScheduleKind::k1F1B, 2, 2));
   drawn.schedule.name = "</svg><script>alert(\"&\")\x01";
-  const std::string svg = timeline_svg({drawn.panel()});
+  const std::string svg = timeline_svg(drawn.chart());
   EXPECT_TRUE(is_well_formed(svg));
   EXPECT_THAT(svg, Not(HasSubstr("<script")));
 }
@@ -129,20 +126,20 @@ TEST(TimelineSvg, NothingToDoIsStillAPicture) {
   PipelineTimes times;
   times.stages = {{0, 0, 0}};
   const Drawn drawn(make_schedule(ScheduleKind::k1F1B, 2, 2), times);
-  EXPECT_TRUE(is_well_formed(timeline_svg({drawn.panel()})));
+  EXPECT_TRUE(is_well_formed(timeline_svg(drawn.chart())));
 }
 
 TEST(TimelineText, OneCharacterPerUnit) {
   const Drawn zb1p(make_schedule(ScheduleKind::kZb1p, 2, 3));
-  const std::string text = timeline_text(zb1p.schedule, zb1p.simulation, 19, false);
+  const std::string text = timeline_text(zb1p.chart(), 19, false);
   // Worked out by hand: rank 1 keeps one W back for the end.
   EXPECT_THAT(text, HasSubstr("rank 0   FF.IWFIWIW\nrank 1   .FIFIWFIWW\n"));
-  EXPECT_EQ(timeline_text(zb1p.schedule, zb1p.simulation, 18, false), "");  // too narrow
+  EXPECT_EQ(timeline_text(zb1p.chart(), 18, false), "");  // too narrow
 }
 
 TEST(TimelineText, ColourPaintsKindsAndNumbersBoxes) {
   const Drawn dualpipe(make_schedule(ScheduleKind::kDualPipe, 2, 4));
-  const std::string text = timeline_text(dualpipe.schedule, dualpipe.simulation, 21, true);
+  const std::string text = timeline_text(dualpipe.chart(), 21, true);
   // F of micro-batch 0 black on light blue, of 2 (the other direction) white on deep blue; the
   // first pair of rank 1 has a light forward above a deep backward.
   EXPECT_THAT(text, HasSubstr("rank 0   \x1b[38;5;16;48;5;117m0\x1b[0m\x1b[38;5;231;48;5;25m2"));
@@ -151,7 +148,7 @@ TEST(TimelineText, ColourPaintsKindsAndNumbersBoxes) {
 
 TEST(TimelineText, SmallLettersForTheSecondStage) {
   const Drawn dualpipe(make_schedule(ScheduleKind::kDualPipe, 2, 4));
-  const std::string text = timeline_text(dualpipe.schedule, dualpipe.simulation, 21, false);
+  const std::string text = timeline_text(dualpipe.chart(), 21, false);
   EXPECT_THAT(text, HasSubstr("rank 0   F"));
   EXPECT_THAT(text, HasSubstr("rank 1   f"));
   EXPECT_THAT(text, HasSubstr("small letters"));

@@ -1,4 +1,4 @@
-// plan/line_chart.h: lines over one common x axis, drawn as SVG.
+// draw/line_chart.h: lines over one common x axis, drawn as SVG.
 #pragma once
 
 #include <string>

@@ -1,8 +1,5 @@
-// plan/expert_plan_svg.cc: a placement of experts as a picture.
-//
-// Two heat maps (experts in order, as placed): a row per layer, a column per GPU, colour = load
-// over the mean GPU. Under each the GPUs of one layer as bars; beside them how far the heaviest GPU
-// of every layer is above the mean.
+#include "hadal/draw/load_maps.h"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -11,8 +8,8 @@
 #include <numeric>
 
 #include "hadal/core/error.h"
-#include "hadal/plan/expert_plan.h"
-#include "hadal/plan/svg_text.h"
+#include "hadal/core/number_text.h"
+#include "hadal/draw/svg.h"
 
 namespace hadal {
 namespace {
@@ -50,14 +47,14 @@ std::string colour(int step) {
 }
 
 // Places of the columns and rows, shared by everything that is drawn.
-struct Layout {
+struct Grid {
   int64_t n_gpus, n_nodes, n_layers;
   double row;       // height of a layer
   double node_gap;  // between the columns of two nodes
-  explicit Layout(const ExpertPlan& plan)
-      : n_gpus(plan.shape.n_gpus),
-        n_nodes(plan.shape.n_nodes),
-        n_layers(static_cast<int64_t>(plan.loads.load.size())),
+  explicit Grid(const LoadMaps& maps)
+      : n_gpus(maps.n_gpus),
+        n_nodes(maps.n_nodes),
+        n_layers(static_cast<int64_t>(maps.layers.size())),
         row(std::clamp(520.0 / static_cast<double>(n_layers), 3.0, 30.0)),
         node_gap(n_nodes > 1 && n_nodes <= 40 ? 2.5 : 0.0) {}
   double column() const {
@@ -75,18 +72,25 @@ double mean_of(const std::vector<double>& values) {
 }
 
 std::string text_at(double x, double y, const std::string& style, const std::string& content) {
-  return concat("<text x=\"", svg_number(x), "\" y=\"", svg_number(y), "\" class=\"", style, "\">",
-                content, "</text>\n");
+  return svg_element("text", {{"x", x}, {"y", y}, {"class", style}}, svg_text(content)) + "\n";
 }
 
 std::string rectangle(double x, double y, double width, double height, const std::string& fill) {
-  return concat("<rect x=\"", svg_number(x), "\" y=\"", svg_number(y), "\" width=\"",
-                svg_number(width), "\" height=\"", svg_number(height), "\" fill=\"", fill,
-                "\"/>\n");
+  return svg_element("rect",
+                     {{"x", x}, {"y", y}, {"width", width}, {"height", height}, {"fill", fill}}) +
+         "\n";
+}
+
+std::string path(const char* style, const std::string& d) {
+  return svg_element("path", {{"class", style}, {"d", d}});
+}
+
+std::string circle(const char* style, double x, double y, double radius) {
+  return svg_element("circle", {{"class", style}, {"cx", x}, {"cy", y}, {"r", radius}});
 }
 
 // One path per colour keeps a map of 61 layers on 320 GPUs below a megabyte.
-std::string heat_map(const Layout& at, double left, const std::vector<std::vector<double>>& gpu) {
+std::string heat_map(const Grid& at, double left, const std::vector<std::vector<double>>& gpu) {
   std::map<int, std::string> cells;
   const double gap = at.row >= 6 ? 0.8 : 0.0;
   for (size_t layer = 0; layer < gpu.size(); ++layer) {
@@ -101,13 +105,13 @@ std::string heat_map(const Layout& at, double left, const std::vector<std::vecto
   }
   std::string svg;
   for (const auto& [step, path] : cells) {
-    svg += concat("<path fill=\"", colour(step), "\" d=\"", path, "\"/>\n");
+    svg += svg_element("path", {{"fill", colour(step)}, {"d", path}}) + "\n";
   }
   return svg;
 }
 
 // The GPUs of one layer; `top_ratio` is the load over mean at the upper end of the axis.
-std::string bars(const Layout& at, double left, const std::vector<double>& gpu, double top_ratio) {
+std::string bars(const Grid& at, double left, const std::vector<double>& gpu, double top_ratio) {
   const double floor = at.bottom() + 44 + kBarsHeight, mean = mean_of(gpu);
   const double gap = at.column() > 4 ? 1.0 : 0.0;
   std::string svg;
@@ -118,45 +122,47 @@ std::string bars(const Layout& at, double left, const std::vector<double>& gpu, 
                      height, colour(colour_step(ratio)));
   }
   const double y = floor - kBarsHeight / top_ratio;
-  svg += concat("<path class=\"mean\" d=\"M", svg_number(left - 4), " ", svg_number(y), "h",
-                svg_number(kMapWidth + 8), "\"/>\n<path class=\"axis\" d=\"M", svg_number(left),
-                " ", svg_number(floor), "h", svg_number(kMapWidth), "\"/>\n");
-  return svg;
+  const auto across = [](double x, double at_y, double width) {
+    return "M" + svg_number(x) + " " + svg_number(at_y) + "h" + svg_number(width);
+  };
+  return svg + path("mean", across(left - 4, y, kMapWidth + 8)) + "\n" +
+         path("axis", across(left, floor, kMapWidth)) + "\n";
 }
 
 // For every layer a line from the heaviest GPU in order to the heaviest as placed.
-std::string heaviest_dots(const Layout& at, double left, const ExpertPlan& plan) {
+std::string heaviest_dots(const Grid& at, double left, const LoadMaps& maps) {
   double top = 1.25;
-  for (const Balancedness* balance : {&plan.before, &plan.after}) {
-    for (const double ratio : balance->heaviest_gpu) top = std::max(top, ratio);
+  for (const LoadMap* map : {&maps.before, &maps.after}) {
+    for (const double ratio : map->heaviest) top = std::max(top, ratio);
   }
   const double step = std::pow(10.0, std::floor(std::log10(top - 1.0)));
   const double tick = (top - 1.0) / step > 5 ? 2 * step : (top - 1.0) / step > 2 ? step : step / 2;
   const auto x_of = [&](double ratio) { return left + kDotsWidth * (ratio - 1.0) / (top - 1.0); };
   std::string svg;
   for (double ratio = 1.0; ratio <= top * 1.0001; ratio += tick) {
-    svg += concat("<path class=\"grid\" d=\"M", svg_number(x_of(ratio)), " ", svg_number(kTop - 2),
-                  "V", svg_number(at.bottom()), "\"/>\n");
+    svg += path("grid", "M" + svg_number(x_of(ratio)) + " " + svg_number(kTop - 2) + "V" +
+                            svg_number(at.bottom())) +
+           "\n";
     svg += text_at(x_of(ratio), at.bottom() + 14, "small middle", svg_number(ratio));
   }
   const double radius = std::clamp(at.row * 0.36, 1.4, 4.5);
-  for (size_t layer = 0; layer < plan.loads.layers.size(); ++layer) {
+  for (size_t layer = 0; layer < maps.layers.size(); ++layer) {
     const double y = kTop + at.row * (static_cast<double>(layer) + 0.5);
-    const double before = x_of(plan.before.heaviest_gpu[layer]);
-    const double after = x_of(plan.after.heaviest_gpu[layer]);
-    svg += concat("<g><title>layer ", plan.loads.layers[layer], ": ",
-                  svg_number(plan.before.heaviest_gpu[layer]), " to ",
-                  svg_number(plan.after.heaviest_gpu[layer]),
-                  " x mean</title><path class=\"link\" d=\"M", svg_number(before), " ",
-                  svg_number(y), "H", svg_number(after), "\"/><circle class=\"before\" cx=\"",
-                  svg_number(before), "\" cy=\"", svg_number(y), "\" r=\"", svg_number(radius),
-                  "\"/><circle class=\"after\" cx=\"", svg_number(after), "\" cy=\"", svg_number(y),
-                  "\" r=\"", svg_number(radius), "\"/></g>\n");
+    const double from = maps.before.heaviest[layer], to = maps.after.heaviest[layer];
+    const double before = x_of(from), after = x_of(to);
+    svg +=
+        svg_element("g", {},
+                    svg_title(concat("layer ", maps.layers[layer], ": ", svg_number(from), " to ",
+                                     svg_number(to), " x mean")) +
+                        path("link", "M" + svg_number(before) + " " + svg_number(y) + "H" +
+                                         svg_number(after)) +
+                        circle("before", before, y, radius) + circle("after", after, y, radius)) +
+        "\n";
   }
   return svg;
 }
 
-std::string layer_numbers(const Layout& at, const std::vector<int64_t>& layers) {
+std::string layer_numbers(const Grid& at, const std::vector<int64_t>& layers) {
   const auto every = static_cast<size_t>(std::max(1.0, std::ceil(13.0 / at.row)));
   std::string svg;
   for (size_t layer = 0; layer < layers.size(); layer += every) {
@@ -188,53 +194,49 @@ constexpr const char* kStyle =
 
 }  // namespace
 
-std::string expert_plan_svg(const ExpertPlan& plan) {
-  const Layout at(plan);
+std::string load_maps_svg(const LoadMaps& maps) {
+  const Grid at(maps);
   require(at.n_gpus <= 2048 && at.n_layers <= 256, "--svg: too much to draw (found ", at.n_gpus,
           " GPUs and ", at.n_layers, " layers, expected at most 2048 and 256); use --json");
   const double second = kLeft + kMapWidth + kMapGap, third = second + kMapWidth + kMapGap + 8;
   const double width = third + kDotsWidth + 30, height = at.bottom() + kBarsHeight + 74;
-  const auto& each = plan.before.per_layer;
-  const auto shown = static_cast<size_t>(std::min_element(each.begin(), each.end()) - each.begin());
-  const double top_ratio = std::max(plan.before.heaviest_gpu[shown], 1.0) * 1.05;
+  const size_t shown = maps.shown_layer;
+  const double top_ratio = std::max(maps.before.heaviest[shown], 1.0) * 1.05;
 
-  std::string svg = concat("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 ",
-                           svg_number(width), " ", svg_number(height), "\" width=\"",
-                           svg_number(width), "\" height=\"", svg_number(height), "\">\n", kStyle,
-                           "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n");
+  std::string svg = concat("\n", kStyle);
+  svg += svg_element("rect", {{"width", "100%"}, {"height", "100%"}, {"fill", "#fff"}}) + "\n";
   svg += text_at(kLeft, 30, "title", "Expert load per GPU");
-  svg += text_at(kLeft, 50, "small",
-                 concat(at.n_layers, " layers of ", plan.n_experts(), " experts, ",
-                        plan.shape.n_replicas, " replicas on ", at.n_gpus, " GPUs, ", at.n_nodes,
-                        at.n_nodes == 1 ? " node, " : " nodes, ",
-                        plan.placement.hierarchical ? "hierarchical" : "global", " placement"));
+  svg += text_at(kLeft, 50, "small", maps.subtitle);
   svg += legend(third, 30);
-  const auto headed = [&](double left, const std::string& name, const Balancedness& balance) {
-    char balanced[32];
-    std::snprintf(balanced, sizeof balanced, "%.3f", balance.mean);
-    svg += text_at(left, kTop - 24, "head", name);
-    svg += text_at(left, kTop - 8, "small", concat("balancedness ", balanced));
+  const auto headed = [&](double left, const LoadMap& map) {
+    svg += text_at(left, kTop - 24, "head", map.name);
+    svg += text_at(left, kTop - 8, "small", "balancedness " + printed("%.3f", map.balancedness));
   };
-  headed(kLeft, "Experts in order", plan.before);
-  headed(second, concat("Placed, ", plan.n_redundant(), " redundant"), plan.after);
+  headed(kLeft, maps.before);
+  headed(second, maps.after);
   svg += text_at(third, kTop - 24, "head", "Heaviest GPU / mean GPU");
-  svg += concat("<circle class=\"before\" cx=\"", svg_number(third + 4), "\" cy=\"",
-                svg_number(kTop - 12), "\" r=\"4\"/><circle class=\"after\" cx=\"",
-                svg_number(third + 74), "\" cy=\"", svg_number(kTop - 12), "\" r=\"4\"/>\n");
+  svg += circle("before", third + 4, kTop - 12, 4) + circle("after", third + 74, kTop - 12, 4);
+  svg += "\n";
   svg += text_at(third + 12, kTop - 8, "small", "in order");
   svg += text_at(third + 82, kTop - 8, "small", "placed");
-  svg += layer_numbers(at, plan.loads.layers);
-  svg += heat_map(at, kLeft, plan.gpu_before);
-  svg += heat_map(at, second, plan.gpu_after);
-  svg += heaviest_dots(at, third, plan);
+  svg += layer_numbers(at, maps.layers);
+  svg += heat_map(at, kLeft, maps.before.gpu);
+  svg += heat_map(at, second, maps.after.gpu);
+  svg += heaviest_dots(at, third, maps);
   svg += text_at(kLeft, at.bottom() + 26, "small",
-                 concat("GPUs of layer ", plan.loads.layers[shown],
+                 concat("GPUs of layer ", maps.layers[shown],
                         ", the worst in order; the dashed line is the mean"));
-  svg += bars(at, kLeft, plan.gpu_before[shown], top_ratio);
-  svg += bars(at, second, plan.gpu_after[shown], top_ratio);
+  svg += bars(at, kLeft, maps.before.gpu[shown], top_ratio);
+  svg += bars(at, second, maps.after.gpu[shown], top_ratio);
   svg += text_at(kLeft + kMapWidth / 2, at.bottom() + kBarsHeight + 62, "small middle", "GPU");
   svg += text_at(second + kMapWidth / 2, at.bottom() + kBarsHeight + 62, "small middle", "GPU");
-  return svg + "</svg>\n";
+  return svg_element("svg",
+                     {{"xmlns", "http://www.w3.org/2000/svg"},
+                      {"viewBox", "0 0 " + svg_number(width) + " " + svg_number(height)},
+                      {"width", width},
+                      {"height", height}},
+                     svg) +
+         "\n";
 }
 
 }  // namespace hadal

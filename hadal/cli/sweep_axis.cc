@@ -1,13 +1,13 @@
-// What --vary says: NAME=LIST or NAME=FROM:TO:STEPS.
+#include "hadal/cli/sweep_axis.h"
+
 #include <algorithm>
 #include <cmath>
 
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
 #include "hadal/plan/plan.h"
-#include "hadal/plan/sweep.h"
 
-namespace hadal {
+namespace hadal::cli {
 namespace {
 
 constexpr size_t kMostValues = 1000;
@@ -88,4 +88,4 @@ SweepAxis parse_sweep_axis(const std::string& text, const std::string& option) {
   return axis;
 }
 
-}  // namespace hadal
+}  // namespace hadal::cli

@@ -1,11 +1,11 @@
-#include "hadal/plan/line_chart.h"
+#include "hadal/draw/line_chart.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 
 #include "hadal/core/error.h"
-#include "hadal/plan/svg_text.h"
+#include "hadal/draw/svg.h"
 
 namespace hadal {
 namespace {
@@ -14,6 +14,10 @@ constexpr double kLeft = 96, kLabelLeft = 18, kPlotWidth = 634, kPlotHeight = 27
 // Told apart by people with any kind of colour vision (Okabe and Ito), in an order of contrast.
 constexpr std::array kColours = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                  "#b58900", "#56b4e9", "#444444", "#7b3294"};
+constexpr const char* kStyle =
+    ".grid{stroke:#e3e6ea}.axis{stroke:#5b6570}.tick{font-size:12px;fill:#3b444d}"
+    ".label{font-size:13px;fill:#1d242b}.end{font-size:13px;font-weight:600}"
+    ".curve{fill:none;stroke-width:2.2;stroke-linejoin:round}";
 const char* colour(size_t line) { return kColours[line % kColours.size()]; }
 
 struct Scale {
@@ -101,14 +105,15 @@ std::vector<double> x_ticks(const LineChart& chart, const Scale& scale) {
 class Writer {
  public:
   void line(double x1, double y1, double x2, double y2, const char* style) {
-    svg_ += concat("<line x1=\"", svg_number(x1), "\" y1=\"", svg_number(y1), "\" x2=\"",
-                   svg_number(x2), "\" y2=\"", svg_number(y2), "\" class=\"", style, "\"/>\n");
+    put(svg_element("line", {{"x1", x1}, {"y1", y1}, {"x2", x2}, {"y2", y2}, {"class", style}}));
   }
-  void text(double x, double y, const std::string& content, const std::string& attributes) {
-    svg_ += concat("<text x=\"", svg_number(x), "\" y=\"", svg_number(y), "\" ", attributes, ">",
-                   svg_text(content), "</text>\n");
+  void text(double x, double y, const std::string& content, SvgAttribute a, SvgAttribute b) {
+    put(svg_element("text", {{"x", x}, {"y", y}, std::move(a), std::move(b)}, svg_text(content)));
   }
-  void raw(const std::string& element) { svg_ += element + "\n"; }
+  void text(double x, double y, const std::string& content, const char* style) {
+    put(svg_element("text", {{"x", x}, {"y", y}, {"class", style}}, svg_text(content)));
+  }
+  void put(const std::string& element) { svg_ += element + "\n"; }
   std::string take() { return std::move(svg_); }
 
  private:
@@ -122,20 +127,20 @@ void draw_axes(Writer& out, const LineChart& chart, const ChartPanel& panel, con
       panel.logarithmic ? logarithmic_ticks(y.low, y.high) : linear_ticks(y.low, y.high, 6);
   for (const double tick : y_ticks) {
     out.line(kLeft, y.at(tick), kLeft + kPlotWidth, y.at(tick), "grid");
-    out.text(kLeft - 8, y.at(tick) + 4, tick_text(tick), "text-anchor=\"end\" class=\"tick\"");
+    out.text(kLeft - 8, y.at(tick) + 4, tick_text(tick), {"text-anchor", "end"}, {"class", "tick"});
   }
   for (const double tick : x_ticks(chart, x)) {
     out.line(x.at(tick), top, x.at(tick), bottom, "grid");
-    out.text(x.at(tick), bottom + 18, tick_text(tick), "text-anchor=\"middle\" class=\"tick\"");
+    out.text(x.at(tick), bottom + 18, tick_text(tick), {"text-anchor", "middle"},
+             {"class", "tick"});
   }
   out.line(kLeft, bottom, kLeft + kPlotWidth, bottom, "axis");
   out.line(kLeft, top, kLeft, bottom, "axis");
-  out.text(kLabelLeft, top - 12, panel.label + (panel.logarithmic ? ", logarithmic" : ""),
-           "class=\"label\"");
+  out.text(kLabelLeft, top - 12, panel.label + (panel.logarithmic ? ", logarithmic" : ""), "label");
   if (last) {
     out.text(kLeft + kPlotWidth / 2, bottom + 42,
              chart.x_label + (chart.x_logarithmic ? ", logarithmic" : ""),
-             "text-anchor=\"middle\" class=\"label\"");
+             {"text-anchor", "middle"}, {"class", "label"});
   }
 }
 
@@ -151,14 +156,15 @@ void draw_line(Writer& out, const ChartLine& line, const Scale& x, const Scale& 
     }
     pen_down = shown;
   }
-  out.raw(concat("<path d=\"", path, "\" class=\"curve\" stroke=\"", stroke, "\"/>"));
+  out.put(svg_element("path", {{"d", path}, {"class", "curve"}, {"stroke", stroke}}));
   if (line.x.size() > 60) return;  // dots would touch
   for (size_t i = 0; i < line.x.size() && i < line.y.size(); ++i) {
     if (!x.shows(line.x[i]) || !y.shows(line.y[i])) continue;
-    out.raw(concat("<circle cx=\"", svg_number(x.at(line.x[i])), "\" cy=\"",
-                   svg_number(y.at(line.y[i])), "\" r=\"3.2\" fill=\"", stroke, "\"><title>",
-                   svg_text(line.name), ": ", tick_text(line.x[i]), ", ", tick_text(line.y[i]),
-                   "</title></circle>"));
+    const std::string title =
+        concat(line.name, ": ", tick_text(line.x[i]), ", ", tick_text(line.y[i]));
+    out.put(svg_element(
+        "circle", {{"cx", x.at(line.x[i])}, {"cy", y.at(line.y[i])}, {"r", 3.2}, {"fill", stroke}},
+        svg_title(title)));
   }
 }
 
@@ -187,8 +193,8 @@ void draw_end_labels(Writer& out, const ChartPanel& panel, const Scale& x, const
     labels[i].y = std::min(labels[i].y, lowest);
   }
   for (const Label& label : labels) {
-    out.text(label.x + 12, label.y + 4, panel.lines[label.line].name,
-             concat("class=\"end\" fill=\"", colour(label.line), "\""));
+    out.text(label.x + 12, label.y + 4, panel.lines[label.line].name, {"class", "end"},
+             {"fill", colour(label.line)});
   }
 }
 
@@ -202,9 +208,13 @@ void draw_legend(Writer& out, const ChartPanel& panel, double top) {
   double at = kLeft + kPlotWidth - width;
   if (at < kLabelLeft + text_width(panel.label) + 110) return;
   for (size_t l = 0; l < panel.lines.size(); ++l) {
-    out.raw(concat("<rect x=\"", svg_number(at), "\" y=\"", svg_number(top - 21),
-                   "\" width=\"14\" height=\"10\" rx=\"2\" fill=\"", colour(l), "\"/>"));
-    out.text(at + 19, top - 12, panel.lines[l].name, "class=\"tick\"");
+    out.put(svg_element("rect", {{"x", at},
+                                 {"y", top - 21},
+                                 {"width", 14},
+                                 {"height", 10},
+                                 {"rx", 2},
+                                 {"fill", colour(l)}}));
+    out.text(at + 19, top - 12, panel.lines[l].name, "tick");
     at += text_width(panel.lines[l].name) + 34;
   }
 }
@@ -228,18 +238,19 @@ std::string line_chart_svg(const LineChart& chart) {
   const auto n_panels = static_cast<double>(chart.panels.size());
   const double height = head + n_panels * kPlotHeight + (n_panels - 1) * kPanelGap + 66;
   Writer out;
-  out.raw(concat("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 ", svg_number(width), " ",
-                 svg_number(height), "\" width=\"", svg_number(width), "\" height=\"",
-                 svg_number(height), "\" font-family=\"Helvetica, Arial, sans-serif\">"));
-  out.raw(
-      "<style>.grid{stroke:#e3e6ea}.axis{stroke:#5b6570}.tick{font-size:12px;fill:#3b444d}"
-      ".label{font-size:13px;fill:#1d242b}.end{font-size:13px;font-weight:600}"
-      ".curve{fill:none;stroke-width:2.2;stroke-linejoin:round}</style>");
-  out.raw(concat("<rect width=\"", svg_number(width), "\" height=\"", svg_number(height),
-                 "\" fill=\"#ffffff\"/>"));
-  out.text(kLabelLeft, 32, chart.title, "font-size=\"19\" font-weight=\"600\" fill=\"#1d242b\"");
+  out.put(svg_element("style", {}, kStyle));
+  out.put(svg_element("rect", {{"width", width}, {"height", height}, {"fill", "#ffffff"}}));
+  out.put(svg_element("text",
+                      {{"x", kLabelLeft},
+                       {"y", 32},
+                       {"font-size", 19},
+                       {"font-weight", "600"},
+                       {"fill", "#1d242b"}},
+                      svg_text(chart.title)));
   if (!chart.subtitle.empty()) {
-    out.text(kLabelLeft, 54, chart.subtitle, "font-size=\"13\" fill=\"#5b6570\"");
+    out.put(svg_element("text",
+                        {{"x", kLabelLeft}, {"y", 54}, {"font-size", 13}, {"fill", "#5b6570"}},
+                        svg_text(chart.subtitle)));
   }
   const Scale x = x_scale(chart);
   double top = head;
@@ -251,8 +262,14 @@ std::string line_chart_svg(const LineChart& chart) {
     for (size_t l = 0; l < panel.lines.size(); ++l) draw_line(out, panel.lines[l], x, y, colour(l));
     draw_end_labels(out, panel, x, y);
   }
-  out.raw("</svg>");
-  return out.take();
+  return svg_element("svg",
+                     {{"xmlns", "http://www.w3.org/2000/svg"},
+                      {"viewBox", "0 0 " + svg_number(width) + " " + svg_number(height)},
+                      {"width", width},
+                      {"height", height},
+                      {"font-family", "Helvetica, Arial, sans-serif"}},
+                     "\n" + out.take()) +
+         "\n";
 }
 
 }  // namespace hadal

@@ -1,4 +1,4 @@
-// plan/timeline_scale.h: where a moment lies in a picture. Long timelines show their beginning and
+// draw/time_scale.h: where a moment lies in a picture. Long timelines show their beginning and
 // their end, at a scale that can be read; the steady state between is cut out.
 #pragma once
 

@@ -1,4 +1,4 @@
-#include "hadal/plan/line_chart.h"
+#include "hadal/draw/line_chart.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "hadal/plan/timeline_scale.h"
+#include "hadal/draw/time_scale.h"
 
 #include <cmath>
 #include <utility>

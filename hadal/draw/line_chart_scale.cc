@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "hadal/plan/line_chart.h"
+#include "hadal/draw/line_chart.h"
 
 namespace hadal {
 

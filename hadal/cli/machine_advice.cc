@@ -1,15 +1,12 @@
-// A machine plan in sentences: what decides time and memory, and what a setting would change. Each
-// knob is turned on the sheet itself, so its effect is computed, not guessed.
+#include "hadal/cli/machine_advice.h"
+
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "hadal/core/error.h"
-#include "hadal/core/log.h"
-#include "hadal/plan/formula_text.h"
-#include "hadal/plan/machine.h"
+#include "hadal/core/number_text.h"
 
-namespace hadal {
+namespace hadal::cli {
 namespace {
 
 // What `result` becomes when `cell` is `value`.
@@ -26,10 +23,8 @@ double turned(Worksheet& sheet, const std::string& cell, double value, const std
 std::string duration(double seconds) {
   constexpr double kDay = 86400, kYear = 365.25 * kDay;
   if (seconds < 3 * kDay) return human_seconds(seconds);
-  char text[40];
-  std::snprintf(text, sizeof text, "%.3g %s", seconds / (seconds < 2 * kYear ? kDay : kYear),
-                seconds < 2 * kYear ? "days" : "years");
-  return text;
+  return seconds < 2 * kYear ? printed("%.3g days", seconds / kDay)
+                             : printed("%.3g years", seconds / kYear);
 }
 
 std::string largest_part(const Worksheet& sheet) {
@@ -103,4 +98,4 @@ MachineAdvice machine_advice(Worksheet& sheet) {
   return advice;
 }
 
-}  // namespace hadal
+}  // namespace hadal::cli
