@@ -2,8 +2,9 @@
 // writes, and the way between that and values.
 //
 //   plain  F32, BF16 or F16
-//   fp8    F8_E4M3 codes and F32 scales of 128x128 blocks, value = code * scale (spec 02
-//   section 1.3) q8 q4  hadal's own blocks (block_quantization.h)
+//   fp8    F8_E4M3 codes and F32 scales of 128x128 blocks, value = code * scale
+//          (spec 02 section 1.3)
+//   q8 q4  hadal's own blocks (block_quantization.h)
 #pragma once
 
 #include <string>
