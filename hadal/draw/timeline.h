@@ -12,7 +12,7 @@
 namespace hadal {
 
 // A colour and the number written on it where there is room. The kinds have their colours in the
-// two drawings: F blue, B green, I rose, W amber.
+// two drawings: F blue, B green, I rose, W amber; there are no others.
 struct TimelinePart {
   char kind = 'F';
   uint8_t tone = 0;  // 0: light, 1: deep
