@@ -5,7 +5,7 @@
 #include "hadal/io/atomic_write.h"
 #include "hadal/io/safetensors_header.h"
 #include "hadal/model/config.h"
-#include "hadal/parallel/schedule_file.h"
+#include "hadal/schedule/schedule_file.h"
 #include "hadal/train/config.h"
 
 namespace hadal {

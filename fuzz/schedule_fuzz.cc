@@ -1,8 +1,8 @@
-// parallel/schedule_file: a schedule file is refused, or gives a schedule whose own text is read
+// schedule/schedule_file: a schedule file is refused, or gives a schedule whose own text is read
 // back as the same, and of which the checker says what it thinks.
 #include "fuzz/expect.h"
-#include "hadal/parallel/schedule_check.h"
-#include "hadal/parallel/schedule_file.h"
+#include "hadal/schedule/schedule_check.h"
+#include "hadal/schedule/schedule_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace hadal;

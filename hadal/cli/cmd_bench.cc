@@ -13,10 +13,7 @@ namespace {
 // What a bench runs on; results go out in the form that was asked for.
 struct Bench {
   explicit Bench(const CommonOptions& common)
-      : pool(common.threads),
-        ctx{.pool = pool,
-            .arena = arena,
-            .device = common.device == "cuda" ? Device::kCuda : Device::kCpu} {}
+      : pool(common.threads), ctx{.pool = pool, .arena = arena, .device = common.chosen_device()} {}
   ThreadPool pool;
   Arena arena;
   Context ctx;

@@ -9,10 +9,11 @@
 
 #include "hadal/cli/commands.h"
 #include "hadal/cli/line_editor.h"
-#include "hadal/cli/text_model.h"
+#include "hadal/cli/sampling_flags.h"
 #include "hadal/core/error.h"
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
 #include "hadal/infer/conversation.h"
 #include "hadal/infer/text_stream.h"
 #include "hadal/io/atomic_write.h"
@@ -88,7 +89,7 @@ class Chat {
   Chat(const ChatCommand& o, const CommonOptions& common, const Flags& flags, Output& out)
       : o_(o),
         out_(out),
-        m_(o.model, common, o.sampling.speculate != "off"),
+        m_(o.model, common.threads, common.chosen_device(), o.sampling.speculate != "off"),
         conversation_(m_.need_tokenizer(), o.system),
         session_(m_.ctx, m_.model, context(), o.sampling.draft_tokens(m_.model.config) > 0) {
     options_.sampling = o.sampling.sampling(flags, common, m_);

@@ -2,7 +2,7 @@
 #include "hadal/cli/commands.h"
 #include "hadal/core/clock.h"
 #include "hadal/core/interrupt.h"
-#include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
 #include "hadal/model/convert.h"
 
 namespace hadal::cli {

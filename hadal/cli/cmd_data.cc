@@ -1,8 +1,8 @@
 // cli/cmd_data.cc: `hadal data fetch|stats|dedup|pack`
 #include "hadal/cli/commands.h"
 #include "hadal/core/interrupt.h"
+#include "hadal/corpus/default_corpora.h"
 #include "hadal/data/dataset.h"
-#include "hadal/data/default_corpora.h"
 #include "hadal/io/atomic_write.h"
 
 namespace hadal::cli {

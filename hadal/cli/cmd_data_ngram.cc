@@ -4,9 +4,9 @@
 
 #include "hadal/cli/commands.h"
 #include "hadal/core/error.h"
-#include "hadal/data/byte_ngram.h"
 #include "hadal/data/prepared_folder.h"
 #include "hadal/data/prepared_text.h"
+#include "hadal/measure/byte_ngram.h"
 #include "hadal/train/config.h"
 #include "hadal/train/held_out.h"
 #include "hadal/train/metrics.h"

@@ -3,10 +3,11 @@
 #include <filesystem>
 
 #include "hadal/cli/commands.h"
-#include "hadal/cli/text_model.h"
+#include "hadal/cli/sampling_flags.h"
 #include "hadal/core/error.h"
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
 #include "hadal/infer/text_stream.h"
 
 namespace hadal::cli {
@@ -161,7 +162,7 @@ Json result_json(const GenerateResult& r, const TextStream* stream) {
 int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flags, Output& out) {
   check_prompt_options(flags);
   catch_interrupts();
-  TextModel m(o.model, common, o.sampling.speculate != "off");
+  TextModel m(o.model, common.threads, common.chosen_device(), o.sampling.speculate != "off");
   const ModelConfig& config = m.model.config;
   GenerateOptions options;
   options.sampling = o.sampling.sampling(flags, common, m);

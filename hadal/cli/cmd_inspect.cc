@@ -6,7 +6,7 @@
 
 #include "hadal/cli/commands.h"
 #include "hadal/core/interrupt.h"
-#include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
 #include "hadal/data/tokenizer.h"
 #include "hadal/model/inspect.h"
 

@@ -6,13 +6,15 @@
 #include "hadal/cli/commands.h"
 #include "hadal/cli/pipeline_report.h"
 #include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
+#include "hadal/draw/timeline_svg.h"
+#include "hadal/draw/timeline_text.h"
 #include "hadal/io/atomic_write.h"
-#include "hadal/parallel/action_text.h"
-#include "hadal/parallel/schedule_file.h"
 #include "hadal/plan/pipeline_inputs.h"
-#include "hadal/plan/timeline_svg.h"
-#include "hadal/plan/timeline_text.h"
+#include "hadal/plan/pipeline_timeline.h"
 #include "hadal/plan/timeline_trace.h"
+#include "hadal/schedule/action_text.h"
+#include "hadal/schedule/schedule_file.h"
 
 namespace hadal::cli {
 namespace {
@@ -101,15 +103,13 @@ PipelineInputs read_inputs(const PipelineOptions& o) {
   return inputs;
 }
 
-TimelineSvgOptions svg_options(const PipelineOptions& o, const PipelineInputs& inputs) {
-  TimelineSvgOptions options{.times = inputs.summary(), .zoom = std::nullopt};
-  if (o.zoom.empty()) return options;
+std::optional<TimeWindow> zoom_of(const PipelineOptions& o) {
+  if (o.zoom.empty()) return std::nullopt;
   const size_t colon = o.zoom.find(':');
   require(colon != std::string::npos, "--zoom: not a part of the time (found ", o.zoom,
           ", expected FROM:TO, as 10:40)");
-  options.zoom = TimeWindow{parse_time(o.zoom.substr(0, colon), "--zoom"),
-                            parse_time(o.zoom.substr(colon + 1), "--zoom")};
-  return options;
+  return TimeWindow{parse_time(o.zoom.substr(0, colon), "--zoom"),
+                    parse_time(o.zoom.substr(colon + 1), "--zoom")};
 }
 
 // Throws when the schedule is wrong, after listing everything that is.
@@ -224,11 +224,12 @@ int run_comparison(const PipelineOptions& o, const PipelineInputs& inputs, Outpu
   out.text(concat(sizes.n_stages, " stages, ", sizes.n_micro_batches, " micro-batches\n",
                   inputs.summary(), "\n\n", comparison_table(results, refused)));
   if (!o.svg.empty()) {
-    std::vector<TimelinePanel> panels;
+    std::vector<SimulatedSchedule> shown;
     for (const PipelineResult& result : results) {
-      panels.push_back({&result.schedule, &result.simulation});
+      shown.push_back({&result.schedule, &result.simulation});
     }
-    write_result(o.svg, "svg", timeline_svg(panels, svg_options(o, inputs)), out, document);
+    const TimelineChart chart = pipeline_timeline(shown, inputs.summary());
+    write_result(o.svg, "svg", timeline_svg(chart, zoom_of(o)), out, document);
   }
   if (out.json()) out.report(document);
   return 0;
@@ -264,14 +265,13 @@ int run(const PipelineOptions& o, const CommonOptions&, Output& out) {
   }
   Json document = pipeline_json(result);
   out.text(pipeline_table(result, inputs.summary()));
-  const std::string timeline =
-      timeline_text(result.schedule, result.simulation, terminal().columns, colour_on_stdout());
+  const TimelineChart chart =
+      pipeline_timeline({{&result.schedule, &result.simulation}}, inputs.summary());
+  const std::string timeline = timeline_text(chart, terminal().columns, colour_on_stdout());
   if (!timeline.empty()) out.text("\n" + timeline);
   if (o.actions) print_actions(result.schedule, out, document);
   if (!o.svg.empty()) {
-    write_result(o.svg, "svg",
-                 timeline_svg({{&result.schedule, &result.simulation}}, svg_options(o, inputs)),
-                 out, document);
+    write_result(o.svg, "svg", timeline_svg(chart, zoom_of(o)), out, document);
   }
   if (!o.trace.empty()) {
     write_result(o.trace, "trace", timeline_trace(result.schedule, result.simulation), out,

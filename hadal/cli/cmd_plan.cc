@@ -1,5 +1,6 @@
 // cli/cmd_plan.cc: `hadal plan`
 #include "hadal/cli/commands.h"
+#include "hadal/cli/explain_text.h"
 #include "hadal/cli/plan_options.h"
 #include "hadal/cli/plan_text.h"
 #include "hadal/core/error.h"
@@ -54,7 +55,7 @@ void print_text(const TrainingPlanOptions& o, const PlanRequest& request, const 
                 const std::vector<std::string>& names, Output& out) {
   if (!names.empty()) {
     for (size_t i = 0; i < names.size(); ++i) {
-      out.text((i == 0 ? "" : "\n") + plan.sheet.explain(names[i]));
+      out.text((i == 0 ? "" : "\n") + explain_text(plan.sheet, names[i]));
     }
   } else if (o.cells) {
     out.text(all_cells_text(plan.sheet));

@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "hadal/cli/commands.h"
+#include "hadal/cli/expert_plan_text.h"
 #include "hadal/core/error.h"
 #include "hadal/io/atomic_write.h"
 #include "hadal/model/checkpoint.h"
@@ -116,7 +117,7 @@ int run(const PlanExpertsOptions& o, const CommonOptions& common, Output& out) {
   const auto n_experts = static_cast<int64_t>(loads.load.front().size());
   const ExpertPlan plan = plan_experts(std::move(loads), placement_shape(options, n_experts));
   const Json document = expert_plan_json(plan);
-  if (!o.svg.empty()) write_file_atomically(o.svg, expert_plan_svg(plan));
+  if (!o.svg.empty()) write_file_atomically(o.svg, load_maps_svg(expert_load_maps(plan)));
   if (!o.out.empty()) write_file_atomically(o.out, document.dump() + "\n");
   if (out.json()) {
     out.report(document);

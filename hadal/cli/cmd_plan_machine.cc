@@ -1,11 +1,13 @@
 // cli/cmd_plan_machine.cc: `hadal plan machine`
 #include "hadal/cli/commands.h"
+#include "hadal/cli/explain_text.h"
+#include "hadal/cli/machine_advice.h"
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
 #include "hadal/measure/doctor.h"
 #include "hadal/measure/measure_train.h"
 #include "hadal/model/checkpoint.h"
-#include "hadal/plan/formula_text.h"
 #include "hadal/plan/machine.h"
 #include "hadal/plan/plan.h"
 
@@ -135,7 +137,7 @@ int run(const MachineOptions& given, const CommonOptions& common, Output& out) {
     return 0;
   }
   std::string explained;
-  for (const std::string& name : o.explain) explained += sheet.explain(name);
+  for (const std::string& name : o.explain) explained += explain_text(sheet, name);
   out.text(o.explain.empty() ? table(sheet, o, advice) : explained);
   return 0;
 }

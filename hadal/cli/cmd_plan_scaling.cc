@@ -4,6 +4,7 @@
 #include "hadal/cli/commands.h"
 #include "hadal/cli/plan_options.h"
 #include "hadal/cli/plan_outputs.h"
+#include "hadal/cli/sweep_axis.h"
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
 #include "hadal/plan/scaling.h"

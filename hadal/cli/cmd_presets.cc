@@ -2,7 +2,7 @@
 #include <cstdio>
 
 #include "hadal/cli/commands.h"
-#include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
 #include "hadal/model/config.h"
 
 namespace hadal::cli {

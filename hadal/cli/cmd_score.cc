@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "hadal/cli/commands.h"
-#include "hadal/cli/text_model.h"
+#include "hadal/cli/sampling_flags.h"
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
 #include "hadal/infer/score.h"
@@ -40,7 +40,7 @@ int run(const ScoreCommand& o, const CommonOptions& common, const Flags& flags, 
   require(flags.given("text") != flags.given("file"), "--text: give exactly one text (found ",
           flags.given("text") ? "--text and --file" : "none",
           ", expected --text or --file); see hadal score --help");
-  TextModel m(o.model, common, /*with_mtp=*/false);
+  TextModel m(o.model, common.threads, common.chosen_device(), /*with_mtp=*/false);
   const Tokenizer& tokenizer = m.need_tokenizer();
   const std::string text = flags.given("text") ? o.text : read_text_argument(o.file);
   std::vector<int32_t> ids = tokenizer.encode_parallel(text, m.pool);

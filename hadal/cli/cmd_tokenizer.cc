@@ -10,11 +10,12 @@
 #include "hadal/core/error.h"
 #include "hadal/core/json.h"
 #include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
 #include "hadal/core/thread_pool.h"
+#include "hadal/core/utf8.h"
+#include "hadal/corpus/document_source.h"
 #include "hadal/data/bpe_trainer.h"
-#include "hadal/data/document_source.h"
 #include "hadal/data/tokenizer.h"
-#include "hadal/data/utf8.h"
 
 namespace hadal::cli {
 namespace {

@@ -9,6 +9,7 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/interrupt.h"
+#include "hadal/core/joined.h"
 #include "hadal/core/log.h"
 #include "hadal/core/nearest.h"
 #include "hadal/core/thread_pool.h"
@@ -30,12 +31,6 @@ std::vector<std::string> option_names(const std::string& declared) {
     if (name[0] != '-') name = "--" + name;
   }
   return names;
-}
-
-std::string join(const std::vector<std::string>& parts, const std::string& separator) {
-  std::string text;
-  for (const std::string& part : parts) text += (text.empty() ? "" : separator) + part;
-  return text;
 }
 
 template <class Number>
@@ -71,7 +66,7 @@ struct Flags::Impl {
   void attach(CLI::App& app) {
     for (Slot& slot : slots) {
       CLI::Option* option = nullptr;
-      const std::string names = join(slot.info.names, ",");
+      const std::string names = joined(slot.info.names, ",");
       if (slot.info.value_name.empty()) {
         option = app.add_flag(names, slot.info.help);
       } else if (slot.info.is_repeatable) {
@@ -98,7 +93,7 @@ struct Flags::Impl {
         require(std::find(slot.info.choices.begin(), slot.info.choices.end(), found) !=
                     slot.info.choices.end(),
                 name, ": unknown value (found ", found, ", expected ",
-                join(slot.info.choices, ", "), ")", did_you_mean(found, slot.info.choices));
+                joined(slot.info.choices, ", "), ")", did_you_mean(found, slot.info.choices));
       }
       slot.assign(slot);
     }
@@ -152,7 +147,7 @@ void Flags::option(const std::string& name, std::vector<std::string>& value,
 
 void Flags::choice(const std::string& name, std::string& value,
                    const std::vector<std::string>& allowed, const std::string& help) {
-  impl_.add({option_names(name), join(allowed, "|"), help, value, allowed, false, false, false},
+  impl_.add({option_names(name), joined(allowed, "|"), help, value, allowed, false, false, false},
             [&value](const Impl::Slot& slot) { value = slot.text; });
 }
 
@@ -245,7 +240,7 @@ const Command* find_command(const std::vector<Command>& commands, int argc, cons
   if (!verbs.empty()) {
     const std::string found = argc > 2 ? argv[2] : "nothing";
     throw ConfigError(concat(word, ": needs a verb (found ", found, ", expected ",
-                             join(verbs, ", "), ")", did_you_mean(found, verbs)));
+                             joined(verbs, ", "), ")", did_you_mean(found, verbs)));
   }
   throw ConfigError(
       concat(word, ": no such command", did_you_mean(word, names), "; see hadal --help"));

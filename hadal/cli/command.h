@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "hadal/core/json.h"
+#include "hadal/tensor/context.h"
 
 namespace hadal::cli {
 
@@ -24,6 +25,8 @@ struct CommonOptions {
   uint64_t seed = 0;
   bool seed_given = false;
   std::string device = "cpu";
+
+  Device chosen_device() const { return device == "cuda" ? Device::kCuda : Device::kCpu; }
 };
 
 // What --help, the man page and the completions say about one option; filled by Flags.

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "hadal/cli/command.h"
+#include "hadal/core/number_text.h"
 
 namespace hadal::cli {
 namespace {
@@ -12,9 +13,7 @@ void write(const std::string& text) { std::fwrite(text.data(), 1, text.size(), s
 std::string scalar_text(const Json& value) {
   if (value.is_string()) return value.as_string();
   if (value.is_number() && !value.is_integer()) {
-    char text[32];
-    std::snprintf(text, sizeof(text), "%.6g", value.as_number());
-    return text;
+    return printed("%.6g", value.as_number());
   }
   return value.dump();
 }

@@ -6,18 +6,13 @@
 #include <cstdlib>
 
 #include "hadal/core/error.h"
-#include "hadal/plan/formula_text.h"
-#include "hadal/plan/svg_text.h"
+#include "hadal/core/number_text.h"
 
 namespace hadal::cli {
 namespace {
 
 // 66 sums of 0.1 make 6.599999999999995: twelve digits are all that the times given can mean.
-double tidy(double value) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.12g", value);
-  return std::strtod(text, nullptr);
-}
+double tidy(double value) { return std::strtod(printed("%.12g", value).c_str(), nullptr); }
 
 double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
 

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "hadal/core/json.h"
-#include "hadal/parallel/schedule_check.h"
 #include "hadal/plan/pipeline_simulator.h"
 #include "hadal/plan/schedule_facts.h"
+#include "hadal/schedule/schedule_check.h"
 
 namespace hadal::cli {
 

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "hadal/core/error.h"
-#include "hadal/plan/formula_text.h"
+#include "hadal/core/number_text.h"
 
 namespace hadal::cli {
 namespace {
@@ -107,11 +107,10 @@ std::string padded(const std::string& text, size_t width, bool right = false) {
 
 // Ours rounded, or cut, to as many digits as were published.
 bool agrees_to_the_digits(double value, double published) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.6g", published);
+  const std::string text = printed("%.6g", published);
   std::string digits;
-  for (const char* c = text; *c != '\0' && *c != 'e'; ++c) {
-    if (*c >= '0' && *c <= '9') digits += *c;
+  for (const char c : text.substr(0, text.find('e'))) {
+    if (c >= '0' && c <= '9') digits += c;
   }
   while (digits.size() > 1 && digits.back() == '0') digits.pop_back();
   while (digits.size() > 1 && digits.front() == '0') digits.erase(0, 1);
@@ -129,8 +128,7 @@ std::string published_text(const Worksheet& sheet) {
   for (const Worksheet::Published& each : sheet.published_values()) {
     const std::string unit = sheet.cell(each.name).unit;
     const double value = sheet.value(each.name);
-    char deviation[32];
-    std::snprintf(deviation, sizeof deviation, "%+6.2f %%", 100 * (value / each.value - 1));
+    const std::string deviation = printed("%+6.2f %%", 100 * (value / each.value - 1));
     text += "  " + padded(each.name, 36) + padded(human_quantity(value, unit), 20, true) +
             padded(human_quantity(each.value, unit), 20, true) + "  " + deviation +
             (std::abs(value / each.value - 1) > 0.01 && agrees_to_the_digits(value, each.value)

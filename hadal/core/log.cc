@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "hadal/core/clock.h"
+#include "hadal/core/number_text.h"
 
 namespace hadal {
 namespace {
@@ -34,12 +34,6 @@ std::string clip_columns(const std::string& text, int columns) {
       return text.substr(0, i);
     }
   }
-  return text;
-}
-
-std::string format(const char* pattern, double value) {
-  char text[64];
-  std::snprintf(text, sizeof(text), pattern, value);
   return text;
 }
 
@@ -109,42 +103,7 @@ std::string progress_bar(double fraction, int width) {
   const int filled = static_cast<int>(fraction * width);
   return std::string(static_cast<size_t>(filled), '#') +
          std::string(static_cast<size_t>(width - filled), '-') +
-         format(" %3.0f %%", fraction * 100);
-}
-
-std::string human_bytes(double bytes) {
-  static constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB", "PB"};
-  size_t unit = 0;
-  while (std::abs(bytes) >= 999.5 && unit + 1 < std::size(kUnits)) {
-    bytes /= 1000;
-    ++unit;
-  }
-  return format(unit == 0 || bytes >= 99.95 ? "%.0f " : "%.1f ", bytes) + kUnits[unit];
-}
-
-std::string human_count(double count) {
-  static constexpr const char* kUnits[] = {"", "K", "M", "B", "T"};
-  size_t unit = 0;
-  while (std::abs(count) >= 999.5 && unit + 1 < std::size(kUnits)) {
-    count /= 1000;
-    ++unit;
-  }
-  return format(unit == 0 ? "%.0f" : count >= 99.95 ? "%.0f" : "%.1f", count) + kUnits[unit];
-}
-
-std::string human_seconds(double seconds) {
-  const int64_t whole = std::llround(std::max(0.0, seconds));
-  char text[48];
-  if (whole >= 3600) {
-    std::snprintf(text, sizeof(text), "%lld h %02lld min", static_cast<long long>(whole / 3600),
-                  static_cast<long long>(whole / 60 % 60));
-  } else if (whole >= 60) {
-    std::snprintf(text, sizeof(text), "%lld min %02lld s", static_cast<long long>(whole / 60),
-                  static_cast<long long>(whole % 60));
-  } else {
-    std::snprintf(text, sizeof(text), "%lld s", static_cast<long long>(whole));
-  }
-  return text;
+         printed(" %3.0f %%", fraction * 100);
 }
 
 }  // namespace hadal

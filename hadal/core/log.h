@@ -48,8 +48,5 @@ class ProgressLine {
 
 // "########------  57 %" of `width` cells
 std::string progress_bar(double fraction, int width);
-std::string human_bytes(double bytes);      // "1.5 GB"
-std::string human_count(double count);      // "11.8M"
-std::string human_seconds(double seconds);  // "2 h 03 min", "4 min 05 s", "12 s"
 
 }  // namespace hadal

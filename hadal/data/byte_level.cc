@@ -3,7 +3,7 @@
 #include <array>
 #include <cstdint>
 
-#include "hadal/data/utf8.h"
+#include "hadal/core/utf8.h"
 
 namespace hadal {
 namespace {

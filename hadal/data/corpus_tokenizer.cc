@@ -6,8 +6,8 @@
 #include "hadal/core/interrupt.h"
 #include "hadal/core/json.h"
 #include "hadal/core/log.h"
+#include "hadal/corpus/content_hash.h"
 #include "hadal/data/bpe_trainer.h"
-#include "hadal/data/content_hash.h"
 #include "hadal/io/atomic_write.h"
 
 namespace hadal {

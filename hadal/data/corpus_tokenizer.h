@@ -5,7 +5,7 @@
 #include <string>
 
 #include "hadal/core/thread_pool.h"
-#include "hadal/data/corpus.h"
+#include "hadal/corpus/corpus.h"
 
 namespace hadal {
 

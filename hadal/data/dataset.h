@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/corpus/corpus.h"
 #include "hadal/data/batch.h"
-#include "hadal/data/corpus.h"
 #include "hadal/data/token_shards.h"
 #include "hadal/data/tokenizer.h"
 

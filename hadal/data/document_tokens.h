@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "hadal/data/content_hash.h"
+#include "hadal/corpus/content_hash.h"
 #include "hadal/data/tokenizer.h"
 
 namespace hadal {

@@ -4,6 +4,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
 #include "hadal/data/packing.h"
 
 namespace hadal {

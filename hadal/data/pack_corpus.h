@@ -3,7 +3,7 @@
 #pragma once
 
 #include "hadal/core/thread_pool.h"
-#include "hadal/data/corpus.h"
+#include "hadal/corpus/corpus.h"
 #include "hadal/data/document_tokens.h"
 #include "hadal/data/token_shards.h"
 

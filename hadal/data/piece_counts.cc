@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "hadal/data/utf8.h"
+#include "hadal/core/utf8.h"
 
 namespace hadal {
 namespace {

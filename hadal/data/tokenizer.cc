@@ -9,11 +9,11 @@
 #include "hadal/core/error.h"
 #include "hadal/core/json.h"
 #include "hadal/core/thread_pool.h"
+#include "hadal/core/utf8.h"
 #include "hadal/data/added_token_matcher.h"
 #include "hadal/data/bpe_model.h"
 #include "hadal/data/pre_tokenizer.h"
 #include "hadal/data/tokenizer_json.h"
-#include "hadal/data/utf8.h"
 
 namespace hadal {
 namespace {

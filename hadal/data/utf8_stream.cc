@@ -1,8 +1,8 @@
 // data/utf8_stream.cc: Utf8Stream of data/tokenizer.h.
 #include <algorithm>
 
+#include "hadal/core/utf8.h"
 #include "hadal/data/tokenizer.h"
-#include "hadal/data/utf8.h"
 
 namespace hadal {
 namespace {

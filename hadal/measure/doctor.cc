@@ -8,7 +8,7 @@
 
 #include "hadal/comm/mpi_info.h"
 #include "hadal/core/error.h"
-#include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
 #include "hadal/data/dataset.h"
 #include "hadal/kernels/cpu/roof_probe.h"
 #include "hadal/kernels/cuda_devices.h"

@@ -15,13 +15,13 @@ constexpr double kWindowSeconds = 0.003;
 template <class Work>
 double best_rate(ThreadPool& pool, double seconds, const Work& work) {
   const int n_threads = pool.n_threads();
-  std::vector<std::vector<Chunk>> threads(static_cast<size_t>(n_threads));
+  std::vector<std::vector<WorkSpan>> threads(static_cast<size_t>(n_threads));
   std::vector<double> starts(threads.size());
   std::atomic<int> ready{0};
   pool.parallel_for(n_threads, 1, [&](int64_t begin, int64_t, int) {
     const size_t thread = static_cast<size_t>(begin);
-    std::vector<Chunk>& chunks = threads[thread];
-    chunks.reserve(1 << 16);
+    std::vector<WorkSpan>& spans = threads[thread];
+    spans.reserve(1 << 16);
     work(begin, int64_t{0});
     // Nobody starts the clock before everybody is warm.
     ready.fetch_add(1);
@@ -31,7 +31,7 @@ double best_rate(ThreadPool& pool, double seconds, const Work& work) {
     for (int64_t k = 1; now - starts[thread] < seconds; ++k) {
       const double amount = work(begin, k);
       const double after = monotonic_seconds();
-      chunks.push_back({now, after, amount});
+      spans.push_back({now, after, amount});
       now = after;
     }
   });
@@ -41,19 +41,19 @@ double best_rate(ThreadPool& pool, double seconds, const Work& work) {
 
 }  // namespace
 
-double best_window_rate(const std::vector<std::vector<Chunk>>& threads, double begin, double end,
+double best_window_rate(const std::vector<std::vector<WorkSpan>>& threads, double begin, double end,
                         double window) {
   const int64_t n_windows = std::max<int64_t>(1, static_cast<int64_t>((end - begin) / window));
   std::vector<double> work(static_cast<size_t>(n_windows), 0.0);
-  for (const std::vector<Chunk>& chunks : threads) {
-    for (const Chunk& chunk : chunks) {
-      const double rate = chunk.work / (chunk.end - chunk.begin);
+  for (const std::vector<WorkSpan>& spans : threads) {
+    for (const WorkSpan& span : spans) {
+      const double rate = span.work / (span.end - span.begin);
       int64_t w =
-          std::max<int64_t>(0, static_cast<int64_t>(std::floor((chunk.begin - begin) / window)));
+          std::max<int64_t>(0, static_cast<int64_t>(std::floor((span.begin - begin) / window)));
       for (; w < n_windows; ++w) {
         const double window_begin = begin + static_cast<double>(w) * window;
         const double overlap =
-            std::min(chunk.end, window_begin + window) - std::max(chunk.begin, window_begin);
+            std::min(span.end, window_begin + window) - std::max(span.begin, window_begin);
         if (overlap <= 0) break;
         work[static_cast<size_t>(w)] += rate * overlap;
       }

@@ -17,14 +17,14 @@ double fma_gflop_per_s(ThreadPool& pool, double seconds = 0.3);
 // Highest rate of reading memory well beyond the caches (256 MiB per thread pool).
 double dram_read_gb_per_s(ThreadPool& pool, double seconds = 0.3);
 
-// One chunk of work on one thread.
-struct Chunk {
+// One stretch of work on one thread.
+struct WorkSpan {
   double begin = 0, end = 0;  // seconds
   double work = 0;
 };
-// The best total rate of any `window` seconds that lie between `begin` and `end`; a chunk's work is
+// The best total rate of any `window` seconds that lie between `begin` and `end`; a span's work is
 // spread evenly over its time.
-double best_window_rate(const std::vector<std::vector<Chunk>>& threads, double begin, double end,
+double best_window_rate(const std::vector<std::vector<WorkSpan>>& threads, double begin, double end,
                         double window);
 
 }  // namespace hadal

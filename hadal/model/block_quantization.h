@@ -3,9 +3,8 @@
 //
 //   blocks of 32 values along the input axis, one BF16 scale s each, symmetric
 //   q8: code = round(x / s) in [-127, 127]     s = amax / 127     I8 [N, K]
-//   q4: code = round(x / s) in [-7, 7]         s = amax / 7       U8 [N, ceil(K/2)], code + 8 in
-//   four
-//       bits, the even column in the low half; an odd last column is followed by an 8
+//   q4: code = round(x / s) in [-7, 7]         s = amax / 7       U8 [N, ceil(K/2)]
+//       code + 8 in four bits, the even column in the low half; behind an odd last column an 8
 //   s is rounded up to a BF16, so that no code saturates: |x - code * s| <= s / 2.
 #pragma once
 

@@ -8,6 +8,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
 #include "hadal/model/checkpoint_reader.h"
 #include "hadal/model/checkpoint_writer.h"
 #include "hadal/model/hf_names.h"

@@ -9,6 +9,7 @@
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
 #include "hadal/io/manifest.h"
 #include "hadal/model/checkpoint_reader.h"
 

@@ -8,8 +8,8 @@
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/nearest.h"
+#include "hadal/core/number_text.h"
 #include "hadal/core/toml.h"
-#include "hadal/plan/formula_text.h"
 
 namespace hadal {
 namespace {

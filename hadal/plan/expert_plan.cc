@@ -60,4 +60,22 @@ ExpertPlan plan_experts(LayerLoads loads, const PlacementShape& shape) {
   return plan;
 }
 
+LoadMaps expert_load_maps(const ExpertPlan& plan) {
+  const PlacementShape& shape = plan.shape;
+  LoadMaps maps;
+  maps.subtitle = concat(plan.loads.load.size(), " layers of ", plan.n_experts(), " experts, ",
+                         shape.n_replicas, " replicas on ", shape.n_gpus, " GPUs, ", shape.n_nodes,
+                         shape.n_nodes == 1 ? " node, " : " nodes, ",
+                         plan.placement.hierarchical ? "hierarchical" : "global", " placement");
+  maps.layers = plan.loads.layers;
+  maps.n_gpus = shape.n_gpus;
+  maps.n_nodes = shape.n_nodes;
+  maps.before = {"Experts in order", plan.before.mean, plan.gpu_before, plan.before.heaviest_gpu};
+  maps.after = {concat("Placed, ", plan.n_redundant(), " redundant"), plan.after.mean,
+                plan.gpu_after, plan.after.heaviest_gpu};
+  const std::vector<double>& each = plan.before.per_layer;
+  maps.shown_layer = static_cast<size_t>(std::min_element(each.begin(), each.end()) - each.begin());
+  return maps;
+}
+
 }  // namespace hadal

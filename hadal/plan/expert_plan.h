@@ -10,9 +10,10 @@
 #include <vector>
 
 #include "hadal/core/json.h"
-#include "hadal/parallel/expert_balance.h"
-#include "hadal/parallel/expert_load.h"
-#include "hadal/parallel/expert_placement.h"
+#include "hadal/draw/load_maps.h"
+#include "hadal/schedule/expert_balance.h"
+#include "hadal/schedule/expert_load.h"
+#include "hadal/schedule/expert_placement.h"
 
 namespace hadal {
 
@@ -46,9 +47,8 @@ ExpertPlan plan_experts(LayerLoads loads, const PlacementShape& shape);
 
 // phy2log [L][R], log2phy [L][N][max count] and logcnt [L][N] are the published balancer's outputs.
 Json expert_plan_json(const ExpertPlan& plan);
-std::string expert_plan_text(const ExpertPlan& plan);
-// Every GPU's load in every layer before and after, and the heaviest GPU of every layer.
-// ConfigError if that is too much to draw.
-std::string expert_plan_svg(const ExpertPlan& plan);
+// Every GPU's load in every layer before and after, and the heaviest GPU of every layer; as bars
+// the GPUs of the layer that is worst in order.
+LoadMaps expert_load_maps(const ExpertPlan& plan);
 
 }  // namespace hadal

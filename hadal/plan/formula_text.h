@@ -1,4 +1,4 @@
-// plan/formula_text.h: formulas and numbers as text for people.
+// plan/formula_text.h: the names in a formula, and the formula with others in their places.
 #pragma once
 
 #include <functional>
@@ -14,12 +14,5 @@ std::vector<std::string> names_in(const std::string& expression);
 // The expression with each identifier replaced by `text_of(identifier)`; empty text keeps it.
 std::string replace_names(const std::string& expression,
                           const std::function<std::string(const std::string&)>& text_of);
-
-// Six digits at most, whole numbers in full up to 15 digits: "62914560", "0.3891", "2.5e+11".
-std::string plain_number(double value);
-
-// In the unit's own habits: 2.664e6 "GPU-hours" -> "2664K GPU-hours", 6.4e9 "B" -> "6.40 GB",
-// 0.389 "fraction" -> "38.9 %", 0.0123 "s" -> "12.3 ms".
-std::string human_quantity(double value, const std::string& unit);
 
 }  // namespace hadal

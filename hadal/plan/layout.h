@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "hadal/model/config.h"
-#include "hadal/parallel/schedule.h"
 #include "hadal/plan/worksheet.h"
+#include "hadal/schedule/schedule.h"
 
 namespace hadal {
 

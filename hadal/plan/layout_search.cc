@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "hadal/core/error.h"
-#include "hadal/plan/formula_text.h"
+#include "hadal/core/number_text.h"
 
 namespace hadal {
 namespace {

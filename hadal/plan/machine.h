@@ -41,12 +41,4 @@ struct MachineRun {
 Worksheet make_machine_sheet(const ModelConfig& config, const MachineFigures& machine,
                              const MachineRun& run);
 
-// Sentences for people, from the sheet's values.
-struct MachineAdvice {
-  bool fits = false;
-  std::string memory, time;        // the verdicts
-  std::vector<std::string> knobs;  // settings that would help, with their effect
-};
-MachineAdvice machine_advice(Worksheet& sheet);
-
 }  // namespace hadal

@@ -9,9 +9,9 @@
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/json.h"
 #include "hadal/core/nearest.h"
+#include "hadal/core/number_text.h"
 #include "hadal/core/toml.h"
 #include "hadal/plan/chunk_times.h"
-#include "hadal/plan/formula_text.h"
 
 namespace hadal {
 namespace {

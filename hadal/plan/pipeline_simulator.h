@@ -11,7 +11,7 @@
 #include <optional>
 #include <vector>
 
-#include "hadal/parallel/schedule.h"
+#include "hadal/schedule/schedule.h"
 
 namespace hadal {
 
@@ -74,7 +74,7 @@ struct Simulation {
 enum class Timeline { kKeep, kDrop };  // a search over layouts needs no pictures
 
 // Time and memory are linear in the actions. ConfigError for negative or not finite times, results
-// that overflow, or vectors of a wrong length. REQUIRES a schedule that parallel/schedule_check
+// that overflow, or vectors of a wrong length. REQUIRES a schedule that schedule/schedule_check
 // accepts.
 Simulation simulate(const PipelineSchedule& schedule, const PipelineTimes& times,
                     Timeline timeline = Timeline::kKeep);

@@ -6,7 +6,7 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
-#include "hadal/plan/formula_text.h"
+#include "hadal/core/number_text.h"
 #include "hadal/plan/serving.h"
 
 namespace hadal {
@@ -79,17 +79,18 @@ std::string nothing_fits(const LayoutSearch& search) {
       by_memory > 0 ? "use more GPUs or more memory per GPU" : "change what that reason names");
 }
 
-std::string percent(double share) { return human_quantity(share, "fraction"); }
+std::string share_text(double share) { return human_quantity(share, "fraction"); }
 
 void add_limits(Plan& plan) {
   const Worksheet& s = plan.sheet;
   const double step = s.value("step_seconds");
   const double exposed = s.value("exposed_all_to_all_seconds");
-  const auto part = [&](const char* cell) { return percent(s.value(cell) / step); };
-  plan.limits.push_back(concat(
-      "step of ", human_quantity(step, "s"), ": busy ", part("busy_seconds"), " (of it ",
-      percent(exposed / step), " waiting for all-to-all), pipeline bubble ", part("bubble_seconds"),
-      ", stalls ", part("stall_seconds"), ", optimizer ", part("optimizer_seconds")));
+  const auto part = [&](const char* cell) { return share_text(s.value(cell) / step); };
+  plan.limits.push_back(concat("step of ", human_quantity(step, "s"), ": busy ",
+                               part("busy_seconds"), " (of it ", share_text(exposed / step),
+                               " waiting for all-to-all), pipeline bubble ", part("bubble_seconds"),
+                               ", stalls ", part("stall_seconds"), ", optimizer ",
+                               part("optimizer_seconds")));
   const double compute = s.value("pair_compute_seconds"), travel = s.value("chunk_all_to_all");
   if (travel > 0) {
     plan.limits.push_back(
@@ -99,7 +100,7 @@ void add_limits(Plan& plan) {
   }
   plan.limits.push_back(concat("memory: ", human_quantity(s.value("memory_per_gpu"), "B"), " of ",
                                human_quantity(s.value("gpu_memory"), "B"), " (",
-                               percent(s.value("memory_per_gpu") / s.value("gpu_memory")), ")"));
+                               share_text(s.value("memory_per_gpu") / s.value("gpu_memory")), ")"));
 }
 
 void add_warnings(Plan& plan) {
@@ -117,7 +118,7 @@ void add_warnings(Plan& plan) {
         "all-to-all takes longer than the computation that should hide it: the network decides");
   }
   if (s.value("bubble_share") > 0.2) {
-    plan.warnings.push_back(concat("the pipeline idles ", percent(s.value("bubble_share")),
+    plan.warnings.push_back(concat("the pipeline idles ", share_text(s.value("bubble_share")),
                                    " of its time: fewer stages or more micro-batches per replica "
                                    "(",
                                    s.value("micro_batches"), " now) would help"));

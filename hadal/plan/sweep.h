@@ -1,8 +1,4 @@
 // plan/sweep.h: the same sheet at many values of one or two of its cells, as a table.
-//
-//   NAME=1,2,4          a list
-//   NAME=1:9:5          from 1 to 9 in 5 steps of equal difference: 1 3 5 7 9
-//   NAME=1:16:x2        from 1 to 16, each twice the one before: 1 2 4 8 16
 #pragma once
 
 #include <functional>
@@ -10,7 +6,7 @@
 #include <vector>
 
 #include "hadal/core/json.h"
-#include "hadal/plan/line_chart.h"
+#include "hadal/draw/line_chart.h"
 #include "hadal/plan/worksheet.h"
 
 namespace hadal {
@@ -20,10 +16,6 @@ struct SweepAxis {
   std::vector<double> values;
   bool geometric = false;  // so a chart's axis is logarithmic
 };
-
-// `option` names the option in errors. ConfigError: no name, an empty list, what is no number, a
-// range that never ends, or more than 1,000 values.
-SweepAxis parse_sweep_axis(const std::string& text, const std::string& option);
 
 // Columns: the axes, then what is shown. A value that does not exist (no layout fits) is NaN: an
 // empty field in CSV, null in JSON, a gap in a chart.
@@ -48,8 +40,6 @@ SweepTable sweep(Worksheet& sheet, const std::vector<SweepAxis>& axes,
 
 // A header line, then numbers that read back. `remarks`: none, or one a row, as a last column.
 std::string sweep_csv(const SweepTable& table, const std::vector<std::string>& remarks = {});
-// For people: aligned, each number in its unit's own habits, remarks at the ends of the rows.
-std::string sweep_text(const SweepTable& table, const std::vector<std::string>& remarks = {});
 Json sweep_json(const SweepTable& table);  // {"columns": [{name, unit}], "rows": [[...]]}
 // One panel per unit. The first axis is x; a second one makes a line per value.
 LineChart sweep_chart(const SweepTable& table, const std::string& title);

@@ -1,10 +1,7 @@
-// A sweep as CSV, JSON and text.
-#include <algorithm>
+// A sweep as CSV and JSON.
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 
-#include "hadal/plan/formula_text.h"
 #include "hadal/plan/sweep.h"
 
 namespace hadal {
@@ -16,18 +13,6 @@ std::string shortest(double value) {
   char text[40];
   const auto end = std::to_chars(text, text + sizeof text, value).ptr;
   return {text, end};
-}
-
-std::string readable(double value, const std::string& unit) {
-  if (std::isnan(value)) return "-";
-  if (!unit.empty()) return human_quantity(value, unit);
-  char text[40];
-  if (value == std::floor(value) && std::abs(value) < 1e9) {
-    std::snprintf(text, sizeof text, "%.0f", value);
-  } else {
-    std::snprintf(text, sizeof text, "%.5g", value);
-  }
-  return text;
 }
 
 }  // namespace
@@ -46,30 +31,6 @@ std::string sweep_csv(const SweepTable& table, const std::vector<std::string>& r
     csv += '\n';
   }
   return csv;
-}
-
-std::string sweep_text(const SweepTable& table, const std::vector<std::string>& remarks) {
-  std::vector<std::vector<std::string>> lines(1);
-  for (const SweepTable::Column& column : table.columns) lines[0].push_back(column.name);
-  for (const std::vector<double>& row : table.rows) {
-    lines.emplace_back();
-    for (size_t c = 0; c < row.size(); ++c) {
-      lines.back().push_back(readable(row[c], table.columns[c].unit));
-    }
-  }
-  std::vector<size_t> widths(table.columns.size(), 0);
-  for (const auto& line : lines) {
-    for (size_t c = 0; c < line.size(); ++c) widths[c] = std::max(widths[c], line[c].size());
-  }
-  std::string text;
-  for (size_t l = 0; l < lines.size(); ++l) {
-    for (size_t c = 0; c < lines[l].size(); ++c) {
-      text += std::string(widths[c] - lines[l][c].size() + (c > 0 ? 2 : 0), ' ') + lines[l][c];
-    }
-    if (l >= 1 && l - 1 < remarks.size()) text += "  " + remarks[l - 1];
-    text += '\n';
-  }
-  return text;
 }
 
 Json sweep_json(const SweepTable& table) {

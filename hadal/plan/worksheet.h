@@ -63,6 +63,8 @@ class Worksheet {
     std::string name, section, unit, formula, note;
     Origin origin;
     std::vector<std::string> inputs;  // cells it reads, in order of appearance
+    // A value given in place of a formula has nothing behind it.
+    bool has_derivation() const { return origin != Origin::kGiven && !inputs.empty(); }
   };
   struct Section {
     std::string key, title;
@@ -76,8 +78,7 @@ class Worksheet {
   const Cell& cell(const std::string& name) const;
   const std::vector<Published>& published_values() const;
 
-  // The derivation of a cell down to its inputs: each once, indented by depth.
-  std::string explain(const std::string& name) const;
+  // The derivation of a cell down to its inputs, each once.
   Json explain_json(const std::string& name) const;
 
  private:

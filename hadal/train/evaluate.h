@@ -1,12 +1,10 @@
 // train/evaluate.h: a model on held-out rows: loss, bits per byte, and how often MTP agrees.
 //
-//   bits per byte  = sum of -log2 p(target) / bytes that the targets stand for. Marks such as the
-//   end
-//                    of a document cost bits and stand for no byte.
-//   mtp acceptance of depth k = share of positions where the argmax of MTP depth k equals the
-//   argmax
-//                    of the main model for the same token, both having read the true text: what
-//                    greedy speculative decoding would accept there.
+//   bits per byte              sum of -log2 p(target) / bytes that the targets stand for. Marks
+//                              such as the end of a document cost bits and stand for no byte.
+//   mtp acceptance of depth k  share of positions where the argmax of MTP depth k equals the argmax
+//                              of the main model for the same token, both having read the true
+//                              text: what greedy speculative decoding would accept there.
 #pragma once
 
 #include <vector>

@@ -8,6 +8,7 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
+#include "hadal/core/joined.h"
 #include "hadal/core/nearest.h"
 
 namespace hadal {
@@ -23,12 +24,6 @@ void for_each_key(const SettingsLayer& layer, const Take& take) {
             content.type_name(), ", expected [section]); settings are spelled section.key");
     for (const auto& [key, value] : content.as_object()) take(section, key, value);
   }
-}
-
-std::string quoted_list(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
 }
 
 void check_range(const std::string& place, const Setting& setting, double value) {
@@ -68,7 +63,7 @@ void assign(const std::string& place, const Setting& setting, const Json& value)
     const auto& allowed = setting.choices;
     require(allowed.empty() || std::count(allowed.begin(), allowed.end(), value.as_string()) > 0,
             place, ": unknown value (found ", in_quotes(value.as_string()), ", expected one of ",
-            quoted_list(allowed), "); ", setting.help);
+            joined(allowed, ", "), "); ", setting.help);
     **text = value.as_string();
   } else {
     auto& list = **std::get_if<std::vector<std::string>*>(&setting.target);

@@ -1,23 +1,14 @@
 #include "hadal/train/step_figures.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <numbers>
 #include <numeric>
 
 #include "hadal/core/log.h"
+#include "hadal/core/number_text.h"
 #include "hadal/train/expert_balance.h"
 
 namespace hadal {
-namespace {
-
-std::string number(const char* pattern, double value) {
-  char text[64];
-  std::snprintf(text, sizeof(text), pattern, value);
-  return text;
-}
-
-}  // namespace
 
 StepFigures step_figures(const StepReport& report, const Batch& batch, int64_t text_bytes,
                          double seconds) {
@@ -89,17 +80,17 @@ std::string progress_text(const StepFigures& figures, int64_t step, double fract
                           double seconds_left) {
   const int bar = terminal().columns >= 120 ? 20 : 10;
   return concat("[", progress_bar(fraction_done, bar), "]  step ", step, "  loss ",
-                number("%.3f", figures.loss), "  ", number("%.3f", figures.bits_per_byte),
+                printed("%.3f", figures.loss), "  ", printed("%.3f", figures.bits_per_byte),
                 " bits/byte  ", human_count(figures.tokens_per_s), " tokens/s  ",
                 human_seconds(seconds_left), " left  imbalance ",
-                number("%.2f", figures.max_violation));
+                printed("%.2f", figures.max_violation));
 }
 
 std::string evaluation_text(const Evaluation& result, int64_t step) {
-  std::string text = concat("step ", step, "  held-out loss ", number("%.4f", result.loss), "  ",
-                            number("%.4f", result.bits_per_byte), " bits/byte");
+  std::string text = concat("step ", step, "  held-out loss ", printed("%.4f", result.loss), "  ",
+                            printed("%.4f", result.bits_per_byte), " bits/byte");
   if (!result.mtp_acceptance.empty()) {
-    text += concat("  MTP acceptance ", number("%.1f", 100 * result.mtp_acceptance[0]), " %");
+    text += concat("  MTP acceptance ", printed("%.1f", 100 * result.mtp_acceptance[0]), " %");
   }
   return text;
 }

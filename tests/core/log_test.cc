@@ -8,28 +8,6 @@
 namespace hadal {
 namespace {
 
-TEST(Log, BytesHaveThreeFiguresAndAUnit) {
-  EXPECT_EQ(human_bytes(0), "0 B");
-  EXPECT_EQ(human_bytes(999), "999 B");
-  EXPECT_EQ(human_bytes(1500), "1.5 kB");
-  EXPECT_EQ(human_bytes(999999), "1.0 MB");
-  EXPECT_EQ(human_bytes(123.4e9), "123 GB");
-}
-
-TEST(Log, Counts) {
-  EXPECT_EQ(human_count(7), "7");
-  EXPECT_EQ(human_count(11.8e6), "11.8M");
-  EXPECT_EQ(human_count(671.0e9), "671B");
-}
-
-TEST(Log, Seconds) {
-  EXPECT_EQ(human_seconds(12.4), "12 s");
-  EXPECT_EQ(human_seconds(59.6), "1 min 00 s");
-  EXPECT_EQ(human_seconds(245), "4 min 05 s");
-  EXPECT_EQ(human_seconds(7380), "2 h 03 min");
-  EXPECT_EQ(human_seconds(-5), "0 s");
-}
-
 TEST(Log, ProgressBarStaysInItsFrame) {
   EXPECT_EQ(progress_bar(0.5, 10), "#####-----  50 %");
   EXPECT_EQ(progress_bar(0.0, 4), "----   0 %");

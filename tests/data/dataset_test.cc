@@ -9,9 +9,9 @@
 #include "hadal/core/error.h"
 #include "hadal/core/rng.h"
 #include "hadal/data/bpe_trainer.h"
-#include "hadal/data/byte_ngram.h"
 #include "hadal/data/prepared_folder.h"
 #include "hadal/data/prepared_text.h"
+#include "hadal/measure/byte_ngram.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal {

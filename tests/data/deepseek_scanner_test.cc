@@ -6,8 +6,8 @@
 #include <string>
 
 #include "hadal/core/rng.h"
+#include "hadal/core/utf8.h"
 #include "hadal/data/tokenizer_unicode.h"
-#include "hadal/data/utf8.h"
 
 namespace hadal {
 namespace {

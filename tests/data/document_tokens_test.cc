@@ -6,9 +6,9 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/thread_pool.h"
+#include "hadal/core/utf8.h"
 #include "hadal/data/bpe_trainer.h"
 #include "hadal/data/fill_in_middle.h"
-#include "hadal/data/utf8.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal {

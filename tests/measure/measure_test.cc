@@ -14,14 +14,14 @@ namespace {
 
 TEST(Roofline, BestWindowSpreadsWorkOverItsTime) {
   // Thread 0 works 10 per second all the time; thread 1 does 30 within [1, 2) only.
-  const std::vector<std::vector<Chunk>> threads = {{{0, 4, 40}}, {{1, 2, 30}}};
+  const std::vector<std::vector<WorkSpan>> threads = {{{0, 4, 40}}, {{1, 2, 30}}};
   EXPECT_NEAR(best_window_rate(threads, 0, 4, 1), 40, 1e-9);
   EXPECT_NEAR(best_window_rate(threads, 0, 4, 2), 25, 1e-9);  // [0, 2): 20 + 30 in two seconds
   EXPECT_NEAR(best_window_rate(threads, 2, 4, 1), 10, 1e-9);
 }
 
 TEST(Roofline, ThreadsThatTakeTurnsDoNotCountAsBoth) {
-  const std::vector<std::vector<Chunk>> threads = {{{0, 1, 10}}, {{1, 2, 10}}};
+  const std::vector<std::vector<WorkSpan>> threads = {{{0, 1, 10}}, {{1, 2, 10}}};
   EXPECT_NEAR(best_window_rate(threads, 0, 2, 1), 10, 1e-9);
 }
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "hadal/cli/expert_plan_text.h"
 #include "hadal/core/error.h"
 
 namespace hadal {
@@ -85,7 +86,7 @@ TEST(ExpertPlan, JsonHasThePublishedTables) {
 }
 
 TEST(ExpertPlan, TextNamesLayersByTheirNumberInTheModel) {
-  const std::string text = expert_plan_text(small_plan());
+  const std::string text = cli::expert_plan_text(small_plan());
   EXPECT_THAT(text, HasSubstr("2 GPUs on 1 node, 6 replicas per layer: 3 per GPU, 2 redundant"));
   EXPECT_THAT(text, HasSubstr("69 % of the time"));
   EXPECT_THAT(text, HasSubstr("3 of expert 0"));
@@ -93,7 +94,7 @@ TEST(ExpertPlan, TextNamesLayersByTheirNumberInTheModel) {
 }
 
 TEST(ExpertPlan, PictureHasACellPerGpuAndLayerOnBothSides) {
-  const std::string svg = expert_plan_svg(small_plan());
+  const std::string svg = load_maps_svg(expert_load_maps(small_plan()));
   EXPECT_THAT(svg, HasSubstr("<svg xmlns"));
   EXPECT_THAT(svg, HasSubstr("</svg>"));
   EXPECT_THAT(svg, Not(HasSubstr("nan")));
@@ -105,10 +106,10 @@ TEST(ExpertPlan, PictureHasACellPerGpuAndLayerOnBothSides) {
   LayerLoads idle;
   idle.load = {{0, 0}};
   idle.layers = {0};
-  EXPECT_THAT(expert_plan_svg(plan_experts(idle, {.n_replicas = 2, .n_gpus = 2})),
+  EXPECT_THAT(load_maps_svg(expert_load_maps(plan_experts(idle, {.n_replicas = 2, .n_gpus = 2}))),
               Not(HasSubstr("nan")));
-  EXPECT_THROW(expert_plan_svg(plan_experts(zipf_layer_loads(1, 16, 1, 0),
-                                            {.n_replicas = 4096, .n_gpus = 4096})),
+  EXPECT_THROW(load_maps_svg(expert_load_maps(plan_experts(zipf_layer_loads(1, 16, 1, 0),
+                                                           {.n_replicas = 4096, .n_gpus = 4096}))),
                ConfigError);
 }
 

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "hadal/cli/machine_advice.h"
 #include "hadal/core/error.h"
 #include "hadal/measure/measure_train.h"
 #include "hadal/measure/model_flops.h"
@@ -111,14 +112,14 @@ TEST(Machine, InputsMoveOutputs) {
 
 TEST(Machine, AdviceSaysWhetherItFitsAndWhatHelps) {
   Worksheet nano = make_machine_sheet(find_preset("nano").config, laptop(), {.tokens = 20e6});
-  const MachineAdvice good = machine_advice(nano);
+  const cli::MachineAdvice good = cli::machine_advice(nano);
   EXPECT_TRUE(good.fits);
   EXPECT_THAT(good.memory, HasSubstr("fits: "));
   EXPECT_THAT(good.time, HasSubstr("arithmetic limits it"));
 
   Worksheet lite =
       make_machine_sheet(find_preset("deepseek-v2-lite").config, laptop(), {.tokens = 1e9});
-  const MachineAdvice bad = machine_advice(lite);
+  const cli::MachineAdvice bad = cli::machine_advice(lite);
   EXPECT_FALSE(bad.fits);
   EXPECT_THAT(bad.memory, HasSubstr("does not fit: "));
   EXPECT_THAT(bad.time, HasSubstr("years"));
@@ -130,7 +131,7 @@ TEST(Machine, AdviceSaysWhetherItFitsAndWhatHelps) {
                                        .sequence_length = 1024,
                                        .batch_sequences = 400,
                                        .micro_batch_sequences = 400});
-  const MachineAdvice advice = machine_advice(wide);
+  const cli::MachineAdvice advice = cli::machine_advice(wide);
   EXPECT_FALSE(advice.fits);
   EXPECT_THAT(advice.knobs,
               ::testing::Contains(::testing::AllOf(HasSubstr("train.micro_batch_sequences = 1"),

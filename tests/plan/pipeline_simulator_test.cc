@@ -12,8 +12,8 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/rng.h"
-#include "hadal/parallel/schedule_check.h"
-#include "hadal/parallel/schedule_file.h"
+#include "hadal/schedule/schedule_check.h"
+#include "hadal/schedule/schedule_file.h"
 
 namespace hadal {
 namespace {

@@ -5,11 +5,14 @@
 
 #include <cmath>
 
+#include "hadal/cli/sweep_axis.h"
+#include "hadal/cli/sweep_text.h"
 #include "hadal/core/error.h"
 
 namespace hadal {
 namespace {
 
+using cli::parse_sweep_axis;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
@@ -145,7 +148,7 @@ TEST(Sweep, TextIsAlignedAndInUnits) {
   SweepTable table;
   table.columns = {{"gpus", ""}, {"memory", "B"}};
   table.rows = {{16, 74.5e9}, {2048, std::nan("")}};
-  EXPECT_EQ(sweep_text(table, {"fits", "none"}),
+  EXPECT_EQ(cli::sweep_text(table, {"fits", "none"}),
             "gpus    memory\n  16  74.50 GB  fits\n2048         -  none\n");
 }
 

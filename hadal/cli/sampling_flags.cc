@@ -1,0 +1,81 @@
+#include "hadal/cli/sampling_flags.h"
+
+#include <algorithm>
+#include <charconv>
+#include <iostream>
+#include <iterator>
+
+#include "hadal/core/error.h"
+#include "hadal/core/log.h"
+#include "hadal/infer/generation_defaults.h"
+
+namespace hadal::cli {
+
+std::string read_text_argument(const std::string& file) {
+  if (file != "-") return read_text_file(file);
+  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+}
+
+void SamplingFlags::bind(Flags& flags) {
+  flags.option("temperature,--temp", temperature,
+               "0 takes the most probable token; higher is bolder (default: the model's "
+               "generation_config.json)");
+  flags.option("top-k", top_k, "sample from the K most probable tokens; 0: all");
+  flags.option("top-p", top_p, "sample from the smallest set of probability P; 1: all");
+  flags.option("repetition-penalty,--repeat-penalty", repetition_penalty,
+               "divide the positive and multiply the negative logits of tokens seen; 1: off");
+  flags.option("presence-penalty", presence_penalty,
+               "subtract from the logits of tokens generated before; -2 to 2");
+  flags.option("frequency-penalty", frequency_penalty,
+               "subtract for each time a token was generated before; -2 to 2");
+  flags.option("stop", stop, "end before this text; may be given several times");
+  flags.option(
+      "speculate", speculate,
+      "drafts per step from the MTP modules: auto, off or 1 to 7; the result is the same, "
+      "only faster or slower. auto takes one, and at temperature 0 tries 40 steps with and "
+      "without it and keeps the faster way");
+  flags.flag("ignore-eos", ignore_eos, "go on behind the end-of-text token");
+}
+
+SamplingOptions SamplingFlags::sampling(const Flags& flags, const CommonOptions& common,
+                                        const TextModel& text_model) const {
+  const GenerationDefaults defaults = read_generation_defaults(text_model.folder);
+  const auto pick = [&flags](const char* name, auto own, const auto& from_file) {
+    return flags.given(name) ? own : from_file.value_or(own);
+  };
+  SamplingOptions options;
+  options.temperature = pick("temperature", temperature, defaults.temperature);
+  options.top_p = pick("top-p", top_p, defaults.top_p);
+  options.top_k = pick("top-k", top_k, defaults.top_k);
+  options.repetition_penalty =
+      pick("repetition-penalty", repetition_penalty, defaults.repetition_penalty);
+  options.presence_penalty = presence_penalty;
+  options.frequency_penalty = frequency_penalty;
+  options.seed = common.seed;
+  // Rows of the embedding beyond the tokenizer's ids are padding and have no text.
+  if (text_model.tokenizer) options.n_usable_ids = text_model.tokenizer->vocab_size();
+  options.validate();
+  return options;
+}
+
+std::vector<int32_t> SamplingFlags::stop_tokens(const TextModel& text_model) const {
+  return ignore_eos ? std::vector<int32_t>() : text_model.stop_tokens();
+}
+
+int64_t SamplingFlags::draft_tokens(const ModelConfig& config) const {
+  if (speculate == "off") return 0;
+  if (speculate == "auto") return std::min<int64_t>(1, config.n_mtp);
+  int64_t n = 0;
+  const auto [end, error] =
+      std::from_chars(speculate.data(), speculate.data() + speculate.size(), n);
+  require(error == std::errc() && end == speculate.data() + speculate.size() && n >= 0 &&
+              n <= kMaxDraftTokens,
+          "--speculate: wrong value (found ", speculate, ", expected auto, off or 0 to ",
+          kMaxDraftTokens, "); it is the number of drafts per step");
+  require(n == 0 || config.n_mtp > 0,
+          "--speculate: the model has no MTP module to draft with (found ", speculate,
+          ", expected off); leave the option out");
+  return n;
+}
+
+}  // namespace hadal::cli

@@ -1,0 +1,35 @@
+// cli/sampling_flags.h: what the commands that read and write text share: the sampling options of a
+// command line, and a text argument that may be standard input.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hadal/cli/command.h"
+#include "hadal/infer/engine.h"
+#include "hadal/infer/text_model.h"
+
+namespace hadal::cli {
+
+// The bytes of a file, or of standard input for "-".
+std::string read_text_argument(const std::string& file);
+
+// The sampling options of a command line. Precedence: the command line, the model folder's
+// generation_config.json, the command's own default.
+struct SamplingFlags {
+  double temperature = 0.0, top_p = 1.0;
+  int64_t top_k = 0;
+  double repetition_penalty = 1.0, presence_penalty = 0.0, frequency_penalty = 0.0;
+  std::vector<std::string> stop;
+  std::string speculate = "auto";
+  bool ignore_eos = false;
+
+  void bind(Flags& flags);
+  SamplingOptions sampling(const Flags& flags, const CommonOptions& common,
+                           const TextModel& text_model) const;
+  std::vector<int32_t> stop_tokens(const TextModel& text_model) const;  // end of text
+  // `auto`: one draft per step if the model has MTP modules.
+  int64_t draft_tokens(const ModelConfig& config) const;
+};
+
+}  // namespace hadal::cli

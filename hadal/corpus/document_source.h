@@ -1,0 +1,50 @@
+// corpus/document_source.h: where documents come from. A document is one file, or one line of a
+// JSON lines file; its text is valid UTF-8 without markup.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace hadal {
+
+struct Document {
+  std::string name;  // path, or path:line for JSON lines
+  std::string text;
+};
+
+struct SourceOptions {
+  std::string text_field = "text";  // of a JSON lines record
+  int64_t max_document_bytes = int64_t{64} << 20;
+};
+
+struct SourceCounts {
+  int64_t files = 0;         // read as text
+  int64_t binary_files = 0;  // skipped
+  int64_t empty_documents = 0;
+};
+
+class DocumentSource {
+ public:
+  virtual ~DocumentSource() = default;
+  virtual std::optional<Document> next() = 0;  // never an empty text
+  virtual const SourceCounts& counts() const = 0;
+};
+
+struct SourceFile {
+  std::string path;
+  int64_t bytes = 0;
+  int64_t modified_ns = 0;
+};
+
+// Every file that `paths` name: files, folders (recursive; names that begin with a dot are left
+// out), and patterns with * ? [..]. Each argument's files in byte order, each file once.
+// ConfigError for an argument that matches nothing.
+std::vector<SourceFile> list_source_files(const std::vector<std::string>& paths);
+
+// Documents of `files` in their order.
+std::unique_ptr<DocumentSource> open_sources(std::vector<SourceFile> files, SourceOptions options);
+
+}  // namespace hadal

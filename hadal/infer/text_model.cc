@@ -1,0 +1,52 @@
+#include "hadal/infer/text_model.h"
+
+#include <filesystem>
+
+#include "hadal/core/error.h"
+#include "hadal/core/log.h"
+#include "hadal/infer/generation_defaults.h"
+
+namespace hadal {
+namespace {
+
+DeepseekV3 load_with_note(Context& ctx, const std::string& folder, bool with_mtp) {
+  ProgressLine progress;
+  progress.show(concat("loading ", folder));
+  return load_model(ctx, folder, {.dtype = LoadAs::kAsStored, .with_mtp = with_mtp});
+}
+
+}  // namespace
+
+TextModel::TextModel(const std::string& folder_, int n_threads, Device device, bool with_mtp)
+    : folder(folder_),
+      pool(n_threads),
+      ctx{pool, arena, device},
+      model(load_with_note(ctx, folder, with_mtp)) {
+  if (std::filesystem::exists(folder + "/tokenizer.json")) tokenizer = Tokenizer::load(folder);
+}
+
+const Tokenizer& TextModel::need_tokenizer() const {
+  if (!tokenizer) {
+    throw FormatError(concat(folder,
+                             "/tokenizer.json: no such file (found a model without a tokenizer, "
+                             "expected tokenizer.json); copy it there, or give token ids with "
+                             "`hadal generate --prompt-tokens`"));
+  }
+  return *tokenizer;
+}
+
+std::vector<int32_t> TextModel::encode(const std::string& text) const {
+  const Tokenizer& t = need_tokenizer();
+  std::vector<int32_t> ids = t.encode(text);
+  if (t.add_bos() && t.bos_id()) ids.insert(ids.begin(), *t.bos_id());
+  return ids;
+}
+
+std::vector<int32_t> TextModel::stop_tokens() const {
+  std::vector<int32_t> ids = read_generation_defaults(folder).eos_token_ids;
+  for (const int64_t id : model.config.eos_token_ids) ids.push_back(static_cast<int32_t>(id));
+  if (tokenizer && tokenizer->eos_id()) ids.push_back(*tokenizer->eos_id());
+  return ids;
+}
+
+}  // namespace hadal

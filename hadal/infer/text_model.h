@@ -1,0 +1,32 @@
+// infer/text_model.h: a model folder ready to read and write text: weights, tokenizer, and how the
+// folder says a text ends.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hadal/data/tokenizer.h"
+#include "hadal/model/checkpoint.h"
+
+namespace hadal {
+
+struct TextModel {
+  // Weights stay in the type they are stored in: decoding is bound by reading them.
+  TextModel(const std::string& folder, int n_threads, Device device, bool with_mtp);
+
+  const Tokenizer& need_tokenizer() const;  // FormatError when the folder has none
+  // Ids of `text`, behind BOS where the tokenizer's settings ask for it.
+  std::vector<int32_t> encode(const std::string& text) const;
+  // End of text, as generation_config.json, config.json and the tokenizer name it.
+  std::vector<int32_t> stop_tokens() const;
+
+  std::string folder;
+  ThreadPool pool;
+  Arena arena;
+  Context ctx;
+  DeepseekV3 model;
+  std::optional<Tokenizer> tokenizer;
+};
+
+}  // namespace hadal

@@ -1,0 +1,106 @@
+// The schedules' names, legal sizes and placement; make_schedule puts the ranks' lists together.
+#include <algorithm>
+
+#include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
+#include "hadal/core/nearest.h"
+#include "hadal/schedule/schedule.h"
+
+namespace hadal {
+namespace {
+
+const std::string& name_of(ScheduleKind kind) {
+  return schedule_names()[static_cast<size_t>(kind)];
+}
+
+std::vector<Action> rank_actions(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches,
+                                 int32_t rank) {
+  switch (kind) {
+    case ScheduleKind::k1F1B:
+      return schedule_1f1b(n_stages, n_micro_batches, rank);
+    case ScheduleKind::kZb1p:
+      return schedule_zb1p(n_stages, n_micro_batches, rank);
+    case ScheduleKind::kDualPipe:
+      return schedule_dualpipe(n_stages, n_micro_batches, rank);
+    case ScheduleKind::kDualPipeV:
+      break;
+  }
+  return schedule_dualpipev(n_stages, n_micro_batches, rank);
+}
+
+std::vector<int32_t> held_stages(ScheduleKind kind, int32_t n_stages, int32_t rank) {
+  const bool two = kind == ScheduleKind::kDualPipe || kind == ScheduleKind::kDualPipeV;
+  if (two) return {rank, n_stages - 1 - rank};
+  return {rank};
+}
+
+}  // namespace
+
+const std::vector<std::string>& schedule_names() {
+  static const std::vector<std::string> names = {"1f1b", "zb1p", "dualpipe", "dualpipev"};
+  return names;
+}
+
+ScheduleKind parse_schedule_kind(const std::string& name) {
+  const std::vector<std::string>& names = schedule_names();
+  const auto found = std::find(names.begin(), names.end(), name);
+  require(found != names.end(), "--schedule: unknown schedule (found ", in_quotes(name),
+          ", expected 1f1b, zb1p, dualpipe or dualpipev)", did_you_mean(name, names));
+  return static_cast<ScheduleKind>(found - names.begin());
+}
+
+int32_t ranks_of(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches) {
+  const bool dual = kind == ScheduleKind::kDualPipe;
+  const bool paired = dual || kind == ScheduleKind::kDualPipeV;
+  require(n_stages >= 1, "--stages: a pipeline needs a stage (found ", n_stages,
+          ", expected 1 or more); give the number of parts that the model is cut into");
+  require(!paired || n_stages % 2 == 0, "--stages: ", name_of(kind), " pairs the stages (found ",
+          n_stages, ", expected an even number); use one stage more or fewer, or 1f1b");
+  require(n_micro_batches >= 1, "--micro-batches: nothing to compute (found ", n_micro_batches,
+          ", expected 1 or more); give the micro-batches of one step");
+  require(int64_t{n_stages} * n_micro_batches <= kMaxChunks,
+          "--micro-batches: the schedule is too long (found ", n_stages, " stages x ",
+          n_micro_batches, " micro-batches, expected at most ", kMaxChunks,
+          " chunks); a step's timing repeats, so fewer micro-batches show the same");
+  require(!dual || n_micro_batches % 2 == 0,
+          "--micro-batches: dualpipe feeds half of them at each end (found ", n_micro_batches,
+          ", expected an even number); use one more or one fewer");
+  const int64_t least = dual ? 2 * int64_t{n_stages} : paired ? n_stages : 1;
+  require(n_micro_batches >= least, "--micro-batches: too few to fill ", name_of(kind), " with ",
+          n_stages, " stages (found ", n_micro_batches, ", expected ", least,
+          " or more); use more micro-batches, fewer stages, or 1f1b");
+  const int32_t n_ranks = kind == ScheduleKind::kDualPipeV ? n_stages / 2 : n_stages;
+  require(n_ranks <= kMaxRanks, "--stages: too many ranks (found ", n_ranks, ", expected at most ",
+          kMaxRanks, "); use fewer stages");
+  return n_ranks;
+}
+
+int32_t home_rank(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches, Chunk chunk) {
+  const int32_t mirrored = n_stages - 1 - chunk.stage;
+  if (kind == ScheduleKind::kDualPipe) {
+    return chunk.micro_batch < n_micro_batches / 2 ? chunk.stage : mirrored;
+  }
+  if (kind == ScheduleKind::kDualPipeV) return std::min(chunk.stage, mirrored);
+  return chunk.stage;
+}
+
+PipelineSchedule make_schedule(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches) {
+  PipelineSchedule schedule;
+  schedule.n_ranks = ranks_of(kind, n_stages, n_micro_batches);
+  schedule.name = name_of(kind);
+  schedule.n_stages = n_stages;
+  schedule.n_micro_batches = n_micro_batches;
+  for (int32_t rank = 0; rank < schedule.n_ranks; ++rank) {
+    schedule.held.push_back(held_stages(kind, n_stages, rank));
+    schedule.ranks.push_back(rank_actions(kind, n_stages, n_micro_batches, rank));
+  }
+  return schedule;
+}
+
+double parameter_copies(const PipelineSchedule& schedule) {
+  size_t held = 0;
+  for (const auto& stages : schedule.held) held += stages.size();
+  return static_cast<double>(held) / static_cast<double>(schedule.n_stages);
+}
+
+}  // namespace hadal

@@ -1,0 +1,107 @@
+#include <gtest/gtest.h>
+
+#include "hadal/core/rng.h"
+#include "hadal/corpus/html_text.h"
+#include "hadal/corpus/man_text.h"
+#include "hadal/corpus/pod_text.h"
+
+namespace hadal {
+namespace {
+
+TEST(HtmlText, KeepsTextAndDropsFurniture) {
+  EXPECT_EQ(html_text("<html><head><title>T</title><style>p{}</style></head><body>"
+                      "<nav>Home</nav><script>if (a < b) alert('<p>x</p>')</script>"
+                      "<h1>Head<a class=\"headerlink\" href=\"#\">\xC2\xB6</a></h1>"
+                      "<p>Some <b>bold</b>\n  words &amp; more&#33;</p><p>Next.</p>"
+                      "<div class=\"navfooter other\"><div>Prev</div> Next</div>"
+                      "<div role=\"navigation\">menu</div><form>q<input></form></body></html>"),
+            "Head\n\nSome bold words & more!\n\nNext.\n");
+}
+
+TEST(HtmlText, MarkedMainPartIsTheWholeText) {
+  EXPECT_EQ(html_text("<div>before</div><div role=\"main\"><p>inside</p></div><div>after</div>"),
+            "inside\n");
+  EXPECT_EQ(html_text("before <main>inside</main> after"), "inside\n");
+}
+
+TEST(HtmlText, PreformattedTextKeepsItsLines) {
+  EXPECT_EQ(
+      html_text("<p>code:</p><pre>a  b\n  <span class=k>c</span> &lt;d&gt;\n</pre><p>end</p>"),
+      "code:\n\na  b\n  c <d>\n\nend\n");
+}
+
+TEST(HtmlText, ListsTablesAndLineBreaks) {
+  EXPECT_EQ(html_text("<ul><li>one<li><p>two</p></ul><table><tr><td>a</td><td>b</td></tr>"
+                      "<tr><td>c</td></tr></table>x<br/>y"),
+            "- one\n- two\n\na b\nc\n\nx\ny\n");
+}
+
+TEST(HtmlText, UnclosedAndStrayTagsDoNotHideText) {
+  EXPECT_EQ(html_text("<div><p>a</span></div></div></nav>b < c <3 d"), "a\nb < c <3 d\n");
+  EXPECT_EQ(html_text("<nav><li>x<li>y</nav>shown"), "shown\n");
+  EXPECT_EQ(html_text("a<!-- <p>hidden</p> -->b<?php x ?>c"), "abc\n");
+  EXPECT_EQ(html_text("<p title='a > b' data-x=1>kept</p>"), "kept\n");
+}
+
+TEST(HtmlText, Entities) {
+  EXPECT_EQ(decode_html_entities("&lt;&#x263A;&eacute;&nbsp;&unknown; & &; &#; &#x110000;"),
+            "<\u263A\u00E9 &unknown; & &; &#; \uFFFD");
+}
+
+TEST(HtmlText, AnyBytesGiveSomeTextInLinearTime) {
+  Rng rng(7);
+  const std::string_view alphabet = "<>/=\"' &;!-abpreliscript\n";
+  for (int round = 0; round < 300; ++round) {
+    std::string page;
+    for (int i = 0; i < 400; ++i) page += alphabet[rng.uniform_below(alphabet.size())];
+    html_text(page);
+  }
+  // Each of these is quadratic in a naive extractor; 4 MB would then take minutes.
+  std::string deep, stray, open;
+  for (int i = 0; i < 300000; ++i) {
+    deep += "<div><li>";
+    stray += "</b><i>";
+    open += "<script>";
+  }
+  EXPECT_EQ(html_text(open), "");
+  EXPECT_EQ(html_text(stray + "x"), "x\n");
+  EXPECT_TRUE(html_text(deep + "x").ends_with("x\n"));
+}
+
+TEST(ManText, ManualPage) {
+  const std::string page =
+      ".\\\" comment\n.de XX\nnot text\n..\n.TH open 2 2023\n.SH NAME\nopen \\- open a "
+      "\\fIfile\\fP\n"
+      ".SH DESCRIPTION\nThe\n.BR open ()\ncall \\(lqopens\\(rq it.\n.PP\nNext\\&.\n.nf\n\n  int "
+      "x;\n.fi\n"
+      ".IP \\(bu 4\nitem\n.if \\n(.g \\{\\\n.nop hidden\n.\\}\n";
+  ASSERT_TRUE(looks_like_manual(page));
+  EXPECT_EQ(man_text(page),
+            "NAME\nopen - open a file\n\nDESCRIPTION\nThe open() call “opens” it.\n\nNext.\n\n"
+            "  int x;\n\n- item\n");
+  EXPECT_FALSE(looks_like_manual("1. A list\n2. in a file called notes.1\n"));
+}
+
+TEST(PodText, CommandsAndCodes) {
+  EXPECT_EQ(
+      pod_text("=head1 NAME\nX<index>\n\nB<bold> C<< a->b >> E<lt>F<file>E<gt>\n\n=over 4\n\n"
+               "=item *\n\nL<perlref/\"Making\"> and L<text|http://x/>\n\n=back\n\n"
+               "    verbatim B<x>\n\n=begin html\n\n<p>no</p>\n\n=end html\n\nLast I<nested "
+               "C<code>>.\n\n=cut\n\nmy $code = 1;\n\n=head2 More\n"),
+      "NAME\n\nbold a->b <file>\n\n-\n\n\"Making\" in perlref and text\n\n    verbatim B<x>\n\n"
+      "Last nested code.\n\nMore\n");
+}
+
+TEST(PlainTextExtractors, NeverFailOnRandomBytes) {
+  Rng rng(11);
+  const std::string_view alphabet = ".\\\"'[](){}*fsBIRPTH =headitmcu<>CLXE\n\n| -";
+  for (int round = 0; round < 500; ++round) {
+    std::string text;
+    for (int i = 0; i < 300; ++i) text += alphabet[rng.uniform_below(alphabet.size())];
+    man_text(text);
+    pod_text(text);
+  }
+}
+
+}  // namespace
+}  // namespace hadal
