@@ -5,10 +5,14 @@
 
 namespace hadal {
 
-// ShapeError unless w is stored in a format the products read: F32, BF16 or F16.
+// ShapeError unless the products read w: values, or codes whose scales belong to blocks of at least
+// 32 columns, whole multiples of it. Then a vector meets two blocks at most.
 inline void check_weight(const WeightView& w, const char* what) {
-  if (!is_plain(w.form)) {
-    throw ShapeError(concat(what, ": stored as ", form_name(w.form), ", want F32, BF16 or F16"));
+  if (is_plain(w.form)) return;
+  const Tiling& tiling = w.scales.tiling;
+  if (w.scales.data == nullptr || tiling.rows < 1 || tiling.cols < 1 || tiling.cols % 32 != 0) {
+    throw ShapeError(concat(what, ": ", form_name(w.form), " with scales of ", tiling.rows, "x",
+                            tiling.cols, " blocks, want columns in multiples of 32"));
   }
 }
 

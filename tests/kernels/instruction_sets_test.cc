@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "hadal/kernels/reference/widen.h"
 #include "hadal/ops/attention.h"
 #include "hadal/ops/gemm.h"
 #include "hwy/targets.h"
@@ -65,6 +66,27 @@ TEST_F(InstructionSetTest, ProductsAgreeWithReference) {
         expect_close(got[0], want[0], Tolerance::for_sum(K), name + " y");
         expect_close(got[1], want[1], Tolerance::for_sum(N), name + " dx");
         expect_close(got[2], want[2], Tolerance::for_sum(T + 1), name + " dw");
+      });
+    }
+  }
+}
+
+// Bit for bit, also from the middle of a block on: 103 x 77 from (120, 100) meets four blocks.
+TEST_F(InstructionSetTest, CodesAreMultipliedAsTheirValues) {
+  const int64_t N = 103, K = 77;
+  for (const WeightForm form : {WeightForm::kFp8, WeightForm::kQ8, WeightForm::kQ4}) {
+    const test::CodedWeight w(form, N, K, 1, kWeightBlocks, 120, 100);
+    const reference::Widened values(w.view());
+    for (const int64_t T : {1, 7, 70}) {
+      const std::vector<float> x = random_values(T * K, 2), dy = random_values(T * N, 3);
+      const auto run = [&](const WeightView& view) {
+        std::vector<float> y(static_cast<size_t>(T * N)), dx(static_cast<size_t>(T * K));
+        gemm_nt(cpu_, {y.data(), {T, N}}, View<const float, 2>(x.data(), {T, K}), view);
+        gemm_nn(cpu_, {dx.data(), {T, K}}, View<const float, 2>(dy.data(), {T, N}), view);
+        return std::array{y, dx};
+      };
+      for_each_instruction_set([&](const std::string& name) {
+        EXPECT_EQ(run(w.view()), run(values.view())) << name << " " << form_name(form);
       });
     }
   }

@@ -1,6 +1,7 @@
-// support/weights.h: random weights stored as F32, BF16 or F16, for tests of the products.
+// support/weights.h: random weights in every form, for tests of the products.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -33,6 +34,46 @@ class StoredWeight {
   }
 
   std::vector<char> bytes_;
+  WeightView view_;
+};
+
+// A weight of random codes and scales, every code of its form but NaN among them; its rows and
+// columns are a part of a matrix that begins `row0` rows and `col0` columns earlier (an even number
+// of 4-bit codes).
+class CodedWeight {
+ public:
+  CodedWeight(WeightForm form, int64_t rows, int64_t cols, uint64_t seed, Tiling tiling,
+              int64_t row0 = 0, int64_t col0 = 0) {
+    const int64_t all_rows = row0 + rows, all_cols = col0 + cols;
+    const int64_t row_bytes = form == WeightForm::kQ4 ? (all_cols + 1) / 2 : all_cols;
+    for (const float value : random_values(all_rows * row_bytes + 1, seed)) {
+      const auto code = static_cast<uint8_t>(std::bit_cast<uint32_t>(value) >> 3);
+      codes_.push_back(form == WeightForm::kFp8 && code % 128 == 127 ? uint8_t{0} : code);
+    }
+    const int64_t n_row = (all_rows + tiling.rows - 1) / tiling.rows;
+    const int64_t n_col = (all_cols + tiling.cols - 1) / tiling.cols;
+    for (const float value : random_values(n_row * n_col, seed + 1)) {
+      f32_scales_.push_back(value);
+      bf16_scales_.push_back(to_bf16(value));
+    }
+    WeightView all;
+    all.form = form;
+    all.data = codes_.data();
+    all.rows = all_rows;
+    all.cols = all_cols;
+    all.row_stride = row_bytes;
+    all.scales = {form == WeightForm::kFp8 ? static_cast<const void*>(f32_scales_.data())
+                                           : static_cast<const void*>(bf16_scales_.data()),
+                  n_col, tiling};
+    view_ = all.row_range(row0, all_rows).column_range(col0, all_cols);
+  }
+  CodedWeight(CodedWeight&&) = default;
+  const WeightView& view() const { return view_; }
+
+ private:
+  std::vector<uint8_t> codes_;
+  std::vector<float> f32_scales_;
+  std::vector<bf16> bf16_scales_;
   WeightView view_;
 };
 

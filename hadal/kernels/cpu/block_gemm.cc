@@ -105,38 +105,39 @@ void pack_a_rows(float* packed, const float* a, int64_t row_stride, int64_t mc, 
 // Rows [0, mc) x columns k [0, kc) of `a`. Slots of rows beyond mc are left as they are: the
 // micro-kernel for fewer rows never reads them.
 void pack_a(float* packed, const Operand& a, int64_t mc, int64_t kc) {
-  const float* data = static_cast<const float*>(a.data);
   if (a.col_stride == 1) {
-    pack_a_rows(packed, data, a.row_stride, mc, kc);
+    pack_a_rows(packed, a.data, a.row_stride, mc, kc);
   } else {
-    pack_a_side_by_side(packed, data, a.col_stride, mc, kc);
+    pack_a_side_by_side(packed, a.data, a.col_stride, mc, kc);
   }
 }
 
-// B with contiguous rows [kc, nc]: each row is read at full width and spread over the panels.
-template <class Stored>
-void pack_b_rows(float* packed, const Stored* b, int64_t k_stride, int64_t kc, int64_t nc) {
+// B = w, from row k0 and column n0 on: each row is read at full width and spread over the panels.
+template <class Rows>
+void pack_b_rows(float* packed, const Rows& w, int64_t k0, int64_t n0, int64_t kc, int64_t nc) {
   const Floats d;
   const int64_t n_whole = nc / kPanel * kPanel;
   for (int64_t k = 0; k < kc; ++k) {
-    const Stored* row = b + k * k_stride;
+    const auto row = w.row(k0 + k);
     for (int64_t j = 0; j < n_whole; j += kPanel) {
       float* out = packed + j * kc + k * kPanel;
-      hwy::Prefetch(row + 4 * k_stride + j);
-      hwy::Prefetch(row + 4 * k_stride + j + kLanes);
-      hn::StoreU(load_stored(d, row + j), d, out);
-      hn::StoreU(load_stored(d, row + j + kLanes), d, out + kLanes);
+      hwy::Prefetch(w.address(k0 + k + 4, n0 + j));
+      hwy::Prefetch(w.address(k0 + k + 4, n0 + j + kLanes));
+      hn::StoreU(row.load(d, n0 + j), d, out);
+      hn::StoreU(row.load(d, n0 + j + kLanes), d, out + kLanes);
     }
     if (n_whole == nc) continue;
     float* out = packed + n_whole * kc + k * kPanel;
-    for (int64_t j = n_whole; j < nc; ++j) out[j - n_whole] = to_f32(row[j]);
+    for (int64_t j = n_whole; j < nc; ++j) {
+      hn::StoreU(row.load(OneFloat(), n0 + j), OneFloat(), out + (j - n_whole));
+    }
     std::fill(out + (nc - n_whole), out + kPanel, 0.0F);
   }
 }
 
-// B with contiguous columns, as a weight [nc, kc] has them: 4 x 4 elements are turned at a time.
-template <class Stored>
-void pack_b_columns(float* packed, const Stored* b, int64_t n_stride, int64_t kc, int64_t nc) {
+// B = w^T, from row n0 and column k0 of w on: 4 x 4 elements are turned at a time.
+template <class Rows>
+void pack_b_columns(float* packed, const Rows& w, int64_t k0, int64_t n0, int64_t kc, int64_t nc) {
   const FourFloats d;
   if (nc % kPanel != 0) {
     float* last = packed + nc / kPanel * kPanel * kc;
@@ -144,14 +145,16 @@ void pack_b_columns(float* packed, const Stored* b, int64_t n_stride, int64_t kc
   }
   for (int64_t n = 0; n < nc; n += 4) {
     float* out = packed + n / kPanel * kPanel * kc + n % kPanel;
-    const Stored* from = b + n * n_stride;
     const int64_t n_valid = std::min<int64_t>(4, nc - n);
+    const auto at = [&](int64_t j) HWY_ATTR { return w.row(n0 + n + std::min(j, n_valid - 1)); };
+    const std::array four{at(0), at(1), at(2), at(3)};
     int64_t k = 0;
     for (; n_valid == 4 && k + 4 <= kc; k += 4) {
-      if (k % 16 == 0) prefetch_four(from + 4 * n_stride + k, n_stride);
-      auto v0 = load_stored(d, from + k), v1 = load_stored(d, from + n_stride + k);
-      auto v2 = load_stored(d, from + 2 * n_stride + k),
-           v3 = load_stored(d, from + 3 * n_stride + k);
+      if (k % 16 == 0) {
+        for (int64_t j = 4; j < 8; ++j) hwy::Prefetch(w.address(n0 + n + j, k0 + k));
+      }
+      auto v0 = four[0].load(d, k0 + k), v1 = four[1].load(d, k0 + k);
+      auto v2 = four[2].load(d, k0 + k), v3 = four[3].load(d, k0 + k);
       transpose_4x4(d, v0, v1, v2, v3);
       hn::StoreU(v0, d, out + k * kPanel);
       hn::StoreU(v1, d, out + (k + 1) * kPanel);
@@ -159,17 +162,21 @@ void pack_b_columns(float* packed, const Stored* b, int64_t n_stride, int64_t kc
       hn::StoreU(v3, d, out + (k + 3) * kPanel);
     }
     for (; k < kc; ++k) {
-      for (int64_t j = 0; j < n_valid; ++j) out[k * kPanel + j] = to_f32(from[j * n_stride + k]);
+      for (int64_t j = 0; j < n_valid; ++j) {
+        const OneFloat one;
+        hn::StoreU(four[static_cast<size_t>(j)].load(one, k0 + k), one, out + k * kPanel + j);
+      }
     }
   }
 }
 
-void pack_b(float* packed, const Operand& b, int64_t kc, int64_t nc) {
-  with_stored(b.form, b.data, [&](const auto* data) HWY_ATTR {
-    if (b.col_stride == 1) {
-      pack_b_rows(packed, data, b.row_stride, kc, nc);
+void pack_b(float* packed, const WeightView& w, bool transpose_w, int64_t k0, int64_t n0,
+            int64_t kc, int64_t nc) {
+  with_rows(w, [&](const auto& rows) HWY_ATTR {
+    if (transpose_w) {
+      pack_b_columns(packed, rows, k0, n0, kc, nc);
     } else {
-      pack_b_columns(packed, data, b.col_stride, kc, nc);
+      pack_b_rows(packed, rows, k0, n0, kc, nc);
     }
   });
 }
@@ -240,13 +247,14 @@ void compute_tile(float* c, int64_t ldc, const float* tile, const float* panel, 
 }  // namespace
 
 void block_gemm_serial(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Operand& a,
-                       const Operand& b, bool accumulate, float* packed_a, float* packed_b) {
+                       const WeightView& w, bool transpose_w, bool accumulate, float* packed_a,
+                       float* packed_b) {
   for (int64_t jc = 0; jc < n; jc += kNc) {
     const int64_t nc = std::min(kNc, n - jc);
     for (int64_t pc = 0; pc < k; pc += kKc) {
       const int64_t kc = std::min(kKc, k - pc);
       const bool add = accumulate || pc > 0;
-      pack_b(packed_b, b.at(pc, jc), kc, nc);
+      pack_b(packed_b, w, transpose_w, pc, jc, kc, nc);
       for (int64_t ic = 0; ic < m; ic += kMc) {
         const int64_t mc = std::min(kMc, m - ic);
         pack_a(packed_a, a.at(ic, pc), mc, kc);
@@ -283,14 +291,26 @@ HWY_EXPORT(packed_b_floats);
 }  // namespace
 
 void block_gemm(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Operand& a,
-                const Operand& b, bool accumulate) {
+                const WeightView& w, bool transpose_w, bool accumulate) {
   if (k == 0 && !accumulate) {
     for (int64_t i = 0; i < m; ++i) std::fill(c + i * ldc, c + i * ldc + n, 0.0F);
   }
   thread_local Scratch packed_a, packed_b;
   HWY_DYNAMIC_DISPATCH(block_gemm_serial)
-  (c, ldc, m, n, k, a, b, accumulate, packed_a.take(HWY_DYNAMIC_DISPATCH(packed_a_floats)(m)),
+  (c, ldc, m, n, k, a, w, transpose_w, accumulate,
+   packed_a.take(HWY_DYNAMIC_DISPATCH(packed_a_floats)(m)),
    packed_b.take(HWY_DYNAMIC_DISPATCH(packed_b_floats)(n, k)));
+}
+
+void block_gemm(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Operand& a,
+                const Operand& b, bool accumulate) {
+  WeightView w;
+  const bool transpose = b.col_stride != 1;
+  w.data = b.data;
+  w.rows = transpose ? n : k;
+  w.cols = transpose ? k : n;
+  w.row_stride = transpose ? b.col_stride : b.row_stride;
+  block_gemm(c, ldc, m, n, k, a, w, transpose, accumulate);
 }
 
 }  // namespace hadal::cpu

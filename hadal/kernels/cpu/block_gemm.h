@@ -9,24 +9,25 @@
 
 namespace hadal::cpu {
 
-// Element (i, j) stands at data[i * row_stride + j * col_stride]; one of the strides is 1.
+// A matrix in F32: element (i, j) stands at data[i * row_stride + j * col_stride]; one of the
+// strides is 1.
 struct Operand {
-  const void* data = nullptr;
+  const float* data = nullptr;
   int64_t row_stride = 0, col_stride = 0;
-  WeightForm form = WeightForm::kF32;
 
   static Operand of(View<const float, 2> x) { return {x.data(), x.stride(0), 1}; }
-  static Operand of(const WeightView& w) { return {w.data, w.row_stride, 1, w.form}; }
-  Operand transposed() const { return {data, col_stride, row_stride, form}; }
+  Operand transposed() const { return {data, col_stride, row_stride}; }
   Operand at(int64_t row, int64_t col) const {
-    const int64_t offset = row * row_stride + col * col_stride;
-    return {static_cast<const char*>(data) + offset * (form == WeightForm::kF32 ? 4 : 2), row_stride, col_stride,
-            form};
+    return {data + row * row_stride + col * col_stride, row_stride, col_stride};
   }
 };
 
-// a is F32; b is F32, BF16 or F16. ldc: elements between rows of c.
+// ldc: elements between rows of c.
 void block_gemm(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Operand& a,
                 const Operand& b, bool accumulate);
+
+// The same for a weight in any form: B is w [k,n] or its transpose, w being [n,k].
+void block_gemm(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Operand& a,
+                const WeightView& w, bool transpose_w, bool accumulate);
 
 }  // namespace hadal::cpu

@@ -1,5 +1,7 @@
 #include "hadal/kernels/cpu/few_rows.h"
 
+#include <array>
+
 #include "hadal/core/checked_math.h"
 #include "hadal/kernels/cpu/simd_targets.h"
 
@@ -20,16 +22,22 @@ using FourFloats = hn::CappedTag<float, 4>;
 constexpr int64_t kLanes = HWY_MAX_BYTES / 4;
 constexpr int kMaxRows = HWY_MAX_BYTES >= 64 ? 6 : 3;
 
-// Lane j is the sum of all lanes of the j-th argument. Half of a transposition: adding between its
-// two steps leaves 6 shuffles of 8.
+// Even lanes of D: the sum of two neighbours of a; odd lanes: that of b.
+template <class D>
+HWY_INLINE V fold(D d, V a, V b) {
+  const auto x = hn::BitCast(d, a), y = hn::BitCast(d, b);
+  const Floats f;
+  const auto kept = hn::OddEven(y, x), moved = hn::Reverse2(d, hn::OddEven(x, y));
+  return hn::Add(hn::BitCast(f, kept), hn::BitCast(f, moved));
+}
+
+// Lane j is the sum of all lanes of the j-th argument: within 128 bits (0 + 2) + (1 + 3), then the
+// halves. One shuffle a fold: with interleaving there are two, and at short depth these sums cost
+// as much as the products.
 HWY_INLINE hn::Vec<FourFloats> sums_of_four(V a, V b, V c, V e) {
   const Floats d;
   const hn::RepartitionToWide<Floats> d64;
-  const V ab = hn::Add(hn::InterleaveLower(d, a, b), hn::InterleaveUpper(d, a, b));
-  const V ce = hn::Add(hn::InterleaveLower(d, c, e), hn::InterleaveUpper(d, c, e));
-  const auto ab64 = hn::BitCast(d64, ab), ce64 = hn::BitCast(d64, ce);
-  const V sum = hn::Add(hn::BitCast(d, hn::InterleaveLower(d64, ab64, ce64)),
-                        hn::BitCast(d, hn::InterleaveUpper(d64, ab64, ce64)));
+  const V sum = fold(d, fold(d64, a, c), fold(d64, b, e));
 #if HWY_MAX_BYTES >= 64
   const hn::Half<Floats> d8;
   const auto half = hn::Add(hn::LowerHalf(d8, sum), hn::UpperHalf(d8, sum));
@@ -54,70 +62,70 @@ struct Ahead {
   }
 };
 
-// y[kRows, 4] (+)= x[kRows, k] w[4, k]^T; only the first n_valid weight rows exist.
-template <int kRows, class Stored>
+// y[kRows, 4] (+)= x[kRows, depth] w[4, depth]^T, w from column k on; only the first n_valid
+// columns of y exist. The operands of a step and its sums fill the registers exactly: a row of x
+// each, one of w.
+template <int kRows, class Row>
 void dot_tile(float* HWY_RESTRICT y, int64_t ldy, const float* HWY_RESTRICT x, int64_t ldx,
-              const Stored* HWY_RESTRICT w, int64_t ldw, int64_t k, int64_t n_valid,
+              const std::array<Row, 4>& w, int64_t k, int64_t depth, int64_t n_valid,
               bool accumulate, Ahead ahead) {
   const Floats d;
-  const Stored *w0 = w, *w1 = w + std::min<int64_t>(1, n_valid - 1) * ldw;
-  const Stored* w2 = w + std::min<int64_t>(2, n_valid - 1) * ldw;
-  const Stored* w3 = w + std::min<int64_t>(3, n_valid - 1) * ldw;
   V sum[kRows][4];
   HWY_UNROLL(6)
   for (int r = 0; r < kRows; ++r) sum[r][0] = sum[r][1] = sum[r][2] = sum[r][3] = hn::Zero(d);
-  int64_t i = 0;
-  for (; i + kLanes <= k; i += kLanes) {
-    ahead.step();
-    const V v0 = load_stored(d, w0 + i), v1 = load_stored(d, w1 + i);
-    const V v2 = load_stored(d, w2 + i), v3 = load_stored(d, w3 + i);
+  const auto step = [&](const auto& load_x, const auto& load_w) HWY_ATTR {
+    V xr[kRows];
     HWY_UNROLL(6)
-    for (int r = 0; r < kRows; ++r) {
-      const V xr = hn::LoadU(d, x + r * ldx + i);
-      sum[r][0] = hn::MulAdd(v0, xr, sum[r][0]);
-      sum[r][1] = hn::MulAdd(v1, xr, sum[r][1]);
-      sum[r][2] = hn::MulAdd(v2, xr, sum[r][2]);
-      sum[r][3] = hn::MulAdd(v3, xr, sum[r][3]);
+    for (int r = 0; r < kRows; ++r) xr[r] = load_x(r);
+    HWY_UNROLL(4)
+    for (size_t n = 0; n < 4; ++n) {
+      const V v = load_w(w[n]);
+      HWY_UNROLL(6)
+      for (int r = 0; r < kRows; ++r) sum[r][n] = hn::MulAdd(v, xr[r], sum[r][n]);
     }
+  };
+  int64_t i = 0;
+  for (; i + kLanes <= depth; i += kLanes) {
+    ahead.step();
+    step([&](int r) HWY_ATTR { return hn::LoadU(d, x + r * ldx + i); },
+         [&](const Row& row) HWY_ATTR { return row.load(d, k + i); });
+  }
+  if (i < depth) {
+    step([&](int r) HWY_ATTR { return load_first(d, PlainRow<float>{x + r * ldx}, i, depth - i); },
+         [&](const Row& row) HWY_ATTR { return load_first(d, row, k + i, depth - i); });
   }
   const FourFloats d4;
   HWY_UNROLL(6)
   for (int r = 0; r < kRows; ++r) {
     auto totals = sums_of_four(sum[r][0], sum[r][1], sum[r][2], sum[r][3]);
     float* out = y + r * ldy;
-    if (i == k && n_valid == 4) {
+    if (n_valid == 4) {
       if (accumulate) totals = hn::Add(totals, hn::LoadU(d4, out));
       hn::StoreU(totals, d4, out);
       continue;
     }
     HWY_ALIGN float total[4];
     hn::Store(totals, d4, total);
-    for (int64_t j = i; j < k; ++j) {
-      const float xr = x[r * ldx + j];
-      total[0] += xr * to_f32(w0[j]);
-      total[1] += xr * to_f32(w1[j]);
-      total[2] += xr * to_f32(w2[j]);
-      total[3] += xr * to_f32(w3[j]);
-    }
     for (int64_t n = 0; n < n_valid; ++n) out[n] = total[n] + (accumulate ? out[n] : 0.0F);
   }
 }
 
-// y[kRows, 4 vectors of D] += x[kRows, n] w[n, same columns]
-template <int kRows, int kVectors, class D, class Stored>
+// y[kRows, columns c and on] += x[kRows, n_rows] w[rows n and on, the same columns]
+template <int kRows, int kVectors, class D, class Rows>
 HWY_INLINE void outer_tile(D d, float* HWY_RESTRICT y, int64_t ldy, const float* HWY_RESTRICT x,
-                           int64_t ldx, const Stored* HWY_RESTRICT w, int64_t ldw, int64_t n) {
+                           int64_t ldx, const Rows& w, int64_t n, int64_t n_rows, int64_t c) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   hn::Vec<D> sum[kRows][kVectors];
   HWY_UNROLL(6)
   for (int r = 0; r < kRows; ++r) {
     HWY_UNROLL(4)
-    for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::LoadU(d, y + r * ldy + v * lanes);
+    for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::LoadU(d, y + r * ldy + c + v * lanes);
   }
-  for (int64_t i = 0; i < n; ++i) {
+  for (int64_t i = 0; i < n_rows; ++i) {
+    const auto row_i = w.row(n + i);
     hn::Vec<D> row[kVectors];
     HWY_UNROLL(4)
-    for (int v = 0; v < kVectors; ++v) row[v] = load_stored(d, w + i * ldw + v * lanes);
+    for (int v = 0; v < kVectors; ++v) row[v] = row_i.load(d, c + v * lanes);
     HWY_UNROLL(6)
     for (int r = 0; r < kRows; ++r) {
       const auto xr = hn::Set(d, x[r * ldx + i]);
@@ -128,23 +136,22 @@ HWY_INLINE void outer_tile(D d, float* HWY_RESTRICT y, int64_t ldy, const float*
   HWY_UNROLL(6)
   for (int r = 0; r < kRows; ++r) {
     HWY_UNROLL(4)
-    for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[r][v], d, y + r * ldy + v * lanes);
+    for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[r][v], d, y + r * ldy + c + v * lanes);
   }
 }
 
-template <int kRows, class Stored>
-void outer_rows(float* y, int64_t ldy, const float* x, int64_t ldx, const Stored* w, int64_t ldw,
-                int64_t n, int64_t cols) {
+template <int kRows, class Rows>
+void outer_rows(float* y, int64_t ldy, const float* x, int64_t ldx, const Rows& w, int64_t n,
+                int64_t n_rows, int64_t cols) {
   const Floats d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   int64_t c = 0;
-  for (; c + 4 * lanes <= cols; c += 4 * lanes) {
-    outer_tile<kRows, 4>(d, y + c, ldy, x, ldx, w + c, ldw, n);
+  for (; c + 4 * kLanes <= cols; c += 4 * kLanes) {
+    outer_tile<kRows, 4>(d, y, ldy, x, ldx, w, n, n_rows, c);
   }
-  for (; c + lanes <= cols; c += lanes) {
-    outer_tile<kRows, 1>(d, y + c, ldy, x, ldx, w + c, ldw, n);
+  for (; c + kLanes <= cols; c += kLanes) {
+    outer_tile<kRows, 1>(d, y, ldy, x, ldx, w, n, n_rows, c);
   }
-  for (; c < cols; ++c) outer_tile<kRows, 1>(OneFloat(), y + c, ldy, x, ldx, w + c, ldw, n);
+  for (; c < cols; ++c) outer_tile<kRows, 1>(OneFloat(), y, ldy, x, ldx, w, n, n_rows, c);
 }
 
 // Calls body(integral_constant of the number of rows, first row) for m rows in even
@@ -186,23 +193,22 @@ HWY_INLINE void for_row_portions(int64_t m, const Body& body) {
 void dot_rows(View<float, 2> y, View<const float, 2> x, const WeightView& w, bool accumulate) {
   constexpr int64_t kGroup = 32, kDepth = 512;
   const int64_t n_portions = ceil_div(x.dim(0), kMaxRows);
-  with_stored(w.form, w.data, [&](const auto* data) HWY_ATTR {
-    using Stored = std::remove_cvref_t<decltype(*data)>;
-    constexpr int64_t kBytes = static_cast<int64_t>(sizeof(Stored));
+  with_rows(w, [&](const auto& rows) HWY_ATTR {
     for (int64_t group = 0; group < w.rows; group += kGroup) {
-      const char* next = reinterpret_cast<const char*>(data + (group + kGroup) * w.row_stride);
+      const char* next = rows.address(group + kGroup, 0);
       const int64_t group_end = std::min(w.rows, group + kGroup);
       int64_t k = 0;
       do {  // once for no columns at all: the result is zero then, not what was there
         const int64_t depth = std::min(kDepth, w.cols - k);
         for (int64_t n = group; n < group_end; n += 4) {
-          for_row_portions(x.dim(0), [&](auto rows, int64_t begin) HWY_ATTR {
-            const Ahead ahead{next, 4 * kLanes * kBytes / n_portions};
-            next += 4 * depth * kBytes / n_portions;
-            dot_tile<rows()>(y.data() + begin * y.stride(0) + n, y.stride(0),
-                             x.data() + begin * x.stride(0) + k, x.stride(0),
-                             data + n * w.row_stride + k, w.row_stride, depth,
-                             std::min<int64_t>(4, w.rows - n), accumulate || k > 0, ahead);
+          const auto at = [&](int64_t i) HWY_ATTR { return rows.row(std::min(n + i, w.rows - 1)); };
+          const std::array four{at(0), at(1), at(2), at(3)};
+          for_row_portions(x.dim(0), [&](auto n_rows, int64_t begin) HWY_ATTR {
+            const Ahead ahead{next, rows.bytes(4 * kLanes) / n_portions};
+            next += rows.bytes(4 * depth) / n_portions;
+            dot_tile<n_rows()>(y.data() + begin * y.stride(0) + n, y.stride(0),
+                               x.data() + begin * x.stride(0) + k, x.stride(0), four, k, depth,
+                               std::min<int64_t>(4, w.rows - n), accumulate || k > 0, ahead);
           });
         }
         k += kDepth;
@@ -216,12 +222,12 @@ void outer_sums(View<float, 2> y, View<const float, 2> x, const WeightView& w, b
   if (!accumulate) {
     for (int64_t r = 0; r < y.dim(0); ++r) std::fill(y.row(r).begin(), y.row(r).end(), 0.0F);
   }
-  with_stored(w.form, w.data, [&](const auto* data) HWY_ATTR {
+  with_rows(w, [&](const auto& rows) HWY_ATTR {
     for (int64_t n = 0; n < w.rows; n += kDepth) {
-      for_row_portions(x.dim(0), [&](auto rows, int64_t begin) HWY_ATTR {
-        outer_rows<rows()>(y.data() + begin * y.stride(0), y.stride(0),
-                           x.data() + begin * x.stride(0) + n, x.stride(0), data + n * w.row_stride,
-                           w.row_stride, std::min(kDepth, w.rows - n), w.cols);
+      for_row_portions(x.dim(0), [&](auto n_rows, int64_t begin) HWY_ATTR {
+        outer_rows<n_rows()>(y.data() + begin * y.stride(0), y.stride(0),
+                             x.data() + begin * x.stride(0) + n, x.stride(0), rows, n,
+                             std::min(kDepth, w.rows - n), w.cols);
       });
     }
   });

@@ -25,18 +25,17 @@ int64_t grain_for(int64_t work_per_unit, int64_t multiple) {
   return round_up(ceil_div(kLeastWork, std::max<int64_t>(work_per_unit, 1)), multiple);
 }
 
-// c (+)= a b for c [m,n], cut along its longer axis.
-void parallel_block_gemm(ThreadPool& pool, View<float, 2> c, const Operand& a, const Operand& b,
-                         int64_t k, bool accumulate) {
-  const int64_t m = c.dim(0), n = c.dim(1), ldc = c.stride(0);
+// Cuts c [m,n] along its longer axis and calls part(row_begin, row_end, col_begin, col_end), which
+// sums k products for each of its elements.
+template <class Part>
+void parallel_parts(ThreadPool& pool, View<float, 2> c, int64_t k, const Part& part) {
+  const int64_t m = c.dim(0), n = c.dim(1);
   if (m >= n || m >= pool.n_threads() * kGroupRows) {
-    pool.parallel_for(m, grain_for(n * k, kRowGrain), [&](int64_t begin, int64_t end, int) {
-      block_gemm(c.data() + begin * ldc, ldc, end - begin, n, k, a.at(begin, 0), b, accumulate);
-    });
+    pool.parallel_for(m, grain_for(n * k, kRowGrain),
+                      [&](int64_t begin, int64_t end, int) { part(begin, end, 0, n); });
   } else {
-    pool.parallel_for(n, grain_for(m * k, kPanelGrain), [&](int64_t begin, int64_t end, int) {
-      block_gemm(c.data() + begin, ldc, m, end - begin, k, a, b.at(0, begin), accumulate);
-    });
+    pool.parallel_for(n, grain_for(m * k, kPanelGrain),
+                      [&](int64_t begin, int64_t end, int) { part(0, m, begin, end); });
   }
 }
 
@@ -74,8 +73,12 @@ void gemm_nt(ThreadPool& pool, View<float, 2> y, View<const float, 2> x, const W
              float beta) {
   const bool accumulate = beta != 0.0F;
   if (x.dim(0) > kFewRowsNt) {
-    return parallel_block_gemm(pool, y, Operand::of(x), Operand::of(w).transposed(), w.cols,
-                               accumulate);
+    return parallel_parts(pool, y, w.cols,
+                          [&](int64_t row, int64_t row_end, int64_t col, int64_t col_end) {
+                            block_gemm(&y(row, col), y.stride(0), row_end - row, col_end - col,
+                                       w.cols, Operand::of(x.rows(row, row_end)),
+                                       w.row_range(col, col_end), true, accumulate);
+                          });
   }
   if (x.dim(0) == 0) return;
   pool.parallel_for(w.rows, grain_for(x.size(), 4), [&](int64_t begin, int64_t end, int) {
@@ -87,17 +90,26 @@ void gemm_nn(ThreadPool& pool, View<float, 2> dx, View<const float, 2> dy, const
              float beta) {
   const bool accumulate = beta != 0.0F;
   if (dy.dim(0) > kFewRowsNn) {
-    return parallel_block_gemm(pool, dx, Operand::of(dy), Operand::of(w), w.rows, accumulate);
+    return parallel_parts(pool, dx, w.rows,
+                          [&](int64_t row, int64_t row_end, int64_t col, int64_t col_end) {
+                            block_gemm(&dx(row, col), dx.stride(0), row_end - row, col_end - col,
+                                       w.rows, Operand::of(dy.rows(row, row_end)),
+                                       w.column_range(col, col_end), false, accumulate);
+                          });
   }
   if (dy.dim(0) == 0) return;
-  pool.parallel_for(w.cols, grain_for(dy.size(), kPanelGrain),
-                    [&](int64_t begin, int64_t end, int) {
-                      few_rows_nn(dx.columns(begin, end), dy, w.column_range(begin, end), accumulate);
-                    });
+  pool.parallel_for(
+      w.cols, grain_for(dy.size(), kPanelGrain), [&](int64_t begin, int64_t end, int) {
+        few_rows_nn(dx.columns(begin, end), dy, w.column_range(begin, end), accumulate);
+      });
 }
 
 void gemm_tn(ThreadPool& pool, View<float, 2> dw, View<const float, 2> dy, View<const float, 2> x) {
-  parallel_block_gemm(pool, dw, Operand::of(dy).transposed(), Operand::of(x), x.dim(0), true);
+  parallel_parts(
+      pool, dw, x.dim(0), [&](int64_t row, int64_t row_end, int64_t col, int64_t col_end) {
+        block_gemm(&dw(row, col), dw.stride(0), row_end - row, col_end - col, x.dim(0),
+                   Operand::of(dy).transposed().at(row, 0), Operand::of(x).at(0, col), true);
+      });
 }
 
 void grouped_gemm_nt(ThreadPool& pool, View<float, 2> y, View<const float, 2> x,
@@ -112,7 +124,7 @@ void grouped_gemm_nt(ThreadPool& pool, View<float, 2> y, View<const float, 2> x,
                   w[part.e].row_range(part.col_begin, part.col_end), false);
     } else {
       block_gemm(out.data(), out.stride(0), out.dim(0), out.dim(1), in.dim(1), Operand::of(in),
-                 Operand::of(w[part.e]).transposed(), false);
+                 w[part.e], true, false);
     }
   });
 }
@@ -130,7 +142,7 @@ void grouped_gemm_nn(ThreadPool& pool, View<float, 2> dx, View<const float, 2> d
                   w[part.e].column_range(part.col_begin, part.col_end), accumulate);
     } else {
       block_gemm(out.data(), out.stride(0), out.dim(0), out.dim(1), in.dim(1), Operand::of(in),
-                 Operand::of(w[part.e]), accumulate);
+                 w[part.e], false, accumulate);
     }
   });
 }

@@ -112,7 +112,7 @@ void absorb_query(ThreadPool& pool, View<float, 3> q_latent, View<const float, 3
         few_rows_nn(out, in, w_uk, false);
       } else {
         block_gemm(out.data(), out.stride(0), out.dim(0), out.dim(1), in.dim(1), Operand::of(in),
-                   Operand::of(w_uk), false);
+                   w_uk, false, false);
       }
     }
   });
@@ -131,7 +131,7 @@ void expand_value(ThreadPool& pool, View<float, 3> o, View<const float, 3> o_lat
         few_rows_nt(out, in, w_uv, false);
       } else {
         block_gemm(out.data(), out.stride(0), out.dim(0), out.dim(1), in.dim(1), Operand::of(in),
-                   Operand::of(w_uv).transposed(), false);
+                   w_uv, true, false);
       }
     }
   });

@@ -1,4 +1,5 @@
-// kernels/cpu/stored-inl.h: loads of stored weights (F32, BF16, F16) as f32 vectors.
+// kernels/cpu/stored-inl.h: loads of stored weights, whatever their form, as f32 vectors: what a
+// kernel multiplies is bit for bit what the weight widened to F32 beforehand would give it.
 // Compiled once per instruction set, hence the toggling guard.
 #if defined(HADAL_KERNELS_CPU_STORED_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HADAL_KERNELS_CPU_STORED_INL_H_
@@ -31,26 +32,168 @@ HWY_INLINE hn::Vec<D> load_stored(D d, const f16* p) {
   return hn::PromoteTo(d, hn::LoadU(d16, reinterpret_cast<const hwy::float16_t*>(p)));
 }
 
-HWY_INLINE float to_f32(float value) { return value; }
-HWY_INLINE float to_f32(bf16 value) { return to_float(value); }
-HWY_INLINE float to_f32(f16 value) { return to_float(value); }
+template <class D>
+HWY_INLINE hn::Vec<D> load_stored(D d, const int8_t* p) {
+  const hn::RebindToSigned<D> d32;
+  return hn::ConvertTo(d, hn::PromoteTo(d32, hn::LoadU(hn::Rebind<int8_t, D>(), p)));
+}
 
-// Calls body with `data` as a pointer to the stored type.
-template <class Body>
-HWY_INLINE void with_stored(WeightForm form, const void* data, const Body& body) {
-  switch (form) {
-    case WeightForm::kF32:
-      return body(static_cast<const float*>(data));
-    case WeightForm::kBF16:
-      return body(static_cast<const bf16*>(data));
-    case WeightForm::kF16:
-      return body(static_cast<const f16*>(data));
-    case WeightForm::kFp8:
-    case WeightForm::kQ8:
-    case WeightForm::kQ4:
-      break;  // refused at the front door
+// The bits of an E4M3 code, sign and exponent and mantissa, stand in those of a binary16 that is
+// 2^8 times smaller (bias 15, not 7): subnormal codes become exact like all others. Only the two
+// NaN codes would be +-480.
+template <class D>
+HWY_INLINE hn::Vec<D> load_stored(D d, const f8e4m3* p) {
+  const hn::Rebind<int16_t, D> d16;
+  const hn::Rebind<hwy::float16_t, D> d_half;
+  const auto codes = hn::LoadU(hn::Rebind<int8_t, D>(), reinterpret_cast<const int8_t*>(p));
+  const auto sign_and_rest = hn::Set(d16, static_cast<int16_t>(0xBF80));
+  const auto bits = hn::And(hn::ShiftLeft<7>(hn::PromoteTo(d16, codes)), sign_and_rest);
+  const auto value = hn::Mul(hn::PromoteTo(d, hn::BitCast(d_half, bits)), hn::Set(d, 256.0F));
+  return hn::IfThenElse(hn::Eq(hn::Abs(value), hn::Set(d, 480.0F)), hn::NaN(d), value);
+}
+
+// n / divisor without a division. Exact while n * divisor < 2^40.
+class Divide {
+ public:
+  explicit Divide(int64_t divisor) : reciprocal_(((int64_t{1} << 40) + divisor - 1) / divisor) {}
+  HWY_INLINE int64_t operator()(int64_t n) const { return n * reciprocal_ >> 40; }
+
+ private:
+  int64_t reciprocal_;
+};
+
+template <class T>
+struct PlainRow {
+  const T* data;
+  template <class D>
+  HWY_INLINE hn::Vec<D> load(D d, int64_t k) const {
+    return load_stored(d, data + k);
   }
-  HWY_ABORT("a kernel met a weight form that it does not read");
+};
+
+// Rows of a weight that is stored as values. row(n).load(d, k) is the vector of the values at
+// (n, k), (n, k + 1), ...; all of them must exist.
+template <class T>
+struct PlainRows {
+  explicit PlainRows(const WeightView& w)
+      : data(static_cast<const T*>(w.data)), row_stride(w.row_stride) {}
+
+  HWY_INLINE PlainRow<T> row(int64_t n) const { return {data + n * row_stride}; }
+  // Where the stored elements of (n, k) stand, for prefetching, and the bytes of k columns.
+  HWY_INLINE const char* address(int64_t n, int64_t k) const {
+    return reinterpret_cast<const char*>(data + n * row_stride + k);
+  }
+  static int64_t bytes(int64_t k) { return k * static_cast<int64_t>(sizeof(T)); }
+
+  const T* data;
+  int64_t row_stride;
+};
+
+// 8-bit codes, one a byte.
+template <class T>
+struct ByteCodes {
+  static int64_t bytes(int64_t k) { return k; }
+  template <class D>
+  static HWY_INLINE hn::Vec<D> load(D d, const uint8_t* row, int64_t k) {
+    return load_stored(d, reinterpret_cast<const T*>(row) + k);
+  }
+};
+
+// 4-bit codes 0 to 15 for -8 to 7, the even column in the low half of its byte.
+struct HalfByteCodes {
+  static int64_t bytes(int64_t k) { return k / 2; }
+  // REQUIRES an even k, but for vectors of one lane.
+  template <class D>
+  static HWY_INLINE hn::Vec<D> load(D d, const uint8_t* row, int64_t k) {
+    if constexpr (hn::MaxLanes(D()) == 1) {
+      return hn::Set(d, static_cast<float>((row[k / 2] >> (k % 2 * 4) & 15) - 8));
+    } else {
+      const hn::Half<D> d_pairs;
+      const hn::Rebind<uint16_t, decltype(d_pairs)> d16;
+      const hn::RebindToSigned<D> d32;
+      const auto pairs =
+          hn::PromoteTo(d16, hn::LoadU(hn::Rebind<uint8_t, decltype(d_pairs)>(), row + k / 2));
+      const auto spread = hn::Or(hn::And(pairs, hn::Set(d16, uint16_t{0x000F})),
+                                 hn::And(hn::ShiftLeft<4>(pairs), hn::Set(d16, uint16_t{0x0F00})));
+      const auto codes = hn::BitCast(hn::Rebind<uint8_t, D>(), spread);
+      return hn::ConvertTo(d, hn::Sub(hn::PromoteTo(d32, codes), hn::Set(d32, 8)));
+    }
+  }
+};
+
+// Rows of a weight that is stored as codes with scales. A vector lies in one column block or two,
+// for no block is narrower than a vector (ops/check_weight.h).
+template <class Codes, class Scale>
+struct ScaledRows {
+  struct Row {
+    const uint8_t* codes;
+    const Scale* scales;  // of the whole row, from its first block
+    int64_t col0, block_cols;
+    Divide block_of;
+
+    template <class D>
+    HWY_INLINE hn::Vec<D> load(D d, int64_t k) const {
+      const int64_t block = block_of(col0 + k), left = (block + 1) * block_cols - (col0 + k);
+      auto scale = hn::Set(d, widened(scales[block]));
+      if (left < static_cast<int64_t>(hn::Lanes(d))) {
+        const auto next = hn::Set(d, widened(scales[block + 1]));
+        scale = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(left)), scale, next);
+      }
+      return hn::Mul(Codes::load(d, codes, k), scale);
+    }
+    static HWY_INLINE float widened(float scale) { return scale; }
+    static HWY_INLINE float widened(bf16 scale) { return to_float(scale); }
+  };
+  explicit ScaledRows(const WeightView& w)
+      : codes(static_cast<const uint8_t*>(w.data)),
+        row_stride(w.row_stride),
+        scales(w.scales),
+        row_block_of(w.scales.tiling.rows),
+        col_block_of(w.scales.tiling.cols) {}
+
+  HWY_INLINE Row row(int64_t n) const {
+    const int64_t block = row_block_of(scales.row0 + n);
+    return {codes + n * row_stride,
+            static_cast<const Scale*>(scales.data) + block * scales.row_stride, scales.col0,
+            scales.tiling.cols, col_block_of};
+  }
+  HWY_INLINE const char* address(int64_t n, int64_t k) const {
+    return reinterpret_cast<const char*>(codes + n * row_stride + bytes(k));
+  }
+  static int64_t bytes(int64_t k) { return Codes::bytes(k); }
+
+  const uint8_t* codes;
+  int64_t row_stride;
+  ScaleView scales;
+  Divide row_block_of, col_block_of;
+};
+
+// Calls body with the rows of w in their form.
+template <class Body>
+HWY_INLINE void with_rows(const WeightView& w, const Body& body) {
+  switch (w.form) {
+    case WeightForm::kF32:
+      return body(PlainRows<float>(w));
+    case WeightForm::kBF16:
+      return body(PlainRows<bf16>(w));
+    case WeightForm::kF16:
+      return body(PlainRows<f16>(w));
+    case WeightForm::kFp8:
+      return body(ScaledRows<ByteCodes<f8e4m3>, float>(w));
+    case WeightForm::kQ8:
+      return body(ScaledRows<ByteCodes<int8_t>, bf16>(w));
+    case WeightForm::kQ4:
+      return body(ScaledRows<HalfByteCodes, bf16>(w));
+  }
+  HWY_ABORT("a weight of unknown form");
+}
+
+// The n < lanes values from column k on, zeros behind them.
+template <class D, class Row>
+HWY_INLINE hn::Vec<D> load_first(D d, const Row& row, int64_t k, int64_t n) {
+  HWY_ALIGN float values[hn::MaxLanes(D())] = {};
+  for (int64_t i = 0; i < n; ++i) values[i] = hn::GetLane(row.load(OneFloat(), k + i));
+  return hn::Load(d, values);
 }
 
 // Four vectors of four lanes, as rows of a matrix, to its columns.
