@@ -59,9 +59,7 @@ DeepseekV3 load_model(Context& ctx, const std::string& folder, const LoadOptions
   const std::vector<StoredWeight> weights = find_all_stored(checkpoint, params);
   for (size_t i = 0; i < params.size(); ++i) {
     Param& param = *params[i].param;
-    const bool keep = options.dtype == LoadAs::kAsStored && params[i].kind == ParamKind::kMatrix &&
-                      weights[i].form <= WeightForm::kFp8;
-    if (keep) {
+    if (options.dtype == LoadAs::kAsStored && params[i].kind == ParamKind::kMatrix) {
       use_as_stored(param, weights[i]);
     } else {
       param.master = read_f32(ctx, weights[i]);

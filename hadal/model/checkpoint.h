@@ -12,7 +12,7 @@ namespace hadal {
 ModelConfig load_config(const std::string& path);
 
 // kF32: values that can be trained, in the context's arena. kAsStored: matrices are multiplied where
-// they lie in the mapped file, BF16, F16 and FP8 alike; 8- and 4-bit weights become F32 in both.
+// they lie in the mapped file, whatever their form.
 enum class LoadAs { kF32, kAsStored };
 
 struct LoadOptions {
