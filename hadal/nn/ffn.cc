@@ -4,7 +4,8 @@
 
 namespace hadal {
 
-Tensor Ffn::forward(Context& ctx, const Tensor& x, const RecomputePolicy& recompute, Saved& saved) const {
+Tensor Ffn::forward(Context& ctx, const Tensor& x, const RecomputePolicy& recompute,
+                    Saved& saved) const {
   {
     const LinearInput in = w_gate.input(ctx, x);
     saved.gate = w_gate.forward(ctx, in);
@@ -26,7 +27,8 @@ Tensor Ffn::backward_input(Context& ctx, Tensor dy, const Tensor& x_again, Saved
   }
   const Tensor gate = std::move(saved.gate), up = std::move(saved.up);
   if (!saved.w_down.x.has_data()) saved.w_down.x = w_down.input(ctx, swiglu(ctx, gate, up));
-  Tensor dgate = w_down.backward_input(ctx, std::move(dy), saved.w_down);  // dh, then dgate in place
+  Tensor dgate =
+      w_down.backward_input(ctx, std::move(dy), saved.w_down);  // dh, then dgate in place
   Tensor dup = ctx.empty(gate.shape());
   swiglu_backward(ctx, dgate.mat(), dup.mat(), std::as_const(dgate).mat(), gate.mat(), up.mat());
   Tensor dx = w_gate.backward_input(ctx, std::move(dgate), saved.w_gate);

@@ -13,7 +13,8 @@ struct Ffn {
     Linear::Saved w_gate, w_up, w_down;
     Tensor gate, up;  // [T,F]
   };
-  Tensor forward(Context& ctx, const Tensor& x, const RecomputePolicy& recompute, Saved& saved) const;
+  Tensor forward(Context& ctx, const Tensor& x, const RecomputePolicy& recompute,
+                 Saved& saved) const;
   // x_again: the input, where `recompute` let forward not keep it; else empty.
   Tensor backward_input(Context& ctx, Tensor dy, const Tensor& x_again, Saved& saved) const;
   void backward_weight(Context& ctx, Saved&& saved);

@@ -4,7 +4,7 @@
 #include "gtest/gtest.h"
 #include "hadal/infer/absorbed_mla.h"
 #include "hadal/infer/prefill_mla.h"
-#include "tests/infer/random_model.h"
+#include "tests/support/random_model.h"
 #include "tests/support/compare.h"
 
 namespace hadal {

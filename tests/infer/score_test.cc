@@ -6,7 +6,7 @@
 #include "gtest/gtest.h"
 #include "hadal/core/error.h"
 #include "hadal/infer/sampler.h"
-#include "tests/infer/random_model.h"
+#include "tests/support/random_model.h"
 
 namespace hadal {
 namespace {

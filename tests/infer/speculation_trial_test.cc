@@ -3,7 +3,7 @@
 
 #include "gtest/gtest.h"
 #include "hadal/infer/engine.h"
-#include "tests/infer/random_model.h"
+#include "tests/support/random_model.h"
 
 namespace hadal {
 namespace {

@@ -10,7 +10,7 @@
 #include "hadal/infer/engine.h"
 #include "hadal/infer/prefill_mla.h"
 #include "tests/infer/chi_square.h"
-#include "tests/infer/random_model.h"
+#include "tests/support/random_model.h"
 #include "tests/support/compare.h"
 
 namespace hadal {

@@ -13,6 +13,7 @@
 #include "hadal/core/error.h"
 #include "hadal/io/safetensors.h"
 #include "hadal/model/config.h"
+#include "tests/support/random_model.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal::test {
@@ -48,12 +49,12 @@ void expect_same_values(DeepseekV3& got, DeepseekV3& want) {
 TEST(LoadModelTest, BF16ValuesAreExact) {
   for (const char* name : {"a_yarn_mtp", "b_moonlight", "f_tied"}) {
     Arena arena;
-    DeepseekV3 model = load_model(golden(name), arena);
+    DeepseekV3 model = load_folder(golden(name), arena);
     const TensorSource source = TensorSource::open(golden(name));
     for (const NamedParam& param : named_params(model)) {
       const auto values = std::as_const(param.param->master).flat<float>();
       const Tensor stored = source.tensor(*source.find(param.name));
-      EXPECT_FALSE(param.param->fp8);
+      EXPECT_TRUE(std::holds_alternative<std::monostate>(param.param->working)) << param.name;
       for (size_t i = 0; i < values.size(); ++i) {
         const float want = stored.dtype() == DType::kBF16 ? to_float(stored.flat<bf16>()[i])
                                                           : stored.flat<float>()[i];
@@ -66,12 +67,11 @@ TEST(LoadModelTest, BF16ValuesAreExact) {
 // The case has three shards and a scale in another shard than its weight.
 TEST(LoadModelTest, Fp8ValuesAreCodeTimesScale) {
   Arena arena;
-  DeepseekV3 model = load_model(golden("c2_fp8_ue8m0"), arena);
+  DeepseekV3 model = load_folder(golden("c2_fp8_ue8m0"), arena);
   const TensorSource source = TensorSource::open(golden("c2_fp8_ue8m0"));
   int n_fp8 = 0;
   for (const NamedParam& param : named_params(model)) {
     const auto* scale_entry = source.find(param.name + "_scale_inv");
-    EXPECT_EQ(param.param->fp8, scale_entry != nullptr) << param.name;
     if (!scale_entry) continue;
     ++n_fp8;
     const Tensor codes = source.tensor(*source.find(param.name));
@@ -89,16 +89,18 @@ TEST(LoadModelTest, Fp8ValuesAreCodeTimesScale) {
 
 TEST(LoadModelTest, AsStoredKeepsTheTypeOfMatricesOnly) {
   Arena arena;
-  DeepseekV3 model = load_model(golden("a_yarn_mtp"), arena, {.dtype = LoadAs::kAsStored});
-  EXPECT_EQ(model.embedding.master.dtype(), DType::kBF16);
-  EXPECT_EQ(model.layers[0].attn.w_o.weight.master.dtype(), DType::kBF16);
+  DeepseekV3 model = load_folder(golden("a_yarn_mtp"), arena, {.dtype = LoadAs::kAsStored});
+  EXPECT_EQ(model.embedding.weight().form, WeightForm::kBF16);
+  EXPECT_EQ(model.layers[0].attn.w_o.weight.weight().form, WeightForm::kBF16);
+  EXPECT_FALSE(model.embedding.master.has_data());
+  EXPECT_TRUE(model.final_norm.weight.master.has_data());
   EXPECT_EQ(model.final_norm.weight.master.dtype(), DType::kF32);
 }
 
 TEST(LoadModelTest, WithoutMtpTheMainModelIsTheSame) {
   Arena arena;
-  DeepseekV3 whole = load_model(golden("a_yarn_mtp"), arena);
-  DeepseekV3 main = load_model(golden("a_yarn_mtp"), arena, {.with_mtp = false});
+  DeepseekV3 whole = load_folder(golden("a_yarn_mtp"), arena);
+  DeepseekV3 main = load_folder(golden("a_yarn_mtp"), arena, {.with_mtp = false});
   EXPECT_EQ(main.config.n_mtp, 0);
   EXPECT_TRUE(main.mtp.empty());
   whole.mtp.clear();
@@ -120,8 +122,8 @@ class SaveModelTest : public ::testing::Test {
 TEST_F(SaveModelTest, F32IsExact) {
   for (const char* preset : {"tiny", "tiny-v2", "tiny-v2-lite"}) {
     DeepseekV3 model = random_model(preset);
-    save_model(folder_ / preset, model, {.dtype = SaveDType::kF32});
-    DeepseekV3 loaded = load_model(folder_ / preset, arena_);
+    save_folder(folder_ / preset, model, {.dtype = SaveDType::kF32});
+    DeepseekV3 loaded = load_folder(folder_ / preset, arena_);
     ModelConfig config = model.config;
     config.torch_dtype = "float32";
     EXPECT_EQ(loaded.config, config);
@@ -131,32 +133,35 @@ TEST_F(SaveModelTest, F32IsExact) {
 
 TEST_F(SaveModelTest, BF16IsRoundedOnce) {
   DeepseekV3 model = random_model("tiny");
-  save_model(folder_ / "x", model, {.dtype = SaveDType::kBF16});
-  DeepseekV3 loaded = load_model(folder_ / "x", arena_);
+  save_folder(folder_ / "x", model, {.dtype = SaveDType::kBF16});
+  DeepseekV3 loaded = load_folder(folder_ / "x", arena_);
   const auto got = named_params(loaded), want = named_params(model);
   for (size_t i = 0; i < got.size(); ++i) {
     const auto x = std::as_const(got[i].param->master).flat<float>();
     const auto y = std::as_const(want[i].param->master).flat<float>();
     for (size_t j = 0; j < x.size(); ++j) ASSERT_EQ(x[j], to_float(to_bf16(y[j]))) << got[i].name;
   }
-  save_model(folder_ / "y", loaded, {.dtype = SaveDType::kBF16});
+  save_folder(folder_ / "y", loaded, {.dtype = SaveDType::kBF16});
   EXPECT_EQ(read_bytes(folder_ / "x/model.safetensors"),
             read_bytes(folder_ / "y/model.safetensors"));
 }
 
-TEST_F(SaveModelTest, Fp8StaysWithinHalfAStepAndMarksItsWeights) {
+TEST_F(SaveModelTest, Fp8StaysWithinHalfAStep) {
   DeepseekV3 model = random_model("tiny");
-  save_model(folder_ / "x", model, {.dtype = SaveDType::kFP8});
-  DeepseekV3 loaded = load_model(folder_ / "x", arena_);
+  save_folder(folder_ / "x", model, {.dtype = SaveDType::kFP8});
+  DeepseekV3 loaded = load_folder(folder_ / "x", arena_);
   EXPECT_TRUE(loaded.config.fp8);
-  EXPECT_TRUE(loaded.layers[1].moe()->experts[3].w_up.fp8);
-  EXPECT_TRUE(loaded.layers[0].attn.w_dkv.weight.fp8);
-  EXPECT_FALSE(loaded.embedding.fp8);
-  EXPECT_FALSE(loaded.layers[1].moe()->w_router.fp8);
-  EXPECT_FALSE(loaded.mtp[0].w_eh.weight.fp8);
+  DeepseekV3 stored = load_folder(folder_ / "x", arena_, {.dtype = LoadAs::kAsStored});
+  const auto form = [](const Param& param) { return param.weight().form; };
+  EXPECT_EQ(form(stored.layers[1].moe()->w_up.weights[3]), WeightForm::kFp8);
+  EXPECT_EQ(form(stored.layers[0].attn.w_dkv.weight), WeightForm::kFp8);
+  EXPECT_EQ(form(stored.embedding), WeightForm::kBF16);
+  EXPECT_EQ(form(stored.layers[1].moe()->w_router), WeightForm::kBF16);
+  EXPECT_EQ(form(stored.mtp[0].w_eh.weight), WeightForm::kBF16);
   const auto got = named_params(loaded), want = named_params(model);
+  const auto codes = named_params(stored);
   for (size_t i = 0; i < got.size(); ++i) {
-    if (!got[i].param->fp8) continue;
+    if (!std::holds_alternative<Quantized>(codes[i].param->working)) continue;
     const auto x = std::as_const(got[i].param->master).flat<float>();
     const auto y = std::as_const(want[i].param->master).flat<float>();
     float amax = 0;
@@ -172,7 +177,7 @@ TEST_F(SaveModelTest, Fp8StaysWithinHalfAStepAndMarksItsWeights) {
 
 TEST_F(SaveModelTest, WritesWhatTheOfficialFilesHave) {
   DeepseekV3 model = random_model("tiny");
-  save_model(folder_ / "x", model, {});
+  save_folder(folder_ / "x", model, {});
   const TensorSource source = TensorSource::open(folder_ / "x");
   EXPECT_NE(source.find("model.layers.4.embed_tokens.weight"), nullptr);
   EXPECT_NE(source.find("model.layers.4.shared_head.head.weight"), nullptr);
@@ -188,7 +193,7 @@ TEST_F(SaveModelTest, WritesWhatTheOfficialFilesHave) {
 TEST_F(SaveModelTest, ShardsCarryAnIndexAndAreReplacedAsAWhole) {
   DeepseekV3 model = random_model("tiny");
   const std::string folder = folder_ / "x";
-  save_model(folder, model, {.dtype = SaveDType::kF32, .max_shard_bytes = 2'000'000});
+  save_folder(folder, model, {.dtype = SaveDType::kF32, .max_shard_bytes = 2'000'000});
   const Json index = parse_json_file(folder + "/model.safetensors.index.json");
   const TensorSource source = TensorSource::open(folder);
   EXPECT_GT(source.files().size(), 3U);
@@ -197,11 +202,11 @@ TEST_F(SaveModelTest, ShardsCarryAnIndexAndAreReplacedAsAWhole) {
   EXPECT_EQ(index.at("metadata").at("total_size").as_integer(), bytes);
   EXPECT_EQ(index.at("weight_map").at("model.norm.weight").as_string().size(),
             std::string("model-00001-of-000005.safetensors").size());
-  DeepseekV3 loaded = load_model(folder, arena_);
+  DeepseekV3 loaded = load_folder(folder, arena_);
   expect_same_values(loaded, model);
 
-  save_model(folder, model, {.dtype = SaveDType::kBF16});  // one file now, no old shard, no index
-  EXPECT_NO_THROW(load_model(folder, arena_));
+  save_folder(folder, model, {.dtype = SaveDType::kBF16});  // one file now, no old shard, no index
+  EXPECT_NO_THROW(load_folder(folder, arena_));
   EXPECT_EQ(TensorSource::open(folder).files().size(), 1U);
   int n_files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) n_files += entry.exists();
@@ -210,7 +215,7 @@ TEST_F(SaveModelTest, ShardsCarryAnIndexAndAreReplacedAsAWhole) {
 
 TEST_F(SaveModelTest, AFullDiskLeavesTheOldCheckpoint) {
   DeepseekV3 model = random_model("tiny");
-  save_model(folder_ / "x", model, {.dtype = SaveDType::kF32});
+  save_folder(folder_ / "x", model, {.dtype = SaveDType::kF32});
   DeepseekV3 other = make_model(model.config, arena_);
   initialise_weights(other, arena_, 2);
   rlimit before{};
@@ -218,14 +223,14 @@ TEST_F(SaveModelTest, AFullDiskLeavesTheOldCheckpoint) {
   const auto handler = std::signal(SIGXFSZ, SIG_IGN);
   const rlimit small{.rlim_cur = 1'500'000, .rlim_max = before.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
-  EXPECT_THROW(save_model(folder_ / "x", other, {.dtype = SaveDType::kF32}), IoError);
+  EXPECT_THROW(save_folder(folder_ / "x", other, {.dtype = SaveDType::kF32}), IoError);
   // the first shards fit, the embedding's does not
   EXPECT_THROW(
-      save_model(folder_ / "x", other, {.dtype = SaveDType::kF32, .max_shard_bytes = 1'600'000}),
+      save_folder(folder_ / "x", other, {.dtype = SaveDType::kF32, .max_shard_bytes = 1'600'000}),
       IoError);
   setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, handler);
-  DeepseekV3 loaded = load_model(folder_ / "x", arena_);
+  DeepseekV3 loaded = load_folder(folder_ / "x", arena_);
   expect_same_values(loaded, model);
   int n_files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder_ / "x"))
@@ -235,9 +240,9 @@ TEST_F(SaveModelTest, AFullDiskLeavesTheOldCheckpoint) {
 
 TEST_F(SaveModelTest, RefusesAnUnwritableFolder) {
   DeepseekV3 model = random_model("tiny");
-  EXPECT_THROW(save_model("/proc/hadal", model, {}), IoError);
+  EXPECT_THROW(save_folder("/proc/hadal", model, {}), IoError);
   folder_.write("file", "");
-  EXPECT_THROW(save_model(folder_ / "file", model, {}), IoError);
+  EXPECT_THROW(save_folder(folder_ / "file", model, {}), IoError);
 }
 
 class DamagedCheckpointTest : public ::testing::Test {
@@ -255,7 +260,7 @@ class DamagedCheckpointTest : public ::testing::Test {
   std::string message() {
     try {
       Arena arena;
-      load_model(folder_.path(), arena);
+      load_folder(folder_.path(), arena);
     } catch (const FormatError& error) {
       EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
       return error.what();

@@ -67,7 +67,7 @@ class ConvertTest : public ::testing::Test {
         ctx_, source, folder_ / target,
         {.dtype = dtype, .overwrite = false, .max_shard_bytes = max_shard_bytes});
   }
-  DeepseekV3 load(const std::string& name) { return load_model(folder_ / name, arena_); }
+  DeepseekV3 load(const std::string& name) { return load_model(ctx_, folder_ / name); }
   // sqrt(sum of squared differences / sum of squares) over all parameters
   static double distance(DeepseekV3& got, DeepseekV3& want) {
     double difference = 0, size = 0;
@@ -112,21 +112,21 @@ TEST_F(ConvertTest, Fp8CheckpointsBecomeBF16WithoutScales) {
   }
   EXPECT_FALSE(load_config(folder_ / "bf16").fp8);
   // power-of-two scales: code * scale is a BF16
-  DeepseekV3 got = load("bf16"), want = load_model(golden("c2_fp8_ue8m0"), arena_);
+  DeepseekV3 got = load("bf16"), want = load_model(ctx_, golden("c2_fp8_ue8m0"));
   EXPECT_EQ(distance(got, want), 0.0);
 }
 
 TEST_F(ConvertTest, Fp8ToFp8KeepsCodesAndScales) {
   convert(golden("c2_fp8_ue8m0"), "fp8", ConvertDType::kFP8);
   EXPECT_EQ(load_config(folder_ / "fp8"), load_config(golden("c2_fp8_ue8m0")));
-  DeepseekV3 got = load("fp8"), want = load_model(golden("c2_fp8_ue8m0"), arena_);
+  DeepseekV3 got = load("fp8"), want = load_model(ctx_, golden("c2_fp8_ue8m0"));
   EXPECT_EQ(distance(got, want), 0.0);
 }
 
 // Errors in the mean: uniform within half a step gives step / sqrt(12). E4M3 steps are 2^-3 to 2^-4
 // of the value; q8 and q4 divide the largest of 32 normal values (about two sigma) by 127 and 7.
 TEST_F(ConvertTest, QuantisedCheckpointsLoadWithinTheirPrecision) {
-  DeepseekV3 want = load_model(golden("b_moonlight"), arena_);
+  DeepseekV3 want = load_model(ctx_, golden("b_moonlight"));
   const struct {
     ConvertDType dtype;
     const char* name;
@@ -184,9 +184,9 @@ TEST_F(ConvertTest, RefusesToOverwrite) {
 }
 
 TEST_F(ConvertTest, RefusesToQuantiseWhatIsNotFinite) {
-  DeepseekV3 model = load_model(golden("b_moonlight"), arena_);
+  DeepseekV3 model = load_model(ctx_, golden("b_moonlight"));
   model.layers[1].attn.w_o.weight.master.flat<float>()[5] = std::numeric_limits<float>::infinity();
-  save_model(folder_ / "bad", model, {.dtype = SaveDType::kF32});
+  save_model(ctx_, folder_ / "bad", model, {.dtype = SaveDType::kF32});
   for (const ConvertDType dtype : {ConvertDType::kFP8, ConvertDType::kQ8, ConvertDType::kQ4}) {
     EXPECT_THROW(convert(folder_ / "bad", "out", dtype), FormatError);
     EXPECT_FALSE(std::filesystem::exists(folder_ / "out/model.safetensors"));
@@ -222,10 +222,10 @@ TEST_F(InspectTest, DescribesEveryKind) {
 }
 
 TEST_F(InspectTest, VerifyFindsValuesThatAreNotFinite) {
-  DeepseekV3 model = load_model(golden("b_moonlight"), arena_);
+  DeepseekV3 model = load_model(ctx_, golden("b_moonlight"));
   model.final_norm.weight.master.flat<float>()[2] = std::numeric_limits<float>::quiet_NaN();
   for (const SaveDType dtype : {SaveDType::kF32, SaveDType::kBF16}) {
-    save_model(folder_ / "bad", model, {.dtype = dtype});
+    save_model(ctx_, folder_ / "bad", model, {.dtype = dtype});
     EXPECT_NO_THROW(inspect(folder_ / "bad"));
     EXPECT_THROW(inspect(folder_ / "bad", true), FormatError);
   }

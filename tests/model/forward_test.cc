@@ -1,20 +1,15 @@
 #include <gtest/gtest.h>
 
+#include "hadal/model/forward.h"
 #include "hadal/model/mtp_rows.h"
-#include "tests/infer/random_model.h"
 #include "tests/support/compare.h"
+#include "tests/support/random_model.h"
 
 namespace hadal::test {
 namespace {
 
 std::vector<float> rows_of(const Tensor& x, int64_t begin, int64_t end) {
   return elements(x.mat().rows(begin, end));
-}
-
-ModelConfig two_mtp_config() {
-  ModelConfig config = odd_config();
-  config.n_mtp = 2;
-  return config;
 }
 
 // Sequences in one batch do not see each other, whatever their lengths, MTP modules included.

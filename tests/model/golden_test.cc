@@ -63,7 +63,7 @@ TEST_F(GoldenTest, LogitsHiddenStatesRoutingAndMtp) {
   for (const GoldenCase& golden : cases_) {
     for (const std::string& folder : golden.checkpoints) {
       SCOPED_TRACE(folder);
-      const DeepseekV3 model = load_model(folder, arena_);
+      const DeepseekV3 model = load_model(ctx_, folder);
       const auto got = by_name(dump_inference(ctx_, model, golden.sequences(), kAllParts));
       const int compared = compare(
           golden, got, 1e-5,
@@ -92,14 +92,17 @@ TEST_F(GoldenTest, MtpThatReceivesUnnormalisedStates) {
   EXPECT_GT(compared, 0);
 }
 
+Precision fp8_precision(const ModelConfig& config) {
+  return config.fp8_power_of_two_scales ? Precision::kFp8InputPowerOfTwo : Precision::kFp8Input;
+}
+
 TEST_F(GoldenTest, Fp8ActivationsEndToEnd) {
   int compared = 0;
   for (const GoldenCase& golden : cases_) {
     if (!golden.is_fp8()) continue;
     SCOPED_TRACE(golden.folder);
-    const DeepseekV3 model = load_golden_model(golden, arena_);
-    ctx_.fp8_activations = model.config.fp8_power_of_two_scales ? Fp8Activations::kTilesPowerOfTwo
-                                                                : Fp8Activations::kTiles;
+    DeepseekV3 model = load_golden_model(golden, arena_);
+    set_precision(model, fp8_precision(model.config));
     const auto got =
         by_name(dump_inference(ctx_, model, golden.sequences(), {.logits = true, .mtp = true}));
     const auto ours = [](const std::string& name) { return without(name, "fp8_gemm.", ""); };
@@ -110,7 +113,7 @@ TEST_F(GoldenTest, Fp8ActivationsEndToEnd) {
       EXPECT_GE(top1_agreement(got.at(ours(name)), golden.at(name)), 0.98) << name;
     }
     // Plain products are farther away than the bound: the tiles were really used.
-    ctx_.fp8_activations = Fp8Activations::kOff;
+    set_precision(model, Precision::kF32);
     const auto plain = by_name(dump_inference(ctx_, model, golden.sequences(), {.logits = true}));
     SquaredError distance;
     const Tensor with_tiles = golden.at("seq1.fp8_gemm.logits");
@@ -126,8 +129,6 @@ TEST_F(GoldenTest, Fp8TracesOfSingleLinears) {
     if (!golden.is_fp8()) continue;
     SCOPED_TRACE(golden.folder);
     DeepseekV3 model = load_golden_model(golden, arena_);
-    const bool power_of_two = model.config.fp8_power_of_two_scales;
-    ctx_.fp8_activations = power_of_two ? Fp8Activations::kTilesPowerOfTwo : Fp8Activations::kTiles;
     for (NamedParam& each : named_params(model)) {
       const std::string prefix =
           "trace." + each.name.substr(0, each.name.size() - std::string(".weight").size());
@@ -137,14 +138,13 @@ TEST_F(GoldenTest, Fp8TracesOfSingleLinears) {
       Tensor codes = ctx_.empty(x.shape(), DType::kF8E4M3);
       Tensor scale = ctx_.empty(want_scale.shape());
       quantize_tiles(ctx_, codes.view<f8e4m3, 2>(), scale.mat(), x.mat(),
-                     {.power_of_two = power_of_two});
+                     {.power_of_two = model.config.fp8_power_of_two_scales});
       expect_golden(codes, golden.at(prefix + ".codes"), 0.0, prefix + ".codes");
       expect_golden(scale, want_scale, 0.0, prefix + ".scale");
 
       Linear linear;
       linear.weight.master = each.param->master.share();
-      linear.weight.fp8 = each.param->fp8;
-      EXPECT_TRUE(linear.weight.fp8) << each.name;
+      linear.precision = fp8_precision(model.config);
       expect_golden(linear.forward(ctx_, x), golden.at(prefix + ".y"), 1e-5, prefix + ".y");
       ++compared;
     }

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "hadal/model/hf_names.h"
-#include "tests/infer/random_model.h"
+#include "tests/support/random_model.h"
 
 namespace hadal::test {
 namespace {

@@ -5,55 +5,11 @@
 #include <cmath>
 #include <numeric>
 
-#include "tests/infer/random_model.h"
 #include "tests/support/compare.h"
+#include "tests/support/trainee.h"
 
 namespace hadal::test {
 namespace {
-
-struct Trainee : RandomModel {
-  Trainee(const ModelConfig& config, uint64_t seed, int64_t batch, int64_t row_length)
-      : RandomModel(config, seed), n_sequences(batch), length(row_length) {
-    allocate_gradients(model, arena);
-    tokens = random_tokens(n_sequences * length, seed);
-    targets = random_tokens(n_sequences * length, seed + 1);
-  }
-  MicroBatch micro_batch(int64_t first, int64_t count) const {
-    const auto begin = static_cast<size_t>(first * length);
-    const auto size = static_cast<size_t>(count * length);
-    return {std::span(tokens).subspan(begin, size),
-            std::span(targets).subspan(begin, size),
-            count,
-            length,
-            n_sequences * length,
-            n_sequences};
-  }
-  MicroBatch whole() const { return micro_batch(0, n_sequences); }
-
-  LossParts at_once(const LossWeights& weights) {
-    ExpertLoad load;
-    return forward_backward(ctx, model, whole(), weights, load);
-  }
-  LossParts in_steps(const LossWeights& weights) {
-    TrainingSaved saved;
-    const LossParts loss = forward_loss(ctx, model, whole(), weights, saved);
-    backward_input(ctx, model, whole(), saved);
-    backward_weight(ctx, model, whole(), std::move(saved));
-    return loss;
-  }
-  std::vector<float> gradient() {
-    std::vector<float> all;
-    for (const NamedParam& each : named_params(model)) {
-      if (each.kind == ParamKind::kRouteBias) continue;
-      const auto values = std::as_const(each.param->grad).flat<float>();
-      all.insert(all.end(), values.begin(), values.end());
-    }
-    return all;
-  }
-
-  int64_t n_sequences, length;
-  std::vector<int32_t> tokens, targets;
-};
 
 constexpr LossWeights kWeights{.mtp = 0.3F, .balance = 0.05F};
 
@@ -61,23 +17,6 @@ constexpr LossWeights kWeights{.mtp = 0.3F, .balance = 0.05F};
 ModelConfig all_chosen(ModelConfig config) {
   config.router.n_group = config.router.topk_group = 1;
   config.router.top_k = config.router.n_routed_experts;
-  return config;
-}
-
-ModelConfig two_mtp_config() {
-  ModelConfig config = odd_config();
-  config.n_mtp = 2;
-  return config;
-}
-
-ModelConfig softmax_config() {
-  ModelConfig config = odd_config();
-  config.n_mtp = 0;
-  config.router.scoring = ScoringFunction::kSoftmax;
-  config.router.method = TopkMethod::kGreedy;
-  config.router.n_group = config.router.topk_group = 1;
-  config.router.norm_topk_prob = false;
-  config.router.routed_scaling_factor = 4.0F;
   return config;
 }
 
@@ -112,7 +51,7 @@ void expect_gradient_matches_differences(const ModelConfig& config, uint64_t see
     count += grad.size();
     params.push_back(each);
   }
-  std::vector<std::vector<int64_t>> load;
+  ExpertLoad chosen;
   const auto loss_at = [&](double step) {
     for (size_t p = 0; p < params.size(); ++p) {
       const auto values = params[p].param->master.flat<float>();
@@ -120,11 +59,9 @@ void expect_gradient_matches_differences(const ModelConfig& config, uint64_t see
         values[i] = static_cast<float>(double{start[p][i]} + step * double{u[p][i]});
       }
     }
-    TrainingSaved saved;
-    const LossParts loss =
-        forward_loss(trainee.ctx, trainee.model, trainee.whole(), weights, saved);
-    if (load.empty()) load = saved.load;
-    EXPECT_EQ(load, saved.load) << "the choice of experts flips";
+    const auto [loss, load] = training_loss(trainee.ctx, trainee.model, trainee.whole(), weights);
+    if (chosen.empty()) chosen = load;
+    EXPECT_EQ(load, chosen) << "the choice of experts flips";
     return loss.total(weights);
   };
   const auto derivative = [&](double h) {
@@ -182,7 +119,7 @@ TEST(TrainingPass, AtOnceEqualsTheSeparateSteps) {
   tied.tie_word_embeddings = true;
   for (const ModelConfig& config : {two_mtp_config(), pre_norm, tied, softmax_config()}) {
     Trainee split(config, 7, 3, 9), fused(config, 7, 3, 9);
-    const LossParts want = split.in_steps(kWeights), got = fused.at_once(kWeights);
+    const LossParts want = split.in_steps(kWeights).loss, got = fused.at_once(kWeights).loss;
     EXPECT_EQ(got.ce, want.ce);
     EXPECT_EQ(got.mtp, want.mtp);
     EXPECT_EQ(got.balance, want.balance);
@@ -193,7 +130,7 @@ TEST(TrainingPass, AtOnceEqualsTheSeparateSteps) {
 // More rows than the head's chunk: its gradient is then a sum of several products.
 TEST(TrainingPass, HeadInChunksEqualsTheWholeHead) {
   Trainee split(odd_config(), 8, 4, 150), fused(odd_config(), 8, 4, 150);
-  const LossParts want = split.in_steps(kWeights), got = fused.at_once(kWeights);
+  const LossParts want = split.in_steps(kWeights).loss, got = fused.at_once(kWeights).loss;
   EXPECT_NEAR(got.ce, want.ce, 1e-6 * want.ce);
   EXPECT_NEAR(got.mtp[0], want.mtp[0], 1e-6 * want.mtp[0]);
   expect_close(fused.gradient(), split.gradient(), Tolerance::for_sum(600), "gradient");
@@ -201,16 +138,84 @@ TEST(TrainingPass, HeadInChunksEqualsTheWholeHead) {
 
 TEST(TrainingPass, MicroBatchesAddUpToTheBatch) {
   Trainee whole(two_mtp_config(), 9, 3, 8), parts(two_mtp_config(), 9, 3, 8);
-  ExpertLoad want_load, got_load;
-  const LossParts want =
-      forward_backward(whole.ctx, whole.model, whole.whole(), kWeights, want_load);
+  const auto [want, want_load] = whole.at_once(kWeights);
   LossParts got;
+  ExpertLoad got_load;
   for (int64_t s = 0; s < 3; ++s) {
-    got.add(forward_backward(parts.ctx, parts.model, parts.micro_batch(s, 1), kWeights, got_load));
+    const auto [loss, load] =
+        forward_backward(parts.ctx, parts.model, parts.micro_batch(s, 1), kWeights);
+    got.add(loss);
+    add_load(got_load, load);
   }
   EXPECT_NEAR(got.total(kWeights), want.total(kWeights), 1e-6 * want.total(kWeights));
   EXPECT_EQ(got_load, want_load);
   expect_close(parts.gradient(), whole.gradient(), Tolerance::for_sum(100), "gradient");
+}
+
+// Counts the tokens of each expert from what the routers offer.
+class LoadCounter final : public Probe {
+ public:
+  LoadCounter(size_t n_layers, size_t n_experts)
+      : load(n_layers, std::vector<int64_t>(n_experts, 0)) {}
+  void offer(std::string_view name, int layer, const Tensor& value) override {
+    if (name != "router.indices") return;
+    for (const int32_t e : value.flat<int32_t>()) {
+      ++load[static_cast<size_t>(layer)][static_cast<size_t>(e)];
+    }
+  }
+  ExpertLoad load;
+};
+
+// sum_s share_s sum_i f_i P_i of equal sequences (docs/equations.md), counted on the chosen
+// experts.
+double recounted_balance(const Moe::Saved& saved, const Sequences& sequences) {
+  const auto scores = saved.scores.mat();
+  const auto indices = saved.indices.view<int32_t, 2>();
+  const int64_t n_experts = scores.dim(1);
+  double loss = 0.0;
+  for (int64_t s = 0; s < sequences.n(); ++s) {
+    const auto length = static_cast<double>(sequences.length(s));
+    std::vector<double> f(static_cast<size_t>(n_experts)), p(f.size());
+    for (int64_t t = sequences.begin(s); t < sequences.end(s); ++t) {
+      for (const int32_t e : indices.row(t)) {
+        f[static_cast<size_t>(e)] +=
+            static_cast<double>(n_experts) / static_cast<double>(indices.dim(1)) / length;
+      }
+      double sum = 0.0;
+      for (const float score : scores.row(t)) sum += double{score};
+      for (size_t e = 0; e < p.size(); ++e) p[e] += double{scores.row(t)[e]} / sum / length;
+    }
+    for (size_t e = 0; e < p.size(); ++e) loss += f[e] * p[e];
+  }
+  return loss / static_cast<double>(sequences.n());
+}
+
+TEST(TrainingPass, LoadAndBalanceLossAreThoseOfTheRouters) {
+  Trainee trainee(two_mtp_config(), 15, 3, 9), looked_into(two_mtp_config(), 15, 3, 9);
+  LossWeights weights = kWeights;
+  weights.balance_count = BalanceCount::kChosen;
+  LoadCounter counter(5, 8);
+  counter.load[0].clear();  // a dense layer has no experts
+  trainee.ctx.probe = &counter;
+  const TrainingResult result = trainee.at_once(weights);
+  EXPECT_EQ(result.load, counter.load);
+
+  StageSaved saved;
+  const StageOutput output =
+      stage_forward(looked_into.ctx, looked_into.dispatcher, looked_into.model, looked_into.cut, {},
+                    looked_into.whole(), weights, saved);
+  double want = 0.0;
+  for (const DecoderLayer::Saved& layer : saved.layers) {
+    if (const auto* moe = std::get_if<Moe::Saved>(&layer.ffn)) {
+      want += recounted_balance(*moe, saved.pass.sequences);
+    }
+  }
+  for (const StageSaved::Mtp& mtp : saved.mtp) {
+    want += recounted_balance(std::get<Moe::Saved>(mtp.block.layer.ffn), mtp.pass.sequences);
+  }
+  EXPECT_EQ(output.load, result.load);
+  EXPECT_EQ(output.loss.balance, result.loss.balance);
+  EXPECT_NEAR(result.loss.balance, want, 1e-6 * want);
 }
 
 TEST(TrainingPass, ResultDoesNotDependOnTheThreads) {
@@ -219,8 +224,7 @@ TEST(TrainingPass, ResultDoesNotDependOnTheThreads) {
     RandomModel random(two_mtp_config(), 10, n_threads);
     allocate_gradients(random.model, random.arena);
     const std::vector<int32_t> tokens = random.random_tokens(40, 1);
-    ExpertLoad load;
-    forward_backward(random.ctx, random.model, {tokens, tokens, 4, 10, 40, 4}, kWeights, load);
+    forward_backward(random.ctx, random.model, {tokens, tokens, 4, 10, 40, 4}, kWeights);
     const auto grad = std::as_const(random.model.embedding.grad).flat<float>();
     const std::vector<float> got(grad.begin(), grad.end());
     if (want.empty()) want = got;
@@ -233,11 +237,13 @@ TEST(TrainingPass, NothingIsKeptAfterW) {
   const int64_t before = trainee.arena.bytes_in_use();
   trainee.at_once(kWeights);
   EXPECT_EQ(trainee.arena.bytes_in_use(), before);
-  TrainingSaved saved;
-  forward_loss(trainee.ctx, trainee.model, trainee.whole(), kWeights, saved);
-  backward_input(trainee.ctx, trainee.model, trainee.whole(), saved);
+  StageSaved saved;
+  stage_forward(trainee.ctx, trainee.dispatcher, trainee.model, trainee.cut, {}, trainee.whole(),
+                kWeights, saved);
+  stage_backward_input(trainee.ctx, trainee.dispatcher, trainee.model, trainee.cut, {}, saved);
   EXPECT_GT(trainee.arena.bytes_in_use(), before);
-  backward_weight(trainee.ctx, trainee.model, trainee.whole(), std::move(saved));
+  stage_backward_weight(trainee.ctx, trainee.dispatcher, trainee.model, trainee.cut,
+                        std::move(saved));
   EXPECT_EQ(trainee.arena.bytes_in_use(), before);
 }
 
@@ -253,12 +259,12 @@ TEST(TrainingPass, AtOncePeaksBelowTheSeparateSteps) {
 TEST(TrainingPass, IgnoredTargetsAddNothing) {
   Trainee some(odd_config(), 13, 1, 8), none(odd_config(), 13, 1, 8);
   for (int32_t& target : none.targets) target = -1;
-  const LossParts loss = none.at_once({.mtp = 0.3F, .balance = 0.0F});
+  const LossParts loss = none.at_once({.mtp = 0.3F, .balance = 0.0F}).loss;
   EXPECT_EQ(loss.ce, 0.0);
   EXPECT_EQ(loss.mtp[0], 0.0);
   for (const float g : none.gradient()) ASSERT_EQ(g, 0.0F);
   some.targets[3] = -1;  // one target less: the rest counts as before
-  const LossParts fewer = some.at_once(kWeights);
+  const LossParts fewer = some.at_once(kWeights).loss;
   EXPECT_GT(fewer.ce, 0.0);
 }
 
@@ -266,9 +272,7 @@ TEST(TrainingPass, IgnoredTargetsAddNothing) {
 TEST(TrainingPass, SequencesShorterThanTheMtpDepth) {
   for (const int64_t length : {1, 2}) {
     Trainee trainee(two_mtp_config(), 14, 2, length);
-    ExpertLoad load;
-    const LossParts loss =
-        forward_backward(trainee.ctx, trainee.model, trainee.whole(), kWeights, load);
+    const auto [loss, load] = trainee.at_once(kWeights);
     EXPECT_EQ(loss.mtp.size(), 2U);
     EXPECT_EQ(loss.mtp[0] > 0.0, length == 2);
     EXPECT_EQ(loss.mtp[1], 0.0);
@@ -290,9 +294,7 @@ TEST(TrainingPass, UntrainedModelKnowsNothing) {
   std::vector<int32_t> tokens(60);
   std::iota(tokens.begin(), tokens.end(), 0);
   for (int32_t& token : tokens) token %= 53;
-  ExpertLoad load;
-  const LossParts loss =
-      forward_backward(ctx, model, {tokens, tokens, 3, 20, 60, 3}, kWeights, load);
+  const auto [loss, load] = forward_backward(ctx, model, {tokens, tokens, 3, 20, 60, 3}, kWeights);
   // Logits have a variance of d_model * 0.006^2: ln V up to half of that.
   const double uniform = std::log(53.0);
   EXPECT_NEAR(loss.ce, uniform, 0.02);

@@ -16,7 +16,8 @@ constexpr int64_t kTokens = 12;
 void check_moe(const ModelConfig& config, const std::string& what, uint64_t seed) {
   RandomModel random(config, seed);
   Moe& layer = *random.model.layers[1].moe();
-  const Sequences sequences = Sequences::equal(2, kTokens / 2);
+  const Pass pass = Pass::over(Sequences::equal(2, kTokens / 2), random.model.rope);
+  LocalDispatcher dispatcher;
   Moe::Saved saved;
   std::vector<int64_t> chosen;
   LayerUnderTest test;
@@ -24,15 +25,19 @@ void check_moe(const ModelConfig& config, const std::string& what, uint64_t seed
   test.params = params_under(random.model, "model.layers.1.mlp.");
   test.forward = [&](const auto& x) {
     saved = {};
-    Tensor y = layer.forward(random.ctx, x[0], 1, sequences, {}, saved);
+    layer.dispatch(random.ctx, dispatcher, x[0], 1, pass, saved);
+    layer.experts(random.ctx, dispatcher, x[0], pass, saved);
+    Tensor y = layer.combine(random.ctx, dispatcher, saved);
     const auto indices = std::as_const(saved.indices).flat<int32_t>();
     chosen.assign(indices.begin(), indices.end());
     return y;
   };
   test.backward = [&](Tensor dy) {
     std::vector<Tensor> dx;
-    dx.push_back(layer.backward_input(random.ctx, std::move(dy), saved));
-    layer.backward_weight(random.ctx, std::move(saved));
+    layer.combine_backward(random.ctx, dispatcher, std::move(dy), saved);
+    layer.experts_backward(random.ctx, dispatcher, test.inputs[0], saved);
+    dx.push_back(layer.dispatch_backward(random.ctx, dispatcher, saved));
+    layer.backward_weight(random.ctx, dispatcher, std::move(saved));
     return dx;
   };
   test.choice = [&] { return chosen; };
@@ -74,46 +79,31 @@ TEST(Moe, ForwardIsTheSumOverTheChosenExperts) {
   Context& ctx = random.ctx;
   const Moe& moe = *random.model.layers[1].moe();
   const Tensor x = random.random_rows(kTokens, 40, 31);
+  const Pass pass = Pass::over(Sequences::equal(1, kTokens), random.model.rope);
+  LocalDispatcher dispatcher;
   Moe::Saved saved;
-  const Tensor y = moe.forward(ctx, x, 1, Sequences::equal(1, kTokens), {}, saved);
+  const RoutingResult routing = moe.dispatch(ctx, dispatcher, x, 1, pass, saved);
+  moe.experts(ctx, dispatcher, x, pass, saved);
+  const Tensor y = moe.combine(ctx, dispatcher, saved);
   const auto indices = std::as_const(saved.indices).view<int32_t, 2>();
-  Tensor want = moe.shared->forward(ctx, x);
+  Ffn::Saved dropped;
+  Tensor want = moe.shared->forward(ctx, x, {}, dropped);
   for (int64_t t = 0; t < kTokens; ++t) {
     for (int64_t k = 0; k < moe.config.top_k; ++k) {
-      const Expert& expert = moe.experts[static_cast<size_t>(indices(t, k))];
+      const auto expert = static_cast<size_t>(indices(t, k));
       Ffn ffn;
-      ffn.w_gate.weight.master = expert.w_gate.master.share();
-      ffn.w_up.weight.master = expert.w_up.master.share();
-      ffn.w_down.weight.master = expert.w_down.master.share();
-      const Tensor out = ffn.forward(ctx, x);
+      ffn.w_gate.weight.master = moe.w_gate.weights[expert].master.share();
+      ffn.w_up.weight.master = moe.w_up.weights[expert].master.share();
+      ffn.w_down.weight.master = moe.w_down.weights[expert].master.share();
+      const Tensor out = ffn.forward(ctx, x, {}, dropped);
       for (int64_t i = 0; i < 40; ++i) {
         want.mat()(t, i) += std::as_const(saved.gates).mat()(t, k) * out.mat()(t, i);
       }
     }
   }
   expect_close(y, want, Tolerance::for_sum(40), "y");
-  EXPECT_EQ(std::accumulate(saved.load.begin(), saved.load.end(), int64_t{0}),
+  EXPECT_EQ(std::accumulate(routing.load.begin(), routing.load.end(), int64_t{0}),
             kTokens * moe.config.top_k);
-}
-
-TEST(Moe, RouteBiasMovesAgainstTheExcess) {
-  Arena arena;
-  Param bias;
-  bias.master = Tensor::zeros(arena, DType::kF32, {4});
-  update_route_bias(bias, std::vector<int64_t>{2, 4, 3, 3}, 0.5F);  // mean 3
-  const auto values = std::as_const(bias.master).flat<float>();
-  EXPECT_EQ(std::vector<float>(values.begin(), values.end()),
-            (std::vector<float>{0.5F, -0.5F, 0.0F, 0.0F}));
-  update_route_bias(bias, std::vector<int64_t>{3, 2, 2, 3}, 0.5F);  // mean 2.5
-  EXPECT_EQ(std::vector<float>(values.begin(), values.end()),
-            (std::vector<float>{0.0F, 0.0F, 0.5F, -0.5F}));
-  EXPECT_THROW(update_route_bias(bias, std::vector<int64_t>{1, 2}, 0.5F), ShapeError);
-}
-
-TEST(Moe, MaxViolation) {
-  EXPECT_DOUBLE_EQ(max_violation(std::vector<int64_t>{3, 3, 3}), 0.0);
-  EXPECT_DOUBLE_EQ(max_violation(std::vector<int64_t>{0, 12, 0, 0}), 3.0);
-  EXPECT_DOUBLE_EQ(max_violation(std::vector<int64_t>{0, 0}), 0.0);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "hadal/model/checkpoint.h"
+#include "tests/support/random_model.h"
 
 namespace hadal::test {
 namespace {
@@ -77,7 +77,7 @@ std::vector<GoldenCase> golden_cases() {
 }
 
 DeepseekV3 load_golden_model(const GoldenCase& golden, Arena& arena) {
-  return load_model(golden.checkpoints.front(), arena);
+  return load_folder(golden.checkpoints.front(), arena);
 }
 
 void SquaredError::add(std::span<const float> got, std::span<const float> want) {

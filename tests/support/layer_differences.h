@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/infer/random_model.h"
+#include "tests/support/random_model.h"
 
 namespace hadal::test {
 

@@ -14,24 +14,7 @@ SmallRun::SmallRun() {
   for (uint64_t document = 0; document < 12; ++document) {
     folder_.write(concat("text-", document, ".txt"), generated_text(document, 300));
   }
-  toml_ = folder_.write("run.toml", R"([model]
-preset = "tiny"
-init_std = 0.05
-hidden_size = 32
-intermediate_size = 48
-moe_intermediate_size = 16
-num_hidden_layers = 2
-num_attention_heads = 2
-q_lora_rank = 16
-kv_lora_rank = 16
-qk_nope_head_dim = 8
-qk_rope_head_dim = 4
-v_head_dim = 8
-n_routed_experts = 8
-num_experts_per_tok = 2
-n_group = 2
-topk_group = 1
-[data]
+  toml_ = folder_.write("run.toml", std::string(kSmallShapeToml) + R"([data]
 vocab_size = 300
 fim_rate = 0.0
 validation_fraction = 0.2
@@ -68,24 +51,6 @@ Json SmallRun::train(const std::string& name, const std::vector<std::string>& se
   Arena arena;
   Context ctx{pool, arena};
   return pretrain(ctx, config(name, set), resume);
-}
-
-ModelConfig small_shape() {
-  ModelConfig shape = find_preset("tiny").config;
-  shape.d_model = 32;
-  shape.d_ff = 48;
-  shape.d_expert = 16;
-  shape.n_layers = 2;
-  shape.vocab_size = 80;
-  shape.n_heads = 2;
-  shape.q_lora_rank = shape.kv_lora_rank = 16;
-  shape.qk_nope_head_dim = shape.v_head_dim = 8;
-  shape.qk_rope_head_dim = 4;
-  shape.router.n_routed_experts = 8;
-  shape.router.top_k = 2;
-  shape.router.n_group = 2;
-  shape.router.topk_group = 1;
-  return shape;
 }
 
 Batch small_batch(int64_t n_sequences, int64_t length, uint64_t seed) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "hadal/train/pretrain.h"
+#include "tests/support/random_model.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal::test {
@@ -24,8 +25,6 @@ class SmallRun {
   std::string toml_;
 };
 
-// The model of the run, made without data: weights from `seed`.
-ModelConfig small_shape();
 // Tokens below small_shape().vocab_size; every sequence another one.
 Batch small_batch(int64_t n_sequences, int64_t length, uint64_t seed);
 

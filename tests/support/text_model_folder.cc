@@ -2,7 +2,7 @@
 
 #include "hadal/data/bpe_trainer.h"
 #include "hadal/data/tokenizer.h"
-#include "hadal/model/checkpoint.h"
+#include "tests/support/random_model.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal::test {
@@ -17,17 +17,11 @@ void write_tokenizer(const std::string& folder) {
 }
 
 void write_model(const std::string& folder) {
-  ModelConfig config = find_preset("tiny").config;
-  config.vocab_size = Tokenizer::load(tokenizer_folder()).vocab_size() + 7;
-  config.d_model = 64;
-  config.n_layers = 2;
-  config.max_position_embeddings = 128;
-  config.n_mtp = 1;
-  config.validate();
+  const ModelConfig config = text_shape(Tokenizer::load(tokenizer_folder()).vocab_size() + 7);
   Arena arena;
   DeepseekV3 model = make_model(config, arena);
   initialise_weights(model, arena, 5, 0.15F);
-  save_model(folder, model, {});
+  save_folder(folder, model);
 }
 
 // A folder that goes away when the process ends, filled by `fill` when it is first asked for.

@@ -4,8 +4,6 @@
 
 #include <array>
 
-#include "hadal/tensor/weight_view.h"
-
 namespace hadal {
 namespace {
 
@@ -116,16 +114,6 @@ TEST(View, ExpectShapeSaysWhatItGotAndWanted) {
   } catch (const ShapeError& error) {
     EXPECT_STREQ(error.what(), "rmsnorm y: got [2,3], want [3,2]");
   }
-}
-
-TEST(WeightView, RowRangesCountInTheStoredType) {
-  Arena arena;
-  Tensor w = Tensor::zeros(arena, DType::kBF16, {4, 3});
-  for (size_t i = 0; i < 12; ++i) w.flat<bf16>()[i] = to_bf16(static_cast<float>(i));
-  const WeightView part = WeightView(w).row_range(2, 4);
-  EXPECT_EQ(part.rows, 2);
-  EXPECT_EQ(to_float(static_cast<const bf16*>(part.data)[0]), 6.0F);
-  EXPECT_THROW(part.f32(), ShapeError);
 }
 
 }  // namespace

@@ -1,0 +1,169 @@
+// A layer whose experts live in two places: each place computes its own, and the sums, taken in
+// ascending expert id, are those of one place bit for bit.
+#include <gtest/gtest.h>
+
+#include "tests/support/compare.h"
+#include "tests/support/layer_differences.h"
+
+namespace hadal::test {
+namespace {
+
+constexpr int64_t kTokens = 17, kCut = 3;
+
+// What the first place hands to the second.
+struct HandedOver {
+  Tensor sum;      // [T,d] over a token's experts so far
+  Tensor choices;  // [T,K] with zeros for the choices elsewhere
+};
+
+// Both places see all tokens. The second goes on from the sums of the first, so its results are
+// those of the whole layer.
+class HalfDispatcher final : public TokenDispatcher {
+ public:
+  HalfDispatcher(HandedOver& handed_over, bool first) : handed_over_(handed_over), first_(first) {}
+
+  Dispatch plan(Context& ctx, View<const int32_t, 2> indices, ExpertRange experts) override {
+    return local_.plan(ctx, indices, experts);
+  }
+  void start_dispatch(Context& ctx, const Tensor& tokens, Dispatch& dispatch) override {
+    local_.start_dispatch(ctx, tokens, dispatch);
+  }
+  Tensor finish_dispatch(Context& ctx, Dispatch& dispatch) override {
+    return local_.finish_dispatch(ctx, dispatch);
+  }
+  void start_combine(Context& ctx, Tensor rows, Dispatch& dispatch) override {
+    local_.start_combine(ctx, std::move(rows), dispatch);
+  }
+  void finish_combine(Context& ctx, View<float, 2> y, View<const float, 2> gates,
+                      Dispatch& dispatch) override {
+    if (!first_) copy(y, std::as_const(handed_over_.sum).mat());
+    local_.finish_combine(ctx, y, gates, dispatch);
+    if (!first_) return;
+    handed_over_.sum = ctx.empty({y.dim(0), y.dim(1)});
+    copy(handed_over_.sum.mat(), y);
+  }
+  Tensor to_rows(Context& ctx, const Tensor& choices, const Dispatch& dispatch) override {
+    return local_.to_rows(ctx, choices, dispatch);
+  }
+  Tensor to_choices(Context& ctx, const Tensor& rows, const Dispatch& dispatch) override {
+    Tensor here = local_.to_choices(ctx, rows, dispatch);
+    if (first_) {
+      handed_over_.choices = here.share();
+      return here;
+    }
+    for (size_t i = 0; i < here.flat<float>().size(); ++i) {
+      here.flat<float>()[i] += std::as_const(handed_over_.choices).flat<float>()[i];
+    }
+    return here;
+  }
+
+ private:
+  static void copy(View<float, 2> to, View<const float, 2> from) {
+    for (int64_t t = 0; t < to.dim(0); ++t) {
+      std::ranges::copy(from.row(t), to.row(t).begin());
+    }
+  }
+
+  LocalDispatcher local_;
+  HandedOver& handed_over_;
+  const bool first_;
+};
+
+Param shared_values(const Param& param, Arena& arena) {
+  Param result;
+  result.master = param.master.share();
+  if (param.grad.has_data()) result.allocate_grad(arena);
+  return result;
+}
+
+GroupedLinear part_of(const GroupedLinear& whole, ExpertRange range, Arena& arena) {
+  GroupedLinear result;
+  for (int64_t e = range.first; e < range.last; ++e) {
+    result.weights.push_back(shared_values(whole.weights[static_cast<size_t>(e)], arena));
+  }
+  return result;
+}
+
+// The experts of `range`; the same values, gradients of its own, no shared expert.
+Moe part_of(const Moe& whole, ExpertRange range, Arena& arena) {
+  Moe result;
+  result.config = whole.config;
+  result.w_router = shared_values(whole.w_router, arena);
+  result.route_bias = shared_values(whole.route_bias, arena);
+  result.range = range;
+  result.w_gate = part_of(whole.w_gate, range, arena);
+  result.w_up = part_of(whole.w_up, range, arena);
+  result.w_down = part_of(whole.w_down, range, arena);
+  return result;
+}
+
+struct Place {
+  Moe& moe;
+  TokenDispatcher& dispatcher;
+  Moe::Saved saved = {};
+  Tensor y = {}, dx = {};
+};
+
+// All places phase by phase, in ascending order of their experts.
+void run(RandomModel& random, std::vector<Place>& places, const Tensor& x, const Tensor& dy) {
+  Context& ctx = random.ctx;
+  const Pass pass = Pass::over(Sequences::equal(1, kTokens), random.model.rope,
+                               {0.1F, 1.0F, BalanceCount::kUnbiasedTopK, true});
+  for (Place& p : places) p.moe.dispatch(ctx, p.dispatcher, x, 1, pass, p.saved);
+  for (Place& p : places) p.moe.experts(ctx, p.dispatcher, x, pass, p.saved);
+  for (Place& p : places) p.y = p.moe.combine(ctx, p.dispatcher, p.saved);
+  for (Place& p : places) p.moe.combine_backward(ctx, p.dispatcher, dy.share(), p.saved);
+  for (Place& p : places) p.moe.experts_backward(ctx, p.dispatcher, x, p.saved);
+  for (Place& p : places) p.dx = p.moe.dispatch_backward(ctx, p.dispatcher, p.saved);
+  for (Place& p : places) p.moe.backward_weight(ctx, p.dispatcher, std::move(p.saved));
+}
+
+void expect_same_gradients(const GroupedLinear& part, const GroupedLinear& whole, int64_t first,
+                           const std::string& what) {
+  for (size_t e = 0; e < part.weights.size(); ++e) {
+    const size_t id = e + static_cast<size_t>(first);
+    expect_close(part.weights[e].grad, whole.weights[id].grad, Tolerance::exact(),
+                 concat(what, " of expert ", id));
+  }
+}
+
+TEST(ExpertRange, TwoPlacesGiveTheBitsOfOne) {
+  RandomModel random(odd_config());
+  allocate_gradients(random.model, random.arena);
+  Moe& whole = *random.model.layers[1].moe();
+  const int64_t n_experts = whole.config.n_routed_experts;
+  const Tensor x = random.random_rows(kTokens, 40, 31), dy = random.random_rows(kTokens, 40, 32);
+
+  Moe low = part_of(whole, {0, kCut}, random.arena);
+  Moe high = part_of(whole, {kCut, n_experts}, random.arena);
+  Ffn& shared = low.shared.emplace();  // the first place holds the shared expert too
+  shared.w_gate.weight = shared_values(whole.shared->w_gate.weight, random.arena);
+  shared.w_up.weight = shared_values(whole.shared->w_up.weight, random.arena);
+  shared.w_down.weight = shared_values(whole.shared->w_down.weight, random.arena);
+
+  LocalDispatcher local;
+  std::vector<Place> one;
+  one.push_back({whole, local});
+  run(random, one, x, dy);
+
+  HandedOver handed_over;
+  HalfDispatcher to_low(handed_over, true), to_high(handed_over, false);
+  std::vector<Place> two;
+  two.push_back({low, to_low});
+  two.push_back({high, to_high});
+  run(random, two, x, dy);
+
+  expect_close(two[1].y, one[0].y, Tolerance::exact(), "y");
+  expect_close(two[1].dx, one[0].dx, Tolerance::exact(), "dx");
+  expect_close(high.w_router.grad, whole.w_router.grad, Tolerance::exact(), "router");
+  expect_close(shared.w_down.weight.grad, whole.shared->w_down.weight.grad, Tolerance::exact(),
+               "shared expert");
+  for (const Moe* part : {&low, &high}) {
+    expect_same_gradients(part->w_gate, whole.w_gate, part->range.first, "w_gate");
+    expect_same_gradients(part->w_up, whole.w_up, part->range.first, "w_up");
+    expect_same_gradients(part->w_down, whole.w_down, part->range.first, "w_down");
+  }
+}
+
+}  // namespace
+}  // namespace hadal::test

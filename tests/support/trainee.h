@@ -1,0 +1,57 @@
+// tests/support/trainee.h: a random model with gradients and a batch of its own.
+#pragma once
+
+#include <vector>
+
+#include "hadal/model/training_pass.h"
+#include "tests/support/random_model.h"
+
+namespace hadal::test {
+
+struct Trainee : RandomModel {
+  Trainee(const ModelConfig& config, uint64_t seed, int64_t batch, int64_t row_length)
+      : RandomModel(config, seed), n_sequences(batch), length(row_length) {
+    allocate_gradients(model, arena);
+    tokens = random_tokens(n_sequences * length, seed);
+    targets = random_tokens(n_sequences * length, seed + 1);
+  }
+  MicroBatch micro_batch(int64_t first, int64_t count) const {
+    const auto begin = static_cast<size_t>(first * length);
+    const auto size = static_cast<size_t>(count * length);
+    return {std::span(tokens).subspan(begin, size),
+            std::span(targets).subspan(begin, size),
+            count,
+            length,
+            n_sequences * length,
+            n_sequences};
+  }
+  MicroBatch whole() const { return micro_batch(0, n_sequences); }
+
+  TrainingResult at_once(const LossWeights& weights) {
+    return forward_backward(ctx, model, whole(), weights);
+  }
+  // F, B and W apart, the whole model as one stage.
+  StageOutput in_steps(const LossWeights& weights) {
+    StageSaved saved;
+    StageOutput output = stage_forward(ctx, dispatcher, model, cut, {}, whole(), weights, saved);
+    stage_backward_input(ctx, dispatcher, model, cut, {}, saved);
+    stage_backward_weight(ctx, dispatcher, model, cut, std::move(saved));
+    return output;
+  }
+  std::vector<float> gradient() {
+    std::vector<float> all;
+    for (const NamedParam& each : named_params(model)) {
+      if (each.kind == ParamKind::kRouteBias) continue;
+      const auto values = std::as_const(each.param->grad).flat<float>();
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    return all;
+  }
+
+  LocalDispatcher dispatcher;
+  const StageCut cut = StageCut::whole(model.config);
+  int64_t n_sequences, length;
+  std::vector<int32_t> tokens, targets;
+};
+
+}  // namespace hadal::test
