@@ -79,14 +79,16 @@ TEST_F(Fp8AsStored, RunsToTheBitsOfTheF32Load) {
   for (const GoldenCase& golden : cases_) {
     SCOPED_TRACE(golden.folder);
     DeepseekV3 stored = load(golden, LoadAs::kAsStored), f32 = load(golden, LoadAs::kF32);
-    ctx_.device = Device::kReference;
     const DumpParts all{true, true, true, true};
-    const auto got = dump_inference(ctx_, stored, golden.sequences(), all);
-    const auto want = dump_inference(ctx_, f32, golden.sequences(), all);
-    ASSERT_EQ(got.size(), want.size());
-    for (size_t i = 0; i < want.size(); ++i) {
-      EXPECT_EQ(got[i].name, want[i].name);
-      expect_golden(got[i].tensor, want[i].tensor, 0.0, want[i].name);
+    for (const Device device : {Device::kReference, Device::kCpu}) {
+      ctx_.device = device;
+      const auto got = dump_inference(ctx_, stored, golden.sequences(), all);
+      const auto want = dump_inference(ctx_, f32, golden.sequences(), all);
+      ASSERT_EQ(got.size(), want.size());
+      for (size_t i = 0; i < want.size(); ++i) {
+        EXPECT_EQ(got[i].name, want[i].name);
+        expect_golden(got[i].tensor, want[i].tensor, 0.0, want[i].name);
+      }
     }
   }
 }

@@ -1,5 +1,5 @@
-// A layer whose experts live in two places: each place computes its own, and the sums, taken in
-// ascending expert id, are those of one place bit for bit.
+// A layer whose experts live in two places: each place computes its own, and what they give, summed
+// at the tokens' home in ascending expert id, has the bits of one place.
 #include <gtest/gtest.h>
 
 #include "tests/support/compare.h"
@@ -10,19 +10,21 @@ namespace {
 
 constexpr int64_t kTokens = 17, kCut = 3;
 
-// What the first place hands to the second.
-struct HandedOver {
-  Tensor sum;      // [T,d] over a token's experts so far
+// What the far place sends to the tokens' home.
+struct Sent {
+  Tensor rows;     // of its experts
   Tensor choices;  // [T,K] with zeros for the choices elsewhere
 };
 
-// Both places see all tokens. The second goes on from the sums of the first, so its results are
-// those of the whole layer.
+// Both places see all tokens. The far one holds the first experts; home, the second, sums over the
+// rows of both. Rows are in the order of experts, so its own follow those of the far place.
 class HalfDispatcher final : public TokenDispatcher {
  public:
-  HalfDispatcher(HandedOver& handed_over, bool first) : handed_over_(handed_over), first_(first) {}
+  HalfDispatcher(Sent& sent, int64_t n_experts, bool home)
+      : sent_(sent), n_experts_(n_experts), home_(home) {}
 
   Dispatch plan(Context& ctx, View<const int32_t, 2> indices, ExpertRange experts) override {
+    all_ = ExpertRows::from(indices, {0, n_experts_});
     return local_.plan(ctx, indices, experts);
   }
   void start_dispatch(Context& ctx, const Tensor& tokens, Dispatch& dispatch) override {
@@ -32,41 +34,46 @@ class HalfDispatcher final : public TokenDispatcher {
     return local_.finish_dispatch(ctx, dispatch);
   }
   void start_combine(Context& ctx, Tensor rows, Dispatch& dispatch) override {
-    local_.start_combine(ctx, std::move(rows), dispatch);
+    if (home_) {
+      local_.start_combine(ctx, std::move(rows), dispatch);
+    } else {
+      sent_.rows = std::move(rows);
+    }
   }
   void finish_combine(Context& ctx, View<float, 2> y, View<const float, 2> gates,
                       Dispatch& dispatch) override {
-    if (!first_) copy(y, std::as_const(handed_over_.sum).mat());
-    local_.finish_combine(ctx, y, gates, dispatch);
-    if (!first_) return;
-    handed_over_.sum = ctx.empty({y.dim(0), y.dim(1)});
-    copy(handed_over_.sum.mat(), y);
+    if (!home_) return;
+    Dispatch both{all_, ctx.empty({all_.n_rows(), y.dim(1)})};
+    int64_t next = 0;
+    for (const Tensor* rows : {&sent_.rows, &dispatch.moving}) {
+      for (int64_t r = 0; r < rows->dim(0); ++r) {
+        std::ranges::copy(rows->mat().row(r), both.moving.mat().row(next++).begin());
+      }
+    }
+    EXPECT_EQ(next, all_.n_rows());
+    local_.finish_combine(ctx, y, gates, both);
   }
   Tensor to_rows(Context& ctx, const Tensor& choices, const Dispatch& dispatch) override {
     return local_.to_rows(ctx, choices, dispatch);
   }
   Tensor to_choices(Context& ctx, const Tensor& rows, const Dispatch& dispatch) override {
     Tensor here = local_.to_choices(ctx, rows, dispatch);
-    if (first_) {
-      handed_over_.choices = here.share();
+    if (!home_) {
+      sent_.choices = here.share();
       return here;
     }
     for (size_t i = 0; i < here.flat<float>().size(); ++i) {
-      here.flat<float>()[i] += std::as_const(handed_over_.choices).flat<float>()[i];
+      here.flat<float>()[i] += std::as_const(sent_.choices).flat<float>()[i];
     }
     return here;
   }
 
  private:
-  static void copy(View<float, 2> to, View<const float, 2> from) {
-    for (int64_t t = 0; t < to.dim(0); ++t) {
-      std::ranges::copy(from.row(t), to.row(t).begin());
-    }
-  }
-
   LocalDispatcher local_;
-  HandedOver& handed_over_;
-  const bool first_;
+  Sent& sent_;
+  const int64_t n_experts_;
+  const bool home_;
+  ExpertRows all_;
 };
 
 Param shared_values(const Param& param, Arena& arena) {
@@ -134,9 +141,9 @@ TEST(ExpertRange, TwoPlacesGiveTheBitsOfOne) {
   const int64_t n_experts = whole.config.n_routed_experts;
   const Tensor x = random.random_rows(kTokens, 40, 31), dy = random.random_rows(kTokens, 40, 32);
 
-  Moe low = part_of(whole, {0, kCut}, random.arena);
-  Moe high = part_of(whole, {kCut, n_experts}, random.arena);
-  Ffn& shared = low.shared.emplace();  // the first place holds the shared expert too
+  Moe far = part_of(whole, {0, kCut}, random.arena);
+  Moe home = part_of(whole, {kCut, n_experts}, random.arena);
+  Ffn& shared = home.shared.emplace();
   shared.w_gate.weight = shared_values(whole.shared->w_gate.weight, random.arena);
   shared.w_up.weight = shared_values(whole.shared->w_up.weight, random.arena);
   shared.w_down.weight = shared_values(whole.shared->w_down.weight, random.arena);
@@ -146,19 +153,19 @@ TEST(ExpertRange, TwoPlacesGiveTheBitsOfOne) {
   one.push_back({whole, local});
   run(random, one, x, dy);
 
-  HandedOver handed_over;
-  HalfDispatcher to_low(handed_over, true), to_high(handed_over, false);
+  Sent sent;
+  HalfDispatcher to_far(sent, n_experts, false), to_home(sent, n_experts, true);
   std::vector<Place> two;
-  two.push_back({low, to_low});
-  two.push_back({high, to_high});
+  two.push_back({far, to_far});
+  two.push_back({home, to_home});
   run(random, two, x, dy);
 
   expect_close(two[1].y, one[0].y, Tolerance::exact(), "y");
   expect_close(two[1].dx, one[0].dx, Tolerance::exact(), "dx");
-  expect_close(high.w_router.grad, whole.w_router.grad, Tolerance::exact(), "router");
+  expect_close(home.w_router.grad, whole.w_router.grad, Tolerance::exact(), "router");
   expect_close(shared.w_down.weight.grad, whole.shared->w_down.weight.grad, Tolerance::exact(),
                "shared expert");
-  for (const Moe* part : {&low, &high}) {
+  for (const Moe* part : {&far, &home}) {
     expect_same_gradients(part->w_gate, whole.w_gate, part->range.first, "w_gate");
     expect_same_gradients(part->w_up, whole.w_up, part->range.first, "w_up");
     expect_same_gradients(part->w_down, whole.w_down, part->range.first, "w_down");
