@@ -44,7 +44,7 @@ struct ModelChoice {
     require(model.empty() || preset.empty(),
             "--preset: given beside --model (found both, expected one); leave one out");
     if (!model.empty()) {
-      return load_model(model, ctx.arena,
+      return load_model(ctx, model,
                         {.dtype = native ? LoadAs::kAsStored : LoadAs::kF32, .with_mtp = true});
     }
     DeepseekV3 random =

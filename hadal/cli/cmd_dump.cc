@@ -75,12 +75,12 @@ void check(const DumpOptions& o, const What& what) {
           "--dtype: gradients need F32 weights (found native, expected f32)");
 }
 
-Fp8Activations fp8_mode(const DumpOptions& o, const ModelConfig& config) {
-  if (!o.fp8_activations) return Fp8Activations::kOff;
+Precision precision_of(const DumpOptions& o, const ModelConfig& config) {
+  if (!o.fp8_activations) return Precision::kF32;
   require(config.fp8, "--fp8-activations: ", o.model,
           " has no FP8 linears (found no quantization_config, expected quant_method fp8); leave "
           "the option out");
-  return config.fp8_power_of_two_scales ? Fp8Activations::kTilesPowerOfTwo : Fp8Activations::kTiles;
+  return config.fp8_power_of_two_scales ? Precision::kFp8InputPowerOfTwo : Precision::kFp8Input;
 }
 
 void append(std::vector<NamedTensor>& all, std::vector<NamedTensor> more) {
@@ -106,8 +106,9 @@ int run(const DumpOptions& o, const CommonOptions& common, Output& out) {
   check(o, what);
   ThreadPool pool(common.threads);
   Arena arena;
+  Context ctx{pool, arena};
   DeepseekV3 model =
-      load_model(o.model, arena, {.dtype = o.dtype == "native" ? LoadAs::kAsStored : LoadAs::kF32});
+      load_model(ctx, o.model, {.dtype = o.dtype == "native" ? LoadAs::kAsStored : LoadAs::kF32});
   if (!o.mtp_hidden.empty()) {
     model.config.mtp_hidden =
         o.mtp_hidden == "pre-norm" ? MtpHidden::kPreNorm : MtpHidden::kPostNorm;
@@ -117,8 +118,7 @@ int run(const DumpOptions& o, const CommonOptions& common, Output& out) {
   for (const auto& list : lists) longest = std::max(longest, list.size());
   model.ensure_rope(arena, static_cast<int64_t>(longest));
 
-  Context ctx{pool, arena};
-  ctx.fp8_activations = fp8_mode(o, model.config);
+  set_precision(model, precision_of(o, model.config));
   std::vector<NamedTensor> tensors;
   if (what.inference) append(tensors, dump_inference(ctx, model, lists, what.parts));
   LossWeights weights;

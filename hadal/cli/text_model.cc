@@ -13,10 +13,10 @@
 namespace hadal::cli {
 namespace {
 
-DeepseekV3 load_with_note(const std::string& folder, Arena& arena, bool with_mtp) {
+DeepseekV3 load_with_note(Context& ctx, const std::string& folder, bool with_mtp) {
   ProgressLine progress;
   progress.show(concat("loading ", folder));
-  return load_model(folder, arena, {.dtype = LoadAs::kAsStored, .with_mtp = with_mtp});
+  return load_model(ctx, folder, {.dtype = LoadAs::kAsStored, .with_mtp = with_mtp});
 }
 
 }  // namespace
@@ -25,7 +25,7 @@ TextModel::TextModel(const std::string& folder_, const CommonOptions& common, bo
     : folder(folder_),
       pool(common.threads),
       ctx{pool, arena, common.device == "cuda" ? Device::kCuda : Device::kCpu},
-      model(load_with_note(folder, arena, with_mtp)) {
+      model(load_with_note(ctx, folder, with_mtp)) {
   if (std::filesystem::exists(folder + "/tokenizer.json")) tokenizer = Tokenizer::load(folder);
 }
 

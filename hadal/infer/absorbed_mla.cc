@@ -11,9 +11,10 @@ Tensor absorbed_mla(Context& ctx, const Mla& mla, const Tensor& x, const RopeTab
   const int64_t T = x.dim(0);
   const std::vector<int32_t> positions = next_positions(cache.length(), T);
 
-  Tensor q = mla.queries(ctx, x, rope, positions).reshaped({T, n_heads, d_nope + d_rope});
-  const View<const float, 3> q_thd = std::as_const(q).view<float, 3>();
-  cache.append(mla.latent_rows(ctx, x, rope, positions).mat());
+  const auto [queries, latents] = mla.queries_and_latents(ctx, x, rope, positions);
+  cache.append(latents.mat());
+  const Tensor q = queries.reshaped({T, n_heads, d_nope + d_rope});
+  const View<const float, 3> q_thd = q.view<float, 3>();
 
   const WeightView w_ukv = mla.w_ukv.weight.weight();
   Tensor q_latent = ctx.empty({T, n_heads, mla.kv_lora_rank});

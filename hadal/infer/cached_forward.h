@@ -3,14 +3,10 @@
 
 #include <span>
 
-#include "hadal/infer/latent_kv_cache.h"
+#include "hadal/infer/cached_attention.h"
 #include "hadal/model/deepseek_v3.h"
 
 namespace hadal {
-
-// prefill_mla or absorbed_mla: the caller says which by the number of rows it has.
-using CachedAttention = Tensor (*)(Context& ctx, const Mla& mla, const Tensor& x,
-                                   const RopeTable& rope, LatentRows& cache);
 
 // The residual stream behind the last block, and the same after the final norm: what the head (and,
 // by default, the first MTP module) reads. Both [T,d].
@@ -22,18 +18,17 @@ struct HiddenRows {
   }
 };
 
-// The main model over `tokens`, whose first position is cache.length(). Appends to the main layers.
-// REQUIRES cache.length() + T <= rope.n_positions().
+// The main model over `tokens`, the next rows of what `attention` remembers (infer/cached_attention.h).
+// Appends to the caches of the main layers.
 HiddenRows cached_forward(Context& ctx, const DeepseekV3& model, std::span<const int32_t> tokens,
-                          const RopeTable& rope, LatentKvCache& cache, CachedAttention attention);
+                          AttentionForm& attention);
 
 // MTP module `module` (0-based) over the rows behind its own cache: state[i] is the state of
 // position i from the module before (or the main model), tokens[i] the token module + 1 places
 // after it.
 HiddenRows cached_mtp_forward(Context& ctx, const DeepseekV3& model, int64_t module,
                               std::span<const int32_t> tokens, const Tensor& state,
-                              const RopeTable& rope, LatentKvCache& cache,
-                              CachedAttention attention);
+                              AttentionForm& attention);
 
 // The same rows for the module's cache alone: nobody reads their outputs, so neither attention nor
 // experts run.
@@ -43,7 +38,5 @@ void cache_mtp_rows(Context& ctx, const DeepseekV3& model, int64_t module,
 
 // The last of some rows, as a matrix of one row.
 Tensor last_row(Context& ctx, const Tensor& rows);
-// logits [T,V] of normed rows [T,d]
-Tensor head_logits(Context& ctx, const DeepseekV3& model, View<const float, 2> normed);
 
 }  // namespace hadal

@@ -6,8 +6,8 @@
 
 #include "hadal/core/clock.h"
 #include "hadal/core/error.h"
-#include "hadal/infer/absorbed_mla.h"
-#include "hadal/infer/prefill_mla.h"
+#include "hadal/infer/cached_attention.h"
+#include "hadal/model/head.h"
 
 namespace hadal {
 namespace {
@@ -94,9 +94,10 @@ bool GenerationSession::prefill(const GenerateOptions& options, Tensor& last_nor
   const int64_t n_prompt = static_cast<int64_t>(prompt.size());
   while (cache_.length() < n_prompt) {
     const int64_t begin = cache_.length(), n = std::min(kPrefillRows, n_prompt - begin);
+    PrefillAttention attention(rope_, cache_);
     const HiddenRows out = cached_forward(
-        ctx_, model_, prompt.subspan(static_cast<size_t>(begin), static_cast<size_t>(n)), rope_,
-        cache_, prefill_mla);
+        ctx_, model_, prompt.subspan(static_cast<size_t>(begin), static_cast<size_t>(n)),
+        attention);
     if (drafter_) {
       drafter_->observe(out, n);
       drafter_->catch_up(ctx_, prompt);
@@ -130,7 +131,8 @@ void GenerationSession::step(const GenerateOptions& options, Rng& rng, GenerateR
 
   std::vector<int32_t> rows{tokens_.back()};
   for (const Draft& draft : drafts) rows.push_back(draft.token);
-  const HiddenRows out = cached_forward(ctx_, model_, rows, rope_, cache_, absorbed_mla);
+  AbsorbedAttention attention(rope_, cache_);
+  const HiddenRows out = cached_forward(ctx_, model_, rows, attention);
   const Tensor logits = head_logits(ctx_, model_, out.normed.mat());
 
   int64_t n_new = 0;

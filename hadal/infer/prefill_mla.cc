@@ -1,35 +1,19 @@
 #include "hadal/infer/prefill_mla.h"
 
-#include <cstring>
-
 #include "hadal/infer/positions.h"
 #include "hadal/ops/attention.h"
 
 namespace hadal {
-namespace {
-
-// The latent columns as a tensor of their own: a linear layer takes contiguous rows.
-Tensor latents_of(Context& ctx, const LatentRows& cache, int64_t d_c) {
-  const View<const float, 2> rows = cache.rows();
-  Tensor c_kv = ctx.empty({rows.dim(0), d_c});
-  for (int64_t t = 0; t < rows.dim(0); ++t) {
-    std::memcpy(c_kv.mat().row(t).data(), rows.row(t).data(),
-                static_cast<size_t>(d_c) * sizeof(float));
-  }
-  return c_kv;
-}
-
-}  // namespace
-
 Tensor prefill_mla(Context& ctx, const Mla& mla, const Tensor& x, const RopeTable& rope,
                    LatentRows& cache) {
   const auto [n_heads, d_nope, d_rope, d_v] = mla.dims;
   const int64_t T = x.dim(0), d_c = mla.kv_lora_rank;
   const std::vector<int32_t> positions = next_positions(cache.length(), T);
 
-  const Tensor q = mla.queries(ctx, x, rope, positions).reshaped({T, n_heads, d_nope + d_rope});
-  cache.append(mla.latent_rows(ctx, x, rope, positions).mat());
-  const Tensor kv = mla.w_ukv.forward(ctx, latents_of(ctx, cache, d_c))
+  const auto [queries, latents] = mla.queries_and_latents(ctx, x, rope, positions);
+  cache.append(latents.mat());
+  const Tensor q = queries.reshaped({T, n_heads, d_nope + d_rope});
+  const Tensor kv = mla.w_ukv.forward_rows(ctx, cache.rows().columns(0, d_c))
                         .reshaped({cache.length(), n_heads, d_nope + d_v});
 
   Tensor o = ctx.empty({T, n_heads, d_v});

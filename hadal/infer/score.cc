@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "hadal/infer/cached_forward.h"
-#include "hadal/infer/prefill_mla.h"
+#include "hadal/model/head.h"
 #include "hadal/ops/cross_entropy.h"
 
 namespace hadal {
@@ -24,7 +24,8 @@ void score_window(Context& ctx, const DeepseekV3& model, const RopeTable& rope,
     const int64_t end = std::min(n, begin + step);
     const auto tokens =
         window.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
-    const HiddenRows out = cached_forward(ctx, model, tokens, rope, cache, prefill_mla);
+    PrefillAttention attention(rope, cache);
+    const HiddenRows out = cached_forward(ctx, model, tokens, attention);
     const int64_t from = std::max(begin, first);
     if (from >= end) continue;  // context only
     const Tensor logits = head_logits(ctx, model, out.normed.mat().rows(from - begin, end - begin));

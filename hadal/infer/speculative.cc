@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include "hadal/infer/absorbed_mla.h"
-#include "hadal/infer/prefill_mla.h"
+#include "hadal/model/head.h"
 
 namespace hadal {
 namespace {
@@ -64,10 +63,10 @@ MtpDrafter::ModuleRows MtpDrafter::next_rows(Context& ctx, int64_t module,
 
 // Module `module` over rows [where its cache ends, end); its states queue up for the next module.
 HiddenRows MtpDrafter::run(Context& ctx, int64_t module, std::span<const int32_t> tokens,
-                           int64_t end, CachedAttention attention) {
+                           int64_t end, AttentionForm& attention) {
   const ModuleRows rows = next_rows(ctx, module, tokens, end);
   HiddenRows out =
-      cached_mtp_forward(ctx, model_, module, rows.tokens, rows.state, rope_, cache_, attention);
+      cached_mtp_forward(ctx, model_, module, rows.tokens, rows.state, attention);
   if (module + 1 < cache_.n_mtp()) {
     wait_for(module + 1, out.state(model_.config.mtp_hidden).mat());
   }
@@ -108,7 +107,8 @@ void MtpDrafter::catch_up(Context& ctx, std::span<const int32_t> tokens) {
     if (module + 1 == cache_.n_mtp()) {
       run_for_cache(ctx, tokens, end);
     } else {
-      run(ctx, module, tokens, end, prefill_mla);
+      PrefillAttention attention(rope_, cache_);
+      run(ctx, module, tokens, end, attention);
     }
   }
   settle(n_known);
@@ -120,6 +120,7 @@ std::vector<Draft> MtpDrafter::draft(Context& ctx, std::span<const int32_t> toke
   std::vector<Draft> drafts;
   std::vector<int32_t> known_and_drafted(tokens.begin(), tokens.end());
   const int64_t n_known = static_cast<int64_t>(tokens.size());
+  AbsorbedAttention attention(rope_, cache_);
   Tensor state;  // of the row that drafted last
   while (static_cast<int64_t>(drafts.size()) < n) {
     const int64_t k = static_cast<int64_t>(drafts.size());
@@ -127,11 +128,10 @@ std::vector<Draft> MtpDrafter::draft(Context& ctx, std::span<const int32_t> toke
     if (k < cache_.n_mtp()) {
       // Of the last module's rows only the newest drafts; the others just fill its cache.
       if (k + 1 == cache_.n_mtp()) run_for_cache(ctx, known_and_drafted, n_known - 2);
-      out = run(ctx, k, known_and_drafted, n_known - 1, absorbed_mla);
+      out = run(ctx, k, known_and_drafted, n_known - 1, attention);
     } else {  // the last module again, one position on
       const std::span<const int32_t> token(&known_and_drafted.back(), 1);
-      out = cached_mtp_forward(ctx, model_, cache_.n_mtp() - 1, token, state, rope_, cache_,
-                               absorbed_mla);
+      out = cached_mtp_forward(ctx, model_, cache_.n_mtp() - 1, token, state, attention);
     }
     state = last_row(ctx, out.state(model_.config.mtp_hidden));
     const Tensor logits = head_logits(ctx, model_, last_row(ctx, out.normed).mat());

@@ -64,7 +64,7 @@ class MtpDrafter {
   ModuleRows next_rows(Context& ctx, int64_t module, std::span<const int32_t> tokens,
                        int64_t end) const;
   HiddenRows run(Context& ctx, int64_t module, std::span<const int32_t> tokens, int64_t end,
-                 CachedAttention attention);
+                 AttentionForm& attention);
   void run_for_cache(Context& ctx, std::span<const int32_t> tokens, int64_t end);
   void settle(int64_t n_known);
 

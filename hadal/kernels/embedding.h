@@ -9,8 +9,7 @@
 
 namespace hadal::reference {  // Real: float or double
 
-void embedding_forward(View<float, 2> x, const WeightView& w,
-                       std::span<const int32_t> ids) noexcept;
+void embedding_forward(View<float, 2> x, const WeightView& w, std::span<const int32_t> ids);
 template <class Real>
 void embedding_backward_weight(View<Real, 2> dw, View<const Real, 2> dx,
                                std::span<const int32_t> ids) noexcept;

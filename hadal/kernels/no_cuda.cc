@@ -77,8 +77,10 @@ void expand_value(Out3, In3, const WeightView&) { no_kernel("expand_value"); }
 void gather_rows(Out2, In2, Ids) { no_kernel("gather_rows"); }
 void gather_rows_backward(Out2, In2, Ids) { no_kernel("gather_rows"); }
 void combine_rows(Out2, In2, In2, Ids) { no_kernel("combine_rows"); }
-void gate_backward(Out2, Out2, In2, In2, Ids) { no_kernel("gate_backward"); }
-void scale_rows_by_gate(Out2, In2, Ids) { no_kernel("scale_rows_by_gate"); }
+void choices_to_rows(Out1, In2, Ids) { no_kernel("choices_to_rows"); }
+void rows_to_choices(Out2, In1, Ids) { no_kernel("rows_to_choices"); }
+void gate_backward(Out1, Out2, In2, In1) { no_kernel("gate_backward"); }
+void scale_rows(Out2, In1) { no_kernel("scale_rows"); }
 
 // quantize
 void quantize(Codes, Out2, In2, int64_t, int64_t, bool, bool) { no_kernel("quantize"); }

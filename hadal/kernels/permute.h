@@ -20,11 +20,16 @@ template <class Real>
 void combine_rows(View<Real, 2> y, View<const Real, 2> x, View<const Real, 2> gates,
                   std::span<const int32_t> row_of) noexcept;
 template <class Real>
-void gate_backward(View<Real, 2> dgates, View<Real, 2> dh, View<const Real, 2> h,
-                   View<const Real, 2> gates, std::span<const int32_t> row_of) noexcept;
+void choices_to_rows(View<Real, 1> rows, View<const Real, 2> choices,
+                     std::span<const int32_t> row_of) noexcept;
 template <class Real>
-void scale_rows_by_gate(View<Real, 2> x, View<const Real, 2> gates,
-                        std::span<const int32_t> row_of) noexcept;
+void rows_to_choices(View<Real, 2> choices, View<const Real, 1> rows,
+                     std::span<const int32_t> row_of) noexcept;
+template <class Real>
+void gate_backward(View<Real, 1> dgates, View<Real, 2> dh, View<const Real, 2> h,
+                   View<const Real, 1> gates) noexcept;
+template <class Real>
+void scale_rows(View<Real, 2> x, View<const Real, 1> factors) noexcept;
 
 }  // namespace hadal::reference
 
@@ -36,11 +41,9 @@ void gather_rows_backward(ThreadPool& pool, View<float, 2> dx, View<const float,
                           std::span<const int32_t> row_of);
 void combine_rows(ThreadPool& pool, View<float, 2> y, View<const float, 2> x,
                   View<const float, 2> gates, std::span<const int32_t> row_of);
-void gate_backward(ThreadPool& pool, View<float, 2> dgates, View<float, 2> dh,
-                   View<const float, 2> h, View<const float, 2> gates,
-                   std::span<const int32_t> row_of);
-void scale_rows_by_gate(ThreadPool& pool, View<float, 2> x, View<const float, 2> gates,
-                        std::span<const int32_t> row_of);
+void gate_backward(ThreadPool& pool, View<float, 1> dgates, View<float, 2> dh,
+                   View<const float, 2> h, View<const float, 1> gates);
+void scale_rows(ThreadPool& pool, View<float, 2> x, View<const float, 1> factors);
 
 }  // namespace hadal::cpu
 
@@ -51,9 +54,12 @@ void gather_rows_backward(View<float, 2> dx, View<const float, 2> dy,
                           std::span<const int32_t> row_of);
 void combine_rows(View<float, 2> y, View<const float, 2> x, View<const float, 2> gates,
                   std::span<const int32_t> row_of);
-void gate_backward(View<float, 2> dgates, View<float, 2> dh, View<const float, 2> h,
-                   View<const float, 2> gates, std::span<const int32_t> row_of);
-void scale_rows_by_gate(View<float, 2> x, View<const float, 2> gates,
-                        std::span<const int32_t> row_of);
+void choices_to_rows(View<float, 1> rows, View<const float, 2> choices,
+                     std::span<const int32_t> row_of);
+void rows_to_choices(View<float, 2> choices, View<const float, 1> rows,
+                     std::span<const int32_t> row_of);
+void gate_backward(View<float, 1> dgates, View<float, 2> dh, View<const float, 2> h,
+                   View<const float, 1> gates);
+void scale_rows(View<float, 2> x, View<const float, 1> factors);
 
 }  // namespace hadal::cuda

@@ -37,9 +37,11 @@ GenerateResult best_round(Context& ctx, const DeepseekV3& model, const MeasureIn
   return best;
 }
 
-// Bytes of weights that one token passes through, embedding not counted.
+// Bytes of weights that one token passes through, embedding not counted: as many a value as the
+// attention of the first layer has, which is stored like nearly all of the model.
 double active_weight_bytes(const DeepseekV3& model) {
-  const double bytes_each = static_cast<double>(dtype_bytes(model.head_param().value.dtype()));
+  const WeightView typical = model.layers.front().attn.w_o.weight.weight();
+  const double bytes_each = static_cast<double>(bits_per_value(typical.form)) / 8;
   return bytes_each * static_cast<double>(count_parameters(model.config).active_without_embedding);
 }
 

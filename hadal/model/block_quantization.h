@@ -10,10 +10,9 @@
 #pragma once
 
 #include "hadal/tensor/context.h"
+#include "hadal/tensor/quantized.h"
 
 namespace hadal {
-
-inline constexpr int64_t kQuantBlock = 32;
 
 struct QuantizedBlocks {
   Tensor codes;   // I8 [N,K] or U8 [N,ceil(K/2)]

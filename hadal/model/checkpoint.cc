@@ -52,23 +52,26 @@ ModelConfig load_config(const std::string& path) {
   }
 }
 
-DeepseekV3 load_model(const std::string& folder, Arena& arena, const LoadOptions& options) {
+DeepseekV3 load_model(Context& ctx, const std::string& folder, const LoadOptions& options) {
   const OpenCheckpoint checkpoint = open_checkpoint(folder, options.with_mtp);
-  ThreadPool pool(1);
-  Context ctx{pool, arena};
-  DeepseekV3 model = make_model(checkpoint.config, arena);
+  DeepseekV3 model = make_model(checkpoint.config, ctx.arena);
   const std::vector<NamedParam> params = named_params(model);
   const std::vector<StoredWeight> weights = find_all_stored(checkpoint, params);
   for (size_t i = 0; i < params.size(); ++i) {
     Param& param = *params[i].param;
-    const bool keep = options.dtype == LoadAs::kAsStored && params[i].kind == ParamKind::kMatrix;
-    param.value = keep ? read_as_stored(ctx, weights[i]) : read_f32(ctx, weights[i]);
-    param.fp8 = weights[i].form == WeightForm::kFp8;
+    const bool keep = options.dtype == LoadAs::kAsStored && params[i].kind == ParamKind::kMatrix &&
+                      weights[i].form <= WeightForm::kFp8;
+    if (keep) {
+      use_as_stored(param, weights[i]);
+    } else {
+      param.master = read_f32(ctx, weights[i]);
+    }
   }
   return model;
 }
 
-void save_model(const std::string& folder, DeepseekV3& model, const SaveOptions& options) {
+void save_model(Context& ctx, const std::string& folder, DeepseekV3& model,
+                const SaveOptions& options) {
   const WeightForm form = form_of(options.dtype);
   std::vector<PlannedWeight> weights;
   std::vector<const Param*> params;
@@ -82,20 +85,17 @@ void save_model(const std::string& folder, DeepseekV3& model, const SaveOptions&
   const WeightForm table_form = form == WeightForm::kF32 ? form : WeightForm::kBF16;
   for (const HfCopy& copy : hf_mtp_copies(model.config)) {
     params.push_back(by_name.at(copy.of));
-    weights.push_back({copy.name, params.back()->value.shape(), table_form});
+    weights.push_back({copy.name, params.back()->shape(), table_form});
   }
   ModelConfig config = model.config;
   config.fp8 = form == WeightForm::kFp8;
   config.torch_dtype = form == WeightForm::kF32 ? "float32" : "bfloat16";
 
-  ThreadPool pool(1);
-  Arena arena;
-  Context ctx{pool, arena};
   const CheckpointFiles files{.config = config_to_hf(config),
                               .generation_config = "",
                               .max_shard_bytes = options.max_shard_bytes};
   write_checkpoint(folder, weights, files, [&](size_t i) {
-    return encode(ctx, widened(ctx, params[i]->value), weights[i].form,
+    return encode(ctx, param_values(ctx, *params[i]), weights[i].form,
                   config.fp8_power_of_two_scales);
   });
 }

@@ -11,14 +11,16 @@ namespace hadal {
 // A folder with config.json, or config.json itself, or a preset's name.
 ModelConfig load_config(const std::string& path);
 
-enum class LoadAs { kF32, kAsStored };  // kAsStored: BF16 and F16 stay; FP8 becomes F32 in both
+// kF32: values that can be trained, in the context's arena. kAsStored: matrices are multiplied where
+// they lie in the mapped file, BF16, F16 and FP8 alike; 8- and 4-bit weights become F32 in both.
+enum class LoadAs { kF32, kAsStored };
 
 struct LoadOptions {
   LoadAs dtype = LoadAs::kF32;
   bool with_mtp = true;  // false: layers >= n_layers are skipped and config.n_mtp becomes 0
 };
 // Every tensor must be there with its exact shape; FormatError names file, tensor, found, expected.
-DeepseekV3 load_model(const std::string& folder, Arena& arena, const LoadOptions& options = {});
+DeepseekV3 load_model(Context& ctx, const std::string& folder, const LoadOptions& options = {});
 
 enum class SaveDType { kF32, kBF16, kFP8 };
 struct SaveOptions {
@@ -26,6 +28,7 @@ struct SaveOptions {
   int64_t max_shard_bytes = int64_t{5} * 1000 * 1000 * 1000;
 };
 // Writes config.json, generation_config.json and model*.safetensors into `folder` (created).
-void save_model(const std::string& folder, DeepseekV3& model, const SaveOptions& options);
+void save_model(Context& ctx, const std::string& folder, DeepseekV3& model,
+                const SaveOptions& options);
 
 }  // namespace hadal

@@ -143,7 +143,7 @@ ConvertReport convert_checkpoint(Context& ctx, const std::string& source_folder,
   std::vector<PlannedWeight> plan;
   for (size_t i = 0; i < params.size(); ++i) {
     plan.push_back({params[i].name, params[i].shape, form_for(params[i], form_of(options.dtype))});
-    report.bytes_in += weights[i].codes.bytes() + weights[i].scales.bytes();
+    report.bytes_in += weights[i].bytes();
   }
   const bool power_of_two = checkpoint.config.fp8_power_of_two_scales;
   const std::string config_path = (fs::path(source_folder) / "config.json").string();
@@ -162,14 +162,13 @@ ConvertReport convert_checkpoint(Context& ctx, const std::string& source_folder,
     const StoredWeight& weight = weights[i];
     std::vector<Tensor> tensors;
     if (weight.form == plan[i].form) {
-      tensors.push_back(weight.codes.share());
-      if (weight.scales.has_data()) tensors.push_back(weight.scales.share());
+      tensors = stored_tensors(weight);
     } else {
       const Tensor values = read_f32(ctx, weight);
-      if (plan[i].form > WeightForm::kF16) expect_finite(values, weight.where);
+      if (!is_plain(plan[i].form)) expect_finite(values, weight.where);
       tensors = encode(ctx, values, plan[i].form, power_of_two);
     }
-    progress.add(weight.codes.bytes() + weight.scales.bytes());
+    progress.add(weight.bytes());
     return tensors;
   });
   return report;

@@ -11,16 +11,21 @@ constexpr float kLatentNormEps = 1e-6F;
 // The rotary table starts with this many positions; ensure_rope makes it longer.
 constexpr int64_t kFirstRopePositions = 4096;
 
-Param shaped(Tensor::Shape shape, bool fp8 = false) {
+Param shaped(Tensor::Shape shape) {
   Param param;
-  param.value = Tensor::borrowed(DType::kF32, std::move(shape), nullptr, nullptr);
-  param.fp8 = fp8;
+  param.master = Tensor::borrowed(DType::kF32, std::move(shape), nullptr, nullptr);
   return param;
 }
 
-Linear linear(int64_t d_out, int64_t d_in, bool fp8) {
+Linear linear(int64_t d_out, int64_t d_in) {
   Linear result;
-  result.weight = shaped({d_out, d_in}, fp8);
+  result.weight = shaped({d_out, d_in});
+  return result;
+}
+
+GroupedLinear grouped_linear(int64_t n_experts, int64_t d_out, int64_t d_in) {
+  GroupedLinear result;
+  for (int64_t e = 0; e < n_experts; ++e) result.weights.push_back(shaped({d_out, d_in}));
   return result;
 }
 
@@ -33,9 +38,9 @@ RmsNorm norm(int64_t width, float eps) {
 
 Ffn make_ffn(const ModelConfig& config, int64_t width) {
   Ffn ffn;
-  ffn.w_gate = linear(width, config.d_model, config.fp8);
-  ffn.w_up = linear(width, config.d_model, config.fp8);
-  ffn.w_down = linear(config.d_model, width, config.fp8);
+  ffn.w_gate = linear(width, config.d_model);
+  ffn.w_up = linear(width, config.d_model);
+  ffn.w_down = linear(config.d_model, width);
   return ffn;
 }
 
@@ -45,11 +50,10 @@ Moe make_moe(const ModelConfig& config) {
   const int64_t n_experts = config.router.n_routed_experts;
   moe.w_router = shaped({n_experts, config.d_model});
   if (config.router.method == TopkMethod::kNoauxTc) moe.route_bias = shaped({n_experts});
-  for (int64_t e = 0; e < n_experts; ++e) {
-    moe.experts.push_back({shaped({config.d_expert, config.d_model}, config.fp8),
-                           shaped({config.d_expert, config.d_model}, config.fp8),
-                           shaped({config.d_model, config.d_expert}, config.fp8)});
-  }
+  moe.range = {0, n_experts};
+  moe.w_gate = grouped_linear(n_experts, config.d_expert, config.d_model);
+  moe.w_up = grouped_linear(n_experts, config.d_expert, config.d_model);
+  moe.w_down = grouped_linear(n_experts, config.d_model, config.d_expert);
   if (config.n_shared_experts > 0) moe.shared = make_ffn(config, config.d_shared());
   return moe;
 }
@@ -61,17 +65,17 @@ Mla make_mla(const ModelConfig& config) {
   mla.softmax_scale = static_cast<float>(softmax_scale(config.rope(), config.d_qk()));
   const int64_t q_width = config.n_heads * config.d_qk();
   if (config.q_lora_rank > 0) {
-    mla.w_dq = linear(config.q_lora_rank, config.d_model, config.fp8);
+    mla.w_dq = linear(config.q_lora_rank, config.d_model);
     mla.q_norm = norm(config.q_lora_rank, kLatentNormEps);
-    mla.w_uq = linear(q_width, config.q_lora_rank, config.fp8);
+    mla.w_uq = linear(q_width, config.q_lora_rank);
   } else {
-    mla.w_uq = linear(q_width, config.d_model, config.fp8);
+    mla.w_uq = linear(q_width, config.d_model);
   }
-  mla.w_dkv = linear(config.kv_lora_rank + config.qk_rope_head_dim, config.d_model, config.fp8);
+  mla.w_dkv = linear(config.kv_lora_rank + config.qk_rope_head_dim, config.d_model);
   mla.kv_norm = norm(config.kv_lora_rank, kLatentNormEps);
   mla.w_ukv = linear(config.n_heads * (config.qk_nope_head_dim + config.v_head_dim),
-                     config.kv_lora_rank, config.fp8);
-  mla.w_o = linear(config.d_model, config.n_heads * config.v_head_dim, config.fp8);
+                     config.kv_lora_rank);
+  mla.w_o = linear(config.d_model, config.n_heads * config.v_head_dim);
   return mla;
 }
 
@@ -95,7 +99,7 @@ MtpBlock make_mtp(const ModelConfig& config, int64_t depth) {
   MtpBlock block;
   block.enorm = norm(config.d_model, eps);
   block.hnorm = norm(config.d_model, eps);
-  block.w_eh = linear(config.d_model, 2 * config.d_model, false);
+  block.w_eh = linear(config.d_model, 2 * config.d_model);
   block.layer = make_layer(config, config.n_layers + depth);
   block.head_norm = norm(config.d_model, eps);
   return block;
@@ -121,18 +125,23 @@ void DeepseekV3::ensure_rope(Arena& arena, int64_t n_positions) {
   }
 }
 
-double LossParts::total(const LossWeights& weights) const {
-  double mtp_sum = 0.0;
-  for (const double each : mtp) mtp_sum += each;
-  const double mtp_mean = mtp.empty() ? 0.0 : mtp_sum / static_cast<double>(mtp.size());
-  return ce + double{weights.mtp} * mtp_mean + double{weights.balance} * balance;
-}
-
-void LossParts::add(const LossParts& other) {
-  ce += other.ce;
-  balance += other.balance;
-  mtp.resize(std::max(mtp.size(), other.mtp.size()), 0.0);
-  for (size_t k = 0; k < other.mtp.size(); ++k) mtp[k] += other.mtp[k];
+void set_precision(DeepseekV3& model, Precision precision) {
+  const auto of_ffn = [&](Ffn& ffn) {
+    ffn.w_gate.precision = ffn.w_up.precision = ffn.w_down.precision = precision;
+  };
+  const auto of_layer = [&](DecoderLayer& layer) {
+    Mla& mla = layer.attn;
+    if (mla.w_dq) mla.w_dq->precision = precision;
+    for (Linear* each : {&mla.w_uq, &mla.w_dkv, &mla.w_ukv, &mla.w_o}) each->precision = precision;
+    if (Moe* moe = layer.moe()) {
+      moe->w_gate.precision = moe->w_up.precision = moe->w_down.precision = precision;
+      if (moe->shared) of_ffn(*moe->shared);
+    } else {
+      of_ffn(std::get<Ffn>(layer.ffn));
+    }
+  };
+  for (DecoderLayer& layer : model.layers) of_layer(layer);
+  for (MtpBlock& block : model.mtp) of_layer(block.layer);
 }
 
 }  // namespace hadal

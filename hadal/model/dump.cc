@@ -1,5 +1,8 @@
 #include "hadal/model/dump.h"
 
+#include "hadal/model/forward.h"
+#include "hadal/model/training_pass.h"
+
 namespace hadal {
 namespace {
 
@@ -102,16 +105,14 @@ std::vector<NamedTensor> dump_inference(Context& ctx, const DeepseekV3& model,
 std::vector<NamedTensor> dump_loss(Context& ctx, const DeepseekV3& model, const TokenLists& lists,
                                    const LossWeights& weights) {
   const TrainingBatch batch = training_batch(lists);
-  TrainingSaved dropped;
-  return loss_tensors(ctx, forward_loss(ctx, model, batch.whole(), weights, dropped), weights);
+  return loss_tensors(ctx, training_loss(ctx, model, batch.whole(), weights).loss, weights);
 }
 
 std::vector<NamedTensor> dump_gradients(Context& ctx, DeepseekV3& model, const TokenLists& lists,
                                         const LossWeights& weights) {
   const TrainingBatch batch = training_batch(lists);
-  ExpertLoad load;
   std::vector<NamedTensor> out =
-      loss_tensors(ctx, forward_backward(ctx, model, batch.whole(), weights, load), weights);
+      loss_tensors(ctx, forward_backward(ctx, model, batch.whole(), weights).loss, weights);
   for (const NamedParam& each : named_params(model)) {
     if (each.kind == ParamKind::kRouteBias) continue;
     out.push_back({"grad." + each.name, each.param->grad.share()});

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "hadal/model/loss.h"
 #include "hadal/model/deepseek_v3.h"
 #include "hadal/model/token_lists.h"
 

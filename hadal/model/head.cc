@@ -32,6 +32,23 @@ void head_forward(Context& ctx, View<float, 2> logits, const DeepseekV3& model,
   gemm_nt(ctx, logits, normed, model.head_param().weight());
 }
 
+Tensor head_logits(Context& ctx, const DeepseekV3& model, View<const float, 2> normed) {
+  Tensor logits = ctx.empty({normed.dim(0), model.config.vocab_size});
+  head_forward(ctx, logits.mat(), model, normed);
+  return logits;
+}
+
+std::vector<HeadPart> head_parts(const MicroBatch& batch, const LossWeights& weights,
+                                 const StageSaved& saved, LossParts& loss) {
+  std::vector<HeadPart> parts{{saved.final_hidden, batch.targets, 1.0, loss.ce}};
+  const double mtp_weight = double{weights.mtp} / static_cast<double>(saved.mtp.size());
+  for (size_t k = 0; k < saved.mtp.size(); ++k) {
+    const StageSaved::Mtp& mtp = saved.mtp[k];
+    if (mtp.normed.has_data()) parts.push_back({mtp.normed, mtp.targets, mtp_weight, loss.mtp[k]});
+  }
+  return parts;
+}
+
 double head_loss(Context& ctx, View<float, 2> logits, std::span<const int32_t> targets,
                  double scale, float gradient_scale) {
   Tensor loss = ctx.empty({logits.dim(0)});

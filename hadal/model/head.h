@@ -3,6 +3,7 @@
 #pragma once
 
 #include "hadal/model/deepseek_v3.h"
+#include "hadal/model/stage.h"
 
 namespace hadal {
 
@@ -14,6 +15,18 @@ Tensor embed(Context& ctx, const DeepseekV3& model, std::span<const int32_t> tok
 // logits [T,V] = normed [T,d] W_head^T
 void head_forward(Context& ctx, View<float, 2> logits, const DeepseekV3& model,
                   View<const float, 2> normed);
+Tensor head_logits(Context& ctx, const DeepseekV3& model, View<const float, 2> normed);
+
+// What one head adds to the loss: its rows, their targets and its weight in the total.
+struct HeadPart {
+  const Tensor& normed;  // [T,d]
+  std::span<const int32_t> targets;
+  double weight;
+  double& loss;  // in a LossParts
+};
+// Of the main head and of every depth that has rows. Refers into its arguments.
+std::vector<HeadPart> head_parts(const MicroBatch& batch, const LossWeights& weights,
+                                 const StageSaved& saved, LossParts& loss);
 
 // Cross entropy of all rows, summed, times `scale`. Turns logits into the loss's gradient.
 double head_loss(Context& ctx, View<float, 2> logits, std::span<const int32_t> targets,
@@ -25,8 +38,5 @@ void head_backward_input(Context& ctx, View<float, 2> dnormed, const DeepseekV3&
 // dW_head += dlogits^T normed
 void head_backward_weight(Context& ctx, DeepseekV3& model, View<const float, 2> dlogits,
                           View<const float, 2> normed);
-
-// The rows that the fused pass gives the head at a time.
-inline constexpr int64_t kHeadChunkRows = 256;
 
 }  // namespace hadal

@@ -17,7 +17,7 @@ class Names {
   std::vector<NamedParam> take() { return std::move(list_); }
 
   void add(const std::string& name, Param& param, ParamKind kind) {
-    list_.push_back({name, &param, kind, param.value.shape()});
+    list_.push_back({name, &param, kind, param.master.shape()});
   }
   void matrix(const std::string& name, Param& param) { add(name, param, ParamKind::kMatrix); }
   void norm(const std::string& name, RmsNorm& layer) { add(name, layer.weight, ParamKind::kNorm); }
@@ -50,9 +50,10 @@ class Names {
     if (moe.config.method == TopkMethod::kNoauxTc) {
       add(prefix + "gate.e_score_correction_bias", moe.route_bias, ParamKind::kRouteBias);
     }
-    for (size_t e = 0; e < moe.experts.size(); ++e) {
-      Expert& expert = moe.experts[e];
-      gated(concat(prefix, "experts.", e, "."), expert.w_gate, expert.w_up, expert.w_down);
+    for (int64_t e = moe.range.first; e < moe.range.last; ++e) {
+      const auto here = static_cast<size_t>(e - moe.range.first);
+      gated(concat(prefix, "experts.", e, "."), moe.w_gate.weights[here], moe.w_up.weights[here],
+            moe.w_down.weights[here]);
     }
     if (moe.shared) ffn(prefix + "shared_experts.", *moe.shared);
   }

@@ -7,8 +7,8 @@ namespace hadal {
 void initialise_weights(DeepseekV3& model, Arena& arena, uint64_t seed, float std_dev) {
   uint64_t stream = 0;  // one stream a parameter: no tensor's values depend on another's size
   for (NamedParam& each : named_params(model)) {
-    each.param->value = Tensor::zeros(arena, DType::kF32, each.shape);
-    const auto values = each.param->value.flat<float>();
+    each.param->master = Tensor::zeros(arena, DType::kF32, each.shape);
+    const auto values = each.param->master.flat<float>();
     Rng rng(seed, stream++);
     if (each.kind == ParamKind::kMatrix) {
       for (float& value : values) value = static_cast<float>(rng.normal() * double{std_dev});

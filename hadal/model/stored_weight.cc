@@ -99,27 +99,39 @@ StoredWeight find_stored(const TensorSource& source, const NamedParam& param) {
     default:
       shape.clear();  // matches nothing
   }
-  const bool plain = result.form <= WeightForm::kF16;
+  const bool plain = is_plain(result.form);
   if (info.shape != shape || (!plain && !matrix)) {
     throw FormatError(concat(result.where, ": wrong type or shape (found ", describe(info),
                              ", expected ",
                              matrix ? "F32, BF16, F16 or F8_E4M3 " : "F32, BF16 or F16 ",
                              shape_text(param.shape), "); config.json is another model's"));
   }
-  result.codes = source.tensor(*entry);
-  if (plain) return result;
-  const int64_t rows = param.shape[0], cols = param.shape[1];
-  if (result.form == WeightForm::kFp8) {
-    result.scales = find_scales(source, *entry, hf_scale_name(param.name), DType::kF32,
-                                {ceil_div(rows, kFp8Tile), ceil_div(cols, kFp8Tile)});
-  } else {
-    result.scales = find_scales(source, *entry, quant_scale_name(param.name), DType::kBF16,
-                                {rows, ceil_div(cols, kQuantBlock)});
+  Tensor values = source.tensor(*entry);
+  if (plain) {
+    result.data = std::move(values);
+    return result;
   }
-  if (!all_finite(result.scales)) {
+  const int64_t rows = param.shape[0], cols = param.shape[1];
+  Quantized codes{std::move(values), {}, {}, rows, cols};
+  if (result.form == WeightForm::kFp8) {
+    codes.tiling = kWeightBlocks;
+    codes.scales = find_scales(source, *entry, hf_scale_name(param.name), DType::kF32,
+                               {ceil_div(rows, kFp8Tile), ceil_div(cols, kFp8Tile)});
+  } else {
+    codes.tiling = kQuantBlocks;
+    codes.scales = find_scales(source, *entry, quant_scale_name(param.name), DType::kBF16,
+                               {rows, ceil_div(cols, kQuantBlock)});
+  }
+  if (!all_finite(codes.scales)) {
     throw FormatError(concat(result.where, ": a scale is not finite; the file is damaged"));
   }
+  result.data = std::move(codes);
   return result;
+}
+
+int64_t StoredWeight::bytes() const {
+  if (const auto* codes = std::get_if<Quantized>(&data)) return codes->bytes();
+  return std::get<Tensor>(data).bytes();
 }
 
 std::vector<std::string> stored_names(const StoredWeight& stored) {
@@ -129,9 +141,12 @@ std::vector<std::string> stored_names(const StoredWeight& stored) {
     case WeightForm::kQ8:
     case WeightForm::kQ4:
       return {stored.name, quant_scale_name(stored.name)};
-    default:
-      return {stored.name};
+    case WeightForm::kF32:
+    case WeightForm::kBF16:
+    case WeightForm::kF16:
+      break;
   }
+  return {stored.name};
 }
 
 Tensor widened(Context& ctx, const Tensor& values) {
@@ -145,35 +160,63 @@ Tensor widened(Context& ctx, const Tensor& values) {
   return result;
 }
 
-Tensor read_f32(Context& ctx, const StoredWeight& stored) {
-  switch (stored.form) {
+static Tensor dequantized(Context& ctx, const Quantized& weight) {
+  const auto& [codes, scales, tiling, rows, cols] = weight;
+  Tensor result = ctx.empty({rows, cols});
+  switch (form_of_codes(codes.dtype())) {
+    case WeightForm::kFp8:
+      dequantize_blocks(ctx, result.mat(), codes.view<f8e4m3, 2>(), scales.mat());
+      return result;
+    case WeightForm::kQ8:
+      dequantize_q8(ctx, result.mat(), codes.view<int8_t, 2>(), scales.view<bf16, 2>());
+      return result;
+    case WeightForm::kQ4:
+      dequantize_q4(ctx, result.mat(), codes.view<uint8_t, 2>(), scales.view<bf16, 2>());
+      return result;
     case WeightForm::kF32:
-      return stored.codes.clone(ctx.arena);
     case WeightForm::kBF16:
     case WeightForm::kF16:
-      return widened(ctx, stored.codes);
-    default:
       break;
   }
-  Tensor result = ctx.empty(stored.shape);
-  if (stored.form == WeightForm::kFp8) {
-    dequantize_blocks(ctx, result.mat(), stored.codes.view<f8e4m3, 2>(), stored.scales.mat());
-  } else if (stored.form == WeightForm::kQ8) {
-    dequantize_q8(ctx, result.mat(), stored.codes.view<int8_t, 2>(), stored.scales.view<bf16, 2>());
+  throw ShapeError("stored weight: plain values in place of codes");
+}
+
+Tensor read_f32(Context& ctx, const StoredWeight& stored) {
+  if (const auto* codes = std::get_if<Quantized>(&stored.data)) return dequantized(ctx, *codes);
+  const Tensor& plain = std::get<Tensor>(stored.data);
+  return plain.dtype() == DType::kF32 ? plain.clone(ctx.arena) : widened(ctx, plain);
+}
+
+Tensor param_values(Context& ctx, const Param& param) {
+  if (const auto* codes = std::get_if<Quantized>(&param.working)) return dequantized(ctx, *codes);
+  if (const auto* plain = std::get_if<Tensor>(&param.working)) return widened(ctx, *plain);
+  return param.master.share();
+}
+
+void use_as_stored(Param& param, const StoredWeight& stored) {
+  if (const auto* codes = std::get_if<Quantized>(&stored.data)) {
+    param.working = codes->share();
+  } else if (const Tensor& plain = std::get<Tensor>(stored.data); plain.dtype() == DType::kF32) {
+    param.master = plain.share();
   } else {
-    dequantize_q4(ctx, result.mat(), stored.codes.view<uint8_t, 2>(),
-                  stored.scales.view<bf16, 2>());
+    param.working = plain.share();
+  }
+}
+
+std::vector<Tensor> stored_tensors(const StoredWeight& stored) {
+  std::vector<Tensor> result;
+  if (const auto* codes = std::get_if<Quantized>(&stored.data)) {
+    result.push_back(codes->codes.share());
+    result.push_back(codes->scales.share());
+  } else {
+    result.push_back(std::get<Tensor>(stored.data).share());
   }
   return result;
 }
 
-Tensor read_as_stored(Context& ctx, const StoredWeight& stored) {
-  return stored.form <= WeightForm::kF16 ? stored.codes.share() : read_f32(ctx, stored);
-}
-
 WeightForm form_for(const NamedParam& param, WeightForm checkpoint_form) {
   if (param.kind == ParamKind::kRouteBias) return WeightForm::kF32;
-  if (checkpoint_form <= WeightForm::kF16) return checkpoint_form;
+  if (is_plain(checkpoint_form)) return checkpoint_form;
   const bool quantised = param.kind == ParamKind::kMatrix && hf_is_quantised(param.name);
   return quantised ? checkpoint_form : WeightForm::kBF16;
 }

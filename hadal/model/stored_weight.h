@@ -2,11 +2,12 @@
 // writes, and the way between that and values.
 //
 //   plain  F32, BF16 or F16
-//   fp8    F8_E4M3 codes and F32 scales of 128x128 blocks, value = code * scale (spec 02
-//   section 1.3) q8 q4  hadal's own blocks (block_quantization.h)
+//   fp8    F8_E4M3 codes and F32 scales of 128x128 blocks (docs/formats.md)
+//   q8 q4  hadal's own blocks (docs/formats.md)
 #pragma once
 
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "hadal/io/safetensors.h"
@@ -15,15 +16,14 @@
 
 namespace hadal {
 
-enum class WeightForm { kF32, kBF16, kF16, kFp8, kQ8, kQ4 };
-
 struct StoredWeight {
   std::string name;
   Tensor::Shape shape;
   std::string where;  // "FILE: tensor NAME", for errors
   WeightForm form = WeightForm::kF32;
-  Tensor codes = {};   // or plain values; borrowed from the file
-  Tensor scales = {};  // fp8, q8, q4
+  std::variant<Tensor, Quantized> data = {};  // values, or codes with scales; borrowed from the file
+
+  int64_t bytes() const;
 };
 
 // Finds `param` in the checkpoint; FormatError if it is missing, its shape is another, its type
@@ -34,11 +34,15 @@ std::vector<std::string> stored_names(const StoredWeight& stored);
 
 // Values as F32 in the arena.
 Tensor read_f32(Context& ctx, const StoredWeight& stored);
-// Copies only where needed: BF16, F16 and F32 stay in the file's mapping.
-Tensor read_as_stored(Context& ctx, const StoredWeight& stored);
+// The parameter's values where they lie, nothing copied: products read the file's mapping.
+void use_as_stored(Param& param, const StoredWeight& stored);
+// The tensors of the file, in the order of declare().
+std::vector<Tensor> stored_tensors(const StoredWeight& stored);
 
 // F32 of F32 (shared), BF16 or F16.
 Tensor widened(Context& ctx, const Tensor& values);
+// F32 of whatever a parameter holds; its master is shared.
+Tensor param_values(Context& ctx, const Param& param);
 
 // The form a parameter takes in a checkpoint of that form: norms, tables, the router and eh_proj
 // stay BF16 in the quantised ones, route_bias is always F32.

@@ -1,65 +1,118 @@
-// The normed inputs of attention and ffn are not kept from F to B: recomputing a norm costs one
-// pass over [T,d], keeping it costs [T,d] per layer (spec 03, section 3).
 #include "hadal/nn/decoder_layer.h"
 
 #include "hadal/ops/elementwise.h"
 
 namespace hadal {
+namespace {
 
-Tensor DecoderLayer::forward(Context& ctx, Tensor x, const Pass& pass, Saved& saved) const {
-  Tensor mid = attn.forward(ctx, attn_norm.forward(ctx, x, saved.attn_norm), pass.sequences,
-                            pass.rope, saved.attn);
-  saved.attn.drop_input();
-  add(ctx, mid.flat<float>(), std::as_const(x).flat<float>());
-
-  const Tensor normed = ffn_norm.forward(ctx, mid, saved.ffn_norm);
-  Tensor y;
-  if (const Moe* experts = moe()) {
-    auto& moe_saved = saved.ffn.emplace<Moe::Saved>();
-    y = experts->forward(ctx, normed, index, pass.sequences, pass.balance, moe_saved);
-    moe_saved.drop_input();
-  } else {
-    auto& ffn_saved = saved.ffn.emplace<Ffn::Saved>();
-    y = std::get<Ffn>(ffn).forward(ctx, normed, ffn_saved);
-    ffn_saved.drop_input();
-  }
-  add(ctx, y.flat<float>(), std::as_const(mid).flat<float>());
-  return y;
+// The input of the layer behind a norm, formed again where the policy did not keep it.
+Tensor again(Context& ctx, const RmsNorm& norm, const RmsNorm::Saved& saved, const Pass& pass) {
+  return pass.recompute.norm_outputs ? norm.recompute(ctx, saved) : Tensor();
 }
 
-Tensor DecoderLayer::ffn_backward_input(Context& ctx, Tensor dy, Saved& saved) const {
-  const Tensor normed = ffn_norm.recompute(ctx, saved.ffn_norm);
-  Tensor dx = dy.clone(ctx.arena);  // dy itself waits for W
-  Tensor dnormed;
-  if (const Moe* experts = moe()) {
-    auto& moe_saved = std::get<Moe::Saved>(saved.ffn);
-    moe_saved.restore_input(normed, experts->shared.has_value());
-    dnormed = experts->backward_input(ctx, std::move(dy), moe_saved);
-  } else {
-    auto& ffn_saved = std::get<Ffn::Saved>(saved.ffn);
-    ffn_saved.restore_input(normed);
-    dnormed = std::get<Ffn>(ffn).backward_input(ctx, std::move(dy), ffn_saved);
+}  // namespace
+
+void DecoderLayer::attention(Context& ctx, AttentionForm& form, Tensor x, Saved& saved) const {
+  saved.stream =
+      form.forward(ctx, attn, index, attn_norm.forward(ctx, x, saved.attn_norm), saved.attn);
+  add(ctx, saved.stream.flat<float>(), std::as_const(x).flat<float>());
+}
+
+void DecoderLayer::dispatch(Context& ctx, TokenDispatcher& dispatcher, const Pass& pass,
+                            Saved& saved) const {
+  saved.normed = ffn_norm.forward(ctx, saved.stream, saved.ffn_norm);
+  if (const Moe* experts_here = moe()) {
+    saved.routing = experts_here->dispatch(ctx, dispatcher, saved.normed, index, pass,
+                                           saved.ffn.emplace<Moe::Saved>());
   }
-  ffn_norm.backward_input_add(ctx, dx, std::move(dnormed), saved.ffn_norm);
+}
+
+void DecoderLayer::experts(Context& ctx, TokenDispatcher& dispatcher, const Pass& pass,
+                           Saved& saved) const {
+  const Tensor normed = std::move(saved.normed);
+  if (const Moe* experts_here = moe()) {
+    experts_here->experts(ctx, dispatcher, normed, pass, std::get<Moe::Saved>(saved.ffn));
+  } else {
+    saved.normed = std::get<Ffn>(ffn).forward(ctx, normed, pass.recompute,
+                                              saved.ffn.emplace<Ffn::Saved>());
+  }
+}
+
+DecoderLayer::Output DecoderLayer::combine(Context& ctx, TokenDispatcher& dispatcher,
+                                           Saved& saved) const {
+  const Moe* experts_here = moe();
+  Tensor y = experts_here
+                 ? experts_here->combine(ctx, dispatcher, std::get<Moe::Saved>(saved.ffn))
+                 : std::move(saved.normed);
+  const Tensor stream = std::move(saved.stream);
+  add(ctx, y.flat<float>(), stream.flat<float>());
+  return {std::move(y), std::move(saved.routing)};
+}
+
+DecoderLayer::Output DecoderLayer::forward(Context& ctx, AttentionForm& form,
+                                           TokenDispatcher& dispatcher, Tensor x, const Pass& pass,
+                                           Saved& saved) const {
+  attention(ctx, form, std::move(x), saved);
+  dispatch(ctx, dispatcher, pass, saved);
+  experts(ctx, dispatcher, pass, saved);
+  return combine(ctx, dispatcher, saved);
+}
+
+void DecoderLayer::combine_backward(Context& ctx, TokenDispatcher& dispatcher, Tensor dy,
+                                    Saved& saved) const {
+  saved.stream = dy.clone(ctx.arena);  // dy itself waits for W
+  if (const Moe* experts_here = moe()) {
+    experts_here->combine_backward(ctx, dispatcher, std::move(dy),
+                                   std::get<Moe::Saved>(saved.ffn));
+  } else {
+    saved.normed = std::move(dy);
+  }
+}
+
+void DecoderLayer::experts_backward(Context& ctx, TokenDispatcher& dispatcher, const Pass& pass,
+                                    Saved& saved) const {
+  const Tensor x_again = again(ctx, ffn_norm, saved.ffn_norm, pass);
+  if (const Moe* experts_here = moe()) {
+    experts_here->experts_backward(ctx, dispatcher, x_again, std::get<Moe::Saved>(saved.ffn));
+  } else {
+    saved.normed = std::get<Ffn>(ffn).backward_input(ctx, std::move(saved.normed), x_again,
+                                                     std::get<Ffn::Saved>(saved.ffn));
+  }
+}
+
+void DecoderLayer::dispatch_backward(Context& ctx, TokenDispatcher& dispatcher,
+                                     Saved& saved) const {
+  const Moe* experts_here = moe();
+  Tensor dnormed = experts_here ? experts_here->dispatch_backward(
+                                      ctx, dispatcher, std::get<Moe::Saved>(saved.ffn))
+                                : std::move(saved.normed);
+  ffn_norm.backward_input_add(ctx, saved.stream, std::move(dnormed), saved.ffn_norm);
+}
+
+Tensor DecoderLayer::attention_backward(Context& ctx, const Pass& pass, Saved& saved) const {
+  Tensor dy = std::move(saved.stream);
+  Tensor dx = dy.clone(ctx.arena);
+  Tensor dnormed = attn.backward_input(ctx, std::move(dy),
+                                       again(ctx, attn_norm, saved.attn_norm, pass), pass,
+                                       saved.attn);
+  attn_norm.backward_input_add(ctx, dx, std::move(dnormed), saved.attn_norm);
   return dx;
 }
 
-void DecoderLayer::ffn_backward_weight(Context& ctx, Saved& saved) {
-  if (Moe* experts = moe()) {
-    experts->backward_weight(ctx, std::move(std::get<Moe::Saved>(saved.ffn)));
+void DecoderLayer::ffn_backward_input(Context& ctx, TokenDispatcher& dispatcher, Tensor dy,
+                                      const Pass& pass, Saved& saved) const {
+  combine_backward(ctx, dispatcher, std::move(dy), saved);
+  experts_backward(ctx, dispatcher, pass, saved);
+  dispatch_backward(ctx, dispatcher, saved);
+}
+
+void DecoderLayer::ffn_backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved& saved) {
+  if (Moe* experts_here = moe()) {
+    experts_here->backward_weight(ctx, dispatcher, std::move(std::get<Moe::Saved>(saved.ffn)));
   } else {
     std::get<Ffn>(ffn).backward_weight(ctx, std::move(std::get<Ffn::Saved>(saved.ffn)));
   }
   ffn_norm.backward_weight(ctx, std::move(saved.ffn_norm));
-}
-
-Tensor DecoderLayer::attn_backward_input(Context& ctx, Tensor dy, const Pass& pass,
-                                         Saved& saved) const {
-  saved.attn.restore_input(attn_norm.recompute(ctx, saved.attn_norm), attn.w_dq.has_value());
-  Tensor dx = dy.clone(ctx.arena);
-  Tensor dnormed = attn.backward_input(ctx, std::move(dy), pass.sequences, pass.rope, saved.attn);
-  attn_norm.backward_input_add(ctx, dx, std::move(dnormed), saved.attn_norm);
-  return dx;
 }
 
 void DecoderLayer::attn_backward_weight(Context& ctx, Saved& saved) {
@@ -67,22 +120,24 @@ void DecoderLayer::attn_backward_weight(Context& ctx, Saved& saved) {
   attn_norm.backward_weight(ctx, std::move(saved.attn_norm));
 }
 
-Tensor DecoderLayer::backward_input(Context& ctx, Tensor dy, const Pass& pass, Saved& saved) const {
-  Tensor dmid = ffn_backward_input(ctx, std::move(dy), saved);
-  return attn_backward_input(ctx, std::move(dmid), pass, saved);
+Tensor DecoderLayer::backward_input(Context& ctx, TokenDispatcher& dispatcher, Tensor dy,
+                                    const Pass& pass, Saved& saved) const {
+  ffn_backward_input(ctx, dispatcher, std::move(dy), pass, saved);
+  return attention_backward(ctx, pass, saved);
 }
 
-void DecoderLayer::backward_weight(Context& ctx, Saved&& saved) {
+void DecoderLayer::backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& saved) {
   Saved consumed = std::move(saved);
-  ffn_backward_weight(ctx, consumed);
+  ffn_backward_weight(ctx, dispatcher, consumed);
   attn_backward_weight(ctx, consumed);
 }
 
-Tensor DecoderLayer::backward(Context& ctx, Tensor dy, const Pass& pass, Saved&& saved) {
+Tensor DecoderLayer::backward(Context& ctx, TokenDispatcher& dispatcher, Tensor dy,
+                              const Pass& pass, Saved&& saved) {
   Saved consumed = std::move(saved);
-  Tensor dmid = ffn_backward_input(ctx, std::move(dy), consumed);
-  ffn_backward_weight(ctx, consumed);
-  Tensor dx = attn_backward_input(ctx, std::move(dmid), pass, consumed);
+  ffn_backward_input(ctx, dispatcher, std::move(dy), pass, consumed);
+  ffn_backward_weight(ctx, dispatcher, consumed);
+  Tensor dx = attention_backward(ctx, pass, consumed);
   attn_backward_weight(ctx, consumed);
   return dx;
 }

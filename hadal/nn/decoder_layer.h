@@ -1,19 +1,16 @@
 // nn/decoder_layer.h: pre-norm block, x += attn(norm(x)); x += ffn_or_moe(norm(x)).
+//
+// Four phases over one Saved, so that an executor can put the communication of one micro-batch behind
+// the computation of another; forward and backward_input are the four in a row. How attention sees
+// past tokens and how rows reach their experts are arguments.
 #pragma once
 
 #include <variant>
 
-#include "hadal/nn/mla.h"
+#include "hadal/nn/attention_form.h"
 #include "hadal/nn/moe.h"
 
 namespace hadal {
-
-// What all layers of one pass share.
-struct Pass {
-  const Sequences& sequences;
-  const RopeTable& rope;
-  BalanceLoss balance;
-};
 
 struct DecoderLayer {
   int index = 0;  // layer id, MTP layers counted after the main ones
@@ -26,20 +23,40 @@ struct DecoderLayer {
     RmsNorm::Saved attn_norm, ffn_norm;
     Mla::Saved attn;
     std::variant<Ffn::Saved, Moe::Saved> ffn;
+    Tensor stream, normed;  // between two phases: residual stream or its gradient, and its norm
+    RoutingResult routing;  // from dispatch to combine
   };
-  Tensor forward(Context& ctx, Tensor x, const Pass& pass, Saved& saved) const;
-  Tensor backward_input(Context& ctx, Tensor dy, const Pass& pass, Saved& saved) const;
-  void backward_weight(Context& ctx, Saved&& saved);
+  struct Output {
+    Tensor hidden;          // [T,d] residual stream
+    RoutingResult routing;  // empty in dense layers
+  };
+  void attention(Context& ctx, AttentionForm& form, Tensor x, Saved& saved) const;
+  void dispatch(Context& ctx, TokenDispatcher& dispatcher, const Pass& pass, Saved& saved) const;
+  void experts(Context& ctx, TokenDispatcher& dispatcher, const Pass& pass, Saved& saved) const;
+  Output combine(Context& ctx, TokenDispatcher& dispatcher, Saved& saved) const;
+  Output forward(Context& ctx, AttentionForm& form, TokenDispatcher& dispatcher, Tensor x,
+                 const Pass& pass, Saved& saved) const;
+
+  // The way back, last phase first; the last returns dx. Only what TrainingAttention saved has one.
+  void combine_backward(Context& ctx, TokenDispatcher& dispatcher, Tensor dy, Saved& saved) const;
+  void experts_backward(Context& ctx, TokenDispatcher& dispatcher, const Pass& pass,
+                        Saved& saved) const;
+  void dispatch_backward(Context& ctx, TokenDispatcher& dispatcher, Saved& saved) const;
+  Tensor attention_backward(Context& ctx, const Pass& pass, Saved& saved) const;
+  Tensor backward_input(Context& ctx, TokenDispatcher& dispatcher, Tensor dy, const Pass& pass,
+                        Saved& saved) const;
+  void backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& saved);
   // B and W at once, half a block at a time: the same numbers in less memory.
-  Tensor backward(Context& ctx, Tensor dy, const Pass& pass, Saved&& saved);
+  Tensor backward(Context& ctx, TokenDispatcher& dispatcher, Tensor dy, const Pass& pass,
+                  Saved&& saved);
 
   const Moe* moe() const { return std::get_if<Moe>(&ffn); }
   Moe* moe() { return std::get_if<Moe>(&ffn); }
 
  private:
-  Tensor ffn_backward_input(Context& ctx, Tensor dy, Saved& saved) const;
-  void ffn_backward_weight(Context& ctx, Saved& saved);
-  Tensor attn_backward_input(Context& ctx, Tensor dy, const Pass& pass, Saved& saved) const;
+  void ffn_backward_input(Context& ctx, TokenDispatcher& dispatcher, Tensor dy, const Pass& pass,
+                          Saved& saved) const;
+  void ffn_backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved& saved);
   void attn_backward_weight(Context& ctx, Saved& saved);
 };
 

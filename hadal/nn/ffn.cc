@@ -1,39 +1,32 @@
 #include "hadal/nn/ffn.h"
 
-#include "hadal/ops/swiglu.h"
+#include "hadal/nn/swiglu.h"
 
 namespace hadal {
 
-void Ffn::Saved::drop_input() {
-  w_gate.x = {};
-  w_up.x = {};
+Tensor Ffn::forward(Context& ctx, const Tensor& x, const Recompute& recompute, Saved& saved) const {
+  {
+    const LinearInput in = w_gate.input(ctx, x);
+    saved.gate = w_gate.forward(ctx, in);
+    saved.up = w_up.forward(ctx, in);
+    if (!recompute.norm_outputs) {
+      saved.w_gate.x = in.share();
+      saved.w_up.x = in.share();
+    }
+  }
+  const LinearInput h = w_down.input(ctx, swiglu(ctx, saved.gate, saved.up));
+  if (!recompute.swiglu_outputs) saved.w_down.x = h.share();
+  return w_down.forward(ctx, h);
 }
 
-void Ffn::Saved::restore_input(const Tensor& x) {
-  w_gate.x = x.share();
-  w_up.x = x.share();
-}
-
-Tensor Ffn::forward(Context& ctx, const Tensor& x) const {
-  Saved dropped;
-  return forward(ctx, x, dropped);
-}
-
-Tensor Ffn::forward(Context& ctx, const Tensor& x, Saved& saved) const {
-  saved.gate = w_gate.forward(ctx, x, saved.w_gate);
-  saved.up = w_up.forward(ctx, x, saved.w_up);
-  Tensor h = ctx.empty(saved.gate.shape());
-  swiglu_forward(ctx, h.mat(), std::as_const(saved.gate).mat(), std::as_const(saved.up).mat());
-  return w_down.forward(ctx, h);  // h is not saved: cheap to form again from gate and up
-}
-
-Tensor Ffn::backward_input(Context& ctx, Tensor dy, Saved& saved) const {
+Tensor Ffn::backward_input(Context& ctx, Tensor dy, const Tensor& x_again, Saved& saved) const {
+  if (x_again.has_data()) {
+    saved.w_gate.x = w_gate.input(ctx, x_again);
+    saved.w_up.x = saved.w_gate.x.share();
+  }
   const Tensor gate = std::move(saved.gate), up = std::move(saved.up);
-  Tensor h = ctx.empty(gate.shape());
-  swiglu_forward(ctx, h.mat(), gate.mat(), up.mat());
-  saved.w_down.x = std::move(h);
-  Tensor dgate =
-      w_down.backward_input(ctx, std::move(dy), saved.w_down);  // dh, then dgate in place
+  if (!saved.w_down.x.has_data()) saved.w_down.x = w_down.input(ctx, swiglu(ctx, gate, up));
+  Tensor dgate = w_down.backward_input(ctx, std::move(dy), saved.w_down);  // dh, then dgate in place
   Tensor dup = ctx.empty(gate.shape());
   swiglu_backward(ctx, dgate.mat(), dup.mat(), std::as_const(dgate).mat(), gate.mat(), up.mat());
   Tensor dx = w_gate.backward_input(ctx, std::move(dgate), saved.w_gate);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "hadal/nn/linear.h"
+#include "hadal/nn/recompute.h"
 
 namespace hadal {
 
@@ -11,15 +12,11 @@ struct Ffn {
   struct Saved {
     Linear::Saved w_gate, w_up, w_down;
     Tensor gate, up;  // [T,F]
-    // The input may be dropped after forward and handed back before backward_input.
-    void drop_input();
-    void restore_input(const Tensor& x);
   };
-  Tensor forward(Context& ctx, const Tensor& x) const;
-  Tensor forward(Context& ctx, const Tensor& x, Saved& saved) const;
-  Tensor backward_input(Context& ctx, Tensor dy, Saved& saved) const;
+  Tensor forward(Context& ctx, const Tensor& x, const Recompute& recompute, Saved& saved) const;
+  // x_again: the input, where `recompute` let forward not keep it; else empty.
+  Tensor backward_input(Context& ctx, Tensor dy, const Tensor& x_again, Saved& saved) const;
   void backward_weight(Context& ctx, Saved&& saved);
 };
-static_assert(SplitBackwardLayer<Ffn>);
 
 }  // namespace hadal

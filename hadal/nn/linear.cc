@@ -1,34 +1,74 @@
 #include "hadal/nn/linear.h"
 
+#include "hadal/core/checked_math.h"
 #include "hadal/ops/gemm.h"
 #include "hadal/ops/quantize.h"
 
 namespace hadal {
+namespace {
 
-Tensor linear_input(Context& ctx, const Tensor& x, const Param& weight) {
-  if (ctx.fp8_activations == Fp8Activations::kOff || !weight.fp8) return x.share();
-  const int64_t n_tokens = x.dim(0), width = x.dim(1);
-  const int64_t n_tiles = (width + kFp8Tile - 1) / kFp8Tile;
-  Tensor codes = ctx.empty({n_tokens, width}, DType::kF8E4M3);
-  Tensor scales = ctx.empty({n_tokens, n_tiles});
-  const TileOptions options{.power_of_two =
-                                ctx.fp8_activations == Fp8Activations::kTilesPowerOfTwo};
-  quantize_tiles(ctx, codes.view<f8e4m3, 2>(), scales.mat(), x.mat(), options);
-  Tensor rounded = ctx.empty({n_tokens, width});
-  dequantize_tiles(ctx, rounded.mat(), std::as_const(codes).view<f8e4m3, 2>(), scales.mat());
-  return rounded;
+Quantized rounded_to_tiles(Context& ctx, View<const float, 2> x, Precision precision) {
+  const int64_t n_rows = x.dim(0), width = x.dim(1);
+  Quantized result{ctx.empty({n_rows, width}, DType::kF8E4M3),
+                   ctx.empty({n_rows, ceil_div(width, kFp8Tile)}), kRowTiles, n_rows, width};
+  const TileOptions options{.power_of_two = precision == Precision::kFp8InputPowerOfTwo};
+  quantize_tiles(ctx, result.codes.view<f8e4m3, 2>(), result.scales.mat(), x, options);
+  return result;
 }
 
-Tensor Linear::forward(Context& ctx, const Tensor& x) const {
-  Tensor y = ctx.empty({x.dim(0), d_out()});
-  const Tensor input = linear_input(ctx, x, weight);
-  gemm_nt(ctx, y.mat(), input.mat(), weight.weight());
+Tensor widened(Context& ctx, const Quantized& x) {
+  Tensor result = ctx.empty({x.rows, x.cols});
+  dequantize_tiles(ctx, result.mat(), x.codes.view<f8e4m3, 2>(), x.scales.mat());
+  return result;
+}
+
+}  // namespace
+
+LinearInput::LinearInput(Context& ctx, const Tensor& x, Precision precision) {
+  switch (precision) {
+    case Precision::kF32:
+      rows_ = x.share();
+      return;
+    case Precision::kFp8Input:
+    case Precision::kFp8InputPowerOfTwo:
+      rows_ = rounded_to_tiles(ctx, x.mat(), precision);
+      return;
+  }
+}
+
+LinearInput LinearInput::share() const {
+  LinearInput result;
+  if (const auto* plain = std::get_if<Tensor>(&rows_)) result.rows_ = plain->share();
+  if (const auto* codes = std::get_if<Quantized>(&rows_)) result.rows_ = codes->share();
+  return result;
+}
+
+Tensor LinearInput::f32(Context& ctx) const {
+  if (const auto* codes = std::get_if<Quantized>(&rows_)) return widened(ctx, *codes);
+  return std::get<Tensor>(rows_).share();
+}
+
+int64_t LinearInput::bytes() const {
+  if (const auto* codes = std::get_if<Quantized>(&rows_)) return codes->bytes();
+  return has_data() ? std::get<Tensor>(rows_).bytes() : 0;
+}
+
+Tensor Linear::forward(Context& ctx, const LinearInput& x) const {
+  const Tensor rows = x.f32(ctx);
+  Tensor y = ctx.empty({rows.dim(0), d_out()});
+  gemm_nt(ctx, y.mat(), rows.mat(), weight.weight());
   return y;
 }
 
-Tensor Linear::forward(Context& ctx, const Tensor& x, Saved& saved) const {
-  saved.x = x.share();
-  return forward(ctx, x);
+Tensor Linear::forward_rows(Context& ctx, View<const float, 2> x) const {
+  Tensor y = ctx.empty({x.dim(0), d_out()});
+  if (precision == Precision::kF32) {
+    gemm_nt(ctx, y.mat(), x, weight.weight());
+  } else {
+    const Tensor rows = widened(ctx, rounded_to_tiles(ctx, x, precision));
+    gemm_nt(ctx, y.mat(), rows.mat(), weight.weight());
+  }
+  return y;
 }
 
 Tensor Linear::backward_input(Context& ctx, Tensor dy, Saved& saved) const {
@@ -45,7 +85,7 @@ void Linear::backward_input_add(Context& ctx, Tensor& dx, Tensor dy, Saved& save
 
 void Linear::backward_weight(Context& ctx, Saved&& saved) {
   const Saved consumed = std::move(saved);
-  gemm_tn(ctx, weight.grad.mat(), consumed.dy.mat(), consumed.x.mat());
+  gemm_tn(ctx, weight.grad.mat(), consumed.dy.mat(), std::as_const(consumed).x.f32(ctx).mat());
 }
 
 }  // namespace hadal

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "hadal/nn/linear.h"
+#include "hadal/nn/pass.h"
 #include "hadal/nn/rmsnorm.h"
 #include "hadal/ops/attention.h"
-#include "hadal/ops/rope_yarn.h"
 
 namespace hadal {
 
@@ -32,40 +32,38 @@ struct Mla {
   struct Saved {
     Linear::Saved w_dq, w_uq, w_dkv, w_ukv, w_o;
     RmsNorm::Saved q_norm;
-    Tensor latent;         // [T, d_c + d_r]: c_raw, then k_rope (rotated)
-    Tensor kv_norm_r;      // [T]
-    Tensor dc_kv;          // [T, d_c] gradient of c_kv, written by backward_input
-    Tensor q, kv, o, lse;  // attention's operands and results; gone after backward_input
-    // The input may be dropped after forward and handed back before backward_input.
-    void drop_input();
-    void restore_input(const Tensor& x, bool has_query_latent);
+    Tensor latent;     // [T, d_c + d_r]: c_raw, then k_rope (rotated)
+    Tensor kv_norm_r;  // [T]
+    Tensor dc_kv;      // [T, d_c] gradient of c_kv, written by backward_input
+    Tensor q, kv;      // attention's operands; only where the policy keeps them
+    Tensor o, lse;     // its results; gone after backward_input
   };
-  Tensor forward(Context& ctx, const Tensor& x, const Sequences& sequences, const RopeTable& rope,
-                 Saved& saved) const;
-  Tensor backward_input(Context& ctx, Tensor dy, const Sequences& sequences, const RopeTable& rope,
+  Tensor forward(Context& ctx, const Tensor& x, const Pass& pass, Saved& saved) const;
+  // x_again: the input, where the policy let forward not keep it; else empty.
+  Tensor backward_input(Context& ctx, Tensor dy, const Tensor& x_again, const Pass& pass,
                         Saved& saved) const;
   void backward_weight(Context& ctx, Saved&& saved);
 
-  // The rows that the cache keeps: [c_kv (normed) | k_rope (rotated)], [T, d_c + d_r], and the
-  // rotated queries [T, H*d_qk]. Shared by prefill and absorbed decode (infer/).
-  Tensor latent_rows(Context& ctx, const Tensor& x, const RopeTable& rope,
+  // What attention on a cache starts from (infer/): the rotated queries [T, H*d_qk], and the rows
+  // that the cache keeps, [c_kv (normed) | k_rope (rotated)], [T, d_c + d_r].
+  struct QueriesAndLatents {
+    Tensor q, latents;
+  };
+  QueriesAndLatents queries_and_latents(Context& ctx, const Tensor& x, const RopeTable& rope,
+                                        std::span<const int32_t> positions) const;
+  // The rows alone.
+  Tensor latent_rows(Context& ctx, const LinearInput& x, const RopeTable& rope,
                      std::span<const int32_t> positions) const;
-  Tensor queries(Context& ctx, const Tensor& x, const RopeTable& rope,
-                 std::span<const int32_t> positions) const;
 
  private:
-  Tensor queries(Context& ctx, const Tensor& x, const RopeTable& rope,
-                 std::span<const int32_t> positions, Saved& saved) const;
-  Tensor rotated_queries(Context& ctx, const Tensor& c_q, const RopeTable& rope,
+  // c_q as W_UQ multiplies it; the input itself without a query latent.
+  LinearInput query_latent(Context& ctx, const LinearInput& x, RmsNorm::Saved& norm) const;
+  Tensor rotated_queries(Context& ctx, const LinearInput& c_q, const RopeTable& rope,
                          std::span<const int32_t> positions) const;
-  // The last d_rope columns of q's heads and of the latent rows, as rope turns them: [T, heads,
-  // d_r].
+  // The last d_rope columns of q's heads and of the latent rows, as rope turns them: [T, heads, d_r].
   View<float, 3> rope_part(Tensor& q) const;
   View<float, 3> key_rope_part(Tensor& latent) const;
   Tensor c_kv(Context& ctx, const Tensor& latent, Tensor& r) const;
 };
-
-// Row of each token within its sequence.
-std::vector<int32_t> positions_of(const Sequences& sequences);
 
 }  // namespace hadal

@@ -1,56 +1,22 @@
-// T tokens, E experts, K chosen per token, R = T*K expert rows, d = d_model, f = d_expert.
+// T tokens, E experts, K chosen per token, R rows of this place's experts, d = d_model, f = d_expert.
 #include "hadal/nn/moe.h"
 
-#include <algorithm>
-#include <numeric>
-
+#include "hadal/nn/swiglu.h"
 #include "hadal/ops/gemm.h"
-#include "hadal/ops/grouped_gemm.h"
-#include "hadal/ops/swiglu.h"
 
 namespace hadal {
 namespace {
 
-Tensor swiglu(Context& ctx, const Tensor& gate, const Tensor& up) {
-  Tensor h = ctx.empty(gate.shape());
-  swiglu_forward(ctx, h.mat(), gate.mat(), up.mat());
-  return h;
-}
-
-Tensor gathered(Context& ctx, const Tensor& x, const ExpertRows& rows) {
-  Tensor result = ctx.empty({rows.n_rows(), x.dim(1)});
-  gather_rows(ctx, result.mat(), x.mat(), rows);
-  return result;
+Tensor dispatched(Context& ctx, TokenDispatcher& dispatcher, const Tensor& tokens,
+                  Dispatch& dispatch) {
+  dispatcher.start_dispatch(ctx, tokens, dispatch);
+  return dispatcher.finish_dispatch(ctx, dispatch);
 }
 
 }  // namespace
 
-void Moe::Saved::drop_input() {
-  x = {};
-  shared.drop_input();
-}
-
-void Moe::Saved::restore_input(const Tensor& input, bool has_shared) {
-  x = input.share();
-  if (has_shared) shared.restore_input(input);
-}
-
-std::vector<WeightView> Moe::weights(Param Expert::*which) const {
-  std::vector<WeightView> result;
-  result.reserve(experts.size());
-  for (const Expert& expert : experts) result.push_back((expert.*which).weight());
-  return result;
-}
-
-std::vector<View<float, 2>> Moe::gradients(Param Expert::*which) {
-  std::vector<View<float, 2>> result;
-  result.reserve(experts.size());
-  for (Expert& expert : experts) result.push_back((expert.*which).grad.mat());
-  return result;
-}
-
-void Moe::route(Context& ctx, const Tensor& x, int layer, const Sequences& sequences,
-                const BalanceLoss& balance, Saved& saved) const {
+RoutingResult Moe::route(Context& ctx, const Tensor& x, int layer, const Pass& pass,
+                         Saved& saved) const {
   const int64_t n_tokens = x.dim(0), n_experts = config.n_routed_experts;
   saved.scores = ctx.empty({n_tokens, n_experts});
   saved.gates = ctx.empty({n_tokens, config.top_k});
@@ -59,140 +25,137 @@ void Moe::route(Context& ctx, const Tensor& x, int layer, const Sequences& seque
     Tensor logits = ctx.empty({n_tokens, n_experts});
     gemm_nt(ctx, logits.mat(), x.mat(), w_router.weight());
     const View<const float, 1> bias =
-        route_bias.value.has_data() ? route_bias.value.vec() : View<const float, 1>();
+        route_bias.master.has_data() ? route_bias.master.vec() : View<const float, 1>();
     route_forward(ctx, saved.indices.view<int32_t, 2>(), saved.gates.mat(), saved.scores.mat(),
                   std::as_const(logits).mat(), bias, config);
   }
   const auto indices = std::as_const(saved.indices).view<int32_t, 2>();
-  if (balance.on) {
+  RoutingResult result;
+  if (const BalanceLoss& balance = pass.balance; balance.on) {
     const bool with_gradient = balance.alpha != 0.0F;
     if (with_gradient) saved.dscores = ctx.zeros({n_tokens, n_experts});
     const double loss =
         sequence_balance_loss(ctx, with_gradient ? saved.dscores.mat() : View<float, 2>(),
-                              std::as_const(saved.scores).mat(), indices, sequences, 1.0F,
+                              std::as_const(saved.scores).mat(), indices, pass.sequences, 1.0F,
                               balance.alpha * balance.loss_scale, balance.count, config);
-    saved.balance_loss = loss * double{balance.loss_scale};
+    result.balance_loss = loss * double{balance.loss_scale};
   }
-  saved.rows = ExpertRows::from(indices, n_experts);
-  saved.load.resize(static_cast<size_t>(n_experts));
-  for (size_t e = 0; e < saved.load.size(); ++e) {
-    saved.load[e] = saved.rows.offsets[e + 1] - saved.rows.offsets[e];
-  }
+  result.load = expert_load(indices, n_experts);
   if (ctx.probe != nullptr) {
     ctx.probe->offer("router.indices", layer, saved.indices);
     ctx.probe->offer("router.gates", layer, saved.gates);
   }
+  return result;
 }
 
-Tensor Moe::forward(Context& ctx, const Tensor& x, int layer, const Sequences& sequences,
-                    const BalanceLoss& balance, Saved& saved) const {
-  saved.x = x.share();
-  route(ctx, x, layer, sequences, balance, saved);
-  const ExpertRows& rows = saved.rows;
-  const int64_t d_expert = experts.front().w_gate.value.dim(0);
+RoutingResult Moe::dispatch(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x, int layer,
+                            const Pass& pass, Saved& saved) const {
+  RoutingResult result = route(ctx, x, layer, pass, saved);
+  saved.dispatch =
+      dispatcher.plan(ctx, std::as_const(saved.indices).view<int32_t, 2>(), range);
+  dispatcher.start_dispatch(ctx, x, saved.dispatch);
+  return result;
+}
 
-  saved.gate = ctx.empty({rows.n_rows(), d_expert});
-  saved.up = ctx.empty({rows.n_rows(), d_expert});
+void Moe::experts(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x, const Pass& pass,
+                  Saved& saved) const {
+  const std::vector<int64_t>& offsets = saved.dispatch.rows.offsets;
   {
-    const Tensor x_rows = gathered(ctx, linear_input(ctx, x, experts.front().w_gate), rows);
-    grouped_gemm_nt(ctx, saved.gate.mat(), x_rows.mat(), weights(&Expert::w_gate), rows.offsets);
-    grouped_gemm_nt(ctx, saved.up.mat(), x_rows.mat(), weights(&Expert::w_up), rows.offsets);
+    const LinearInput x_rows = w_gate.input(ctx, dispatcher.finish_dispatch(ctx, saved.dispatch));
+    saved.gate = w_gate.forward(ctx, x_rows, offsets);
+    saved.up = w_up.forward(ctx, x_rows, offsets);
   }
-  Tensor y = shared ? shared->forward(ctx, x, saved.shared) : ctx.zeros(x.shape());
-  Tensor outputs = ctx.empty({rows.n_rows(), x.dim(1)});
-  {
-    const Tensor h = linear_input(ctx, swiglu(ctx, saved.gate, saved.up), experts.front().w_down);
-    grouped_gemm_nt(ctx, outputs.mat(), h.mat(), weights(&Expert::w_down), rows.offsets);
-  }
-  combine_rows(ctx, y.mat(), std::as_const(outputs).mat(), std::as_const(saved.gates).mat(), rows);
+  if (!pass.recompute.norm_outputs) saved.x = x.share();
+  saved.y = shared ? shared->forward(ctx, x, pass.recompute, saved.shared) : ctx.zeros(x.shape());
+  Tensor h = swiglu(ctx, saved.gate, saved.up);
+  Tensor outputs = w_down.forward(ctx, w_down.input(ctx, h), offsets);
+  if (!pass.recompute.swiglu_outputs) saved.h = std::move(h);
+  dispatcher.start_combine(ctx, std::move(outputs), saved.dispatch);
+}
+
+Tensor Moe::combine(Context& ctx, TokenDispatcher& dispatcher, Saved& saved) const {
+  Tensor y = std::move(saved.y);
+  dispatcher.finish_combine(ctx, y.mat(), std::as_const(saved.gates).mat(), saved.dispatch);
   return y;
 }
 
-Tensor Moe::backward_input(Context& ctx, Tensor dy, Saved& saved) const {
-  const ExpertRows& rows = saved.rows;
+void Moe::combine_backward(Context& ctx, TokenDispatcher& dispatcher, Tensor dy,
+                           Saved& saved) const {
+  saved.row_gates = dispatcher.to_rows(ctx, saved.gates, saved.dispatch);
+  dispatcher.start_dispatch(ctx, dy, saved.dispatch);
+  saved.dy = std::move(dy);
+}
+
+void Moe::experts_backward(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x_again,
+                           Saved& saved) const {
+  if (x_again.has_data()) saved.x = x_again.share();
+  const std::vector<int64_t>& offsets = saved.dispatch.rows.offsets;
   const Tensor &gate = saved.gate, &up = saved.up;
-  Tensor dgates = ctx.empty(saved.gates.shape());
   saved.dgate = ctx.empty(gate.shape());  // first dh, then dgate in its place
   {
-    const Tensor dy_rows = gathered(ctx, dy, rows);
-    grouped_gemm_nn(ctx, saved.dgate.mat(), dy_rows.mat(), weights(&Expert::w_down), rows.offsets);
+    const Tensor dy_rows = dispatcher.finish_dispatch(ctx, saved.dispatch);
+    w_down.backward_input(ctx, saved.dgate, dy_rows, offsets);
   }
-  gate_backward(ctx, dgates.mat(), saved.dgate.mat(), swiglu(ctx, gate, up).mat(),
-                std::as_const(saved.gates).mat(), rows);
+  Tensor row_dgates = ctx.empty({gate.dim(0)});
+  {
+    const Tensor h = saved.h.has_data() ? saved.h.share() : swiglu(ctx, gate, up);
+    gate_backward(ctx, row_dgates.vec(), saved.dgate.mat(), h.mat(),
+                  std::as_const(saved.row_gates).vec());
+  }
+  saved.dgates = dispatcher.to_choices(ctx, row_dgates, saved.dispatch);
   saved.dup = ctx.empty(up.shape());
   swiglu_backward(ctx, saved.dgate.mat(), saved.dup.mat(), std::as_const(saved.dgate).mat(),
                   gate.mat(), up.mat());
 
-  Tensor dx =
-      shared ? shared->backward_input(ctx, dy.share(), saved.shared) : ctx.zeros(dy.shape());
-  {
-    Tensor dx_rows = ctx.empty({rows.n_rows(), dy.dim(1)});
-    grouped_gemm_nn(ctx, dx_rows.mat(), std::as_const(saved.dgate).mat(), weights(&Expert::w_gate),
-                    rows.offsets);
-    grouped_gemm_nn(ctx, dx_rows.mat(), std::as_const(saved.dup).mat(), weights(&Expert::w_up),
-                    rows.offsets, 1.0F);
-    gather_rows_backward(ctx, dx.mat(), std::as_const(dx_rows).mat(), rows);
-  }
+  saved.dx = shared ? shared->backward_input(ctx, saved.dy.share(), x_again, saved.shared)
+                    : ctx.zeros(saved.dy.shape());
+  Tensor dx_rows = ctx.empty({gate.dim(0), saved.dy.dim(1)});
+  w_gate.backward_input(ctx, dx_rows, saved.dgate, offsets);
+  w_up.backward_input(ctx, dx_rows, saved.dup, offsets, /*accumulate=*/true);
+  dispatcher.start_combine(ctx, std::move(dx_rows), saved.dispatch);
+}
+
+Tensor Moe::dispatch_backward(Context& ctx, TokenDispatcher& dispatcher, Saved& saved) const {
+  Tensor dx = std::move(saved.dx);
+  dispatcher.finish_combine(ctx, dx.mat(), {}, saved.dispatch);
   saved.dlogits = ctx.empty(saved.scores.shape());
   const View<const float, 2> dscores =
       saved.dscores.has_data() ? std::as_const(saved.dscores).mat() : View<const float, 2>();
-  route_backward(ctx, saved.dlogits.mat(), std::as_const(dgates).mat(), dscores,
+  route_backward(ctx, saved.dlogits.mat(), std::as_const(saved.dgates).mat(), dscores,
                  std::as_const(saved.scores).mat(), std::as_const(saved.indices).view<int32_t, 2>(),
                  config);
   gemm_nn(ctx, dx.mat(), std::as_const(saved.dlogits).mat(), w_router.weight(), 1.0F);
   saved.scores = {};
   saved.dscores = {};
   saved.indices = {};
-  saved.dy = std::move(dy);
+  saved.dgates = {};
   return dx;
 }
 
 // Each part's operands are given back before the next part needs room.
-void Moe::backward_weight(Context& ctx, Saved&& saved) {
+void Moe::backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& saved) {
   Saved consumed = std::move(saved);
-  const ExpertRows& rows = consumed.rows;
+  const std::vector<int64_t>& offsets = consumed.dispatch.rows.offsets;
   gemm_tn(ctx, w_router.grad.mat(), std::as_const(consumed.dlogits).mat(),
           std::as_const(consumed.x).mat());
   if (shared) shared->backward_weight(ctx, std::move(consumed.shared));
   {
-    const Tensor x_rows = gathered(ctx, consumed.x, rows);
+    const LinearInput x_rows =
+        w_gate.input(ctx, dispatched(ctx, dispatcher, consumed.x, consumed.dispatch));
     consumed.x = {};
     const Tensor dgate = std::move(consumed.dgate), dup = std::move(consumed.dup);
-    grouped_gemm_tn(ctx, gradients(&Expert::w_gate), dgate.mat(), x_rows.mat(), rows.offsets);
-    grouped_gemm_tn(ctx, gradients(&Expert::w_up), dup.mat(), x_rows.mat(), rows.offsets);
+    w_gate.backward_weight(ctx, dgate, x_rows, offsets);
+    w_up.backward_weight(ctx, dup, x_rows, offsets);
   }
-  // The rows' gradient of y is g_k dy, as combine_rows weighted the outputs.
-  Tensor dy_rows = gathered(ctx, consumed.dy, rows);
+  // The rows' gradient of y is g dy, as combine weighted the outputs.
+  Tensor dy_rows = dispatched(ctx, dispatcher, consumed.dy, consumed.dispatch);
   consumed.dy = {};
-  scale_rows_by_gate(ctx, dy_rows.mat(), std::as_const(consumed.gates).mat(), rows);
-  const Tensor h = swiglu(ctx, consumed.gate, consumed.up);
+  scale_rows(ctx, dy_rows.mat(), std::as_const(consumed.row_gates).vec());
+  const Tensor h = consumed.h.has_data() ? std::move(consumed.h)
+                                         : swiglu(ctx, consumed.gate, consumed.up);
   consumed.gate = {};
   consumed.up = {};
-  grouped_gemm_tn(ctx, gradients(&Expert::w_down), std::as_const(dy_rows).mat(), h.mat(),
-                  rows.offsets);
-}
-
-void update_route_bias(Param& route_bias, std::span<const int64_t> load, float gamma) {
-  const auto bias = route_bias.value.flat<float>();
-  if (load.size() != bias.size()) {
-    throw ShapeError(
-        concat("update_route_bias: ", load.size(), " loads for ", bias.size(), " experts"));
-  }
-  // Compared as E * load_i with the sum: whole numbers, so equal is equal.
-  const int64_t total = std::accumulate(load.begin(), load.end(), int64_t{0});
-  const auto n_experts = static_cast<int64_t>(load.size());
-  for (size_t e = 0; e < load.size(); ++e) {
-    const int64_t excess = load[e] * n_experts - total;
-    if (excess < 0) bias[e] += gamma;
-    if (excess > 0) bias[e] -= gamma;
-  }
-}
-
-double max_violation(std::span<const int64_t> load) {
-  const int64_t total = std::accumulate(load.begin(), load.end(), int64_t{0});
-  if (total == 0) return 0.0;
-  const double mean = static_cast<double>(total) / static_cast<double>(load.size());
-  return static_cast<double>(*std::max_element(load.begin(), load.end())) / mean - 1.0;
+  w_down.backward_weight(ctx, dy_rows, w_down.input(ctx, h), offsets);
 }
 
 }  // namespace hadal

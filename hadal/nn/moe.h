@@ -1,66 +1,63 @@
-// nn/moe.h: router, routed experts and shared expert (report eq. 12-16; spec 01 section 7).
+// nn/moe.h: router, routed experts and shared expert (report eq. 12-16; docs/equations.md).
 //
 //   y = FFN_shared(x) + sum_{i in chosen} g_i FFN_i(x)        no token is ever dropped
+//
+// F and B are three phases each, so that rows can travel while something else is computed: dispatch
+// starts their way to the experts, experts waits for them, combine waits for what comes back.
 #pragma once
 
 #include <optional>
-#include <span>
 #include <vector>
 
 #include "hadal/nn/ffn.h"
-#include "hadal/ops/permute.h"
-#include "hadal/ops/router.h"
+#include "hadal/nn/grouped_linear.h"
+#include "hadal/nn/pass.h"
+#include "hadal/nn/token_dispatcher.h"
 
 namespace hadal {
 
-struct Expert {
-  Param w_gate, w_up, w_down;  // [f,d], [f,d], [d,f]
-};
-
-// What a forward pass needs to know about the balance loss.
-struct BalanceLoss {
-  float alpha = 0.0F;       // weight of its gradient
-  float loss_scale = 1.0F;  // share of this micro-batch's sequences in the batch
-  BalanceCount count = BalanceCount::kUnbiasedTopK;
-  bool on = false;  // inference leaves it out altogether
+// What a router decided in one pass.
+struct RoutingResult {
+  double balance_loss = 0.0;  // loss_scale * sum_i f_i P_i, alpha not included
+  std::vector<int64_t> load;  // [E] tokens per expert, of this place's tokens; empty in dense layers
 };
 
 struct Moe {
   RouterConfig config;
-  Param w_router;    // [E, d]
-  Param route_bias;  // [E], no gradient, moved by update_route_bias; without data unless noaux_tc
-  std::vector<Expert> experts;
+  Param w_router;     // [E, d]
+  Param route_bias;   // [E], no gradient, moved by the optimizer step; without data unless noaux_tc
+  ExpertRange range;  // the experts that live here
+  GroupedLinear w_gate, w_up, w_down;  // of those: [f,d], [f,d], [d,f]
   std::optional<Ffn> shared;
 
   struct Saved {
     Tensor x;                                // [T,d]
     Tensor scores, dscores, gates, indices;  // [T,E], [T,E] balance part, [T,K], I32 [T,K]
-    ExpertRows rows;
-    Tensor gate, up;  // [R,f]
+    Dispatch dispatch;
+    Tensor row_gates;  // [R]
+    Tensor gate, up;   // [R,f]
+    Tensor h;          // [R,f]; only where the policy keeps it
+    Tensor y;          // [T,d] between experts and combine
     Ffn::Saved shared;
-    Tensor dlogits, dgate, dup, dy;  // written by backward_input; dy [T,d]
-    double balance_loss = 0.0;       // loss_scale * sum_i f_i P_i, alpha not included
-    std::vector<int64_t> load;       // [E] tokens per expert in this pass
-    // The input may be dropped after forward and handed back before backward_input.
-    void drop_input();
-    void restore_input(const Tensor& x, bool has_shared);
+    Tensor dlogits, dgates, dgate, dup, dy, dx;  // written by B; dy, dx [T,d]
   };
-  Tensor forward(Context& ctx, const Tensor& x, int layer, const Sequences& sequences,
-                 const BalanceLoss& balance, Saved& saved) const;
-  Tensor backward_input(Context& ctx, Tensor dy, Saved& saved) const;
-  void backward_weight(Context& ctx, Saved&& saved);
+  RoutingResult dispatch(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x, int layer,
+                         const Pass& pass, Saved& saved) const;
+  void experts(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x, const Pass& pass,
+               Saved& saved) const;
+  Tensor combine(Context& ctx, TokenDispatcher& dispatcher, Saved& saved) const;
+
+  // The same way back. x_again: the input, where the policy let forward not keep it; else empty.
+  void combine_backward(Context& ctx, TokenDispatcher& dispatcher, Tensor dy, Saved& saved) const;
+  void experts_backward(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x_again,
+                        Saved& saved) const;
+  Tensor dispatch_backward(Context& ctx, TokenDispatcher& dispatcher, Saved& saved) const;
+  // Rows that the policy lets go are dispatched once more.
+  void backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& saved);
 
  private:
-  void route(Context& ctx, const Tensor& x, int layer, const Sequences& sequences,
-             const BalanceLoss& balance, Saved& saved) const;
-  std::vector<WeightView> weights(Param Expert::*which) const;
-  std::vector<View<float, 2>> gradients(Param Expert::*which);
+  RoutingResult route(Context& ctx, const Tensor& x, int layer, const Pass& pass,
+                      Saved& saved) const;
 };
-
-// route_bias_i += gamma * sign(mean load - load_i), sign(0) = 0 (arXiv:2408.15664). `load` is the
-// whole global batch's.
-void update_route_bias(Param& route_bias, std::span<const int64_t> load, float gamma);
-// max_i load_i / mean load - 1; 0 for an empty load
-double max_violation(std::span<const int64_t> load);
 
 }  // namespace hadal

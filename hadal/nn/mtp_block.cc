@@ -1,24 +1,14 @@
 #include "hadal/nn/mtp_block.h"
 
-#include <algorithm>
+#include "hadal/ops/copy.h"
 
 namespace hadal {
-namespace {
-
-// The two halves of [T, 2d] as tensors of their own.
-void copy_columns(Context& ctx, View<float, 2> to, View<const float, 2> from) {
-  ctx.pool.parallel_for(from.dim(0), 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t t = begin; t < end; ++t) std::ranges::copy(from.row(t), to.row(t).begin());
-  });
-}
-
-}  // namespace
 
 Tensor MtpBlock::joined(Context& ctx, const Tensor& e, const Tensor& h) const {
   const int64_t d_model = e.dim(1);
   Tensor result = ctx.empty({e.dim(0), 2 * d_model});
-  copy_columns(ctx, result.mat().columns(0, d_model), e.mat());
-  copy_columns(ctx, result.mat().columns(d_model, 2 * d_model), h.mat());
+  copy_rows(ctx, result.mat().columns(0, d_model), e.mat());
+  copy_rows(ctx, result.mat().columns(d_model, 2 * d_model), h.mat());
   return result;
 }
 
@@ -29,12 +19,13 @@ Tensor MtpBlock::combine(Context& ctx, const Tensor& embedded, const Tensor& sta
   return w_eh.forward(ctx, joined(ctx, e, h));  // its input is formed again in backward
 }
 
-MtpBlock::Output MtpBlock::forward(Context& ctx, const Tensor& embedded, const Tensor& state,
-                                   const Pass& pass, Saved& saved) const {
-  Output output;
-  output.hidden = layer.forward(ctx, combine(ctx, embedded, state, saved), pass, saved.layer);
-  output.normed = head_norm.forward(ctx, output.hidden, saved.head_norm);
-  return output;
+MtpBlock::Output MtpBlock::forward(Context& ctx, AttentionForm& form, TokenDispatcher& dispatcher,
+                                   const Tensor& embedded, const Tensor& state, const Pass& pass,
+                                   Saved& saved) const {
+  auto [hidden, routing] = layer.forward(
+      ctx, form, dispatcher, combine(ctx, embedded, state, saved), pass, saved.layer);
+  Tensor normed = head_norm.forward(ctx, hidden, saved.head_norm);
+  return {std::move(hidden), std::move(normed), std::move(routing)};
 }
 
 Tensor MtpBlock::head_backward_input(Context& ctx, Tensor dnormed, Tensor dhidden,
@@ -47,13 +38,14 @@ Tensor MtpBlock::head_backward_input(Context& ctx, Tensor dnormed, Tensor dhidde
 
 MtpBlock::InputGradient MtpBlock::combine_backward_input(Context& ctx, Tensor dx,
                                                          Saved& saved) const {
-  saved.w_eh.x = joined(ctx, enorm.recompute(ctx, saved.enorm), hnorm.recompute(ctx, saved.hnorm));
+  saved.w_eh.x = w_eh.input(
+      ctx, joined(ctx, enorm.recompute(ctx, saved.enorm), hnorm.recompute(ctx, saved.hnorm)));
   const Tensor djoined = w_eh.backward_input(ctx, std::move(dx), saved.w_eh);
   const int64_t d_model = djoined.dim(1) / 2;
   Tensor de = ctx.empty({djoined.dim(0), d_model});
   Tensor dh = ctx.empty({djoined.dim(0), d_model});
-  copy_columns(ctx, de.mat(), djoined.mat().columns(0, d_model));
-  copy_columns(ctx, dh.mat(), djoined.mat().columns(d_model, 2 * d_model));
+  copy_rows(ctx, de.mat(), djoined.mat().columns(0, d_model));
+  copy_rows(ctx, dh.mat(), djoined.mat().columns(d_model, 2 * d_model));
   return {enorm.backward_input(ctx, std::move(de), saved.enorm),
           hnorm.backward_input(ctx, std::move(dh), saved.hnorm)};
 }
@@ -64,26 +56,28 @@ void MtpBlock::combine_backward_weight(Context& ctx, Saved& saved) {
   hnorm.backward_weight(ctx, std::move(saved.hnorm));
 }
 
-MtpBlock::InputGradient MtpBlock::backward_input(Context& ctx, Tensor dnormed, Tensor dhidden,
-                                                 const Pass& pass, Saved& saved) const {
+MtpBlock::InputGradient MtpBlock::backward_input(Context& ctx, TokenDispatcher& dispatcher,
+                                                 Tensor dnormed, Tensor dhidden, const Pass& pass,
+                                                 Saved& saved) const {
   Tensor dy = head_backward_input(ctx, std::move(dnormed), std::move(dhidden), saved);
-  Tensor dx = layer.backward_input(ctx, std::move(dy), pass, saved.layer);
+  Tensor dx = layer.backward_input(ctx, dispatcher, std::move(dy), pass, saved.layer);
   return combine_backward_input(ctx, std::move(dx), saved);
 }
 
-void MtpBlock::backward_weight(Context& ctx, Saved&& saved) {
+void MtpBlock::backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& saved) {
   Saved consumed = std::move(saved);
   head_norm.backward_weight(ctx, std::move(consumed.head_norm));
-  layer.backward_weight(ctx, std::move(consumed.layer));
+  layer.backward_weight(ctx, dispatcher, std::move(consumed.layer));
   combine_backward_weight(ctx, consumed);
 }
 
-MtpBlock::InputGradient MtpBlock::backward(Context& ctx, Tensor dnormed, Tensor dhidden,
-                                           const Pass& pass, Saved&& saved) {
+MtpBlock::InputGradient MtpBlock::backward(Context& ctx, TokenDispatcher& dispatcher,
+                                           Tensor dnormed, Tensor dhidden, const Pass& pass,
+                                           Saved&& saved) {
   Saved consumed = std::move(saved);
   Tensor dy = head_backward_input(ctx, std::move(dnormed), std::move(dhidden), consumed);
   head_norm.backward_weight(ctx, std::move(consumed.head_norm));
-  Tensor dx = layer.backward(ctx, std::move(dy), pass, std::move(consumed.layer));
+  Tensor dx = layer.backward(ctx, dispatcher, std::move(dy), pass, std::move(consumed.layer));
   InputGradient result = combine_backward_input(ctx, std::move(dx), consumed);
   combine_backward_weight(ctx, consumed);
   return result;

@@ -1,4 +1,4 @@
-// nn/mtp_block.h: one multi-token-prediction module (report eq. 21-25; spec 01 section 8).
+// nn/mtp_block.h: one multi-token-prediction module (report eq. 21-25).
 //
 //   x = W_eh [ norm_e(embedding of token i+k) ; norm_h(state_{k-1} of i) ]      embedding half
 //   first h = decoder_layer(x)        the head reads head_norm(h), which is also state_k
@@ -23,21 +23,22 @@ struct MtpBlock {
   struct Output {
     Tensor hidden;  // [T,d] residual stream after the block
     Tensor normed;  // [T,d] head_norm(hidden)
+    RoutingResult routing;
   };
   // W_eh [norm_e(embedded) ; norm_h(state)]: what the decoder layer reads.
   Tensor combine(Context& ctx, const Tensor& embedded, const Tensor& state, Saved& saved) const;
-  Output forward(Context& ctx, const Tensor& embedded, const Tensor& state, const Pass& pass,
-                 Saved& saved) const;
+  Output forward(Context& ctx, AttentionForm& form, TokenDispatcher& dispatcher,
+                 const Tensor& embedded, const Tensor& state, const Pass& pass, Saved& saved) const;
   struct InputGradient {
     Tensor embedded, state;
   };
   // dnormed: gradient of `normed`; dhidden: further gradient of `hidden` (may be empty).
-  InputGradient backward_input(Context& ctx, Tensor dnormed, Tensor dhidden, const Pass& pass,
-                               Saved& saved) const;
-  void backward_weight(Context& ctx, Saved&& saved);
+  InputGradient backward_input(Context& ctx, TokenDispatcher& dispatcher, Tensor dnormed,
+                               Tensor dhidden, const Pass& pass, Saved& saved) const;
+  void backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& saved);
   // B and W at once, in less memory.
-  InputGradient backward(Context& ctx, Tensor dnormed, Tensor dhidden, const Pass& pass,
-                         Saved&& saved);
+  InputGradient backward(Context& ctx, TokenDispatcher& dispatcher, Tensor dnormed, Tensor dhidden,
+                         const Pass& pass, Saved&& saved);
 
  private:
   Tensor joined(Context& ctx, const Tensor& e, const Tensor& h) const;

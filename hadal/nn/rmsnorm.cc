@@ -13,21 +13,21 @@ Tensor RmsNorm::forward(Context& ctx, const Tensor& x, Saved& saved) const {
   Tensor y = ctx.empty(x.shape());
   saved.x = x.share();
   saved.r = ctx.empty({x.dim(0)});
-  rmsnorm_forward(ctx, y.mat(), saved.r.vec(), x.mat(), weight.value.vec(), eps);
+  rmsnorm_forward(ctx, y.mat(), saved.r.vec(), x.mat(), weight.master.vec(), eps);
   return y;
 }
 
 Tensor RmsNorm::backward_input(Context& ctx, Tensor dy, Saved& saved) const {
   Tensor dx = ctx.empty(dy.shape());
   rmsnorm_backward_input(ctx, dx.mat(), std::as_const(dy).mat(), std::as_const(saved.x).mat(),
-                         weight.value.vec(), std::as_const(saved.r).vec());
+                         weight.master.vec(), std::as_const(saved.r).vec());
   saved.dy = std::move(dy);
   return dx;
 }
 
 void RmsNorm::backward_input_add(Context& ctx, Tensor& dx, Tensor dy, Saved& saved) const {
   rmsnorm_backward_input(ctx, dx.mat(), std::as_const(dy).mat(), std::as_const(saved.x).mat(),
-                         weight.value.vec(), std::as_const(saved.r).vec(), 1.0F);
+                         weight.master.vec(), std::as_const(saved.r).vec(), 1.0F);
   saved.dy = std::move(dy);
 }
 

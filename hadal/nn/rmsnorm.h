@@ -1,7 +1,8 @@
 // nn/rmsnorm.h: RMSNorm as a layer; ops/rmsnorm.h has the formula.
 #pragma once
 
-#include "hadal/nn/layer.h"
+#include "hadal/tensor/context.h"
+#include "hadal/tensor/param.h"
 
 namespace hadal {
 
@@ -16,13 +17,12 @@ struct RmsNorm {
   Tensor forward(Context& ctx, const Tensor& x) const;
   Tensor forward(Context& ctx, const Tensor& x, Saved& saved) const;
   // The same output again, bit for bit: the report recomputes norms in backward instead of keeping
-  // what they gave to the next projection (spec 03, section 3).
+  // what they gave to the next projection (nn/recompute.h).
   Tensor recompute(Context& ctx, const Saved& saved) const { return forward(ctx, saved.x); }
   Tensor backward_input(Context& ctx, Tensor dy, Saved& saved) const;
   // dx += the same: the gradient of a residual branch joins the stream's.
   void backward_input_add(Context& ctx, Tensor& dx, Tensor dy, Saved& saved) const;
   void backward_weight(Context& ctx, Saved&& saved);
 };
-static_assert(SplitBackwardLayer<RmsNorm>);
 
 }  // namespace hadal

@@ -7,8 +7,8 @@ namespace hadal {
 
 // ShapeError unless w is stored in a format the products read: F32, BF16 or F16.
 inline void check_weight(const WeightView& w, const char* what) {
-  if (w.dtype != DType::kF32 && w.dtype != DType::kBF16 && w.dtype != DType::kF16) {
-    throw ShapeError(concat(what, ": stored as ", dtype_name(w.dtype), ", want F32, BF16 or F16"));
+  if (!is_plain(w.form)) {
+    throw ShapeError(concat(what, ": stored as ", form_name(w.form), ", want F32, BF16 or F16"));
   }
 }
 

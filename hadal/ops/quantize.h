@@ -7,10 +7,9 @@
 #pragma once
 
 #include "hadal/tensor/context.h"
+#include "hadal/tensor/quantized.h"
 
 namespace hadal {
-
-inline constexpr int64_t kFp8Tile = 128;
 
 struct TileOptions {
   bool power_of_two = false;

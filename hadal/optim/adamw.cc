@@ -12,7 +12,7 @@ AdamW::AdamW(Arena& arena, std::vector<Trainable> params, const AdamwConfig& con
     : params_(std::move(params)), config_(config) {
   moments_.reserve(params_.size());
   for (const Trainable& each : params_) {
-    const Tensor::Shape& shape = each.param->value.shape();
+    const Tensor::Shape& shape = each.param->master.shape();
     moments_.push_back({Tensor::zeros(arena, config.moment_dtype, shape),
                         Tensor::zeros(arena, config.moment_dtype, shape)});
   }
@@ -33,7 +33,7 @@ void AdamW::step(Context& ctx, double lr, float grad_scale) {
     AdamwStep own = step;
     own.weight_decay = params_[i].decay ? static_cast<float>(config_.weight_decay) : 0.0F;
     Param& param = *params_[i].param;
-    adamw_update(ctx, param.value, moments_[i].m, moments_[i].v, param.grad, own);
+    adamw_update(ctx, param.master, moments_[i].m, moments_[i].v, param.grad, own);
     // Zeroed here, where a small gradient still lies in the cache.
     const std::span<float> grad = param.grad.flat<float>();
     ctx.pool.parallel_for(param.grad.size(), 4096, [&](int64_t begin, int64_t end, int) {
@@ -46,7 +46,7 @@ void update_ema(Context& ctx, const std::vector<Trainable>& params, std::vector<
                 float decay) {
   for_each_trainable(ctx, params, [&](size_t i) {
     float* const average = ema[i].flat<float>().data();
-    const float* const value = std::as_const(params[i].param->value).flat<float>().data();
+    const float* const value = std::as_const(params[i].param->master).flat<float>().data();
     ctx.pool.parallel_for(ema[i].size(), 4096, [&](int64_t begin, int64_t end, int) {
       for (int64_t j = begin; j < end; ++j) average[j] += (1.0F - decay) * (value[j] - average[j]);
     });

@@ -7,7 +7,7 @@ void for_each_trainable(Context& ctx, const std::vector<Trainable>& params,
   constexpr int64_t kSmall = int64_t{1} << 17;  // elements: value, gradient and moments fit the L2
   std::vector<size_t> small;
   for (size_t i = 0; i < params.size(); ++i) {
-    if (params[i].param->value.size() <= kSmall) {
+    if (params[i].param->master.size() <= kSmall) {
       small.push_back(i);
     } else {
       body(i);

@@ -11,16 +11,11 @@ namespace hadal {
 
 enum class Device { kReference, kCpu, kCuda };
 
-// How the FP8 linears (Param::fp8) multiply: with weights and activations as they are, or with the
-// activations rounded to 1x128 tiles first (spec 03, section 2.3).
-enum class Fp8Activations { kOff, kTiles, kTilesPowerOfTwo };
-
 struct Context {
   ThreadPool& pool;
   Arena& arena;
   Device device = Device::kCpu;
   Probe* probe = nullptr;
-  Fp8Activations fp8_activations = Fp8Activations::kOff;
 
   Tensor empty(Tensor::Shape shape, DType dtype = DType::kF32) const {
     return Tensor::empty(arena, dtype, std::move(shape));

@@ -1,18 +1,31 @@
-// tensor/param.h: one learnable tensor: its value, and its gradient when training.
+// tensor/param.h: one learnable tensor: the values that training moves, their gradient, and the form
+// in which products read a matrix.
 #pragma once
 
-#include "hadal/tensor/tensor.h"
+#include <variant>
+
 #include "hadal/tensor/weight_view.h"
 
 namespace hadal {
 
 struct Param {
-  Tensor value;      // matrices [out, in]; vectors [d]. F32 when training; F32, BF16, F16 to run
-  Tensor grad;       // F32, same shape; without data unless training
-  bool fp8 = false;  // stored as FP8 blocks in the checkpoint: its linear is one of the FP8 linears
+  // F32: matrices [out, in], vectors [d]. Has its shape from the start, and no data in a model that
+  // runs weights as they are stored: then `working` has them.
+  Tensor master;
+  Tensor grad;  // F32, same shape; without data unless training
+  // What products read instead of the master: BF16 or F16 values, or codes with their scales.
+  std::variant<std::monostate, Tensor, Quantized> working;
 
-  WeightView weight() const { return WeightView(value); }
-  void allocate_grad(Arena& arena) { grad = Tensor::zeros(arena, DType::kF32, value.shape()); }
+  const Tensor::Shape& shape() const { return master.shape(); }
+  bool has_values() const {
+    return master.has_data() || !std::holds_alternative<std::monostate>(working);
+  }
+  WeightView weight() const {
+    if (const auto* plain = std::get_if<Tensor>(&working)) return WeightView(*plain);
+    if (const auto* codes = std::get_if<Quantized>(&working)) return WeightView(*codes);
+    return WeightView(master);
+  }
+  void allocate_grad(Arena& arena) { grad = Tensor::zeros(arena, DType::kF32, shape()); }
 };
 
 }  // namespace hadal

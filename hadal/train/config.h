@@ -7,7 +7,8 @@
 
 #include "hadal/data/dataset.h"
 #include "hadal/model/config.h"
-#include "hadal/model/deepseek_v3.h"
+#include "hadal/model/config.h"
+#include "hadal/model/loss.h"
 #include "hadal/optim/adamw.h"
 #include "hadal/optim/learning_rate.h"
 #include "hadal/train/settings.h"

@@ -9,16 +9,16 @@ namespace hadal {
 
 void swap_ema(TrainState& state) {
   const std::vector<Trainable>& params = state.optimizer.params();
-  for (size_t i = 0; i < params.size(); ++i) std::swap(params[i].param->value, state.ema[i]);
+  for (size_t i = 0; i < params.size(); ++i) std::swap(params[i].param->master, state.ema[i]);
 }
 
-std::string save_ema_model(const RunFolder& run, DeepseekV3& averaged,
+std::string save_ema_model(Context& ctx, const RunFolder& run, DeepseekV3& averaged,
                            const TrainingCheckpointOptions& options) {
   const std::string folder = run.path() + "/ema";
   const std::string temporary = folder + ".unfinished";
   std::filesystem::remove_all(temporary);
   make_folders(temporary);
-  save_model_folder(temporary, averaged, options);
+  save_model_folder(ctx, temporary, averaged, options);
   sync_folder(temporary);
   std::filesystem::remove_all(folder);
   std::filesystem::rename(temporary, folder);

@@ -10,7 +10,7 @@ namespace hadal {
 void swap_ema(TrainState& state);
 
 // Writes RUN/ema, a folder like any Hugging Face checkpoint, in place of an older one.
-std::string save_ema_model(const RunFolder& run, DeepseekV3& averaged,
+std::string save_ema_model(Context& ctx, const RunFolder& run, DeepseekV3& averaged,
                            const TrainingCheckpointOptions& options);
 
 }  // namespace hadal

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numbers>
 
+#include "hadal/model/forward.h"
 #include "hadal/ops/cross_entropy.h"
 
 namespace hadal {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "hadal/model/forward.h"
 #include "hadal/ops/elementwise.h"
 
 namespace hadal {

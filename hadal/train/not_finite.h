@@ -3,6 +3,7 @@
 #pragma once
 
 #include "hadal/model/deepseek_v3.h"
+#include "hadal/model/micro_batch.h"
 #include "hadal/optim/gradient_clip.h"
 
 namespace hadal {

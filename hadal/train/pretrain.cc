@@ -175,7 +175,7 @@ class Session {
     progress_.planned_tokens = plan_.planned_tokens();
     RunProgress now = progress_;
     now.elapsed_seconds = elapsed();
-    checkpoint_ = save_training_checkpoint(run_, state_, now, checkpoint_options());
+    checkpoint_ = save_training_checkpoint(ctx_, run_, state_, now, checkpoint_options());
     saved_step_ = state_.steps;
     write_report(run_.path(), config_, state_.model.config, state_.steps);
     last_save_ = monotonic_seconds();
@@ -198,7 +198,7 @@ class Session {
     if (!state_.ema.empty()) {
       swap_ema(state_);
       end.ema = evaluate(ctx_, state_.model, held_out_);
-      end.ema_folder = save_ema_model(run_, state_.model, checkpoint_options());
+      end.ema_folder = save_ema_model(ctx_, run_, state_.model, checkpoint_options());
       swap_ema(state_);
     }
     return run_summary(run_.path(), state_, progress_, end);

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "hadal/core/log.h"
-#include "hadal/nn/moe.h"
+#include "hadal/train/expert_balance.h"
 
 namespace hadal {
 namespace {

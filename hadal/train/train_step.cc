@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "hadal/optim/gradient_clip.h"
+#include "hadal/train/expert_balance.h"
 #include "hadal/train/not_finite.h"
 
 namespace hadal {
@@ -51,7 +52,7 @@ TrainState::TrainState(Arena& arena, DeepseekV3 initial, const AdamwConfig& adam
   model.ensure_rope(arena, seq_len);
   allocate_gradients(model, arena);
   if (with_ema) {
-    for (const Trainable& each : optimizer.params()) ema.push_back(each.param->value.clone(arena));
+    for (const Trainable& each : optimizer.params()) ema.push_back(each.param->master.clone(arena));
   }
 }
 
@@ -64,9 +65,10 @@ StepReport train_step(Context& ctx, TrainState& state, const Batch& batch, const
   for (int64_t first = 0; first < batch.n_sequences; first += plan.micro_batch_sequences) {
     const int64_t n = std::min(plan.micro_batch_sequences, batch.n_sequences - first);
     const MicroBatch micro = cut(batch, first, n, batch_targets);
-    const LossParts loss = forward_backward(ctx, state.model, micro, plan.loss, report.load);
-    require_finite_loss(ctx, state.model, micro, loss, plan.loss, step);
-    report.loss.add(loss);
+    const TrainingResult result = forward_backward(ctx, state.model, micro, plan.loss);
+    require_finite_loss(ctx, state.model, micro, result.loss, plan.loss, step);
+    report.loss.add(result.loss);
+    add_load(report.load, result.load);
   }
   report.total_loss = report.loss.total(plan.loss);
 

@@ -1,6 +1,6 @@
 // train/train_step.h: one optimizer step of pre-training on one rank.
 //
-//   micro-batches: F, B and W (model/deepseek_v3.h); their gradients add up
+//   micro-batches: F, B and W (model/training_pass.h); their gradients add up
 //   finite? -> clip -> AdamW -> router biases -> EMA
 //
 // Same state, batch, plan and build give the same bytes, whatever the thread scheduling.
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "hadal/data/batch.h"
-#include "hadal/model/deepseek_v3.h"
+#include "hadal/model/training_pass.h"
 #include "hadal/optim/adamw.h"
 
 namespace hadal {
@@ -52,7 +52,7 @@ struct StepReport {
 // step and the layer or parameter.
 StepReport train_step(Context& ctx, TrainState& state, const Batch& batch, const StepPlan& plan);
 
-// max_violation (nn/moe.h) of every layer with experts, MTP layers last.
+// max_violation (train/expert_balance.h) of every layer with experts, MTP layers last.
 std::vector<double> violations(const ExpertLoad& load);
 
 }  // namespace hadal

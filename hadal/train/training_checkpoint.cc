@@ -19,7 +19,7 @@ constexpr const char* kStateJson = "state.json";
 // Every tensor of the training state under its name in the file, in a fixed order.
 template <class Take>
 void for_each_state_tensor(TrainState& state, const Take& take) {
-  for (const NamedParam& each : state.params) take("master." + each.name, each.param->value);
+  for (const NamedParam& each : state.params) take("master." + each.name, each.param->master);
   const std::vector<Trainable>& params = state.optimizer.params();
   for (size_t i = 0; i < params.size(); ++i) {
     take("m." + params[i].name, state.optimizer.moments()[i].m);
@@ -80,17 +80,17 @@ void remove_unfinished(const RunFolder& run) {
 
 }  // namespace
 
-void save_model_folder(const std::string& folder, DeepseekV3& model,
+void save_model_folder(Context& ctx, const std::string& folder, DeepseekV3& model,
                        const TrainingCheckpointOptions& options) {
   SaveOptions save;
   save.dtype = options.dtype;
-  save_model(folder, model, save);
+  save_model(ctx, folder, model, save);
   for (const std::string& file : options.tokenizer_files) {
     write_file_atomically(folder + "/" + fs::path(file).filename().string(), read_text_file(file));
   }
 }
 
-std::string save_training_checkpoint(const RunFolder& run, TrainState& state,
+std::string save_training_checkpoint(Context& ctx, const RunFolder& run, TrainState& state,
                                      const RunProgress& progress,
                                      const TrainingCheckpointOptions& options) {
   const std::string name = checkpoint_name(state.steps);
@@ -100,7 +100,7 @@ std::string save_training_checkpoint(const RunFolder& run, TrainState& state,
   remove_unfinished(run);
   make_folders(temporary);
   try {
-    save_model_folder(temporary, state.model, options);
+    save_model_folder(ctx, temporary, state.model, options);
     std::vector<std::pair<std::string, const Tensor*>> tensors;
     for_each_state_tensor(state, [&](const std::string& tensor_name, const Tensor& tensor) {
       tensors.emplace_back(tensor_name, &tensor);

@@ -35,11 +35,11 @@ struct TrainingCheckpointOptions {
 };
 
 // The model and its tokenizer alone, into an existing folder.
-void save_model_folder(const std::string& folder, DeepseekV3& model,
+void save_model_folder(Context& ctx, const std::string& folder, DeepseekV3& model,
                        const TrainingCheckpointOptions& options);
 
 // Returns the folder. IoError if anything cannot be written; checkpoints written before stay valid.
-std::string save_training_checkpoint(const RunFolder& run, TrainState& state,
+std::string save_training_checkpoint(Context& ctx, const RunFolder& run, TrainState& state,
                                      const RunProgress& progress,
                                      const TrainingCheckpointOptions& options);
 

@@ -42,7 +42,7 @@ struct RandomModel {
     Rng rng(seed, 99);
     for (NamedParam& named : named_params(model)) {
       if (named.kind == ParamKind::kMatrix) continue;
-      for (float& value : named.param->value.flat<float>()) {  // norms around 1, biases around 0
+      for (float& value : named.param->master.flat<float>()) {  // norms around 1, biases around 0
         value += 0.1F * static_cast<float>(rng.normal());
       }
     }

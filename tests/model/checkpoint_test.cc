@@ -38,8 +38,8 @@ void expect_same_values(DeepseekV3& got, DeepseekV3& want) {
   const auto a = named_params(got), b = named_params(want);
   ASSERT_EQ(a.size(), b.size());
   for (size_t i = 0; i < a.size(); ++i) {
-    const auto x = std::as_const(a[i].param->value).flat<float>();
-    const auto y = std::as_const(b[i].param->value).flat<float>();
+    const auto x = std::as_const(a[i].param->master).flat<float>();
+    const auto y = std::as_const(b[i].param->master).flat<float>();
     ASSERT_EQ(x.size(), y.size()) << a[i].name;
     EXPECT_EQ(std::memcmp(x.data(), y.data(), x.size_bytes()), 0) << a[i].name;
   }
@@ -51,7 +51,7 @@ TEST(LoadModelTest, BF16ValuesAreExact) {
     DeepseekV3 model = load_model(golden(name), arena);
     const TensorSource source = TensorSource::open(golden(name));
     for (const NamedParam& param : named_params(model)) {
-      const auto values = std::as_const(param.param->value).flat<float>();
+      const auto values = std::as_const(param.param->master).flat<float>();
       const Tensor stored = source.tensor(*source.find(param.name));
       EXPECT_FALSE(param.param->fp8);
       for (size_t i = 0; i < values.size(); ++i) {
@@ -76,7 +76,7 @@ TEST(LoadModelTest, Fp8ValuesAreCodeTimesScale) {
     ++n_fp8;
     const Tensor codes = source.tensor(*source.find(param.name));
     const Tensor scales = source.tensor(*scale_entry);
-    const auto values = std::as_const(param.param->value).mat();
+    const auto values = std::as_const(param.param->master).mat();
     for (int64_t n = 0; n < values.dim(0); ++n) {
       for (int64_t k = 0; k < values.dim(1); ++k) {
         const float code = to_float(codes.view<f8e4m3, 2>()(n, k));
@@ -90,9 +90,9 @@ TEST(LoadModelTest, Fp8ValuesAreCodeTimesScale) {
 TEST(LoadModelTest, AsStoredKeepsTheTypeOfMatricesOnly) {
   Arena arena;
   DeepseekV3 model = load_model(golden("a_yarn_mtp"), arena, {.dtype = LoadAs::kAsStored});
-  EXPECT_EQ(model.embedding.value.dtype(), DType::kBF16);
-  EXPECT_EQ(model.layers[0].attn.w_o.weight.value.dtype(), DType::kBF16);
-  EXPECT_EQ(model.final_norm.weight.value.dtype(), DType::kF32);
+  EXPECT_EQ(model.embedding.master.dtype(), DType::kBF16);
+  EXPECT_EQ(model.layers[0].attn.w_o.weight.master.dtype(), DType::kBF16);
+  EXPECT_EQ(model.final_norm.weight.master.dtype(), DType::kF32);
 }
 
 TEST(LoadModelTest, WithoutMtpTheMainModelIsTheSame) {
@@ -135,8 +135,8 @@ TEST_F(SaveModelTest, BF16IsRoundedOnce) {
   DeepseekV3 loaded = load_model(folder_ / "x", arena_);
   const auto got = named_params(loaded), want = named_params(model);
   for (size_t i = 0; i < got.size(); ++i) {
-    const auto x = std::as_const(got[i].param->value).flat<float>();
-    const auto y = std::as_const(want[i].param->value).flat<float>();
+    const auto x = std::as_const(got[i].param->master).flat<float>();
+    const auto y = std::as_const(want[i].param->master).flat<float>();
     for (size_t j = 0; j < x.size(); ++j) ASSERT_EQ(x[j], to_float(to_bf16(y[j]))) << got[i].name;
   }
   save_model(folder_ / "y", loaded, {.dtype = SaveDType::kBF16});
@@ -157,8 +157,8 @@ TEST_F(SaveModelTest, Fp8StaysWithinHalfAStepAndMarksItsWeights) {
   const auto got = named_params(loaded), want = named_params(model);
   for (size_t i = 0; i < got.size(); ++i) {
     if (!got[i].param->fp8) continue;
-    const auto x = std::as_const(got[i].param->value).flat<float>();
-    const auto y = std::as_const(want[i].param->value).flat<float>();
+    const auto x = std::as_const(got[i].param->master).flat<float>();
+    const auto y = std::as_const(want[i].param->master).flat<float>();
     float amax = 0;
     for (const float value : y) amax = std::max(amax, std::abs(value));
     for (size_t j = 0; j < x.size(); ++j) {

@@ -73,8 +73,8 @@ class ConvertTest : public ::testing::Test {
     double difference = 0, size = 0;
     const auto a = named_params(got), b = named_params(want);
     for (size_t i = 0; i < b.size(); ++i) {
-      const auto x = std::as_const(a[i].param->value).flat<float>();
-      const auto y = std::as_const(b[i].param->value).flat<float>();
+      const auto x = std::as_const(a[i].param->master).flat<float>();
+      const auto y = std::as_const(b[i].param->master).flat<float>();
       for (size_t j = 0; j < y.size(); ++j) {
         difference += std::pow(double{x[j]} - double{y[j]}, 2);
         size += std::pow(double{y[j]}, 2);
@@ -185,7 +185,7 @@ TEST_F(ConvertTest, RefusesToOverwrite) {
 
 TEST_F(ConvertTest, RefusesToQuantiseWhatIsNotFinite) {
   DeepseekV3 model = load_model(golden("b_moonlight"), arena_);
-  model.layers[1].attn.w_o.weight.value.flat<float>()[5] = std::numeric_limits<float>::infinity();
+  model.layers[1].attn.w_o.weight.master.flat<float>()[5] = std::numeric_limits<float>::infinity();
   save_model(folder_ / "bad", model, {.dtype = SaveDType::kF32});
   for (const ConvertDType dtype : {ConvertDType::kFP8, ConvertDType::kQ8, ConvertDType::kQ4}) {
     EXPECT_THROW(convert(folder_ / "bad", "out", dtype), FormatError);
@@ -223,7 +223,7 @@ TEST_F(InspectTest, DescribesEveryKind) {
 
 TEST_F(InspectTest, VerifyFindsValuesThatAreNotFinite) {
   DeepseekV3 model = load_model(golden("b_moonlight"), arena_);
-  model.final_norm.weight.value.flat<float>()[2] = std::numeric_limits<float>::quiet_NaN();
+  model.final_norm.weight.master.flat<float>()[2] = std::numeric_limits<float>::quiet_NaN();
   for (const SaveDType dtype : {SaveDType::kF32, SaveDType::kBF16}) {
     save_model(folder_ / "bad", model, {.dtype = dtype});
     EXPECT_NO_THROW(inspect(folder_ / "bad"));

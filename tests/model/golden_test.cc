@@ -142,7 +142,7 @@ TEST_F(GoldenTest, Fp8TracesOfSingleLinears) {
       expect_golden(scale, want_scale, 0.0, prefix + ".scale");
 
       Linear linear;
-      linear.weight.value = each.param->value.share();
+      linear.weight.master = each.param->master.share();
       linear.weight.fp8 = each.param->fp8;
       EXPECT_TRUE(linear.weight.fp8) << each.name;
       expect_golden(linear.forward(ctx_, x), golden.at(prefix + ".y"), 1e-5, prefix + ".y");

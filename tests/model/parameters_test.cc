@@ -17,8 +17,8 @@ std::map<std::string, Tensor::Shape> shapes_of(const ModelConfig& config) {
   std::map<std::string, Tensor::Shape> shapes;
   for (const NamedParam& each : named_params(model)) {
     EXPECT_TRUE(shapes.emplace(each.name, each.shape).second) << each.name << " twice";
-    EXPECT_EQ(each.shape, each.param->value.shape());
-    EXPECT_FALSE(each.param->value.has_data());
+    EXPECT_EQ(each.shape, each.param->master.shape());
+    EXPECT_FALSE(each.param->master.has_data());
   }
   return shapes;
 }
@@ -104,8 +104,8 @@ TEST(Parameters, FirstValues) {
   double sum = 0.0, squares = 0.0;
   int64_t count = 0;
   for (size_t i = 0; i < params.size(); ++i) {
-    const auto values = std::as_const(params[i].param->value).flat<float>();
-    const auto others = std::as_const(same[i].param->value).flat<float>();
+    const auto values = std::as_const(params[i].param->master).flat<float>();
+    const auto others = std::as_const(same[i].param->master).flat<float>();
     EXPECT_TRUE(std::ranges::equal(values, others)) << "the same seed, other values";
     if (params[i].kind != ParamKind::kMatrix) {
       const float want = params[i].kind == ParamKind::kNorm ? 1.0F : 0.0F;

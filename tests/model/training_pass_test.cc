@@ -90,7 +90,7 @@ void expect_gradient_matches_differences(const ModelConfig& config, uint64_t see
   for (NamedParam& each : named_params(trainee.model)) {  // biases that decide every choice
     if (each.kind != ParamKind::kRouteBias) continue;
     for (size_t e = 0; e < 8; ++e)
-      each.param->value.flat<float>()[e] = 2.0F * static_cast<float>(e);
+      each.param->master.flat<float>()[e] = 2.0F * static_cast<float>(e);
   }
   trainee.at_once(weights);
 
@@ -100,7 +100,7 @@ void expect_gradient_matches_differences(const ModelConfig& config, uint64_t see
   size_t count = 0;
   for (NamedParam& each : named_params(trainee.model)) {
     if (each.kind == ParamKind::kRouteBias) continue;
-    const auto values = std::as_const(each.param->value).flat<float>();
+    const auto values = std::as_const(each.param->master).flat<float>();
     const auto grad = std::as_const(each.param->grad).flat<float>();
     start.emplace_back(values.begin(), values.end());
     u.push_back(random_values(static_cast<int64_t>(values.size()), seed + 10 + params.size(), 0.1));
@@ -115,7 +115,7 @@ void expect_gradient_matches_differences(const ModelConfig& config, uint64_t see
   std::vector<std::vector<int64_t>> load;
   const auto loss_at = [&](double step) {
     for (size_t p = 0; p < params.size(); ++p) {
-      const auto values = params[p].param->value.flat<float>();
+      const auto values = params[p].param->master.flat<float>();
       for (size_t i = 0; i < values.size(); ++i) {
         values[i] = static_cast<float>(double{start[p][i]} + step * double{u[p][i]});
       }

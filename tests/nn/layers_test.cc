@@ -216,7 +216,7 @@ TEST(Layers, BackwardAtOnceEqualsTheSeparateSteps) {
 TEST(Layers, LinearReadsTilesOnlyWhereTheWeightIsFp8) {
   RandomModel random(odd_config());
   Linear layer;
-  layer.weight.value = random.random_rows(5, 40, 12);
+  layer.weight.master = random.random_rows(5, 40, 12);
   const Tensor x = random.random_rows(3, 40, 13);
   const Tensor plain = layer.forward(random.ctx, x);
   random.ctx.fp8_activations = Fp8Activations::kTiles;

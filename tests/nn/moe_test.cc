@@ -82,9 +82,9 @@ TEST(Moe, ForwardIsTheSumOverTheChosenExperts) {
     for (int64_t k = 0; k < moe.config.top_k; ++k) {
       const Expert& expert = moe.experts[static_cast<size_t>(indices(t, k))];
       Ffn ffn;
-      ffn.w_gate.weight.value = expert.w_gate.value.share();
-      ffn.w_up.weight.value = expert.w_up.value.share();
-      ffn.w_down.weight.value = expert.w_down.value.share();
+      ffn.w_gate.weight.master = expert.w_gate.master.share();
+      ffn.w_up.weight.master = expert.w_up.master.share();
+      ffn.w_down.weight.master = expert.w_down.master.share();
       const Tensor out = ffn.forward(ctx, x);
       for (int64_t i = 0; i < 40; ++i) {
         want.mat()(t, i) += std::as_const(saved.gates).mat()(t, k) * out.mat()(t, i);
@@ -99,9 +99,9 @@ TEST(Moe, ForwardIsTheSumOverTheChosenExperts) {
 TEST(Moe, RouteBiasMovesAgainstTheExcess) {
   Arena arena;
   Param bias;
-  bias.value = Tensor::zeros(arena, DType::kF32, {4});
+  bias.master = Tensor::zeros(arena, DType::kF32, {4});
   update_route_bias(bias, std::vector<int64_t>{2, 4, 3, 3}, 0.5F);  // mean 3
-  const auto values = std::as_const(bias.value).flat<float>();
+  const auto values = std::as_const(bias.master).flat<float>();
   EXPECT_EQ(std::vector<float>(values.begin(), values.end()),
             (std::vector<float>{0.5F, -0.5F, 0.0F, 0.0F}));
   update_route_bias(bias, std::vector<int64_t>{3, 2, 2, 3}, 0.5F);  // mean 2.5

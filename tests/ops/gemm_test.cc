@@ -167,7 +167,7 @@ TEST_F(GemmTest, RefusesWrongShapesFormatsAndDevices) {
   EXPECT_THROW(gemm_nn(cpu_, wrong_x.view, y.view, w.view()), ShapeError);
   EXPECT_THROW(gemm_tn(cpu_, dw.view, wrong_y.view, x.view), ShapeError);
   WeightView codes = w.view();
-  codes.dtype = DType::kF8E4M3;
+  codes.form = WeightForm::kFp8;
   EXPECT_THROW(gemm_nt(cpu_, y.view, x.view, codes), ShapeError);
   Context cuda{pool_, arena_, Device::kCuda};
   EXPECT_THROW(gemm_nt(cuda, y.view, x.view, w.view()), Unavailable);

@@ -24,7 +24,7 @@ TEST(ExpertRows, GroupsByExpertWithTokensAscending) {
   const int64_t T = 23, K = 3, E = 7;
   const std::vector<int32_t> indices = some_indices(T, K, E);
   const View<const int32_t, 2> view(indices.data(), {T, K});
-  const ExpertRows rows = ExpertRows::from(view, E);
+  const ExpertRows rows = ExpertRows::from(view, {0, E});
   ASSERT_EQ(rows.offsets.size(), static_cast<size_t>(E + 1));
   EXPECT_EQ(rows.offsets.front(), 0);
   EXPECT_EQ(rows.offsets.back(), T * K);
@@ -44,16 +44,51 @@ TEST(ExpertRows, GroupsByExpertWithTokensAscending) {
 }
 
 TEST(ExpertRows, NoTokens) {
-  const ExpertRows rows = ExpertRows::from(View<const int32_t, 2>(nullptr, {0, 4}), 3);
+  const ExpertRows rows = ExpertRows::from(View<const int32_t, 2>(nullptr, {0, 4}), {0, 3});
   EXPECT_EQ(rows.offsets, (std::vector<int64_t>{0, 0, 0, 0}));
   EXPECT_EQ(rows.n_rows(), 0);
+}
+
+// Two parts of the experts have the rows of the whole between them, and each combines its own.
+TEST(Permute, RangesOfExpertsShareTheRowsOut) {
+  Machine machine(Device::kCpu);
+  const int64_t T = 19, D = 13, K = 3, E = 7;
+  const std::vector<int32_t> indices = some_indices(T, K, E);
+  const View<const int32_t, 2> view(indices.data(), {T, K});
+  const ExpertRows all = ExpertRows::from(view, {0, E});
+  const Grid<float> x(T, D, 0, random_values(T * D, 1)), gates(T, K, 0, random_values(T * K, 2));
+  for (const int64_t cut : {int64_t{0}, int64_t{3}, E}) {
+    int64_t n_rows = 0;
+    for (const ExpertRange range : {ExpertRange{0, cut}, ExpertRange{cut, E}}) {
+      const ExpertRows part = ExpertRows::from(view, range);
+      ASSERT_EQ(part.offsets.size(), static_cast<size_t>(range.size() + 1));
+      for (int64_t r = 0; r < part.n_rows(); ++r) {  // the rows of the whole, shifted
+        EXPECT_EQ(part.token_of[static_cast<size_t>(r)],
+                  all.token_of[static_cast<size_t>(r + n_rows)]);
+      }
+      n_rows += part.n_rows();
+      Grid<float> rows(part.n_rows(), D, 0), y(T, D, 0, std::vector<float>(247));
+      gather_rows(machine.ctx(), rows.view(), x.view(), part);
+      combine_rows(machine.ctx(), y.view(), rows.view(), gates.view(), part);
+      for (int64_t t = 0; t < T; ++t) {
+        float sum = 0;  // of the gates that are here
+        for (int64_t k = 0; k < K; ++k) {
+          if (part.row_of[static_cast<size_t>(t * K + k)] >= 0) {
+            sum += gates.view()(t, k) * x.view()(t, 0);
+          }
+        }
+        EXPECT_NEAR(y.view()(t, 0), sum, 1e-5F);
+      }
+    }
+    EXPECT_EQ(n_rows, T * K);
+  }
 }
 
 TEST(Permute, BackendsAgree) {
   for (const Extents& e : odd_extents()) {
     const int64_t T = e.rows, D = e.cols, K = 3, E = 7;
     const std::vector<int32_t> indices = some_indices(T, K, E);
-    const ExpertRows rows = ExpertRows::from({indices.data(), {T, K}}, E);
+    const ExpertRows rows = ExpertRows::from({indices.data(), {T, K}}, {0, E});
     expect_backends_agree(
         [&](Context& ctx) -> Outputs {
           const Grid<float> x(T, D, e.pad, random_values(T * D, 1));
@@ -61,12 +96,16 @@ TEST(Permute, BackendsAgree) {
           const Grid<float> gates(T, K, 2, random_values(T * K, 3));
           Grid<float> gathered(T * K, D, e.pad), scaled(T * K, D, 1, random_values(T * K * D, 4));
           Grid<float> dh(T * K, D, 3, random_values(T * K * D, 5)), dgates(T, K, 1);
+          std::vector<float> row_gates(static_cast<size_t>(T * K)), row_dgates(row_gates.size());
+          const View<float, 1> at_rows(row_gates.data(), {T * K}), back(row_dgates.data(), {T * K});
           Grid<float> combined(T, D, e.pad, random_values(T * D, 6)), dx = combined;
           gather_rows(ctx, gathered.view(), x.view(), rows);
           gather_rows_backward(ctx, dx.view(), h.view(), rows);
           combine_rows(ctx, combined.view(), h.view(), gates.view(), rows);
-          gate_backward(ctx, dgates.view(), dh.view(), h.view(), gates.view(), rows);
-          scale_rows_by_gate(ctx, scaled.view(), gates.view(), rows);
+          choices_to_rows(ctx, at_rows, gates.view(), rows);
+          gate_backward(ctx, back, dh.view(), h.view(), at_rows);
+          rows_to_choices(ctx, dgates.view(), back, rows);
+          scale_rows(ctx, scaled.view(), at_rows);
           return {gathered.values(), dx.values(), combined.values(),
                   dgates.values(),   dh.values(), scaled.values()};
         },
@@ -77,7 +116,7 @@ TEST(Permute, BackendsAgree) {
 TEST(Permute, GradientsMatchDifferences) {
   const int64_t T = 4, D = 3, K = 2, R = T * K;
   const std::vector<int32_t> indices = some_indices(T, K, 5);
-  const ExpertRows rows = ExpertRows::from({indices.data(), {T, K}}, 5);
+  const ExpertRows rows = ExpertRows::from({indices.data(), {T, K}}, {0, 5});
   std::vector<double> x = random_values<double>(T * D, 1), gates = random_values<double>(T * K, 2);
   const std::vector<double> dy = random_values<double>(T * D, 3);
   std::vector<double> h(static_cast<size_t>(R * D)), y(dy.size());
@@ -90,10 +129,14 @@ TEST(Permute, GradientsMatchDifferences) {
     return weighted_sum(y, dy);
   };
   loss();
-  std::vector<double> dh(h.size()), dgates(gates.size()), dx(x.size());
+  std::vector<double> dh(h.size()), dgates(gates.size()), dx(x.size()), row_gates(gates.size());
+  std::vector<double> row_dgates(gates.size());
+  reference::choices_to_rows<double>({row_gates.data(), {R}}, {gates.data(), {T, K}}, rows.row_of);
   reference::gather_rows<double>({dh.data(), {R, D}}, {dy.data(), {T, D}}, rows.token_of);
-  reference::gate_backward<double>({dgates.data(), {T, K}}, {dh.data(), {R, D}}, {h.data(), {R, D}},
-                                   {gates.data(), {T, K}}, rows.row_of);
+  reference::gate_backward<double>({row_dgates.data(), {R}}, {dh.data(), {R, D}},
+                                   {h.data(), {R, D}}, {row_gates.data(), {R}});
+  reference::rows_to_choices<double>({dgates.data(), {T, K}}, {row_dgates.data(), {R}},
+                                     rows.row_of);
   reference::gather_rows_backward<double>({dx.data(), {T, D}}, {dh.data(), {R, D}}, rows.row_of);
   expect_gradient(x, loss, dx, "dx");
   expect_gradient(gates, loss, dgates, "dgates");
@@ -103,12 +146,15 @@ TEST(Permute, ScaledRowsSumToTheCombination) {
   Machine machine(Device::kReference);
   const int64_t T = 5, D = 4, K = 2;
   const std::vector<int32_t> indices = some_indices(T, K, 5);
-  const ExpertRows rows = ExpertRows::from({indices.data(), {T, K}}, 5);
+  const ExpertRows rows = ExpertRows::from({indices.data(), {T, K}}, {0, 5});
   Grid<float> h(T * K, D, 0, random_values(T * K * D, 1)), y(T, D, 0, std::vector<float>(20)),
       sum = y;
   const Grid<float> gates(T, K, 0, random_values(T * K, 2));
   combine_rows(machine.ctx(), y.view(), h.view(), gates.view(), rows);
-  scale_rows_by_gate(machine.ctx(), h.view(), gates.view(), rows);
+  std::vector<float> row_gates(static_cast<size_t>(T * K));
+  const View<float, 1> at_rows(row_gates.data(), {T * K});
+  choices_to_rows(machine.ctx(), at_rows, gates.view(), rows);
+  scale_rows(machine.ctx(), h.view(), at_rows);
   gather_rows_backward(machine.ctx(), sum.view(), h.view(), rows);
   expect_close(sum.values(), y.values(), Tolerance::for_sum(K), "sum of the scaled rows");
 }

@@ -38,9 +38,9 @@ class AdamwTest : public ::testing::Test {
     const std::vector<Tensor::Shape> shapes = {{500, 300}, {7, 9}, {33}};
     params_.resize(shapes.size());
     for (size_t i = 0; i < shapes.size(); ++i) {
-      params_[i].value = Tensor::empty(arena_, DType::kF32, shapes[i]);
-      const auto start = random_values(params_[i].value.size(), i + 1);
-      std::copy(start.begin(), start.end(), params_[i].value.flat<float>().begin());
+      params_[i].master = Tensor::empty(arena_, DType::kF32, shapes[i]);
+      const auto start = random_values(params_[i].master.size(), i + 1);
+      std::copy(start.begin(), start.end(), params_[i].master.flat<float>().begin());
       params_[i].allocate_grad(arena_);
       expected_.push_back({{start.begin(), start.end()},
                            std::vector<double>(start.size()),
@@ -51,7 +51,7 @@ class AdamwTest : public ::testing::Test {
   std::vector<std::vector<float>> set_gradients(uint64_t seed) {
     std::vector<std::vector<float>> grads;
     for (size_t i = 0; i < params_.size(); ++i) {
-      grads.push_back(random_values(params_[i].value.size(), seed + i, 0.1));
+      grads.push_back(random_values(params_[i].master.size(), seed + i, 0.1));
       std::copy(grads[i].begin(), grads[i].end(), params_[i].grad.flat<float>().begin());
     }
     return grads;
@@ -78,7 +78,7 @@ TEST_F(AdamwTest, FollowsTheFormulaForTenSteps) {
   }
   for (size_t i = 0; i < params_.size(); ++i) {
     const std::vector<float> want(expected_[i].p.begin(), expected_[i].p.end());
-    const auto got = std::as_const(params_[i].value).flat<float>();
+    const auto got = std::as_const(params_[i].master).flat<float>();
     // About ten roundings of f32 per step.
     test::expect_close({got.begin(), got.end()}, want, test::Tolerance::for_sum(100),
                        trainables_[i].name);
@@ -87,10 +87,10 @@ TEST_F(AdamwTest, FollowsTheFormulaForTenSteps) {
 
 TEST_F(AdamwTest, LeavesNormsWithoutGradientAndDecaysMatrices) {
   AdamW adamw(arena_, trainables_, {});
-  const float matrix = params_[1].value.mat()(0, 0), norm = params_[2].value.vec()(0);
+  const float matrix = params_[1].master.mat()(0, 0), norm = params_[2].master.vec()(0);
   adamw.step(ctx_, 0.1, 1.0F);
-  EXPECT_FLOAT_EQ(params_[1].value.mat()(0, 0), matrix * (1.0F - 0.1F * 0.1F));
-  EXPECT_EQ(params_[2].value.vec()(0), norm);
+  EXPECT_FLOAT_EQ(params_[1].master.mat()(0, 0), matrix * (1.0F - 0.1F * 0.1F));
+  EXPECT_EQ(params_[2].master.vec()(0), norm);
 }
 
 TEST_F(AdamwTest, ClearsTheGradientsItHasUsed) {
@@ -127,13 +127,13 @@ TEST_F(AdamwTest, DoesNotDependOnTheNumberOfThreads) {
     set_gradients(11);
     const GradientNorm norm = gradient_norm(ctx, trainables_);
     std::vector<Tensor> before;
-    for (const Param& param : params_) before.push_back(param.value.clone(arena_));
+    for (const Param& param : params_) before.push_back(param.master.clone(arena_));
     adamw.step(ctx, 1e-2, clip_factor(norm.norm, 1.0));
     std::vector<float> all;
     for (size_t i = 0; i < params_.size(); ++i) {
-      const auto flat = std::as_const(params_[i].value).flat<float>();
+      const auto flat = std::as_const(params_[i].master).flat<float>();
       all.insert(all.end(), flat.begin(), flat.end());
-      params_[i].value = std::move(before[i]);
+      params_[i].master = std::move(before[i]);
     }
     results.push_back(all);
   }
@@ -144,11 +144,11 @@ TEST_F(AdamwTest, DoesNotDependOnTheNumberOfThreads) {
 TEST_F(AdamwTest, EmaFollowsTheWeights) {
   std::vector<Tensor> ema;
   for (const Param& param : params_) {
-    ema.push_back(Tensor::zeros(arena_, DType::kF32, param.value.shape()));
+    ema.push_back(Tensor::zeros(arena_, DType::kF32, param.master.shape()));
   }
   update_ema(ctx_, trainables_, ema, 0.75F);
   update_ema(ctx_, trainables_, ema, 0.75F);
-  const float value = params_[0].value.mat()(3, 4);
+  const float value = params_[0].master.mat()(3, 4);
   EXPECT_FLOAT_EQ(ema[0].mat()(3, 4), value * (1.0F - 0.75F * 0.75F));
 }
 

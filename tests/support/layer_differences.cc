@@ -50,7 +50,7 @@ void expect_backward_matches_differences(Context& ctx, LayerUnderTest& layer, ui
   std::vector<Tensor*> moving;
   for (Tensor& input : layer.inputs) moving.push_back(&input);
   for (Param* param : layer.params) {
-    moving.push_back(&param->value);
+    moving.push_back(&param->master);
     param->allocate_grad(ctx.arena);
   }
   std::vector<Tensor> start;

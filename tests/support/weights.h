@@ -17,7 +17,7 @@ class StoredWeight {
     const size_t bytes = values.size() * static_cast<size_t>(dtype_bytes(dtype));
     bytes_.resize(bytes + 1);  // never empty: a view of no rows still has an address
     for (size_t i = 0; i < values.size(); ++i) store(dtype, i, values[i]);
-    view_.dtype = dtype;
+    view_.form = form_of_codes(dtype);
     view_.data = bytes_.data();
     view_.rows = rows;
     view_.cols = cols;

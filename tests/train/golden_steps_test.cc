@@ -54,14 +54,14 @@ void expect_parameters(const GoldenCase& golden, int step, const std::vector<Nam
     if (!golden.has(name)) continue;
     ++compared;
     const Tensor want = golden.at(name);
-    const auto got = std::as_const(params[i].param->value).flat<float>();
+    const auto got = std::as_const(params[i].param->master).flat<float>();
     if (params[i].kind == ParamKind::kRouteBias) {
       for (size_t e = 0; e < got.size(); ++e) {
         EXPECT_NEAR(got[e], want.flat<float>()[e], 1e-6) << name << " expert " << e;
       }
       continue;
     }
-    expect_golden(params[i].param->value, want, 1e-5, name);
+    expect_golden(params[i].param->master, want, 1e-5, name);
     for (size_t j = 0; j < got.size(); ++j) {
       const double d = double{got[j]} - double{want.flat<float>()[j]};
       const double moved = double{want.flat<float>()[j]} - double{initial[i].flat<float>()[j]};
@@ -84,7 +84,7 @@ void run_case(const GoldenCase& golden, int64_t micro_batch_sequences) {
   const auto length = static_cast<int64_t>(golden.training_lists(1).front().size()) - 1;
   TrainState state(arena, load_golden_model(golden, arena), adamw_of(hyper), false, length);
   std::vector<Tensor> initial;
-  for (const NamedParam& each : state.params) initial.push_back(each.param->value.clone(arena));
+  for (const NamedParam& each : state.params) initial.push_back(each.param->master.clone(arena));
 
   StepPlan plan = plan_of(hyper);
   plan.micro_batch_sequences = micro_batch_sequences;

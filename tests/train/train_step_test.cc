@@ -78,8 +78,8 @@ TEST_F(TrainStepTest, BiasesMoveASkewedLoadTowardsUniform) {
   TrainState state(arena_, fresh(), {}, false, 16);
   for (DecoderLayer& layer : state.model.layers) {
     if (Moe* moe = layer.moe()) {
-      moe->route_bias.value.vec()(0) = 0.6F;  // nearly every token takes experts 0 and 1
-      moe->route_bias.value.vec()(1) = 0.5F;
+      moe->route_bias.master.vec()(0) = 0.6F;  // nearly every token takes experts 0 and 1
+      moe->route_bias.master.vec()(1) = 0.5F;
     }
   }
   StepPlan frozen = plan(8, 0.0);  // only the biases learn
@@ -99,14 +99,14 @@ TEST_F(TrainStepTest, NoBiasMovesWhenGammaIsZero) {
   StepPlan still = plan(4);
   still.bias_gamma = 0.0;
   train_step(ctx_, state, small_batch(4, 16, 1), still);
-  const Tensor& bias = state.model.layers[1].moe()->route_bias.value;
+  const Tensor& bias = state.model.layers[1].moe()->route_bias.master;
   for (const float value : bias.flat<float>()) EXPECT_EQ(value, 0.0F);
 }
 
 TEST_F(TrainStepTest, NamesTheLayerThatIsNotFinite) {
   TrainState state(arena_, fresh(), {}, false, 16);
-  state.model.layers[1].attn.w_o.weight.value.mat()(0, 0) = NAN;
-  const float untouched = state.model.embedding.value.mat()(1, 1);
+  state.model.layers[1].attn.w_o.weight.master.mat()(0, 0) = NAN;
+  const float untouched = state.model.embedding.master.mat()(1, 1);
   try {
     train_step(ctx_, state, small_batch(4, 16, 1), plan(4));
     FAIL() << "took the step";
@@ -115,7 +115,7 @@ TEST_F(TrainStepTest, NamesTheLayerThatIsNotFinite) {
     EXPECT_NE(text.find("the loss of step 1 is not finite"), std::string::npos) << text;
     EXPECT_NE(text.find("of layer 1 ("), std::string::npos) << text;
   }
-  EXPECT_EQ(state.model.embedding.value.mat()(1, 1), untouched);
+  EXPECT_EQ(state.model.embedding.master.mat()(1, 1), untouched);
   EXPECT_EQ(state.steps, 0);
 }
 
@@ -138,7 +138,7 @@ TEST_F(TrainStepTest, NamesTheParameterWhoseGradientIsNotFinite) {
 TEST_F(TrainStepTest, AModelThatKnowsNothingScoresLnV) {
   DeepseekV3 model = fresh();
   model.ensure_rope(arena_, 16);
-  for (float& w : model.head.value.flat<float>()) w = 0.0F;
+  for (float& w : model.head.master.flat<float>()) w = 0.0F;
   const Batch batch = small_batch(3, 16, 4);
   const Evaluation result = evaluate(ctx_, model, {{batch, 100}});
   EXPECT_EQ(result.tokens, 48);

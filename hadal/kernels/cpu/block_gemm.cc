@@ -165,7 +165,7 @@ void pack_b_columns(float* packed, const Stored* b, int64_t n_stride, int64_t kc
 }
 
 void pack_b(float* packed, const Operand& b, int64_t kc, int64_t nc) {
-  with_stored(b.dtype, b.data, [&](const auto* data) HWY_ATTR {
+  with_stored(b.form, b.data, [&](const auto* data) HWY_ATTR {
     if (b.col_stride == 1) {
       pack_b_rows(packed, data, b.row_stride, kc, nc);
     } else {

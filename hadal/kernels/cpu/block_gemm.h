@@ -13,15 +13,15 @@ namespace hadal::cpu {
 struct Operand {
   const void* data = nullptr;
   int64_t row_stride = 0, col_stride = 0;
-  DType dtype = DType::kF32;
+  WeightForm form = WeightForm::kF32;
 
   static Operand of(View<const float, 2> x) { return {x.data(), x.stride(0), 1}; }
-  static Operand of(const WeightView& w) { return {w.data, w.row_stride, 1, w.dtype}; }
-  Operand transposed() const { return {data, col_stride, row_stride, dtype}; }
+  static Operand of(const WeightView& w) { return {w.data, w.row_stride, 1, w.form}; }
+  Operand transposed() const { return {data, col_stride, row_stride, form}; }
   Operand at(int64_t row, int64_t col) const {
     const int64_t offset = row * row_stride + col * col_stride;
-    return {static_cast<const char*>(data) + offset * dtype_bytes(dtype), row_stride, col_stride,
-            dtype};
+    return {static_cast<const char*>(data) + offset * (form == WeightForm::kF32 ? 4 : 2), row_stride, col_stride,
+            form};
   }
 };
 

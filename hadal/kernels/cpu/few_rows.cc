@@ -186,7 +186,7 @@ HWY_INLINE void for_row_portions(int64_t m, const Body& body) {
 void dot_rows(View<float, 2> y, View<const float, 2> x, const WeightView& w, bool accumulate) {
   constexpr int64_t kGroup = 32, kDepth = 512;
   const int64_t n_portions = ceil_div(x.dim(0), kMaxRows);
-  with_stored(w.dtype, w.data, [&](const auto* data) HWY_ATTR {
+  with_stored(w.form, w.data, [&](const auto* data) HWY_ATTR {
     using Stored = std::remove_cvref_t<decltype(*data)>;
     constexpr int64_t kBytes = static_cast<int64_t>(sizeof(Stored));
     for (int64_t group = 0; group < w.rows; group += kGroup) {
@@ -216,7 +216,7 @@ void outer_sums(View<float, 2> y, View<const float, 2> x, const WeightView& w, b
   if (!accumulate) {
     for (int64_t r = 0; r < y.dim(0); ++r) std::fill(y.row(r).begin(), y.row(r).end(), 0.0F);
   }
-  with_stored(w.dtype, w.data, [&](const auto* data) HWY_ATTR {
+  with_stored(w.form, w.data, [&](const auto* data) HWY_ATTR {
     for (int64_t n = 0; n < w.rows; n += kDepth) {
       for_row_portions(x.dim(0), [&](auto rows, int64_t begin) HWY_ATTR {
         outer_rows<rows()>(y.data() + begin * y.stride(0), y.stride(0),

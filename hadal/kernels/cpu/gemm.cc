@@ -25,13 +25,6 @@ int64_t grain_for(int64_t work_per_unit, int64_t multiple) {
   return round_up(ceil_div(kLeastWork, std::max<int64_t>(work_per_unit, 1)), multiple);
 }
 
-WeightView columns(const WeightView& w, int64_t begin, int64_t end) {
-  WeightView result = w;
-  result.data = static_cast<const char*>(w.data) + begin * dtype_bytes(w.dtype);
-  result.cols = end - begin;
-  return result;
-}
-
 // c (+)= a b for c [m,n], cut along its longer axis.
 void parallel_block_gemm(ThreadPool& pool, View<float, 2> c, const Operand& a, const Operand& b,
                          int64_t k, bool accumulate) {
@@ -99,7 +92,7 @@ void gemm_nn(ThreadPool& pool, View<float, 2> dx, View<const float, 2> dy, const
   if (dy.dim(0) == 0) return;
   pool.parallel_for(w.cols, grain_for(dy.size(), kPanelGrain),
                     [&](int64_t begin, int64_t end, int) {
-                      few_rows_nn(dx.columns(begin, end), dy, columns(w, begin, end), accumulate);
+                      few_rows_nn(dx.columns(begin, end), dy, w.column_range(begin, end), accumulate);
                     });
 }
 
@@ -134,7 +127,7 @@ void grouped_gemm_nn(ThreadPool& pool, View<float, 2> dx, View<const float, 2> d
     const View<const float, 2> in = dy.rows(part.row_begin, part.row_end);
     if (offsets[part.e + 1] - offsets[part.e] <= kFewRowsNn) {
       few_rows_nn(out.columns(part.col_begin, part.col_end), in,
-                  columns(w[part.e], part.col_begin, part.col_end), accumulate);
+                  w[part.e].column_range(part.col_begin, part.col_end), accumulate);
     } else {
       block_gemm(out.data(), out.stride(0), out.dim(0), out.dim(1), in.dim(1), Operand::of(in),
                  Operand::of(w[part.e]), accumulate);

@@ -14,12 +14,14 @@
 HWY_BEFORE_NAMESPACE();
 namespace hadal::cpu::HWY_NAMESPACE {
 
-// y += sum_k gates[k] * x[rows[k]], k ascending; all gates 1 when gates is null.
+// y += sum_k gates[k] * x[rows[k]], k ascending; all gates 1 when gates is null. Choices whose expert
+// is elsewhere have row -1.
 void add_rows(float* y, View<const float, 2> x, const int32_t* rows, const float* gates,
               int64_t K) {
   for_each_vector(x.dim(1), [=](auto d, int64_t i) HWY_ATTR {
     auto sum = hn::Zero(d);
     for (int64_t k = 0; k < K; ++k) {
+      if (rows[k] < 0) continue;
       const auto v = hn::LoadU(d, x.data() + rows[k] * x.stride(0) + i);
       sum = gates ? hn::MulAdd(hn::Set(d, gates[k]), v, sum) : hn::Add(sum, v);
     }
@@ -74,33 +76,23 @@ void combine_rows(ThreadPool& pool, View<float, 2> y, View<const float, 2> x,
   });
 }
 
-void gate_backward(ThreadPool& pool, View<float, 2> dgates, View<float, 2> dh,
-                   View<const float, 2> h, View<const float, 2> gates,
-                   std::span<const int32_t> row_of) {
-  const int64_t K = gates.dim(1), F = h.dim(1);
+void gate_backward(ThreadPool& pool, View<float, 1> dgates, View<float, 2> dh,
+                   View<const float, 2> h, View<const float, 1> gates) {
+  const int64_t F = h.dim(1);
   const auto dot = HWY_DYNAMIC_DISPATCH(dot_range);
   const auto scale = HWY_DYNAMIC_DISPATCH(scale_range);
-  pool.parallel_for(gates.dim(0), row_grain(K * F), [&](int64_t begin, int64_t end, int) {
-    for (int64_t t = begin; t < end; ++t) {
-      for (int64_t k = 0; k < K; ++k) {
-        const int64_t r = row_of[static_cast<size_t>(t * K + k)];
-        dgates(t, k) = dot(dh.row(r).data(), h.row(r).data(), F);
-        scale(dh.row(r).data(), gates(t, k), F);
-      }
+  pool.parallel_for(h.dim(0), row_grain(F), [&](int64_t begin, int64_t end, int) {
+    for (int64_t r = begin; r < end; ++r) {
+      dgates(r) = dot(dh.row(r).data(), h.row(r).data(), F);
+      scale(dh.row(r).data(), gates(r), F);
     }
   });
 }
 
-void scale_rows_by_gate(ThreadPool& pool, View<float, 2> x, View<const float, 2> gates,
-                        std::span<const int32_t> row_of) {
-  const int64_t K = gates.dim(1), F = x.dim(1);
+void scale_rows(ThreadPool& pool, View<float, 2> x, View<const float, 1> factors) {
   const auto scale = HWY_DYNAMIC_DISPATCH(scale_range);
-  pool.parallel_for(gates.dim(0), row_grain(K * F), [&](int64_t begin, int64_t end, int) {
-    for (int64_t t = begin; t < end; ++t) {
-      for (int64_t k = 0; k < K; ++k) {
-        scale(x.row(row_of[static_cast<size_t>(t * K + k)]).data(), gates(t, k), F);
-      }
-    }
+  pool.parallel_for(x.dim(0), row_grain(x.dim(1)), [&](int64_t begin, int64_t end, int) {
+    for (int64_t r = begin; r < end; ++r) scale(x.row(r).data(), factors(r), x.dim(1));
   });
 }
 

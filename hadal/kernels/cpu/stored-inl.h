@@ -8,7 +8,7 @@
 #endif
 
 #include "hadal/kernels/cpu/simd-inl.h"
-#include "hadal/tensor/dtype.h"
+#include "hadal/tensor/weight_view.h"
 #include "hwy/cache_control.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -37,15 +37,20 @@ HWY_INLINE float to_f32(f16 value) { return to_float(value); }
 
 // Calls body with `data` as a pointer to the stored type.
 template <class Body>
-HWY_INLINE void with_stored(DType dtype, const void* data, const Body& body) {
-  switch (dtype) {
-    case DType::kBF16:
-      return body(static_cast<const bf16*>(data));
-    case DType::kF16:
-      return body(static_cast<const f16*>(data));
-    default:
+HWY_INLINE void with_stored(WeightForm form, const void* data, const Body& body) {
+  switch (form) {
+    case WeightForm::kF32:
       return body(static_cast<const float*>(data));
+    case WeightForm::kBF16:
+      return body(static_cast<const bf16*>(data));
+    case WeightForm::kF16:
+      return body(static_cast<const f16*>(data));
+    case WeightForm::kFp8:
+    case WeightForm::kQ8:
+    case WeightForm::kQ4:
+      break;  // refused at the front door
   }
+  HWY_ABORT("a kernel met a weight form that it does not read");
 }
 
 // Four vectors of four lanes, as rows of a matrix, to its columns.

@@ -1,0 +1,18 @@
+#include "hadal/infer/cached_attention.h"
+
+#include "hadal/infer/absorbed_mla.h"
+#include "hadal/infer/prefill_mla.h"
+
+namespace hadal {
+
+Tensor PrefillAttention::forward(Context& ctx, const Mla& mla, int layer, const Tensor& x,
+                                 Mla::Saved& /*saved*/) {
+  return prefill_mla(ctx, mla, x, rope_, cache_.layer(layer));
+}
+
+Tensor AbsorbedAttention::forward(Context& ctx, const Mla& mla, int layer, const Tensor& x,
+                                  Mla::Saved& /*saved*/) {
+  return absorbed_mla(ctx, mla, x, rope_, cache_.layer(layer));
+}
+
+}  // namespace hadal
