@@ -4,7 +4,9 @@
 // Whoever writes kernels/cuda/X.cu moves the lines of X from here to no_cuda_build.cc, which only a
 // build without CUDA links: no caller changes, and every function keeps exactly one definition.
 #include "hadal/kernels/adamw_update.h"
+#include "hadal/kernels/argmax.h"
 #include "hadal/kernels/attention.h"
+#include "hadal/kernels/copy.h"
 #include "hadal/kernels/cross_entropy.h"
 #include "hadal/kernels/elementwise.h"
 #include "hadal/kernels/embedding.h"
@@ -36,10 +38,18 @@ using Weights = std::span<const WeightView>;
 void adamw_update(Values, Values, Values, ValuesIn, const AdamwStep&) { no_kernel("adamw_update"); }
 void adamw_update(Values, std::span<bf16>, std::span<bf16>, ValuesIn, const AdamwStep&) { no_kernel("adamw_update"); }
 
+// argmax
+void argmax_rows(std::span<int64_t>, In2) { no_kernel("argmax_rows"); }
+
 // attention
 void attention_forward(Out3, Out2, In3, In3, In2, Offsets, float) { no_kernel("attention_forward"); }
 void attention_backward(Out3, Out3, Out2, In3, In3, In3, In2, In3, In2, Offsets, float) { no_kernel("attention_backward"); }
 void attention_forward_chunk(Out3, In3, In3, In2, float) { no_kernel("attention_forward_chunk"); }
+
+// copy
+void copy_rows(Out2, In2) { no_kernel("copy_rows"); }
+void copy_row_ranges(Out2, In2, std::span<const RowRange>) { no_kernel("copy_row_ranges"); }
+void add_row_ranges(Out2, In2, std::span<const RowRange>) { no_kernel("add_row_ranges"); }
 
 // cross_entropy
 void cross_entropy_forward(Out1, In2, Ids) { no_kernel("cross_entropy"); }
@@ -48,6 +58,8 @@ void cross_entropy_forward_backward(Out1, Out2, Ids, float) { no_kernel("cross_e
 // elementwise
 void add(Values, ValuesIn) { no_kernel("add"); }
 void scale(Values, float) { no_kernel("scale"); }
+void fill(Values, float) { no_kernel("fill"); }
+void ema_update(Values, ValuesIn, float) { no_kernel("ema_update"); }
 double sum_of_squares(ValuesIn) { no_kernel("sum_of_squares"); }
 int64_t count_not_finite(ValuesIn) { no_kernel("count_not_finite"); }
 
