@@ -6,6 +6,7 @@
 #include "hadal/kernels/adamw_update.h"
 #include "hadal/kernels/argmax.h"
 #include "hadal/kernels/attention.h"
+#include "hadal/kernels/convert.h"
 #include "hadal/kernels/copy.h"
 #include "hadal/kernels/cross_entropy.h"
 #include "hadal/kernels/elementwise.h"
@@ -16,6 +17,7 @@
 #include "hadal/kernels/no_cuda_kernel.h"
 #include "hadal/kernels/permute.h"
 #include "hadal/kernels/quantize.h"
+#include "hadal/kernels/quantize_q8_q4.h"
 #include "hadal/kernels/rmsnorm.h"
 #include "hadal/kernels/rope.h"
 #include "hadal/kernels/router.h"
@@ -45,6 +47,9 @@ void argmax_rows(std::span<int64_t>, In2) { no_kernel("argmax_rows"); }
 void attention_forward(Out3, Out2, In3, In3, In2, Offsets, float) { no_kernel("attention_forward"); }
 void attention_backward(Out3, Out3, Out2, In3, In3, In3, In2, In3, In2, Offsets, float) { no_kernel("attention_backward"); }
 void attention_forward_chunk(Out3, In3, In3, In2, float) { no_kernel("attention_forward_chunk"); }
+
+// convert
+void convert(Tensor&, const Tensor&) { no_kernel("convert"); }
 
 // copy
 void copy_rows(Out2, In2) { no_kernel("copy_rows"); }
@@ -97,6 +102,12 @@ void scale_rows(Out2, In1) { no_kernel("scale_rows"); }
 // quantize
 void quantize(Codes, Out2, In2, int64_t, int64_t, bool, bool) { no_kernel("quantize"); }
 void dequantize(Out2, CodesIn, In2, int64_t, int64_t) { no_kernel("dequantize"); }
+
+// quantize_q8_q4
+void quantize_q8(View<int8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q8"); }
+void quantize_q4(View<uint8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q4"); }
+void dequantize_q8(Out2, View<const int8_t, 2>, View<const bf16, 2>) { no_kernel("dequantize_q8"); }
+void dequantize_q4(Out2, View<const uint8_t, 2>, View<const bf16, 2>) { no_kernel("dequantize_q4"); }
 
 // rmsnorm
 void rmsnorm_forward(Out2, Out1, In2, In1, float) { no_kernel("rmsnorm"); }
