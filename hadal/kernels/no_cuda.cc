@@ -4,7 +4,10 @@
 // Whoever writes kernels/cuda/X.cu moves the lines of X from here to no_cuda_build.cc, which only a
 // build without CUDA links: no caller changes, and every function keeps exactly one definition.
 #include "hadal/kernels/adamw_update.h"
+#include "hadal/kernels/argmax.h"
 #include "hadal/kernels/attention.h"
+#include "hadal/kernels/convert.h"
+#include "hadal/kernels/copy.h"
 #include "hadal/kernels/cross_entropy.h"
 #include "hadal/kernels/elementwise.h"
 #include "hadal/kernels/embedding.h"
@@ -14,6 +17,7 @@
 #include "hadal/kernels/no_cuda_kernel.h"
 #include "hadal/kernels/permute.h"
 #include "hadal/kernels/quantize.h"
+#include "hadal/kernels/quantize_q8_q4.h"
 #include "hadal/kernels/rmsnorm.h"
 #include "hadal/kernels/rope.h"
 #include "hadal/kernels/router.h"
@@ -36,10 +40,21 @@ using Weights = std::span<const WeightView>;
 void adamw_update(Values, Values, Values, ValuesIn, const AdamwStep&) { no_kernel("adamw_update"); }
 void adamw_update(Values, std::span<bf16>, std::span<bf16>, ValuesIn, const AdamwStep&) { no_kernel("adamw_update"); }
 
+// argmax
+void argmax_rows(std::span<int64_t>, In2) { no_kernel("argmax_rows"); }
+
 // attention
 void attention_forward(Out3, Out2, In3, In3, In2, Offsets, float) { no_kernel("attention_forward"); }
 void attention_backward(Out3, Out3, Out2, In3, In3, In3, In2, In3, In2, Offsets, float) { no_kernel("attention_backward"); }
 void attention_forward_chunk(Out3, In3, In3, In2, float) { no_kernel("attention_forward_chunk"); }
+
+// convert
+void convert(Tensor&, const Tensor&) { no_kernel("convert"); }
+
+// copy
+void copy_rows(Out2, In2) { no_kernel("copy_rows"); }
+void copy_row_ranges(Out2, In2, std::span<const RowRange>) { no_kernel("copy_row_ranges"); }
+void add_row_ranges(Out2, In2, std::span<const RowRange>) { no_kernel("add_row_ranges"); }
 
 // cross_entropy
 void cross_entropy_forward(Out1, In2, Ids) { no_kernel("cross_entropy"); }
@@ -48,6 +63,8 @@ void cross_entropy_forward_backward(Out1, Out2, Ids, float) { no_kernel("cross_e
 // elementwise
 void add(Values, ValuesIn) { no_kernel("add"); }
 void scale(Values, float) { no_kernel("scale"); }
+void fill(Values, float) { no_kernel("fill"); }
+void ema_update(Values, ValuesIn, float) { no_kernel("ema_update"); }
 double sum_of_squares(ValuesIn) { no_kernel("sum_of_squares"); }
 int64_t count_not_finite(ValuesIn) { no_kernel("count_not_finite"); }
 
@@ -85,6 +102,12 @@ void scale_rows(Out2, In1) { no_kernel("scale_rows"); }
 // quantize
 void quantize(Codes, Out2, In2, int64_t, int64_t, bool, bool) { no_kernel("quantize"); }
 void dequantize(Out2, CodesIn, In2, int64_t, int64_t) { no_kernel("dequantize"); }
+
+// quantize_q8_q4
+void quantize_q8(View<int8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q8"); }
+void quantize_q4(View<uint8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q4"); }
+void dequantize_q8(Out2, View<const int8_t, 2>, View<const bf16, 2>) { no_kernel("dequantize_q8"); }
+void dequantize_q4(Out2, View<const uint8_t, 2>, View<const bf16, 2>) { no_kernel("dequantize_q4"); }
 
 // rmsnorm
 void rmsnorm_forward(Out2, Out1, In2, In1, float) { no_kernel("rmsnorm"); }

@@ -1,8 +1,9 @@
 #include "hadal/model/mtp_rows.h"
 
 #include <algorithm>
+#include <utility>
 
-#include "hadal/ops/elementwise.h"
+#include "hadal/ops/copy.h"
 
 namespace hadal {
 
@@ -27,26 +28,26 @@ std::vector<int32_t> shifted_ids(std::span<const int32_t> ids, const Sequences& 
   return result;
 }
 
-Tensor leading_rows(Context& ctx, const Tensor& x, const Sequences& from, const Sequences& to) {
-  const auto width = static_cast<size_t>(x.dim(1));
-  Tensor result = ctx.empty({to.tokens(), x.dim(1)});
+// Where each sequence's rows stand in `to`, and their equals in `from`.
+static std::vector<RowRange> leading_ranges(const Sequences& from, const Sequences& to) {
+  std::vector<RowRange> ranges;
   for (int64_t s = 0; s < to.n(); ++s) {
-    const auto rows = x.flat<float>().subspan(static_cast<size_t>(from.begin(s)) * width,
-                                              static_cast<size_t>(to.length(s)) * width);
-    std::ranges::copy(
-        rows, result.flat<float>().begin() + static_cast<std::ptrdiff_t>(to.begin(s) * x.dim(1)));
+    ranges.push_back({.to = to.begin(s), .from = from.begin(s), .n = to.length(s)});
   }
+  return ranges;
+}
+
+Tensor leading_rows(Context& ctx, const Tensor& x, const Sequences& from, const Sequences& to) {
+  Tensor result = ctx.empty({to.tokens(), x.dim(1)});
+  copy_row_ranges(ctx, result.mat(), x.mat(), leading_ranges(from, to));
   return result;
 }
 
 void leading_rows_backward(Context& ctx, Tensor& dx, const Tensor& dy, const Sequences& from,
                            const Sequences& to) {
-  const auto width = static_cast<size_t>(dx.dim(1));
-  for (int64_t s = 0; s < to.n(); ++s) {
-    const size_t count = static_cast<size_t>(to.length(s)) * width;
-    add(ctx, dx.flat<float>().subspan(static_cast<size_t>(from.begin(s)) * width, count),
-        dy.flat<float>().subspan(static_cast<size_t>(to.begin(s)) * width, count));
-  }
+  std::vector<RowRange> ranges = leading_ranges(from, to);
+  for (RowRange& range : ranges) std::swap(range.to, range.from);
+  add_row_ranges(ctx, dx.mat(), dy.mat(), ranges);
 }
 
 }  // namespace hadal

@@ -5,14 +5,13 @@
 #include "hadal/core/checked_math.h"
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
-#include "hadal/model/block_quantization.h"
 #include "hadal/model/hf_names.h"
+#include "hadal/ops/convert.h"
 #include "hadal/ops/quantize.h"
+#include "hadal/ops/quantize_q8_q4.h"
 
 namespace hadal {
 namespace {
-
-constexpr int64_t kElementsPerTask = int64_t{1} << 16;
 
 std::string describe(const TensorInfo& info) {
   return concat(dtype_name(info.dtype), " ", shape_text(info.shape));
@@ -49,18 +48,6 @@ bool all_finite(const Tensor& scales) {
     if (!std::isfinite(scale)) return false;
   }
   return true;
-}
-
-// Every element through `convert`, all threads.
-template <class To, class From, class Convert>
-void convert_all(Context& ctx, Tensor& to, const Tensor& from, const Convert& convert) {
-  const auto out = to.flat<To>();
-  const auto in = from.flat<From>();
-  ctx.pool.parallel_for(from.size(), kElementsPerTask, [&](int64_t begin, int64_t end, int) {
-    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-      out[i] = convert(in[i]);
-    }
-  });
 }
 
 }  // namespace
@@ -152,11 +139,7 @@ std::vector<std::string> stored_names(const StoredWeight& stored) {
 Tensor widened(Context& ctx, const Tensor& values) {
   if (values.dtype() == DType::kF32) return values.share();
   Tensor result = ctx.empty(values.shape());
-  if (values.dtype() == DType::kBF16) {
-    convert_all<float, bf16>(ctx, result, values, [](bf16 value) { return to_float(value); });
-  } else {
-    convert_all<float, f16>(ctx, result, values, [](f16 value) { return to_float(value); });
-  }
+  convert(ctx, result, values);
   return result;
 }
 
@@ -256,11 +239,11 @@ std::vector<Tensor> encode(Context& ctx, const Tensor& values, WeightForm form,
       break;
     case WeightForm::kBF16:
       result.push_back(ctx.empty(values.shape(), DType::kBF16));
-      convert_all<bf16, float>(ctx, result[0], values, [](float value) { return to_bf16(value); });
+      convert(ctx, result[0], values);
       break;
     case WeightForm::kF16:
       result.push_back(ctx.empty(values.shape(), DType::kF16));
-      convert_all<f16, float>(ctx, result[0], values, [](float value) { return to_f16(value); });
+      convert(ctx, result[0], values);
       break;
     case WeightForm::kFp8:
       result.push_back(ctx.empty(values.shape(), DType::kF8E4M3));

@@ -29,6 +29,32 @@ void scale(Context& ctx, std::span<float> y, float factor) {
   }
 }
 
+void fill(Context& ctx, std::span<float> y, float value) {
+  switch (ctx.device) {
+    case Device::kReference:
+      return reference::fill(y, value);
+    case Device::kCpu:
+      return cpu::fill(ctx.pool, y, value);
+    case Device::kCuda:
+      return cuda::fill(y, value);
+  }
+}
+
+void ema_update(Context& ctx, std::span<float> average, std::span<const float> value, float decay) {
+  if (value.size() != average.size()) {
+    throw ShapeError(
+        concat("ema_update value: got [", value.size(), "], want [", average.size(), "]"));
+  }
+  switch (ctx.device) {
+    case Device::kReference:
+      return reference::ema_update(average, value, decay);
+    case Device::kCpu:
+      return cpu::ema_update(ctx.pool, average, value, decay);
+    case Device::kCuda:
+      return cuda::ema_update(average, value, decay);
+  }
+}
+
 double sum_of_squares(Context& ctx, std::span<const float> x) {
   switch (ctx.device) {
     case Device::kReference:

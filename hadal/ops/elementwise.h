@@ -1,4 +1,4 @@
-// ops/elementwise.h: sums over whole tensors and the residual addition.
+// ops/elementwise.h: updates of every element and sums over whole tensors.
 #pragma once
 
 #include <span>
@@ -9,6 +9,9 @@ namespace hadal {
 
 void add(Context& ctx, std::span<float> y, std::span<const float> x);  // y += x
 void scale(Context& ctx, std::span<float> y, float factor);            // y *= factor
+void fill(Context& ctx, std::span<float> y, float value);              // y = value
+// average += (1 - decay) * (value - average), each operation rounded to f32, none fused.
+void ema_update(Context& ctx, std::span<float> average, std::span<const float> value, float decay);
 // sum_i x[i]^2 in f64, in a fixed order that does not depend on the thread count.
 double sum_of_squares(Context& ctx, std::span<const float> x);
 // How many elements are NaN or infinite.

@@ -1,10 +1,10 @@
 #include "hadal/optim/adamw.h"
 
-#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "hadal/ops/adamw_update.h"
+#include "hadal/ops/elementwise.h"
 
 namespace hadal {
 
@@ -35,21 +35,15 @@ void AdamW::step(Context& ctx, double lr, float grad_scale) {
     Param& param = *params_[i].param;
     adamw_update(ctx, param.master, moments_[i].m, moments_[i].v, param.grad, own);
     // Zeroed here, where a small gradient still lies in the cache.
-    const std::span<float> grad = param.grad.flat<float>();
-    ctx.pool.parallel_for(param.grad.size(), 4096, [&](int64_t begin, int64_t end, int) {
-      std::fill(grad.begin() + begin, grad.begin() + end, 0.0F);
-    });
+    fill(ctx, param.grad.flat<float>(), 0.0F);
   });
 }
 
 void update_ema(Context& ctx, const std::vector<Trainable>& params, std::vector<Tensor>& ema,
                 float decay) {
   for_each_trainable(ctx, params, [&](size_t i) {
-    float* const average = ema[i].flat<float>().data();
-    const float* const value = std::as_const(params[i].param->master).flat<float>().data();
-    ctx.pool.parallel_for(ema[i].size(), 4096, [&](int64_t begin, int64_t end, int) {
-      for (int64_t j = begin; j < end; ++j) average[j] += (1.0F - decay) * (value[j] - average[j]);
-    });
+    ema_update(ctx, ema[i].flat<float>(), std::as_const(params[i].param->master).flat<float>(),
+               decay);
   });
 }
 

@@ -4,20 +4,16 @@
 #include <numbers>
 
 #include "hadal/model/forward.h"
+#include "hadal/ops/argmax.h"
 #include "hadal/ops/cross_entropy.h"
 
 namespace hadal {
 namespace {
 
-std::vector<int64_t> argmax_rows(Context& ctx, const Tensor& logits) {
-  const View<const float, 2> rows = logits.mat();
-  std::vector<int64_t> result(static_cast<size_t>(rows.dim(0)));
-  ctx.pool.parallel_for(rows.dim(0), 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t t = begin; t < end; ++t) {
-      const std::span<const float> row = rows.row(t);
-      result[static_cast<size_t>(t)] = std::max_element(row.begin(), row.end()) - row.begin();
-    }
-  });
+// The token each row makes most likely.
+std::vector<int64_t> likeliest(Context& ctx, const Tensor& logits) {
+  std::vector<int64_t> result(static_cast<size_t>(logits.dim(0)));
+  argmax_rows(ctx, result, logits.mat());
   return result;
 }
 
@@ -57,10 +53,10 @@ Evaluation evaluate(Context& ctx, const DeepseekV3& model,
                                    [](int32_t id) { return id >= 0; });
     result.bytes += bytes;
     if (agreement.empty()) continue;
-    const std::vector<int64_t> main = argmax_rows(ctx, out.logits);
+    const std::vector<int64_t> main = likeliest(ctx, out.logits);
     for (size_t k = 1; k <= out.mtp_logits.size(); ++k) {
       if (static_cast<int64_t>(k) >= batch.length) break;
-      compare_depth(main, argmax_rows(ctx, out.mtp_logits[k - 1]), batch, static_cast<int64_t>(k),
+      compare_depth(main, likeliest(ctx, out.mtp_logits[k - 1]), batch, static_cast<int64_t>(k),
                     agreement[k - 1]);
     }
   }

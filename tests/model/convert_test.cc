@@ -1,4 +1,4 @@
-// model/convert, model/block_quantization, model/inspect.
+// model/convert, ops/quantize_q8_q4, model/inspect.
 #include "hadal/model/convert.h"
 
 #include <gtest/gtest.h>
@@ -10,9 +10,9 @@
 #include "hadal/core/error.h"
 #include "hadal/io/manifest.h"
 #include "hadal/io/safetensors.h"
-#include "hadal/model/block_quantization.h"
 #include "hadal/model/checkpoint.h"
 #include "hadal/model/inspect.h"
+#include "hadal/ops/quantize_q8_q4.h"
 #include "tests/support/compare.h"
 #include "tests/support/temporary_folder.h"
 

@@ -9,13 +9,32 @@ TEST(Elementwise, Agrees) {
   for (const int64_t n : {0, 1, 7, 16, 33, 8191, 8193, 100003}) {
     expect_backends_agree(
         [&](Context& ctx) -> Outputs {
-          std::vector<float> y = random_values(n, 1), z = y;
+          std::vector<float> y = random_values(n, 1), z = y, average = y, filled = y;
           const std::vector<float> x = random_values(n, 2);
           add(ctx, y, x);
           scale(ctx, z, 0.3F);
-          return {y, z};
+          ema_update(ctx, average, x, 0.99F);
+          fill(ctx, filled, -1.5F);
+          EXPECT_EQ(filled, std::vector<float>(filled.size(), -1.5F));
+          return {y, z, average, filled};
         },
         Tolerance::exact(), std::to_string(n));
+  }
+}
+
+TEST(EmaUpdate, RoundsTheProductBeforeItAdds) {
+  const std::vector<float> old = random_values(1001, 1), value = random_values(1001, 2);
+  std::vector<float> want = old, fused = old;
+  for (size_t i = 0; i < old.size(); ++i) {
+    want[i] += (1.0F - 0.99F) * (value[i] - old[i]);
+    fused[i] = std::fma(1.0F - 0.99F, value[i] - old[i], old[i]);
+  }
+  ASSERT_NE(fused, want);  // or the test would not notice
+  for (const Device device : {Device::kReference, Device::kCpu}) {
+    Machine machine(device);
+    std::vector<float> average = old;
+    ema_update(machine.ctx(), average, value, 0.99F);
+    EXPECT_EQ(average, want);
   }
 }
 
@@ -56,6 +75,7 @@ TEST(Elementwise, RefusesDifferentLengths) {
   Machine machine(Device::kCpu);
   std::vector<float> y(3);
   EXPECT_THROW(add(machine.ctx(), y, std::vector<float>(4)), ShapeError);
+  EXPECT_THROW(ema_update(machine.ctx(), y, std::vector<float>(4), 0.5F), ShapeError);
 }
 
 }  // namespace

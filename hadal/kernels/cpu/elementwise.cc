@@ -1,5 +1,6 @@
 #include "hadal/kernels/elementwise.h"
 
+#include <algorithm>
 #include <atomic>
 #include <vector>
 
@@ -19,6 +20,15 @@ namespace hadal::cpu::HWY_NAMESPACE {
 void add_range(float* y, const float* x, int64_t n) {
   for_each_vector(n, [=](auto d, int64_t i) HWY_ATTR {
     hn::StoreU(hn::Add(hn::LoadU(d, y + i), hn::LoadU(d, x + i)), d, y + i);
+  });
+}
+
+// Mul and Add, not MulAdd: a weight average must not depend on which instructions a machine has.
+void ema_range(float* average, const float* value, float decay, int64_t n) {
+  for_each_vector(n, [=](auto d, int64_t i) HWY_ATTR {
+    const auto old = hn::LoadU(d, average + i);
+    const auto step = hn::Mul(hn::Set(d, 1.0F - decay), hn::Sub(hn::LoadU(d, value + i), old));
+    hn::StoreU(hn::Add(old, step), d, average + i);
   });
 }
 
@@ -57,6 +67,7 @@ namespace {
 
 HWY_EXPORT(add_range);
 HWY_EXPORT(scale_range);
+HWY_EXPORT(ema_range);
 HWY_EXPORT(sum_of_squares_range);
 HWY_EXPORT(count_not_finite_range);
 
@@ -75,6 +86,20 @@ void scale(ThreadPool& pool, std::span<float> y, float factor) {
   const auto range = HWY_DYNAMIC_DISPATCH(scale_range);
   pool.parallel_for(length(y), kGrainElements, [&](int64_t begin, int64_t end, int) {
     range(y.data() + begin, factor, end - begin);
+  });
+}
+
+void fill(ThreadPool& pool, std::span<float> y, float value) {
+  pool.parallel_for(length(y), kGrainElements, [&](int64_t begin, int64_t end, int) {
+    std::fill(y.begin() + begin, y.begin() + end, value);
+  });
+}
+
+void ema_update(ThreadPool& pool, std::span<float> average, std::span<const float> value,
+                float decay) {
+  const auto range = HWY_DYNAMIC_DISPATCH(ema_range);
+  pool.parallel_for(length(average), kGrainElements, [&](int64_t begin, int64_t end, int) {
+    range(average.data() + begin, value.data() + begin, decay, end - begin);
   });
 }
 

@@ -12,6 +12,16 @@ void scale(std::span<float> y, float factor) noexcept {
   for (float& value : y) value *= factor;
 }
 
+void fill(std::span<float> y, float value) noexcept {
+  for (float& element : y) element = value;
+}
+
+void ema_update(std::span<float> average, std::span<const float> value, float decay) noexcept {
+  for (size_t i = 0; i < average.size(); ++i) {
+    average[i] += (1.0F - decay) * (value[i] - average[i]);
+  }
+}
+
 double sum_of_squares(std::span<const float> x) noexcept {
   double sum = 0;
   for (const float value : x) sum += double{value} * double{value};

@@ -1,0 +1,40 @@
+// kernels/quantize_q8_q4.h: the backends of ops/quantize_q8_q4.h. Rows do not know of each other:
+// the reference on a few of them is what every CPU thread runs.
+#pragma once
+
+#include "hadal/core/thread_pool.h"
+#include "hadal/tensor/dtype.h"
+#include "hadal/tensor/view.h"
+
+namespace hadal::reference {
+
+void quantize_q8(View<int8_t, 2> codes, View<bf16, 2> scales, View<const float, 2> w) noexcept;
+void quantize_q4(View<uint8_t, 2> codes, View<bf16, 2> scales, View<const float, 2> w) noexcept;
+void dequantize_q8(View<float, 2> w, View<const int8_t, 2> codes,
+                   View<const bf16, 2> scales) noexcept;
+void dequantize_q4(View<float, 2> w, View<const uint8_t, 2> codes,
+                   View<const bf16, 2> scales) noexcept;
+
+}  // namespace hadal::reference
+
+namespace hadal::cpu {
+
+void quantize_q8(ThreadPool& pool, View<int8_t, 2> codes, View<bf16, 2> scales,
+                 View<const float, 2> w);
+void quantize_q4(ThreadPool& pool, View<uint8_t, 2> codes, View<bf16, 2> scales,
+                 View<const float, 2> w);
+void dequantize_q8(ThreadPool& pool, View<float, 2> w, View<const int8_t, 2> codes,
+                   View<const bf16, 2> scales);
+void dequantize_q4(ThreadPool& pool, View<float, 2> w, View<const uint8_t, 2> codes,
+                   View<const bf16, 2> scales);
+
+}  // namespace hadal::cpu
+
+namespace hadal::cuda {
+
+void quantize_q8(View<int8_t, 2> codes, View<bf16, 2> scales, View<const float, 2> w);
+void quantize_q4(View<uint8_t, 2> codes, View<bf16, 2> scales, View<const float, 2> w);
+void dequantize_q8(View<float, 2> w, View<const int8_t, 2> codes, View<const bf16, 2> scales);
+void dequantize_q4(View<float, 2> w, View<const uint8_t, 2> codes, View<const bf16, 2> scales);
+
+}  // namespace hadal::cuda
