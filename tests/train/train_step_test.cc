@@ -16,6 +16,12 @@ namespace {
 using test::small_batch;
 using test::small_shape;
 
+TEST(SmallRun, TrainsTheSmallShape) {
+  ModelConfig shape = model_shape(test::SmallRun().config("run"), 80);
+  shape.vocab_size = small_shape().vocab_size;  // the tokenizer's there
+  EXPECT_EQ(shape, small_shape());
+}
+
 class TrainStepTest : public ::testing::Test {
  protected:
   DeepseekV3 fresh() {
