@@ -5,8 +5,11 @@
 namespace hadal::cuda {
 
 void unavailable(const char* op) {
-  throw Unavailable(concat("--device: this build has no CUDA kernel for ", op,
-                           " (found cuda, expected cpu); use --device cpu"));
+  throw Unavailable(Complaint{.field = "device",
+                              .problem = {"this build has no CUDA kernel for ", op},
+                              .found = "cuda",
+                              .expected = "cpu",
+                              .advice = "use {device} cpu"});
 }
 
 }  // namespace hadal::cuda

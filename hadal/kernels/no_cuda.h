@@ -3,7 +3,7 @@
 
 namespace hadal::cuda {
 
-// Throws Unavailable: "--device: ..." naming the op.
+// Throws Unavailable: about `device`, naming the op.
 [[noreturn]] void unavailable(const char* op);
 
 }  // namespace hadal::cuda

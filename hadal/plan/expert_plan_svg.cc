@@ -190,8 +190,12 @@ constexpr const char* kStyle =
 
 std::string expert_plan_svg(const ExpertPlan& plan) {
   const Layout at(plan);
-  require(at.n_gpus <= 2048 && at.n_layers <= 256, "--svg: too much to draw (found ", at.n_gpus,
-          " GPUs and ", at.n_layers, " layers, expected at most 2048 and 256); use --json");
+  require(at.n_gpus <= 2048 && at.n_layers <= 256,
+          {.field = "svg",
+           .problem = "too much to draw",
+           .found = {at.n_gpus, " GPUs and ", at.n_layers, " layers"},
+           .expected = "at most 2048 and 256",
+           .advice = "use {json}"});
   const double second = kLeft + kMapWidth + kMapGap, third = second + kMapWidth + kMapGap + 8;
   const double width = third + kDotsWidth + 30, height = at.bottom() + kBarsHeight + 74;
   const auto& each = plan.before.per_layer;
