@@ -38,8 +38,11 @@ struct ModelChoice {
     flags.flag("native", native, "multiply the checkpoint's weights as stored (BF16, F16)");
   }
   DeepseekV3 make(Context& ctx, const CommonOptions& common) const {
-    require(model.empty() || preset.empty(),
-            "--preset: given beside --model (found both, expected one); leave one out");
+    require(model.empty() || preset.empty(), {.field = "--preset",
+                                              .problem = "given beside --model",
+                                              .found = "both",
+                                              .expected = "one",
+                                              .advice = "leave one out"});
     if (!model.empty()) {
       return load_model(ctx, model,
                         {.dtype = native ? LoadAs::kAsStored : LoadAs::kF32, .with_mtp = true});
@@ -57,6 +60,7 @@ struct InferBench {
 };
 
 void bind_prefill(Flags& flags, InferBench& o) {
+  flags.library_names({{"max_tokens", "--prompt-tokens"}, {"draft_tokens", "--speculate"}});
   flags.example("hadal bench prefill --preset small --prompt-tokens 512",
                 "tokens per second of reading a prompt");
   o.choice.bind(flags);
@@ -71,6 +75,7 @@ int run_prefill(const InferBench& o, const CommonOptions& common, Output& out) {
 }
 
 void bind_decode(Flags& flags, InferBench& o) {
+  flags.library_names({{"max_tokens", "--decode-tokens"}, {"draft_tokens", "--speculate"}});
   flags.example("hadal bench decode --model DIR --native",
                 "tokens per second of writing, weights as stored");
   o.measure.prompt_tokens = 16;
@@ -124,7 +129,9 @@ void bind_gemm(Flags& flags, GemmBench& o) {
 }
 
 int run_gemm(const GemmBench& o, const CommonOptions& common, Output& out) {
-  require(o.rounds >= 1, "--rounds: out of range (found ", o.rounds, ", expected 1 or more)");
+  require(
+      o.rounds >= 1,
+      {.field = "--rounds", .problem = "out of range", .found = o.rounds, .expected = "1 or more"});
   Bench bench(common);
   MeasureGemmOptions options{.shapes = {}, .rounds = o.rounds};
   for (const std::string& shape : o.shapes) options.shapes.push_back(GemmShape::parse(shape));
@@ -156,6 +163,7 @@ struct TokenizerBench {
 };
 
 void bind_tokenizer(Flags& flags, TokenizerBench& o) {
+  flags.library_names({{"text", "--file"}});
   flags.example("hadal bench tokenizer --model DIR --file text.txt", "MB/s of encoding a text");
   flags.required("model", o.model, "tokenizer.json, or a folder that holds one");
   flags.required("file", o.file, "text to encode");

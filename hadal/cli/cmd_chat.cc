@@ -30,6 +30,7 @@ struct ChatCommand {
 void bind(Flags& flags, ChatCommand& o) {
   o.sampling.temperature = 0.6;
   o.sampling.top_p = 0.95;
+  flags.library_names({{"capacity", "--max-context"}, {"draft_tokens", "--speculate"}});
   flags.example("hadal chat --model DIR", "talk; /help lists what can be typed");
   flags.example("hadal chat -m DIR --system \"Answer in one sentence.\" --temp 0",
                 "with a system "
@@ -68,7 +69,10 @@ std::string history_file() {
 }
 
 void save(const Conversation& conversation, const std::string& file) {
-  require(!file.empty(), "/save: missing file name (found nothing, expected /save FILE)");
+  require(!file.empty(), {.field = "/save",
+                          .problem = "missing file name",
+                          .found = "nothing",
+                          .expected = "/save FILE"});
   Json messages = Json::array();
   for (const ChatMessage& message : conversation.messages()) {
     Json entry;
@@ -97,8 +101,10 @@ class Chat {
     options_.draft_tokens = o.sampling.draft_tokens(m_.model.config);
     options_.drop_slow_drafts = o.sampling.speculate == "auto";
     options_.on_prefill = [](double) { return !interrupted(); };
-    require(o.max_tokens >= 1, "--max-tokens: out of range (found ", o.max_tokens,
-            ", expected 1 or more)");
+    require(o.max_tokens >= 1, {.field = "--max-tokens",
+                                .problem = "out of range",
+                                .found = o.max_tokens,
+                                .expected = "1 or more"});
   }
 
   void greet(bool on_terminal) const {
@@ -130,9 +136,9 @@ class Chat {
       try {
         if (!command(line)) answer(line);
       } catch (const IoError& error) {  // /save failed; the conversation goes on
-        log_warning(error.what());
+        log_warning(error.line(out_.option_of()));
       } catch (const ConfigError& error) {  // too long, or a command used wrongly
-        log_warning(error.what());
+        log_warning(error.line(out_.option_of()));
       }
     }
   }
@@ -140,8 +146,12 @@ class Chat {
  private:
   int64_t context() const {
     const int64_t most = m_.model.config.max_position_embeddings;
-    require(o_.max_context >= 0 && o_.max_context <= most, "--max-context: out of range (found ",
-            o_.max_context, ", expected at most ", most, "); the model has no more positions");
+    require(o_.max_context >= 0 && o_.max_context <= most,
+            {.field = "--max-context",
+             .problem = "out of range",
+             .found = o_.max_context,
+             .expected = {"at most ", most},
+             .advice = "the model has no more positions"});
     return o_.max_context == 0 ? most : o_.max_context;
   }
 
@@ -167,9 +177,11 @@ class Chat {
     const int64_t room = session_.capacity() - static_cast<int64_t>(prompt.size());
     if (room < 1) {
       conversation_.drop_last_user();
-      throw ConfigError(concat("--max-context: the conversation is full (found ", prompt.size(),
-                               " tokens, expected fewer than ", session_.capacity(),
-                               "); /reset starts a new one"));
+      throw ConfigError({.field = "--max-context",
+                         .problem = "the conversation is full",
+                         .found = {prompt.size(), " tokens"},
+                         .expected = {"fewer than ", session_.capacity()},
+                         .advice = "/reset starts a new one"});
     }
     options_.max_tokens = std::min(o_.max_tokens, room);
     TextStream stream(*m_.tokenizer, o_.sampling.stop);
@@ -198,9 +210,11 @@ class Chat {
 };
 
 int run(const ChatCommand& o, const CommonOptions& common, const Flags& flags, Output& out) {
-  require(!out.json(),
-          "--json: chat is a conversation (found --json, expected a person or lines on "
-          "standard input); use hadal generate --json");
+  require(!out.json(), {.field = "--json",
+                        .problem = "chat is a conversation",
+                        .found = "--json",
+                        .expected = "a person or lines on standard input",
+                        .advice = "use hadal generate --json"});
   catch_interrupts();
   Chat chat(o, common, flags, out);
   LineEditor editor("> ", history_file());

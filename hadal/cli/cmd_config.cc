@@ -25,7 +25,8 @@ int run(const ConfigOptions& o, const CommonOptions&, Output& out) {
   std::string text;
   const auto show = [&](const std::string& name, const Json& value) {
     const auto found = config.origins.find(name);
-    const std::string origin = found == config.origins.end() ? "built-in" : found->second;
+    const std::string origin =
+        found == config.origins.end() ? "built-in" : with_names(found->second, out.option_of());
     Json entry = Json::object();
     entry["value"] = value;
     entry["origin"] = origin;

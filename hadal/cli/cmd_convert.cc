@@ -32,14 +32,18 @@ ConvertDType parse_dtype(const std::string& name) {
   if (name == "fp8") return ConvertDType::kFP8;
   if (name == "q8") return ConvertDType::kQ8;
   if (name == "q4") return ConvertDType::kQ4;
-  throw ConfigError(
-      "--dtype: missing (expected f32, bf16, fp8, q8 or q4); say which precision to write");
+  throw ConfigError({.field = "--dtype",
+                     .problem = "missing",
+                     .expected = "f32, bf16, fp8, q8 or q4",
+                     .advice = "say which precision to write"});
 }
 
 int run(const ConvertArguments& o, const CommonOptions& common, Output& out) {
   const ConvertDType dtype = parse_dtype(o.dtype);
-  require(o.max_shard_mb >= 1 && o.max_shard_mb <= 1'000'000,
-          "--max-shard-mb: out of range (found ", o.max_shard_mb, ", expected 1 to 1000000)");
+  require(o.max_shard_mb >= 1 && o.max_shard_mb <= 1'000'000, {.field = "--max-shard-mb",
+                                                               .problem = "out of range",
+                                                               .found = o.max_shard_mb,
+                                                               .expected = "1 to 1000000"});
   catch_interrupts();
   ThreadPool pool(common.threads);
   Arena arena;

@@ -24,6 +24,7 @@ struct FetchOptions {
 };
 
 void bind_fetch(Flags& flags, FetchOptions& o) {
+  flags.library_names({{"data", "--data"}});
   flags.example("hadal data fetch debian-docs",
                 "35 MB of English documentation, the default corpus");
   std::string names;

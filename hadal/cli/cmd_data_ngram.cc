@@ -32,9 +32,12 @@ std::vector<int> parse_orders(const std::string& list) {
   for (size_t at = 0; at <= list.size();) {
     const size_t end = std::min(list.find(',', at), list.size());
     const std::string item = list.substr(at, end - at);
-    require(item.size() == 1 && item[0] >= '0' && item[0] <= '0' + ByteNgram::kMaxOrder,
-            "--orders: not a list of small numbers (found ", list, ", expected numbers from 0 to ",
-            ByteNgram::kMaxOrder, " with commas between them)");
+    require(
+        item.size() == 1 && item[0] >= '0' && item[0] <= '0' + ByteNgram::kMaxOrder,
+        {.field = "--orders",
+         .problem = "not a list of small numbers",
+         .found = list,
+         .expected = {"numbers from 0 to ", ByteNgram::kMaxOrder, " with commas between them"}});
     orders.push_back(item[0] - '0');
     at = end + 1;
   }
@@ -79,8 +82,11 @@ Json result(const std::string& model, Json bits_per_byte) {
 }
 
 int run_ngram(const NgramOptions& o, const CommonOptions& common, Output& out) {
-  require(o.run.empty() != o.prepared.empty(), "data ngram: which text? (found ",
-          o.run.empty() ? "neither" : "both", " --run and --prepared, expected one of them)");
+  require(o.run.empty() != o.prepared.empty(),
+          {.field = "data ngram",
+           .problem = "which text?",
+           .found = {o.run.empty() ? "neither" : "both", " --run and --prepared"},
+           .expected = "one of them"});
   const std::vector<int> orders = parse_orders(o.orders);
   ThreadPool pool(common.threads);
   const Question question =

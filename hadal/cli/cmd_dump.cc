@@ -18,9 +18,11 @@ struct DumpOptions {
 };
 
 void bind(Flags& flags, DumpOptions& o) {
+  flags.library_names({{"token_lists", "--tokens"}});
   flags.example(
       "hadal dump --model DIR --tokens ids.json --what logits,routing --out dump.safetensors",
       "logits and chosen experts of every list of ids.json, [[5, 17, 3], [8]]");
+  flags.library_names({{"token_lists", "--tokens"}});
   flags.example(
       "hadal dump --model DIR --tokens ids.json --what loss,gradients --out g.safetensors",
       "the lists as one training batch; the last id of each is only a target");
@@ -51,9 +53,11 @@ What parse_what(const std::string& list) {
     const size_t end = std::min(list.find(',', begin), list.size());
     const std::string name = list.substr(begin, end - begin);
     require(std::find(known.begin(), known.end(), name) != known.end(),
-            "--what: unknown part (found '", name,
-            "', expected logits, hidden, routing, mtp, loss or gradients)",
-            did_you_mean(name, known));
+            {.field = "--what",
+             .problem = "unknown part",
+             .found = {"'", name, "'"},
+             .expected = "logits, hidden, routing, mtp, loss or gradients",
+             .advice = did_you_mean(name, known)});
     what.parts.logits |= name == "logits";
     what.parts.hidden |= name == "hidden";
     what.parts.routing |= name == "routing";
@@ -67,19 +71,27 @@ What parse_what(const std::string& list) {
 }
 
 void check(const DumpOptions& o, const What& what) {
-  require(std::isfinite(o.mtp_weight) && o.mtp_weight >= 0.0, "--mtp-weight: not a weight (found ",
-          o.mtp_weight, ", expected 0 or more)");
-  require(std::isfinite(o.balance_weight) && o.balance_weight >= 0.0,
-          "--balance-weight: not a weight (found ", o.balance_weight, ", expected 0 or more)");
-  require(o.dtype == "f32" || !what.gradients,
-          "--dtype: gradients need F32 weights (found native, expected f32)");
+  require(std::isfinite(o.mtp_weight) && o.mtp_weight >= 0.0, {.field = "--mtp-weight",
+                                                               .problem = "not a weight",
+                                                               .found = o.mtp_weight,
+                                                               .expected = "0 or more"});
+  require(std::isfinite(o.balance_weight) && o.balance_weight >= 0.0, {.field = "--balance-weight",
+                                                                       .problem = "not a weight",
+                                                                       .found = o.balance_weight,
+                                                                       .expected = "0 or more"});
+  require(o.dtype == "f32" || !what.gradients, {.field = "--dtype",
+                                                .problem = "gradients need F32 weights",
+                                                .found = "native",
+                                                .expected = "f32"});
 }
 
 Precision precision_of(const DumpOptions& o, const ModelConfig& config) {
   if (!o.fp8_activations) return Precision::kF32;
-  require(config.fp8, "--fp8-activations: ", o.model,
-          " has no FP8 linears (found no quantization_config, expected quant_method fp8); leave "
-          "the option out");
+  require(config.fp8, {.field = "--fp8-activations",
+                       .problem = {o.model, " has no FP8 linears"},
+                       .found = "no quantization_config",
+                       .expected = "quant_method fp8",
+                       .advice = "leave the option out"});
   return config.fp8_power_of_two_scales ? Precision::kFp8InputPowerOfTwo : Precision::kFp8Input;
 }
 

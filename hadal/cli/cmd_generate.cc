@@ -20,6 +20,7 @@ struct GenerateCommand {
 };
 
 void bind(Flags& flags, GenerateCommand& o) {
+  flags.library_names({{"capacity", "--max-context"}, {"draft_tokens", "--speculate"}});
   flags.example("hadal generate --model runs/nano --prompt \"Once upon a time\"",
                 "continue a text, as it is written");
   flags.example("hadal generate -m runs/nano -p \"The\" --temp 0.8 --top-p 0.95 --seed 7 -n 200",
@@ -73,9 +74,11 @@ std::string read_prompt_text(const GenerateCommand& o, const Flags& flags) {
 std::vector<int32_t> fill_in_middle_prompt(const TextModel& m, const std::string& prefix,
                                            const std::string& suffix) {
   const auto marks = m.need_tokenizer().fim_tokens();
-  require(marks.has_value(), "--suffix: ", m.folder,
-          " cannot fill in the middle (found no FIM tokens, expected them in tokenizer.json); "
-          "leave the option out");
+  require(marks.has_value(), {.field = "--suffix",
+                              .problem = {m.folder, " cannot fill in the middle"},
+                              .found = "no FIM tokens",
+                              .expected = "them in tokenizer.json",
+                              .advice = "leave the option out"});
   std::vector<int32_t> ids;
   const auto append = [&](const std::string& text) {
     const std::vector<int32_t> more = m.tokenizer->encode(text, /*added_tokens=*/false);
@@ -93,11 +96,16 @@ std::vector<int32_t> fill_in_middle_prompt(const TextModel& m, const std::string
 void check_prompt_options(const Flags& flags) {
   const int n = int{flags.given("prompt")} + int{flags.given("prompt-file")} +
                 int{flags.given("prompt-tokens")};
-  require(n == 1, "--prompt: ", n == 0 ? "missing" : "given more than once", " (found ", n,
-          ", expected one of --prompt, --prompt-file, --prompt-tokens); see hadal generate --help");
+  require(n == 1, {.field = "--prompt",
+                   .problem = n == 0 ? "missing" : "given more than once",
+                   .found = n,
+                   .expected = "one of --prompt, --prompt-file, --prompt-tokens",
+                   .advice = "see hadal generate --help"});
   require(!flags.given("suffix") || !flags.given("prompt-tokens"),
-          "--suffix: needs a text prompt (found --prompt-tokens, expected --prompt or "
-          "--prompt-file)");
+          {.field = "--suffix",
+           .problem = "needs a text prompt",
+           .found = "--prompt-tokens",
+           .expected = "--prompt or --prompt-file"});
 }
 
 std::vector<int32_t> make_prompt(const GenerateCommand& o, const Flags& flags, const TextModel& m) {
@@ -110,8 +118,12 @@ std::vector<int32_t> make_prompt(const GenerateCommand& o, const Flags& flags, c
 
 int64_t context_limit(const GenerateCommand& o, const ModelConfig& config) {
   const int64_t most = config.max_position_embeddings;
-  require(o.max_context >= 0 && o.max_context <= most, "--max-context: out of range (found ",
-          o.max_context, ", expected at most ", most, "); the model has no more positions");
+  require(o.max_context >= 0 && o.max_context <= most,
+          {.field = "--max-context",
+           .problem = "out of range",
+           .found = o.max_context,
+           .expected = {"at most ", most},
+           .advice = "the model has no more positions"});
   return o.max_context == 0 ? most : o.max_context;
 }
 
@@ -173,10 +185,7 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
   const int64_t n_prompt = static_cast<int64_t>(prompt.size());
   const int64_t context = context_limit(o, config);
   options.max_tokens = answer_limit(o, flags, context, n_prompt);
-  require(options.max_tokens <= context - n_prompt,
-          "--max-tokens: the context is too short (found ", n_prompt, " tokens of prompt and ",
-          options.max_tokens, " to write, expected at most ", context,
-          " together); shorten the prompt or lower --max-tokens");
+  require_room(context, n_prompt, options.max_tokens);
 
   ProgressLine progress;
   options.on_prefill = [&](double fraction) {
@@ -185,8 +194,11 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
   };
   std::optional<TextStream> stream;
   if (m.tokenizer) stream.emplace(*m.tokenizer, o.sampling.stop);
-  require(stream || o.sampling.stop.empty(), "--stop: ", m.folder,
-          " has no tokenizer (found text, expected none); leave the option out");
+  require(stream || o.sampling.stop.empty(), {.field = "--stop",
+                                              .problem = {m.folder, " has no tokenizer"},
+                                              .found = "text",
+                                              .expected = "none",
+                                              .advice = "leave the option out"});
   const auto show = [&](const std::string& text) {
     out.text(text);
     if (!text.empty()) std::fflush(stdout);

@@ -30,6 +30,8 @@ struct PipelineOptions {
 };
 
 void bind(Flags& flags, PipelineOptions& o) {
+  flags.library_names(
+      {{"n_stages", "--stages"}, {"n_micro_batches", "--micro-batches"}, {"latency", "--comm"}});
   flags.example("hadal pipeline --schedule dualpipe --stages 8 --micro-batches 20",
                 "the published example: makespan, bubble and why, for every rank");
   flags.example("hadal pipeline --stages 8 --micro-batches 20 --overlapped 2.4 --svg dualpipe.svg",
@@ -79,8 +81,9 @@ void bind(Flags& flags, PipelineOptions& o) {
 }
 
 int32_t size_option(const char* option, int64_t value, int64_t most) {
-  require(value >= 1 && value <= most, option, ": out of range (found ", value, ", expected 1 to ",
-          most, ")");
+  require(
+      value >= 1 && value <= most,
+      {.field = option, .problem = "out of range", .found = value, .expected = {"1 to ", most}});
   return static_cast<int32_t>(value);
 }
 
@@ -106,8 +109,10 @@ PipelineInputs read_inputs(const PipelineOptions& o) {
 std::optional<TimeWindow> zoom_of(const PipelineOptions& o) {
   if (o.zoom.empty()) return std::nullopt;
   const size_t colon = o.zoom.find(':');
-  require(colon != std::string::npos, "--zoom: not a part of the time (found ", o.zoom,
-          ", expected FROM:TO, as 10:40)");
+  require(colon != std::string::npos, {.field = "--zoom",
+                                       .problem = "not a part of the time",
+                                       .found = o.zoom,
+                                       .expected = "FROM:TO, as 10:40"});
   return TimeWindow{parse_time(o.zoom.substr(0, colon), "--zoom"),
                     parse_time(o.zoom.substr(colon + 1), "--zoom")};
 }
@@ -204,10 +209,10 @@ int run_comparison(const PipelineOptions& o, const PipelineInputs& inputs, Outpu
       results.push_back(finish(o, make_schedule(kind, sizes.n_stages, sizes.n_micro_batches), kind,
                                name, inputs, out));
     } catch (const ConfigError& error) {
-      refused.push_back({name, error.what()});
+      refused.push_back({name, error});
     }
   }
-  require(!results.empty(), refused.empty() ? "" : refused.front().reason);
+  if (results.empty()) throw ConfigError(refused.front().why);
   Json document;
   document["stages"] = sizes.n_stages;
   document["micro_batches"] = sizes.n_micro_batches;
@@ -217,12 +222,12 @@ int run_comparison(const PipelineOptions& o, const PipelineInputs& inputs, Outpu
   for (const RefusedSchedule& schedule : refused) {
     Json entry;
     entry["schedule"] = schedule.name;
-    entry["reason"] = schedule.reason;
+    entry["reason"] = schedule.why.line();
     reasons.push_back(std::move(entry));
   }
   document["not_possible"] = std::move(reasons);
   out.text(concat(sizes.n_stages, " stages, ", sizes.n_micro_batches, " micro-batches\n",
-                  inputs.summary(), "\n\n", comparison_table(results, refused)));
+                  inputs.summary(), "\n\n", comparison_table(results, refused, out.option_of())));
   if (!o.svg.empty()) {
     std::vector<SimulatedSchedule> shown;
     for (const PipelineResult& result : results) {
@@ -238,15 +243,19 @@ int run_comparison(const PipelineOptions& o, const PipelineInputs& inputs, Outpu
 bool colour_on_stdout() { return terminal().colour && isatty(STDOUT_FILENO) == 1; }
 
 void refuse_useless_options(const PipelineOptions& o) {
-  require(o.zoom.empty() || !o.svg.empty(),
-          "--zoom: there is no picture (found no --svg); add --svg FILE or leave --zoom out");
+  require(o.zoom.empty() || !o.svg.empty(), {.field = "--zoom",
+                                             .problem = "there is no picture",
+                                             .found = "no --svg",
+                                             .advice = "add --svg FILE or leave --zoom out"});
   if (!o.compare) return;
   const char* alone = !o.trace.empty()            ? "--trace"
                       : !o.write_schedule.empty() ? "--write-schedule"
                       : o.actions                 ? "--actions"
                                                   : nullptr;
-  require(alone == nullptr, alone ? alone : "",
-          ": shows one schedule (found --compare beside it); leave one of them out");
+  require(alone == nullptr, {.field = alone ? alone : "",
+                             .problem = "shows one schedule",
+                             .found = "--compare beside it",
+                             .advice = "leave one of them out"});
 }
 
 int run(const PipelineOptions& o, const CommonOptions&, Output& out) {

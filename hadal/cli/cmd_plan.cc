@@ -45,7 +45,7 @@ std::vector<std::string> names_to_explain(const std::vector<std::string>& wanted
     try {
       names.push_back(sheet.cell(name).name);
     } catch (const ConfigError& error) {
-      throw ConfigError(concat("--explain: ", error.what()));
+      throw ConfigError(error.in("--explain"));
     }
   }
   return names;
@@ -60,14 +60,14 @@ void print_text(const TrainingPlanOptions& o, const PlanRequest& request, const 
   } else if (o.cells) {
     out.text(all_cells_text(plan.sheet));
   } else {
-    if (o.search) out.text(search_text(*plan.search, request.n_best) + "\n");
-    out.text(plan_text(request, plan));
+    if (o.search) out.text(search_text(*plan.search, request.n_best, out.option_of()) + "\n");
+    out.text(plan_text(request, plan, out.option_of()));
   }
 }
 
 int run(const TrainingPlanOptions& o, const CommonOptions&, Output& out) {
-  require(o.best >= 1 && o.best <= 1000, "--best: out of range (found ", o.best,
-          ", expected 1 to 1000)");
+  require(o.best >= 1 && o.best <= 1000,
+          {.field = "--best", .problem = "out of range", .found = o.best, .expected = "1 to 1000"});
   PlanRequest request = plan_request(o.plan);
   request.search = o.search;
   request.n_best = static_cast<size_t>(o.best);

@@ -21,6 +21,15 @@ struct PlanExpertsOptions {
 };
 
 void bind(Flags& flags, PlanExpertsOptions& o) {
+  flags.library_names({{"n_layers", "--layers"},
+                       {"n_experts", "--experts"},
+                       {"exponent", "--zipf"},
+                       {"n_gpus", "--gpus"},
+                       {"n_nodes", "--nodes"},
+                       {"n_groups", "--groups"},
+                       {"n_replicas", "--replicas"},
+                       {"n_redundant", "--redundant"},
+                       {"n_records", "--last"}});
   flags.example("hadal plan experts --zipf 0.5 --svg experts.svg",
                 "DeepSeek-V3's 256 experts on 32 GPUs (prefill), a made-up load");
   flags.example("hadal plan experts --zipf 0.5 --gpus 144", "the same on the 144 GPUs of decoding");
@@ -76,8 +85,11 @@ std::optional<ModelConfig> model_of(const PlanExpertsOptions& o) {
 }
 
 LayerLoads zipf_loads(const PlanExpertsOptions& o, const ModelConfig& model, uint64_t seed) {
-  require(o.experts || model.router.n_routed_experts > 0, "--model: has no routed experts (found ",
-          model.model_type, " without any); give another");
+  require(o.experts || model.router.n_routed_experts > 0,
+          {.field = "--model",
+           .problem = "has no routed experts",
+           .found = {model.model_type, " without any"},
+           .advice = "give another"});
   int64_t n_moe = 0;
   for (int64_t layer = 0; layer < model.n_layers; ++layer) n_moe += model.is_moe(layer) ? 1 : 0;
   LayerLoads loads = zipf_layer_loads(
@@ -94,12 +106,17 @@ LayerLoads zipf_loads(const PlanExpertsOptions& o, const ModelConfig& model, uin
 
 LayerLoads loads_of(const PlanExpertsOptions& o, const std::optional<ModelConfig>& model,
                     uint64_t seed) {
-  require(o.load.empty() != !o.zipf.has_value(), "--load: which load? (found ",
-          o.zipf ? "it and --zipf" : "neither it nor --zipf",
-          ", expected one); give a file, a run's folder, or --zipf 0.5 to try without");
+  require(o.load.empty() != !o.zipf.has_value(),
+          {.field = "--load",
+           .problem = "which load?",
+           .found = o.zipf ? "it and --zipf" : "neither it nor --zipf",
+           .expected = "one",
+           .advice = "give a file, a run's folder, or --zipf 0.5 to try without"});
   if (o.zipf) return zipf_loads(o, *model, seed);
-  require(!o.layers && !o.experts, o.layers ? "--layers" : "--experts",
-          ": only with --zipf (found --load, which has its own); leave it out");
+  require(!o.layers && !o.experts, {.field = o.layers ? "--layers" : "--experts",
+                                    .problem = "only with --zipf",
+                                    .found = "--load, which has its own",
+                                    .advice = "leave it out"});
   if (!is_run(o.load)) return read_layer_loads(o.load);
   const RunLoad run = read_run_load(run_folder(o.load), o.last);
   return number_layers(run.rows, concat(o.load, ", mean of ", run.n_records, " records, steps ",

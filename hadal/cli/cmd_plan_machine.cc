@@ -21,6 +21,7 @@ struct MachineOptions {
 };
 
 void bind(Flags& flags, MachineOptions& o) {
+  flags.library_names({{"cells", "--cells"}});  // of hadal plan
   flags.example("hadal plan machine --model nano --tokens 20e6",
                 "will it train here: measures two seconds of training, then computes");
   flags.example("hadal plan machine --model small --tokens 2B --bench laptop.json",
@@ -37,16 +38,26 @@ void bind(Flags& flags, MachineOptions& o) {
 }
 
 void check(const MachineRun& run, const ModelConfig& config) {
-  require(run.tokens >= 1 && run.tokens <= 1e18, "--tokens: out of range (found ", run.tokens,
-          ", expected 1 to 1e18)");
+  require(run.tokens >= 1 && run.tokens <= 1e18, {.field = "--tokens",
+                                                  .problem = "out of range",
+                                                  .found = run.tokens,
+                                                  .expected = "1 to 1e18"});
   require(run.sequence_length >= 2 && run.sequence_length <= config.max_position_embeddings,
-          "--seq: out of range (found ", run.sequence_length, ", expected 2 to ",
-          config.max_position_embeddings, ")");
+          {.field = "--seq",
+           .problem = "out of range",
+           .found = run.sequence_length,
+           .expected = {"2 to ", config.max_position_embeddings}});
   require(run.batch_sequences >= 1 && run.batch_sequences <= (1 << 20),
-          "--batch: out of range (found ", run.batch_sequences, ", expected 1 to 1048576)");
+          {.field = "--batch",
+           .problem = "out of range",
+           .found = run.batch_sequences,
+           .expected = "1 to 1048576"});
   require(run.micro_batch_sequences >= 0 && run.micro_batch_sequences <= run.batch_sequences,
-          "--micro-batch: out of range (found ", run.micro_batch_sequences, ", expected 0 to ",
-          run.batch_sequences, "); it is a part of the batch");
+          {.field = "--micro-batch",
+           .problem = "out of range",
+           .found = run.micro_batch_sequences,
+           .expected = {"0 to ", run.batch_sequences},
+           .advice = "it is a part of the batch"});
 }
 
 // The shape that `hadal bench train` trains by itself, at its own batch, for a few steps.
@@ -128,7 +139,7 @@ int run(const MachineOptions& given, const CommonOptions& common, Output& out) {
     try {
       sheet.set(name, value);
     } catch (const ConfigError& error) {
-      throw ConfigError(concat("--set: ", error.what()));
+      throw ConfigError(error.in("--set"));
     }
   }
   const MachineAdvice advice = machine_advice(sheet);

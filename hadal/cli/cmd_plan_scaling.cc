@@ -22,6 +22,7 @@ struct ScalingOptions {
 };
 
 void bind(Flags& flags, ScalingOptions& o) {
+  flags.library_names({{"cells", "--cells"}});  // of hadal plan
   flags.example("hadal plan scaling --gpus 256:16384:x2 --svg strong.svg",
                 "the published batch on more and more GPUs, each with its fastest layout");
   flags.example("hadal plan scaling --weak --layout pp=16,ep=64 --csv weak.csv",
@@ -37,8 +38,10 @@ std::vector<int64_t> gpu_counts(const std::string& text) {
   std::vector<int64_t> counts;
   for (const double value : parse_sweep_axis("gpus=" + text, "--gpus").values) {
     require(value >= 1 && value <= static_cast<double>(kMostGpus) && value == std::floor(value),
-            "--gpus: no number of GPUs (found ", value, ", expected a whole number up to ",
-            kMostGpus, ")");
+            {.field = "--gpus",
+             .problem = "no number of GPUs",
+             .found = value,
+             .expected = {"a whole number up to ", kMostGpus}});
     counts.push_back(static_cast<int64_t>(value));
   }
   return counts;

@@ -16,6 +16,7 @@ struct SweepOptions {
 };
 
 void bind(Flags& flags, SweepOptions& o) {
+  flags.library_names({{"cells", "--cells"}});  // of hadal plan
   flags.example("hadal plan sweep --vary gpu_price=1:4:7 --show cost_usd --svg price.svg",
                 "what a run costs at seven prices of a GPU-hour, as a table and a picture");
   flags.example(
@@ -30,7 +31,7 @@ void bind(Flags& flags, SweepOptions& o) {
   bind_table_files(flags, o.files);
 }
 
-std::string judge_layout(const Worksheet& sheet) {
+Refusal judge_layout(const Worksheet& sheet) {
   return layout_problem(layout_of(sheet), layout_facts(sheet));
 }
 

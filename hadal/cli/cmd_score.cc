@@ -16,6 +16,7 @@ struct ScoreCommand {
 };
 
 void bind(Flags& flags, ScoreCommand& o) {
+  flags.library_names({{"token_ids", "--text"}});
   flags.example("hadal score --model runs/nano --file chapter.txt",
                 "bits per byte and perplexity of a text");
   flags.example("hadal score --model runs/nano --text \"to be or not to be\" --json",
@@ -37,15 +38,20 @@ struct Summary {
 };
 
 int run(const ScoreCommand& o, const CommonOptions& common, const Flags& flags, Output& out) {
-  require(flags.given("text") != flags.given("file"), "--text: give exactly one text (found ",
-          flags.given("text") ? "--text and --file" : "none",
-          ", expected --text or --file); see hadal score --help");
+  require(flags.given("text") != flags.given("file"),
+          {.field = "--text",
+           .problem = "give exactly one text",
+           .found = flags.given("text") ? "--text and --file" : "none",
+           .expected = "--text or --file",
+           .advice = "see hadal score --help"});
   TextModel m(o.model, common.threads, common.chosen_device(), /*with_mtp=*/false);
   const Tokenizer& tokenizer = m.need_tokenizer();
   const std::string text = flags.given("text") ? o.text : read_text_argument(o.file);
   std::vector<int32_t> ids = tokenizer.encode_parallel(text, m.pool);
-  require(!ids.empty(), flags.given("text") ? "--text" : o.file,
-          ": nothing to score (found 0 tokens, expected some text)");
+  require(!ids.empty(), {.field = flags.given("text") ? "--text" : o.file,
+                         .problem = "nothing to score",
+                         .found = "0 tokens",
+                         .expected = "some text"});
   // The first token is conditioned on BOS; a tokenizer without BOS leaves it without a score.
   const bool has_bos = tokenizer.bos_id().has_value();
   if (has_bos) ids.insert(ids.begin(), *tokenizer.bos_id());
@@ -71,8 +77,10 @@ int run(const ScoreCommand& o, const CommonOptions& common, const Flags& flags, 
     values.emplace_back(logprobs[i]);
   }
   sum.n_tokens = static_cast<int64_t>(logprobs.size());
-  require(sum.n_tokens > 0, flags.given("text") ? "--text" : o.file,
-          ": nothing to score (found 1 token and no BOS to put before it, expected 2 or more)");
+  require(sum.n_tokens > 0, {.field = flags.given("text") ? "--text" : o.file,
+                             .problem = "nothing to score",
+                             .found = "1 token and no BOS to put before it",
+                             .expected = "2 or more"});
 
   Json report;
   if (out.json()) {

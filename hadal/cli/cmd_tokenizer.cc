@@ -90,9 +90,11 @@ void measure(size_t bytes, const Work& work, Json& report) {
 
 int run_encode(const EncodeOptions& o, const CommonOptions& common, Output& out) {
   if (o.text_given != o.file.empty()) {
-    throw ConfigError(concat("--text: ", o.text_given ? "given together with --file" : "no text",
-                             " (found ", o.text_given ? "both" : "neither",
-                             ", expected one of --text and --file); give one"));
+    throw ConfigError({.field = "--text",
+                       .problem = o.text_given ? "given together with --file" : "no text",
+                       .found = o.text_given ? "both" : "neither",
+                       .expected = "one of --text and --file",
+                       .advice = "give one"});
   }
   const Tokenizer tokenizer = Tokenizer::load(o.model);
   const std::string text = o.text_given ? o.text : read_input(o.file);
@@ -186,9 +188,11 @@ std::vector<int32_t> parse_ids(std::string_view text, const std::string& source,
 
 int run_decode(const DecodeOptions& o, const CommonOptions&, Output& out) {
   if (o.ids.empty() == o.file.empty()) {
-    throw ConfigError(concat("--ids: ", o.ids.empty() ? "no ids" : "given together with --file",
-                             " (found ", o.ids.empty() ? "neither" : "both",
-                             ", expected one of --ids and --file); give one"));
+    throw ConfigError({.field = "--ids",
+                       .problem = o.ids.empty() ? "no ids" : "given together with --file",
+                       .found = o.ids.empty() ? "neither" : "both",
+                       .expected = "one of --ids and --file",
+                       .advice = "give one"});
   }
   const Tokenizer tokenizer = Tokenizer::load(o.model);
   const bool from_file = !o.file.empty();
@@ -258,8 +262,11 @@ void bind_train(Flags& flags, TrainOptions& o) {
 }
 
 int run_train(const TrainOptions& o, const CommonOptions& common, Output& out) {
-  require(!o.data.empty(),
-          "--data: missing (found no path, expected files or folders); name what to train on");
+  require(!o.data.empty(), {.field = "--data",
+                            .problem = "missing",
+                            .found = "no path",
+                            .expected = "files or folders",
+                            .advice = "name what to train on"});
   ThreadPool pool(common.threads);
   BpeTrainer trainer({.vocab_size = o.vocab_size}, pool);
   const double begin = monotonic_seconds();

@@ -14,8 +14,10 @@ struct TrainOptions {
 };
 
 void bind(Flags& flags, TrainOptions& o) {
+  flags.library_names({{"text_field", "data.text_field"}});
   flags.example("hadal train --config run.toml --out runs/first", "start a run");
   flags.example("hadal train --resume --out runs/first", "go on where it was interrupted");
+  flags.library_names({{"text_field", "data.text_field"}});
   flags.example("hadal train --config run.toml --out runs/lr --set optimizer.learning_rate=1e-3",
                 "the same run with one setting changed");
   flags.option("config,-c", o.config, "run configuration (TOML)");
@@ -27,9 +29,10 @@ void bind(Flags& flags, TrainOptions& o) {
 int run(const TrainOptions& o, const CommonOptions& common, Output& out) {
   // The folder of an interrupted run says how it was configured.
   const bool from_folder = o.resume && o.config.empty();
-  require(!from_folder || !o.out.empty(),
-          "--resume: which run? (found neither --out nor --config); "
-          "give the folder of the run with --out");
+  require(!from_folder || !o.out.empty(), {.field = "--resume",
+                                           .problem = "which run?",
+                                           .found = "neither --out nor --config",
+                                           .advice = "give the folder of the run with --out"});
   std::vector<std::string> assignments = o.set;
   if (!o.out.empty()) assignments.push_back("train.out=" + Json(o.out).dump());
   if (common.seed_given) assignments.push_back(concat("train.seed=", common.seed));

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdio>
 #include <deque>
+#include <map>
 #include <new>
 
 #include "hadal/core/error.h"
@@ -37,8 +38,10 @@ template <class Number>
 Number parse_number(const std::string& option, const std::string& text, const char* expected) {
   Number value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  require(error == std::errc() && end == text.data() + text.size(), option,
-          ": not a number here (found \"", text, "\", expected ", expected, ")");
+  require(error == std::errc() && end == text.data() + text.size(), {.field = option,
+                                                                     .problem = "not a number here",
+                                                                     .found = {"\"", text, "\""},
+                                                                     .expected = expected});
   return value;
 }
 
@@ -58,6 +61,19 @@ struct Flags::Impl {
   };
   CommandInfo command;
   std::deque<Slot> slots;  // stable addresses: CLI11 writes into them
+  std::map<std::string, std::string> option_of_library_name;
+
+  // "draft_tokens" -> "--speculate", "max_tokens" -> "--max-tokens"; what is no option stays.
+  std::string option_of(const std::string& field) const {
+    const auto listed = option_of_library_name.find(field);
+    if (listed != option_of_library_name.end()) return listed->second;
+    std::string option = "--" + field;
+    std::replace(option.begin(), option.end(), '_', '-');
+    const bool known = std::any_of(slots.begin(), slots.end(), [&](const Slot& slot) {
+      return std::count(slot.info.names.begin(), slot.info.names.end(), option) > 0;
+    });
+    return known ? option : field;
+  }
 
   void add(OptionInfo info, std::function<void(const Slot&)> assign) {
     command.options.push_back(info);
@@ -84,16 +100,21 @@ struct Flags::Impl {
       const std::string name = slot.label();
       slot.seen = app.count(name) > 0;
       if (!slot.seen) {
-        require(!slot.info.is_required, name, ": missing (expected ", slot.info.help,
-                "); see hadal ", command.name, " --help");
+        require(!slot.info.is_required, {.field = name,
+                                         .problem = "missing",
+                                         .expected = slot.info.help,
+                                         .advice = {"see hadal ", command.name, " --help"}});
         continue;
       }
       if (!slot.info.choices.empty()) {
         const std::string& found = slot.text;
         require(std::find(slot.info.choices.begin(), slot.info.choices.end(), found) !=
                     slot.info.choices.end(),
-                name, ": unknown value (found ", found, ", expected ",
-                joined(slot.info.choices, ", "), ")", did_you_mean(found, slot.info.choices));
+                {.field = name,
+                 .problem = "unknown value",
+                 .found = found,
+                 .expected = joined(slot.info.choices, ", "),
+                 .advice = did_you_mean(found, slot.info.choices)});
       }
       slot.assign(slot);
     }
@@ -177,6 +198,10 @@ bool Flags::given(const std::string& name) const {
   return false;
 }
 
+void Flags::library_names(const std::vector<std::pair<std::string, std::string>>& name_and_option) {
+  impl_.option_of_library_name.insert(name_and_option.begin(), name_and_option.end());
+}
+
 void Flags::example(const std::string& line, const std::string& meaning) {
   impl_.command.examples.emplace_back(line, meaning);
 }
@@ -198,9 +223,14 @@ void bind_common(Flags& flags, Common& common) {
 
 void settle_common(const Flags& flags, Common& common) {
   CommonOptions& options = common.options;
-  require(common.threads >= 0 && common.threads <= 1024, "--threads: out of range (found ",
-          common.threads, ", expected 1 to 1024, or 0 for all cores)");
-  require(common.seed >= 0, "--seed: negative (found ", common.seed, ", expected 0 or more)");
+  require(common.threads >= 0 && common.threads <= 1024,
+          {.field = "--threads",
+           .problem = "out of range",
+           .found = common.threads,
+           .expected = "1 to 1024, or 0 for all cores"});
+  require(
+      common.seed >= 0,
+      {.field = "--seed", .problem = "negative", .found = common.seed, .expected = "0 or more"});
   options.threads = common.threads == 0 ? available_cores() : static_cast<int>(common.threads);
   options.seed = static_cast<uint64_t>(common.seed);
   options.seed_given = flags.given("seed");
@@ -239,24 +269,31 @@ const Command* find_command(const std::vector<Command>& commands, int argc, cons
   }
   if (!verbs.empty()) {
     const std::string found = argc > 2 ? argv[2] : "nothing";
-    throw ConfigError(concat(word, ": needs a verb (found ", found, ", expected ",
-                             joined(verbs, ", "), ")", did_you_mean(found, verbs)));
+    throw ConfigError({.field = word,
+                       .problem = "needs a verb",
+                       .found = found,
+                       .expected = joined(verbs, ", "),
+                       .advice = did_you_mean(found, verbs)});
   }
-  throw ConfigError(
-      concat(word, ": no such command", did_you_mean(word, names), "; see hadal --help"));
+  throw ConfigError({.field = word,
+                     .problem = "no such command",
+                     .advice = did_you_mean(word, names, "see hadal --help")});
 }
 
-std::string unknown_arguments(const std::vector<std::string>& extras, const CommandInfo& command,
-                              const std::vector<CommandInfo>& verbs) {
+[[noreturn]] void refuse_arguments(const std::vector<std::string>& extras,
+                                   const CommandInfo& command,
+                                   const std::vector<CommandInfo>& verbs) {
   std::vector<std::string> known;
   for (const CommandInfo& verb : verbs) known.push_back(verb.name.substr(command.name.size() + 1));
   for (const OptionInfo& option : command.options) {
     known.insert(known.end(), option.names.begin(), option.names.end());
   }
   const std::string word = extras.front().substr(0, extras.front().find('='));
-  return concat(word, ": hadal ", command.name, " has no such ",
-                word.starts_with("-") ? "option" : "argument", did_you_mean(word, known),
-                "; see hadal ", command.name, " --help");
+  throw ConfigError(
+      {.field = word,
+       .problem = {"hadal ", command.name, " has no such ",
+                   word.starts_with("-") ? "option" : "argument"},
+       .advice = did_you_mean(word, known, concat("see hadal ", command.name, " --help"))});
 }
 
 // The commands "plan experts", "plan sweep", ... of the family "plan".
@@ -267,6 +304,20 @@ std::vector<CommandInfo> verbs_of_family(const std::vector<Command>& commands,
     if (command.name.starts_with(family + " ")) verbs.push_back(describe(command));
   }
   return verbs;
+}
+
+// One line whatever a file or an option contained.
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
+  }
+  return text;
+}
+
+int report(const Error& error, const NameOf& option_of) {
+  const bool asked_for = dynamic_cast<const Interrupted*>(&error) != nullptr;
+  log_line(asked_for ? "" : "error: ", one_line(error.line(option_of)));
+  return error.exit_code();
 }
 
 int run_command(const std::vector<Command>& commands, const Command& command, int words, int argc,
@@ -296,17 +347,22 @@ int run_command(const std::vector<Command>& commands, const Command& command, in
   try {
     app.parse(arguments);
   } catch (const CLI::ParseError& error) {
-    throw ConfigError(concat(error.what(), "; see hadal ", command.name, " --help"));
+    throw ConfigError({.problem = error.what(), .advice = {"see hadal ", command.name, " --help"}});
   }
   if (const auto extras = app.remaining(); !extras.empty()) {
-    throw ConfigError(unknown_arguments(extras, impl.command, verbs));
+    refuse_arguments(extras, impl.command, verbs);
   }
   impl.convert(app);
   settle_common(flags, common);
-  Output out(common.options.json);
-  const int code = command.run(common.options, flags, out);
-  if (std::fflush(stdout) != 0) throw IoError("standard output: cannot be written");
-  return code;
+  const NameOf option_of = [&impl](const std::string& field) { return impl.option_of(field); };
+  Output out(common.options.json, option_of);
+  try {
+    const int code = command.run(common.options, flags, out);
+    if (std::fflush(stdout) != 0) throw IoError("standard output: cannot be written");
+    return code;
+  } catch (const Error& error) {
+    return report(error, option_of);
+  }
 }
 
 int dispatch(int argc, const char* const* argv) {
@@ -336,14 +392,6 @@ int dispatch(int argc, const char* const* argv) {
   return run_command(commands, *command, words, argc, argv);
 }
 
-// One line whatever a file or an option contained.
-std::string one_line(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
-  }
-  return text;
-}
-
 }  // namespace
 
 CommandInfo describe(const Command& command) {
@@ -361,12 +409,8 @@ int run_hadal(int argc, const char* const* argv) {
   set_terminal(detect_terminal());
   try {
     return dispatch(argc, argv);
-  } catch (const Interrupted& stop) {
-    log_line("", one_line(stop.what()));
-    return stop.exit_code();
   } catch (const Error& error) {
-    log_line("error: ", one_line(error.what()));
-    return error.exit_code();
+    return report(error, plain_name);
   } catch (const std::bad_alloc&) {
     log_line("error: ", "memory: not enough for this work; use a smaller model, batch or context");
     return 1;

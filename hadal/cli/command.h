@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "hadal/core/error.h"
 #include "hadal/core/json.h"
 #include "hadal/tensor/context.h"
 
@@ -67,6 +68,9 @@ class Flags {
   void positional(const std::string& name, std::vector<std::string>& value,
                   const std::string& help);
   bool given(const std::string& name) const;  // in run(): was --name on the command line?
+  // The library's names for options of this command, where they differ: its errors say
+  // draft_tokens, the command line says --speculate. max_tokens is --max-tokens without an entry.
+  void library_names(const std::vector<std::pair<std::string, std::string>>& name_and_option);
   void example(const std::string& line, const std::string& meaning);  // shown first in --help
 
  private:
@@ -76,8 +80,11 @@ class Flags {
 // Where results go: stdout, as text for people or one JSON document under --json.
 class Output {
  public:
-  explicit Output(bool json) : json_(json) {}
+  explicit Output(bool json, NameOf option_of = plain_name)
+      : json_(json), option_of_(std::move(option_of)) {}
   bool json() const { return json_; }
+  // How this command line calls the library's settings: for Refusal::line and with_names.
+  const NameOf& option_of() const { return option_of_; }
   // Under --json prints `document`; otherwise "name  value" lines, nested objects indented, arrays
   // of objects as tables. A command with a better text form checks json() itself and uses text().
   void report(const Json& document);
@@ -85,6 +92,7 @@ class Output {
 
  private:
   bool json_;
+  NameOf option_of_;
 };
 
 struct Command {

@@ -273,7 +273,10 @@ std::string completion(const std::vector<CommandInfo>& commands, const std::stri
   if (shell == "bash") return bash_completion(commands);
   if (shell == "zsh") return zsh_completion(commands);
   if (shell == "fish") return fish_completion(commands);
-  throw ConfigError(concat("SHELL: unknown (found ", shell, ", expected bash, zsh, fish or man)"));
+  throw ConfigError({.field = "SHELL",
+                     .problem = "unknown",
+                     .found = shell,
+                     .expected = "bash, zsh, fish or man"});
 }
 
 }  // namespace hadal::cli

@@ -174,7 +174,7 @@ std::string pipeline_table(const PipelineResult& result, const std::string& time
 }
 
 std::string comparison_table(const std::vector<PipelineResult>& results,
-                             const std::vector<RefusedSchedule>& refused) {
+                             const std::vector<RefusedSchedule>& refused, const NameOf& option_of) {
   Table table(
       {"schedule", "ranks", "makespan", "bubble", "idle", "stored", "parameters", "ranks x time"});
   for (const PipelineResult& result : results) {
@@ -187,7 +187,8 @@ std::string comparison_table(const std::vector<PipelineResult>& results,
   }
   std::string text = table.text({true, false, false, false, false, false, false, false});
   for (const RefusedSchedule& schedule : refused) {
-    text += schedule_title(schedule.name) + " is not possible: " + schedule.reason + "\n";
+    text +=
+        schedule_title(schedule.name) + " is not possible: " + schedule.why.line(option_of) + "\n";
   }
   return text;
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "hadal/core/error.h"
 #include "hadal/core/json.h"
 #include "hadal/plan/pipeline_simulator.h"
 #include "hadal/plan/schedule_facts.h"
@@ -28,9 +29,10 @@ constexpr size_t kMaxRankLines = 64;
 
 // One line per schedule; `refused` holds "zb1p" and why it does not exist at this size.
 struct RefusedSchedule {
-  std::string name, reason;
+  std::string name;
+  Refusal why;
 };
 std::string comparison_table(const std::vector<PipelineResult>& results,
-                             const std::vector<RefusedSchedule>& refused);
+                             const std::vector<RefusedSchedule>& refused, const NameOf& option_of);
 
 }  // namespace hadal::cli

@@ -28,11 +28,14 @@ PlanRequest plan_request(const PlanOptions& o) {
   request.cluster = find_cluster(o.cluster);
   if (!o.tokens.empty()) {
     const double tokens = parse_quantity("--tokens", o.tokens);
-    require(tokens > 0 && tokens <= 1e18, "--tokens: out of range (found ", o.tokens,
-            ", expected more than 0, at most 1e18)");
+    require(tokens > 0 && tokens <= 1e18, {.field = "--tokens",
+                                           .problem = "out of range",
+                                           .found = o.tokens,
+                                           .expected = "more than 0, at most 1e18"});
     request.tokens = tokens;
   }
   request.layout = o.layout;
+  request.layout_given_as = "--layout";
   request.deployment = o.deployment;
   for (const std::string& set : o.sets) request.sets.push_back(parse_assignment("--set", set));
   return request;

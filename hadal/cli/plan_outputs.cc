@@ -18,15 +18,19 @@ std::vector<std::string> split_names(const std::string& option,
   for (const std::string& text : given) {
     for (size_t begin = 0; begin <= text.size();) {
       const size_t end = std::min(text.find(',', begin), text.size());
-      require(end > begin, option, ": a name is missing (found ", in_quotes(text),
-              ", expected names with one comma between)");
+      require(end > begin, {.field = option,
+                            .problem = "a name is missing",
+                            .found = in_quotes(text),
+                            .expected = "names with one comma between"});
       names.push_back(text.substr(begin, end - begin));
       begin = end + 1;
     }
   }
-  require(!names.empty(), option,
-          ": nothing to show (found no name, expected one or more); `hadal plan --cells` lists "
-          "them");
+  require(!names.empty(), {.field = option,
+                           .problem = "nothing to show",
+                           .found = "no name",
+                           .expected = "one or more",
+                           .advice = "`hadal plan --cells` lists them"});
   return names;
 }
 
@@ -44,7 +48,7 @@ int print_table(const SweepTable& table, const LineChart& chart,
   out.text(sweep_text(table, remarks));
   for (size_t r = 0; r < table.problems.size(); ++r) {
     if (table.problems[r].empty()) continue;
-    out.text(concat("row ", r + 1, ": ", table.problems[r], "\n"));
+    out.text(concat("row ", r + 1, ": ", table.problems[r].line(out.option_of()), "\n"));
   }
   for (const std::string& path : {files.csv, files.svg}) {
     if (!path.empty()) out.text("wrote " + path + "\n");

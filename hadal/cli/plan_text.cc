@@ -139,10 +139,11 @@ std::string published_text(const Worksheet& sheet) {
   return text;
 }
 
-std::string list_text(const char* title, const std::vector<std::string>& lines) {
+std::string list_text(const char* title, const std::vector<std::string>& lines,
+                      const NameOf& option_of) {
   if (lines.empty()) return {};
   std::string text = concat("\n", title, "\n");
-  for (const std::string& line : lines) text += "  " + line + "\n";
+  for (const std::string& line : lines) text += "  " + with_names(line, option_of) + "\n";
   return text;
 }
 
@@ -171,7 +172,7 @@ std::string stages_text(const Worksheet& s) {
 
 }  // namespace
 
-std::string plan_text(const PlanRequest& request, const Plan& plan) {
+std::string plan_text(const PlanRequest& request, const Plan& plan, const NameOf& option_of) {
   const Worksheet& s = plan.sheet;
   std::string text = concat(request.model_name, " on ", request.cluster.name, ": ", s.value("gpus"),
                             " GPUs, ", human_quantity(s.value("tokens"), "tokens"), "\nlayout ",
@@ -187,9 +188,9 @@ std::string plan_text(const PlanRequest& request, const Plan& plan) {
     if (!body.empty()) text += concat("\n", table.title, "\n", body);
   }
   text += published_text(s);
-  text += list_text("What takes the time and the room", plan.limits);
-  text += list_text("Notes", plan.notes);
-  text += list_text("Warnings", plan.warnings);
+  text += list_text("What takes the time and the room", plan.limits, option_of);
+  text += list_text("Notes", plan.notes, option_of);
+  text += list_text("Warnings", plan.warnings, option_of);
   text += "\nEvery number has a derivation: --explain NAME; --cells lists the names.\n";
   return text;
 }
@@ -213,7 +214,7 @@ std::string all_cells_text(const Worksheet& sheet) {
   return text;
 }
 
-std::string search_text(const LayoutSearch& search, size_t n_best) {
+std::string search_text(const LayoutSearch& search, size_t n_best, const NameOf& option_of) {
   std::string text = concat(search.fitting.size(), " layouts fit (", search.n_simulated,
                             " simulated, the others are slower by their bound); the best:\n");
   text +=
@@ -245,7 +246,7 @@ std::string search_text(const LayoutSearch& search, size_t n_best) {
     text += concat("  ", padded(std::to_string(value.first), 6, true), "  ", kind, "\n",
                    "          ", layout_text(value.second->layout),
                    value.second->varies.empty() ? "" : " (whatever " + value.second->varies + ")",
-                   "\n          ", value.second->reason, "\n");
+                   "\n          ", value.second->why.line(option_of), "\n");
   }
   return text;
 }

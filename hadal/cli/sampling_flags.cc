@@ -70,11 +70,16 @@ int64_t SamplingFlags::draft_tokens(const ModelConfig& config) const {
       std::from_chars(speculate.data(), speculate.data() + speculate.size(), n);
   require(error == std::errc() && end == speculate.data() + speculate.size() && n >= 0 &&
               n <= kMaxDraftTokens,
-          "--speculate: wrong value (found ", speculate, ", expected auto, off or 0 to ",
-          kMaxDraftTokens, "); it is the number of drafts per step");
-  require(n == 0 || config.n_mtp > 0,
-          "--speculate: the model has no MTP module to draft with (found ", speculate,
-          ", expected off); leave the option out");
+          {.field = "--speculate",
+           .problem = "wrong value",
+           .found = speculate,
+           .expected = {"auto, off or 0 to ", kMaxDraftTokens},
+           .advice = "it is the number of drafts per step"});
+  require(n == 0 || config.n_mtp > 0, {.field = "--speculate",
+                                       .problem = "the model has no MTP module to draft with",
+                                       .found = speculate,
+                                       .expected = "off",
+                                       .advice = "leave the option out"});
   return n;
 }
 

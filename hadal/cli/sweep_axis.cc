@@ -30,8 +30,11 @@ struct Reader {
 
   // from, from * factor, ... up to `to`, which is met within rounding
   std::vector<double> geometric(double from, double to, double factor) const {
-    require(from > 0 && to >= from && factor > 1, option, ": a geometric range goes up (found ",
-            from, ":", to, ":x", factor, ", expected 0 < FROM <= TO and a factor above 1)");
+    require(from > 0 && to >= from && factor > 1,
+            {.field = option,
+             .problem = "a geometric range goes up",
+             .found = {from, ":", to, ":x", factor},
+             .expected = "0 < FROM <= TO and a factor above 1"});
     std::vector<double> values;
     for (double value = from; value <= to * (1 + 1e-9); value *= factor) {
       values.push_back(value);
@@ -42,8 +45,10 @@ struct Reader {
 
   std::vector<double> steps(double from, double to, double count) const {
     require(count >= 1 && count <= static_cast<double>(kMostValues) && count == std::floor(count),
-            option, ": a range needs a number of values (found ", count, ", expected 1 to ",
-            kMostValues, ", or x2 to double)");
+            {.field = option,
+             .problem = "a range needs a number of values",
+             .found = count,
+             .expected = {"1 to ", kMostValues, ", or x2 to double"}});
     const auto n = static_cast<size_t>(count);
     std::vector<double> values(n, from);
     for (size_t i = 1; i < n; ++i) {
@@ -54,8 +59,11 @@ struct Reader {
   }
 
   void check_count(size_t n) const {
-    require(n <= kMostValues, option, ": too many values (found more than ", kMostValues,
-            ", expected at most that); take larger steps");
+    require(n <= kMostValues, {.field = option,
+                               .problem = "too many values",
+                               .found = {"more than ", kMostValues},
+                               .expected = "at most that",
+                               .advice = "take larger steps"});
   }
 };
 
@@ -63,9 +71,11 @@ struct Reader {
 
 SweepAxis parse_sweep_axis(const std::string& text, const std::string& option) {
   const size_t equals = text.find('=');
-  require(equals != std::string::npos && equals > 0 && equals + 1 < text.size(), option,
-          ": no values to vary (found ", in_quotes(text),
-          ", expected NAME=1,2,4 or NAME=FROM:TO:COUNT or NAME=FROM:TO:x2)");
+  require(equals != std::string::npos && equals > 0 && equals + 1 < text.size(),
+          {.field = option,
+           .problem = "no values to vary",
+           .found = in_quotes(text),
+           .expected = "NAME=1,2,4 or NAME=FROM:TO:COUNT or NAME=FROM:TO:x2"});
   SweepAxis axis;
   axis.name = text.substr(0, equals);
   const Reader read{option};
@@ -76,9 +86,11 @@ SweepAxis parse_sweep_axis(const std::string& text, const std::string& option) {
     return axis;
   }
   const size_t second = values.find(':', first + 1);
-  require(second != std::string_view::npos && second + 1 < values.size(), option,
-          ": a range has three parts (found ", in_quotes(values),
-          ", expected FROM:TO:COUNT or FROM:TO:x2)");
+  require(second != std::string_view::npos && second + 1 < values.size(),
+          {.field = option,
+           .problem = "a range has three parts",
+           .found = in_quotes(values),
+           .expected = "FROM:TO:COUNT or FROM:TO:x2"});
   const double from = read.number(values.substr(0, first));
   const double to = read.number(values.substr(first + 1, second - first - 1));
   const std::string_view step = values.substr(second + 1);

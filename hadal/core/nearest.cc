@@ -38,9 +38,11 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
   return best;
 }
 
-std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates,
+                         const std::string& otherwise) {
   const std::string best = nearest(word, candidates);
-  return best.empty() ? "" : "; did you mean " + best + "?";
+  if (best.empty()) return otherwise;
+  return "did you mean " + best + "?" + (otherwise.empty() ? "" : "; " + otherwise);
 }
 
 }  // namespace hadal

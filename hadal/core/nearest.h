@@ -10,7 +10,8 @@ namespace hadal {
 // Empty when nothing is close (more than a third of the word would have to change, or two letters).
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
-// "; did you mean X?" or "" for the end of an error line.
-std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates);
+// Advice for an error: "did you mean X?", `otherwise` alone when nothing is close, or both.
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates,
+                         const std::string& otherwise = "");
 
 }  // namespace hadal

@@ -31,8 +31,10 @@ size_t tail_begin(std::string_view text, double fraction, int64_t max_bytes) {
 
 Corpus Corpus::scan(std::vector<SourceFile> files, const CorpusOptions& options) {
   require(options.validation_fraction >= 0.0 && options.validation_fraction < 1.0,
-          "data.validation_fraction: not a share (found ", options.validation_fraction,
-          ", expected 0 up to, but not, 1)");
+          {.field = "data.validation_fraction",
+           .problem = "not a share",
+           .found = options.validation_fraction,
+           .expected = "0 up to, but not, 1"});
   Corpus corpus;
   corpus.files_ = std::move(files);
   corpus.options_ = options;

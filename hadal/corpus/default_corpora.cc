@@ -71,8 +71,11 @@ const DefaultCorpus& find_default_corpus(const std::string& name) {
     if (corpus.name == name) return corpus;
     names += (names.empty() ? "" : ", ") + corpus.name;
   }
-  throw ConfigError(concat("data fetch: no default corpus of that name (found ", name,
-                           ", expected one of ", names, "); for your own text name its path"));
+  throw ConfigError({.place = "data fetch",
+                     .problem = "no default corpus of that name",
+                     .found = name,
+                     .expected = {"one of ", names},
+                     .advice = "for your own text name its path"});
 }
 
 }  // namespace hadal

@@ -54,17 +54,19 @@ std::string download(const std::string& package, const std::string& folder) {
   try {
     result = run_program({"apt-get", "download", "-q", package}, folder);
   } catch (const Unavailable& error) {
-    throw Unavailable(
-        concat("data fetch: ", error.what(),
-               "; default corpora need a Debian system, use your own text: --data PATH"));
+    throw Unavailable(Complaint{
+        .place = "data fetch",
+        .problem = error.what(),
+        .advice = "default corpora need a Debian system, use your own text: {data} PATH"});
   }
   if (interrupted())
     throw Interrupted("interrupted while fetching; run the command again to go on");
   deb = find_deb(folder, package);
   if (result.exit_code != 0 || deb.empty()) {
-    throw IoError(
-        concat("data fetch: ", package, " could not be downloaded (", last_line(result.output),
-               "); check the network, run `apt-get update`, or use your own text: --data PATH"));
+    throw IoError(Complaint{
+        .place = "data fetch",
+        .problem = {package, " could not be downloaded (", last_line(result.output), ")"},
+        .advice = "check the network, run `apt-get update`, or use your own text: {data} PATH"});
   }
   return deb;
 }

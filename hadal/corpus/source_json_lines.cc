@@ -26,10 +26,12 @@ class JsonLinesSource final : public DocumentSource {
           parse_json(repair_utf8(std::move(line)), concat(path_, ": line ", lines_.line_number()));
       const Json* text = record.find(options_.text_field);
       if (!text || !text->is_string()) {
-        throw FormatError(concat(path_, ": line ", lines_.line_number(), ": no text in it (found ",
-                                 text ? text->type_name() : record.type_name(),
-                                 ", expected an object with the string \"", options_.text_field,
-                                 "\"); name the right field with --text-field"));
+        throw FormatError(
+            Complaint{.place = {path_, ": line ", lines_.line_number()},
+                      .problem = "no text in it",
+                      .found = text ? text->type_name() : record.type_name(),
+                      .expected = {"an object with the string \"", options_.text_field, "\""},
+                      .advice = "name the right field with {text_field}"});
       }
       if (!text->as_string().empty()) return Document{name, text->as_string()};
       ++counts_.empty_documents;

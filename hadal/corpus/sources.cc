@@ -62,9 +62,11 @@ std::vector<std::string> files_of(const std::string& argument) {
       files.push_back(root);
     }
   }
-  require(!files.empty(), argument,
-          ": no file found (expected a file, a folder that holds files, or "
-          "a pattern that matches some); check the path");
+  require(!files.empty(),
+          {.place = argument,
+           .problem = "no file found",
+           .expected = "a file, a folder that holds files, or a pattern that matches some",
+           .advice = "check the path"});
   std::sort(files.begin(), files.end());
   return files;
 }
@@ -114,9 +116,10 @@ class FileListSource final : public DocumentSource {
 }  // namespace
 
 std::vector<SourceFile> list_source_files(const std::vector<std::string>& paths) {
-  require(!paths.empty(),
-          "data: no path given (expected files, folders or patterns); "
-          "name at least one");
+  require(!paths.empty(), {.place = "data",
+                           .problem = "no path given",
+                           .expected = "files, folders or patterns",
+                           .advice = "name at least one"});
   std::vector<SourceFile> files;
   std::set<std::string> seen;
   for (const std::string& argument : paths) {

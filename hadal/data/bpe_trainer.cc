@@ -213,9 +213,11 @@ BpeTrainer::BpeTrainer(BpeTrainerOptions options, ThreadPool& pool)
     : impl_(std::make_unique<Impl>(options, pool)) {
   require(options.vocab_size >= smallest_trained_vocab_size() &&
               options.vocab_size <= BpeModel::kMaxTokens,
-          "--vocab-size: out of range (found ", options.vocab_size, ", expected ",
-          smallest_trained_vocab_size(), " to ", BpeModel::kMaxTokens,
-          "); it counts the 256 bytes and the family's tokens too");
+          {.field = "vocab_size",
+           .problem = "out of range",
+           .found = options.vocab_size,
+           .expected = {smallest_trained_vocab_size(), " to ", BpeModel::kMaxTokens},
+           .advice = "it counts the 256 bytes and the family's tokens too"});
 }
 BpeTrainer::~BpeTrainer() = default;
 
@@ -223,9 +225,11 @@ void BpeTrainer::add(std::string_view text) { impl_->counter.add(text); }
 
 TrainedTokenizer BpeTrainer::train() {
   const std::vector<PieceCount> pieces = impl_->counter.sorted_pieces();
-  require(!pieces.empty(),
-          "tokenizer: no text to train on (found 0 bytes, expected some); name "
-          "files with text");
+  require(!pieces.empty(), {.place = "tokenizer",
+                            .problem = "no text to train on",
+                            .found = "0 bytes",
+                            .expected = "some",
+                            .advice = "name files with text"});
   MergeLoop loop(pieces, impl_->options);
   const int64_t wanted = impl_->options.vocab_size - smallest_trained_vocab_size();
   ProgressLine progress;

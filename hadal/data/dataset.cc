@@ -77,31 +77,48 @@ std::string hadal_cache_folder() {
     return std::string(cache) + "/hadal";
   }
   const char* home = std::getenv("HOME");
-  require(home && *home,
-          "HOME: not set (expected the folder that holds .cache); set it, or "
-          "XDG_CACHE_HOME");
+  require(home && *home, {.field = "HOME",
+                          .problem = "not set",
+                          .expected = "the folder that holds .cache",
+                          .advice = "set it, or XDG_CACHE_HOME"});
   return std::string(home) + "/.cache/hadal";
 }
 
 void DataConfig::validate() const {
   require(!paths.empty(),
-          "data.paths: no text to read (found none, expected files or folders); "
-          "name some, or fetch a default corpus with `hadal data fetch tiny`");
-  require(seq_len >= 2 && seq_len < (int64_t{1} << 24), "data.seq_len: out of range (found ",
-          seq_len, ", expected 2 to 16777215)");
+          {.field = "data.paths",
+           .problem = "no text to read",
+           .found = "none",
+           .expected = "files or folders",
+           .advice = "name some, or fetch a default corpus with `hadal data fetch tiny`"});
+  require(seq_len >= 2 && seq_len < (int64_t{1} << 24), {.field = "data.seq_len",
+                                                         .problem = "out of range",
+                                                         .found = seq_len,
+                                                         .expected = "2 to 16777215"});
   require(corpus.validation_fraction >= 0.0 && corpus.validation_fraction < 1.0,
-          "data.validation_fraction: not a share (found ", corpus.validation_fraction,
-          ", expected 0 up to, but not, 1)");
-  require(corpus.max_validation_bytes > 0, "data.max_validation_bytes: out of range (found ",
-          corpus.max_validation_bytes,
-          ", expected more than 0); set validation_fraction to 0 for none");
-  require(corpus.source.max_document_bytes > 0, "data.max_document_bytes: out of range (found ",
-          corpus.source.max_document_bytes, ", expected more than 0)");
-  require(fim_rate >= 0.0 && fim_rate <= 1.0, "data.fim_rate: not a share (found ", fim_rate,
-          ", expected 0 to 1); 0.1 is the report's");
+          {.field = "data.validation_fraction",
+           .problem = "not a share",
+           .found = corpus.validation_fraction,
+           .expected = "0 up to, but not, 1"});
+  require(corpus.max_validation_bytes > 0, {.field = "data.max_validation_bytes",
+                                            .problem = "out of range",
+                                            .found = corpus.max_validation_bytes,
+                                            .expected = "more than 0",
+                                            .advice = "set validation_fraction to 0 for none"});
+  require(corpus.source.max_document_bytes > 0, {.field = "data.max_document_bytes",
+                                                 .problem = "out of range",
+                                                 .found = corpus.source.max_document_bytes,
+                                                 .expected = "more than 0"});
+  require(fim_rate >= 0.0 && fim_rate <= 1.0, {.field = "data.fim_rate",
+                                               .problem = "not a share",
+                                               .found = fim_rate,
+                                               .expected = "0 to 1",
+                                               .advice = "0.1 is the report's"});
   require(boundary_split_rate >= 0.0 && boundary_split_rate <= 1.0,
-          "data.boundary_split_rate: not a share (found ", boundary_split_rate,
-          ", expected 0 to 1)");
+          {.field = "data.boundary_split_rate",
+           .problem = "not a share",
+           .found = boundary_split_rate,
+           .expected = "0 to 1"});
 }
 
 PreparedData prepare_data(const DataConfig& config, ThreadPool& pool) {

@@ -22,17 +22,26 @@ size_t line_breaks_after_punctuation(std::string_view bytes) {
 
 DocumentEncoder::DocumentEncoder(const Tokenizer& tokenizer, const DocumentTokenOptions& options)
     : tokenizer_(tokenizer), options_(options), bos_(tokenizer.bos_id()) {
-  require(options.fim_rate >= 0.0 && options.fim_rate <= 1.0, "data.fim_rate: not a share (found ",
-          options.fim_rate, ", expected 0 to 1); 0.1 is the report's");
+  require(options.fim_rate >= 0.0 && options.fim_rate <= 1.0, {.field = "data.fim_rate",
+                                                               .problem = "not a share",
+                                                               .found = options.fim_rate,
+                                                               .expected = "0 to 1",
+                                                               .advice = "0.1 is the report's"});
   require(options.boundary_split_rate >= 0.0 && options.boundary_split_rate <= 1.0,
-          "data.boundary_split_rate: not a share (found ", options.boundary_split_rate,
-          ", expected 0 to 1)");
-  require(tokenizer.eos_id().has_value(),
-          "tokenizer: no token that ends a document (expected eos_token in tokenizer_config.json); "
-          "add one, or train a tokenizer with hadal");
+          {.field = "data.boundary_split_rate",
+           .problem = "not a share",
+           .found = options.boundary_split_rate,
+           .expected = "0 to 1"});
+  require(tokenizer.eos_id().has_value(), {.place = "tokenizer",
+                                           .problem = "no token that ends a document",
+                                           .expected = "eos_token in tokenizer_config.json",
+                                           .advice = "add one, or train a tokenizer with hadal"});
   require(options.fim_rate == 0.0 || tokenizer.fim_tokens().has_value(),
-          "data.fim_rate: the tokenizer has no fill-in-the-middle marks (found rate ",
-          options.fim_rate, ", expected 0); set it to 0 or use another tokenizer");
+          {.field = "data.fim_rate",
+           .problem = "the tokenizer has no fill-in-the-middle marks",
+           .found = {"rate ", options.fim_rate},
+           .expected = "0",
+           .advice = "set it to 0 or use another tokenizer"});
   eos_ = *tokenizer.eos_id();
   if (options.boundary_split_rate == 0.0) return;
   halves_.resize(static_cast<size_t>(tokenizer.vocab_size()));

@@ -35,8 +35,10 @@ std::vector<std::vector<int32_t>> best_fit_decreasing(std::span<const int32_t> l
 
 DocumentPacker::DocumentPacker(int64_t row_tokens, RowSink sink, int64_t window_tokens)
     : row_tokens_(row_tokens), window_tokens_(window_tokens), sink_(std::move(sink)) {
-  require(row_tokens >= 2 && row_tokens <= (int64_t{1} << 24), "data.seq_len: out of range (found ",
-          row_tokens - 1, ", expected 1 to 16777215)");
+  require(row_tokens >= 2 && row_tokens <= (int64_t{1} << 24), {.field = "data.seq_len",
+                                                                .problem = "out of range",
+                                                                .found = row_tokens - 1,
+                                                                .expected = "1 to 16777215"});
 }
 
 void DocumentPacker::add(std::span<const int32_t> document) {

@@ -93,9 +93,12 @@ void build_prepared_folder(const std::string& folder, const DataConfig& config,
                            const std::vector<SourceFile>& files, const Json& settings,
                            ThreadPool& pool) {
   const Corpus corpus = Corpus::scan(files, config.corpus);
-  require(corpus.counts().documents > 0, config.paths.front(), ": no text in it (found ",
-          corpus.counts().binary_files, " binary and ", corpus.counts().empty_documents,
-          " empty files); give text files");
+  require(corpus.counts().documents > 0,
+          {.place = config.paths.front(),
+           .problem = "no text in it",
+           .found = {corpus.counts().binary_files, " binary and ", corpus.counts().empty_documents,
+                     " empty files"},
+           .advice = "give text files"});
   const std::string tokenizer_folder = folder + "/tokenizer";
   make_folders(tokenizer_folder);
   if (config.tokenizer.empty()) {

@@ -139,8 +139,11 @@ namespace {
 // The text with every ill-formed subpart replaced; `repaired` owns it when that changed something.
 std::string_view well_formed(std::string_view text, std::string& repaired) {
   if (text.size() > kMaxTextBytes) {
-    throw ConfigError(concat("text: too long to encode at once (found ", text.size(),
-                             " bytes, expected at most ", kMaxTextBytes, "); cut it"));
+    throw ConfigError({.place = "text",
+                       .problem = "too long to encode at once",
+                       .found = {text.size(), " bytes"},
+                       .expected = {"at most ", kMaxTextBytes},
+                       .advice = "cut it"});
   }
   if (simdjson::validate_utf8(text.data(), text.size())) return text;
   repaired = repair_utf8(std::string(text));

@@ -196,8 +196,12 @@ constexpr const char* kStyle =
 
 std::string load_maps_svg(const LoadMaps& maps) {
   const Grid at(maps);
-  require(at.n_gpus <= 2048 && at.n_layers <= 256, "--svg: too much to draw (found ", at.n_gpus,
-          " GPUs and ", at.n_layers, " layers, expected at most 2048 and 256); use --json");
+  require(at.n_gpus <= 2048 && at.n_layers <= 256,
+          {.field = "svg",
+           .problem = "too much to draw",
+           .found = {at.n_gpus, " GPUs and ", at.n_layers, " layers"},
+           .expected = "at most 2048 and 256",
+           .advice = "use {json}"});
   const double second = kLeft + kMapWidth + kMapGap, third = second + kMapWidth + kMapGap + 8;
   const double width = third + kDotsWidth + 30, height = at.bottom() + kBarsHeight + 74;
   const size_t shown = maps.shown_layer;

@@ -20,13 +20,24 @@ double ratio(double numerator, double denominator) {
 
 int64_t checked_capacity(const ModelConfig& config, int64_t capacity) {
   require(capacity >= 1 && capacity <= config.max_position_embeddings,
-          "--max-context: more tokens than the model has positions (found ", capacity,
-          ", expected 1 to ", config.max_position_embeddings,
-          "); shorten the prompt or lower --max-tokens");
+          {.field = "capacity",
+           .problem = "more tokens than the model has positions",
+           .found = capacity,
+           .expected = {"1 to ", config.max_position_embeddings},
+           .advice = "shorten the prompt or lower {max_tokens}"});
   return capacity;
 }
 
 }  // namespace
+
+void require_room(int64_t context, int64_t n_prompt, int64_t max_tokens) {
+  require(max_tokens <= context - n_prompt,
+          {.field = "max_tokens",
+           .problem = "the context is too short",
+           .found = {n_prompt, " tokens of prompt and ", max_tokens, " to write"},
+           .expected = {"at most ", context, " together"},
+           .advice = "shorten the prompt or lower {max_tokens}"});
+}
 
 double GenerateResult::prefill_tokens_per_s() const {
   return ratio(static_cast<double>(prompt_tokens - cached_tokens), prefill_seconds);
@@ -54,24 +65,36 @@ GenerationSession::GenerationSession(Context& ctx, const DeepseekV3& model, int6
 void GenerationSession::check(const std::vector<int32_t>& prompt,
                               const GenerateOptions& options) const {
   options.sampling.validate();
-  require(!prompt.empty(), "--prompt: no tokens (found 0, expected at least 1); give some text");
+  require(!prompt.empty(), {.field = "prompt",
+                            .problem = "no tokens",
+                            .found = "0",
+                            .expected = "at least 1",
+                            .advice = "give some text"});
   for (const int32_t id : prompt) {
-    require(id >= 0 && id < model_.config.vocab_size, "--prompt-tokens: id out of range (found ",
-            id, ", expected 0 to ", model_.config.vocab_size - 1,
-            "); use the tokenizer that belongs to this model");
+    require(id >= 0 && id < model_.config.vocab_size,
+            {.field = "prompt_tokens",
+             .problem = "id out of range",
+             .found = id,
+             .expected = {"0 to ", model_.config.vocab_size - 1},
+             .advice = "use the tokenizer that belongs to this model"});
   }
-  require(options.max_tokens >= 1, "--max-tokens: out of range (found ", options.max_tokens,
-          ", expected 1 or more)");
+  require(options.max_tokens >= 1, {.field = "max_tokens",
+                                    .problem = "out of range",
+                                    .found = options.max_tokens,
+                                    .expected = "1 or more"});
   const int64_t n_prompt = static_cast<int64_t>(prompt.size());
-  require(options.max_tokens <= capacity() - n_prompt,
-          "--max-tokens: the context is too short (found ", n_prompt, " tokens of prompt and ",
-          options.max_tokens, " to come, expected at most ", capacity(),
-          " together); shorten the prompt or lower --max-tokens");
+  require_room(capacity(), n_prompt, options.max_tokens);
   require(options.draft_tokens >= 0 && options.draft_tokens <= kMaxDraftTokens,
-          "--speculate: out of range (found ", options.draft_tokens, ", expected 0 to ",
-          kMaxDraftTokens, "); 1 to 3 are usual");
-  require(options.draft_tokens == 0 || drafter_, "--speculate: the model has no MTP module (found ",
-          options.draft_tokens, " drafts, expected off); use --speculate off");
+          {.field = "draft_tokens",
+           .problem = "out of range",
+           .found = options.draft_tokens,
+           .expected = {"0 to ", kMaxDraftTokens},
+           .advice = "1 to 3 are usual"});
+  require(options.draft_tokens == 0 || drafter_, {.field = "draft_tokens",
+                                                  .problem = "the model has no MTP module",
+                                                  .found = {options.draft_tokens, " drafts"},
+                                                  .expected = "off",
+                                                  .advice = "use {draft_tokens} off"});
 }
 
 // Keeps the rows of the common beginning of what is cached and the prompt; returns their number. At

@@ -49,6 +49,9 @@ struct GenerateResult {
 // Called for every token in order; false stops the generation ("stop").
 using OnToken = std::function<bool(int32_t token)>;
 
+// ConfigError naming max_tokens unless prompt and answer fit into a context of so many tokens.
+void require_room(int64_t context, int64_t n_prompt, int64_t max_tokens);
+
 // One sequence and its cache, kept between calls: a chat's next turn prefills only what is new.
 class GenerationSession {
  public:

@@ -108,21 +108,38 @@ void keep_most_probable(std::vector<double>& p, int64_t top_k, double top_p) {
 }  // namespace
 
 void SamplingOptions::validate() const {
-  require(std::isfinite(temperature) && temperature >= 0.0, "--temperature: out of range (found ",
-          temperature, ", expected 0 or more); 0 always takes the most probable token");
-  require(top_k >= 0, "--top-k: out of range (found ", top_k,
-          ", expected 0 or more); 0 switches it off");
-  require(top_p > 0.0 && top_p <= 1.0, "--top-p: out of range (found ", top_p,
-          ", expected more than 0, at most 1); 1 switches it off");
+  require(std::isfinite(temperature) && temperature >= 0.0,
+          {.field = "temperature",
+           .problem = "out of range",
+           .found = temperature,
+           .expected = "0 or more",
+           .advice = "0 always takes the most probable token"});
+  require(top_k >= 0, {.field = "top_k",
+                       .problem = "out of range",
+                       .found = top_k,
+                       .expected = "0 or more",
+                       .advice = "0 switches it off"});
+  require(top_p > 0.0 && top_p <= 1.0, {.field = "top_p",
+                                        .problem = "out of range",
+                                        .found = top_p,
+                                        .expected = "more than 0, at most 1",
+                                        .advice = "1 switches it off"});
   require(std::isfinite(repetition_penalty) && repetition_penalty > 0.0,
-          "--repetition-penalty: out of range (found ", repetition_penalty,
-          ", expected more than 0); 1 switches it off");
-  require(presence_penalty >= -2.0 && presence_penalty <= 2.0,
-          "--presence-penalty: out of range (found ", presence_penalty,
-          ", expected -2 to 2); 0 switches it off");
-  require(frequency_penalty >= -2.0 && frequency_penalty <= 2.0,
-          "--frequency-penalty: out of range (found ", frequency_penalty,
-          ", expected -2 to 2); 0 switches it off");
+          {.field = "repetition_penalty",
+           .problem = "out of range",
+           .found = repetition_penalty,
+           .expected = "more than 0",
+           .advice = "1 switches it off"});
+  require(presence_penalty >= -2.0 && presence_penalty <= 2.0, {.field = "presence_penalty",
+                                                                .problem = "out of range",
+                                                                .found = presence_penalty,
+                                                                .expected = "-2 to 2",
+                                                                .advice = "0 switches it off"});
+  require(frequency_penalty >= -2.0 && frequency_penalty <= 2.0, {.field = "frequency_penalty",
+                                                                  .problem = "out of range",
+                                                                  .found = frequency_penalty,
+                                                                  .expected = "-2 to 2",
+                                                                  .advice = "0 switches it off"});
 }
 
 std::vector<double> sampling_distribution(std::span<const float> logits,

@@ -43,15 +43,24 @@ std::vector<double> score_tokens(Context& ctx, const DeepseekV3& model,
                                  const std::vector<int32_t>& tokens, const ScoreOptions& options) {
   const int64_t most = model.config.max_position_embeddings;
   const int64_t window = options.window > 0 ? options.window : most;
-  require(window >= 2 && window <= most, "--window: out of range (found ", window,
-          ", expected 2 to ", most, "); the model has no more positions");
+  require(window >= 2 && window <= most, {.field = "window",
+                                          .problem = "out of range",
+                                          .found = window,
+                                          .expected = {"2 to ", most},
+                                          .advice = "the model has no more positions"});
   const int64_t stride = options.stride > 0 ? options.stride : std::max<int64_t>(1, window / 2);
-  require(stride < window, "--stride: out of range (found ", stride, ", expected 1 to ", window - 1,
-          "); windows must overlap, so that every token has context");
+  require(stride < window, {.field = "stride",
+                            .problem = "out of range",
+                            .found = stride,
+                            .expected = {"1 to ", window - 1},
+                            .advice = "windows must overlap, so that every token has context"});
   for (const int32_t id : tokens) {
-    require(id >= 0 && id < model.config.vocab_size, "--text: token id out of range (found ", id,
-            ", expected 0 to ", model.config.vocab_size - 1,
-            "); use the tokenizer that belongs to this model");
+    require(id >= 0 && id < model.config.vocab_size,
+            {.field = "token_ids",
+             .problem = "token id out of range",
+             .found = id,
+             .expected = {"0 to ", model.config.vocab_size - 1},
+             .advice = "use the tokenizer that belongs to this model"});
   }
   const int64_t n = static_cast<int64_t>(tokens.size());
   std::vector<double> logprobs;

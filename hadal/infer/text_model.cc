@@ -27,10 +27,11 @@ TextModel::TextModel(const std::string& folder_, int n_threads, Device device, b
 
 const Tokenizer& TextModel::need_tokenizer() const {
   if (!tokenizer) {
-    throw FormatError(concat(folder,
-                             "/tokenizer.json: no such file (found a model without a tokenizer, "
-                             "expected tokenizer.json); copy it there, or give token ids with "
-                             "`hadal generate --prompt-tokens`"));
+    throw FormatError({.place = {folder, "/tokenizer.json"},
+                       .problem = "no such file",
+                       .found = "a model without a tokenizer",
+                       .expected = "tokenizer.json",
+                       .advice = "copy it there, or generate from token ids, {prompt_tokens}"});
   }
   return *tokenizer;
 }

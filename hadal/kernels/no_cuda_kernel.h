@@ -6,8 +6,11 @@
 namespace hadal::cuda {
 
 [[noreturn]] inline void no_kernel(const char* op) {
-  throw Unavailable(concat("device: this build has no CUDA kernel for ", op,
-                           " (found cuda, expected cpu); use the cpu"));
+  throw Unavailable(Complaint{.field = "device",
+                              .problem = {"this build has no CUDA kernel for ", op},
+                              .found = "cuda",
+                              .expected = "cpu",
+                              .advice = "use {device} cpu"});
 }
 
 }  // namespace hadal::cuda

@@ -60,9 +60,11 @@ GemmShape GemmShape::parse(const std::string& text) {
     if (*end != 'x') break;
     at = end + 1;
   }
-  throw ConfigError(concat("--shape: not a shape (found '", text,
-                           "', expected MxNxK or EXPERTSxMxNxK, each 1 to 1048576); for example "
-                           "64x512x512"));
+  throw ConfigError({.field = "shape",
+                     .problem = "not a shape",
+                     .found = {"'", text, "'"},
+                     .expected = "MxNxK or EXPERTSxMxNxK, each 1 to 1048576",
+                     .advice = "for example 64x512x512"});
 }
 
 std::string GemmShape::text() const {

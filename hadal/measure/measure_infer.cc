@@ -10,15 +10,23 @@ namespace hadal {
 namespace {
 
 void check(const DeepseekV3& model, const MeasureInferOptions& o) {
-  require(o.prompt_tokens >= 1, "--prompt-tokens: out of range (found ", o.prompt_tokens,
-          ", expected 1 or more)");
-  require(o.decode_tokens >= 2, "--decode-tokens: out of range (found ", o.decode_tokens,
-          ", expected 2 or more)");
-  require(o.rounds >= 1, "--rounds: out of range (found ", o.rounds, ", expected 1 or more)");
+  require(o.prompt_tokens >= 1, {.field = "prompt_tokens",
+                                 .problem = "out of range",
+                                 .found = o.prompt_tokens,
+                                 .expected = "1 or more"});
+  require(o.decode_tokens >= 2, {.field = "decode_tokens",
+                                 .problem = "out of range",
+                                 .found = o.decode_tokens,
+                                 .expected = "2 or more"});
+  require(
+      o.rounds >= 1,
+      {.field = "rounds", .problem = "out of range", .found = o.rounds, .expected = "1 or more"});
   require(o.draft_tokens >= 0 && o.draft_tokens <= kMaxDraftTokens &&
               (o.draft_tokens == 0 || model.config.n_mtp > 0),
-          "--speculate: this model cannot draft so many tokens (found ", o.draft_tokens,
-          ", expected 0 to ", model.config.n_mtp > 0 ? kMaxDraftTokens : 0, ")");
+          {.field = "draft_tokens",
+           .problem = "this model cannot draft so many tokens",
+           .found = o.draft_tokens,
+           .expected = {"0 to ", model.config.n_mtp > 0 ? kMaxDraftTokens : 0}});
 }
 
 // The fastest of the rounds; every round starts with an empty cache.

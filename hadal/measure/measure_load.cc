@@ -19,7 +19,8 @@ double checkpoint_bytes(const std::string& folder) {
 }  // namespace
 
 MeasureReport measure_load(Context& ctx, const std::string& folder, LoadAs dtype, int64_t rounds) {
-  require(rounds >= 1, "--rounds: out of range (found ", rounds, ", expected 1 or more)");
+  require(rounds >= 1,
+          {.field = "rounds", .problem = "out of range", .found = rounds, .expected = "1 or more"});
   const double bytes = checkpoint_bytes(folder);
   const std::vector<double> seconds = time_rounds(
       rounds, [&] { load_model(ctx, folder, {.dtype = dtype, .with_mtp = true}); });

@@ -6,8 +6,11 @@ namespace hadal {
 
 MeasureReport measure_tokenizer(Context& ctx, const Tokenizer& tokenizer, std::string_view text,
                                 int64_t rounds) {
-  require(rounds >= 1, "--rounds: out of range (found ", rounds, ", expected 1 or more)");
-  require(!text.empty(), "--file: nothing to encode (found 0 bytes, expected a text)");
+  require(rounds >= 1,
+          {.field = "rounds", .problem = "out of range", .found = rounds, .expected = "1 or more"});
+  require(
+      !text.empty(),
+      {.field = "text", .problem = "nothing to encode", .found = "0 bytes", .expected = "a text"});
   const double megabytes = static_cast<double>(text.size()) / 1e6;
   std::vector<int32_t> ids;
   std::string back;

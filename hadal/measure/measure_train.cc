@@ -21,14 +21,26 @@ Batch random_batch(const MeasureTrainOptions& o) {
 }
 
 void check(const MeasureTrainOptions& o) {
-  require(o.batch >= 1 && o.batch <= (1 << 20), "--batch: out of range (found ", o.batch,
-          ", expected 1 to 1048576); it counts sequences");
-  require(o.seq >= 2 && o.seq <= o.model.max_position_embeddings, "--seq: out of range (found ",
-          o.seq, ", expected 2 to ", o.model.max_position_embeddings, ")");
-  require(o.steps >= 2, "--steps: too few (found ", o.steps,
-          ", expected 2 or more); the first step only warms up");
-  require(o.micro_batch >= 0, "--micro-batch: out of range (found ", o.micro_batch,
-          ", expected 0 or more); 0 chooses");
+  require(o.batch >= 1 && o.batch <= (1 << 20), {.field = "batch",
+                                                 .problem = "out of range",
+                                                 .found = o.batch,
+                                                 .expected = "1 to 1048576",
+                                                 .advice = "it counts sequences"});
+  require(o.seq >= 2 && o.seq <= o.model.max_position_embeddings,
+          {.field = "seq",
+           .problem = "out of range",
+           .found = o.seq,
+           .expected = {"2 to ", o.model.max_position_embeddings}});
+  require(o.steps >= 2, {.field = "steps",
+                         .problem = "too few",
+                         .found = o.steps,
+                         .expected = "2 or more",
+                         .advice = "the first step only warms up"});
+  require(o.micro_batch >= 0, {.field = "micro_batch",
+                               .problem = "out of range",
+                               .found = o.micro_batch,
+                               .expected = "0 or more",
+                               .advice = "0 chooses"});
 }
 
 }  // namespace

@@ -20,18 +20,23 @@ constexpr int64_t kMaxPosition = int64_t{1} << 30;  // positions are 32-bit
 constexpr int64_t kMaxParameters = int64_t{1} << 50;
 
 void check_range(const char* key, int64_t value, int64_t low, int64_t high) {
-  require(value >= low && value <= high, key, ": out of range (found ", value, ", expected ", low,
-          " to ", high, ")");
+  require(
+      value >= low && value <= high,
+      {.field = key, .problem = "out of range", .found = value, .expected = {low, " to ", high}});
 }
 
 void check_number(const char* key, double value, double low, double high) {
-  require(std::isfinite(value) && value >= low && value <= high, key, ": out of range (found ",
-          value, ", expected ", low, " to ", high, ")");
+  require(
+      std::isfinite(value) && value >= low && value <= high,
+      {.field = key, .problem = "out of range", .found = value, .expected = {low, " to ", high}});
 }
 
 void check_rope(const ModelConfig& c) {
-  require(c.qk_rope_head_dim % 2 == 0, "qk_rope_head_dim: must be even (found ", c.qk_rope_head_dim,
-          ", expected a multiple of 2); positions turn pairs of values");
+  require(c.qk_rope_head_dim % 2 == 0, {.field = "qk_rope_head_dim",
+                                        .problem = "must be even",
+                                        .found = c.qk_rope_head_dim,
+                                        .expected = "a multiple of 2",
+                                        .advice = "positions turn pairs of values"});
   check_number("rope_theta", c.rope_theta, 1.0 + 1e-6, 1e12);
   if (!c.yarn) return;
   check_number("rope_scaling.factor", c.yarn->factor, 1.0, 1e6);
@@ -46,26 +51,34 @@ void check_rope(const ModelConfig& c) {
 void check_router(const RouterConfig& r) {
   check_range("n_routed_experts", r.n_routed_experts, 1, kMaxExperts);
   check_range("n_group", r.n_group, 1, r.n_routed_experts);
-  require(r.n_routed_experts % r.n_group == 0, "n_group: groups must be equal (found ", r.n_group,
-          ", expected a divisor of n_routed_experts ", r.n_routed_experts, ")");
+  require(r.n_routed_experts % r.n_group == 0,
+          {.field = "n_group",
+           .problem = "groups must be equal",
+           .found = r.n_group,
+           .expected = {"a divisor of n_routed_experts ", r.n_routed_experts}});
   check_range("topk_group", r.topk_group, 1, r.n_group);
   const int64_t group_size = r.n_routed_experts / r.n_group;
   const bool grouped = r.method != TopkMethod::kGreedy;
   const int64_t reachable = grouped ? r.topk_group * group_size : r.n_routed_experts;
-  require(r.top_k >= 1 && r.top_k <= reachable,
-          "num_experts_per_tok: not enough experts in reach (found ", r.top_k, ", expected 1 to ",
-          reachable, "); lower it or raise topk_group");
+  require(r.top_k >= 1 && r.top_k <= reachable, {.field = "num_experts_per_tok",
+                                                 .problem = "not enough experts in reach",
+                                                 .found = r.top_k,
+                                                 .expected = {"1 to ", reachable},
+                                                 .advice = "lower it or raise topk_group"});
   // A group's score is the sum of its two largest choices; one group alone needs no score.
   require(r.method != TopkMethod::kNoauxTc || r.n_group == 1 || group_size >= 2,
-          "n_group: noaux_tc needs two experts in each group (found ", r.n_group, " groups of ",
-          group_size, ")");
+          {.field = "n_group",
+           .problem = "noaux_tc needs two experts in each group",
+           .found = {r.n_group, " groups of ", group_size}});
   check_number("routed_scaling_factor", double{r.routed_scaling_factor}, 1e-6, 1e6);
 }
 
 void check_ids(const ModelConfig& c) {
   check_range("bos_token_id", c.bos_token_id, -1, c.vocab_size - 1);
-  require(c.eos_token_ids.size() <= 64, "eos_token_id: too many ids (found ",
-          c.eos_token_ids.size(), ", expected at most 64)");
+  require(c.eos_token_ids.size() <= 64, {.field = "eos_token_id",
+                                         .problem = "too many ids",
+                                         .found = c.eos_token_ids.size(),
+                                         .expected = "at most 64"});
   for (const int64_t id : c.eos_token_ids) check_range("eos_token_id", id, 0, c.vocab_size - 1);
 }
 
@@ -79,7 +92,9 @@ class Count {
 
  private:
   static Count checked(std::optional<int64_t> value) {
-    require(value.has_value(), "model: more than 2^63 parameters; lower its sizes");
+    require(
+        value.has_value(),
+        {.place = "model", .problem = "more than 2^63 parameters", .advice = "lower its sizes"});
     return Count(*value);
   }
   int64_t value_;
@@ -112,8 +127,11 @@ void ModelConfig::validate() const {
   check_ids(*this);
   const ParameterCount count = count_parameters(*this);
   const auto total = checked_add(count.total, count.mtp);
-  require(total && *total <= kMaxParameters, "model: too many parameters (found ", count.total,
-          ", expected at most ", kMaxParameters, "); lower its sizes");
+  require(total && *total <= kMaxParameters, {.place = "model",
+                                              .problem = "too many parameters",
+                                              .found = count.total,
+                                              .expected = {"at most ", kMaxParameters},
+                                              .advice = "lower its sizes"});
 }
 
 ParameterCount count_parameters(const ModelConfig& c) {

@@ -63,17 +63,20 @@ void check_target(const std::string& source, const std::string& target, bool ove
   std::error_code error;
   if (!fs::exists(target, error)) return;
   if (fs::equivalent(source, target, error)) {
-    throw ConfigError(concat(target,
-                             ": source and destination are the same folder; choose another "
-                             "destination"));
+    throw ConfigError({.place = target,
+                       .problem = "source and destination are the same folder",
+                       .advice = "choose another destination"});
   }
   if (!fs::is_directory(target, error)) {
-    throw ConfigError(concat(target, ": the destination is not a folder; choose another one"));
+    throw ConfigError({.place = target,
+                       .problem = "the destination is not a folder",
+                       .advice = "choose another one"});
   }
   if (!overwrite && !fs::is_empty(target, error)) {
-    throw ConfigError(concat(target,
-                             ": the destination is not empty; choose another one, or give "
-                             "--force to replace the checkpoint in it"));
+    throw ConfigError(
+        {.place = target,
+         .problem = "the destination is not empty",
+         .advice = "choose another one, or give {force} to replace the checkpoint in it"});
   }
 }
 

@@ -54,11 +54,17 @@ TrainingBatch training_batch(const TokenLists& lists) {
   TrainingBatch batch;
   const size_t length = lists.front().size();
   for (size_t s = 0; s < lists.size(); ++s) {
-    require(lists[s].size() == length, "--tokens: lists differ in length (found ", lists[s].size(),
-            " ids in list ", s, ", expected ", length,
-            " as in list 0); loss and gradients take the lists as one batch");
-    require(length >= 2, "--tokens: too short (found 1 id, expected at least 2); the last id of a ",
-            "list is only a target");
+    require(lists[s].size() == length,
+            {.field = "token_lists",
+             .problem = "lists differ in length",
+             .found = {lists[s].size(), " ids in list ", s},
+             .expected = {length, " as in list 0"},
+             .advice = "loss and gradients take the lists as one batch"});
+    require(length >= 2, {.field = "token_lists",
+                          .problem = "too short",
+                          .found = "1 id",
+                          .expected = "at least 2",
+                          .advice = "the last id of a list is only a target"});
     batch.tokens.insert(batch.tokens.end(), lists[s].begin(), lists[s].end() - 1);
     batch.targets.insert(batch.targets.end(), lists[s].begin() + 1, lists[s].end());
   }

@@ -332,7 +332,7 @@ ModelConfig config_from_hf(const Json& json, const std::string& source) {
   try {
     c.validate();
   } catch (const ConfigError& error) {
-    throw FormatError(concat(source, ": ", error.what()));
+    throw FormatError(error.in(source));
   }
   return c;
 }

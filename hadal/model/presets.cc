@@ -237,8 +237,10 @@ const Preset& find_preset(const std::string& name) {
     if (preset.name == wanted) return preset;
     names.push_back(preset.name);
   }
-  throw ConfigError(concat("preset: no such model shape (found ", in_quotes(name), ")",
-                           did_you_mean(wanted, names), "; `hadal presets` lists all"));
+  throw ConfigError({.place = "preset",
+                     .problem = "no such model shape",
+                     .found = in_quotes(name),
+                     .advice = did_you_mean(wanted, names, "`hadal presets` lists all")});
 }
 
 }  // namespace hadal

@@ -17,17 +17,22 @@ double overlapped_pair(double compute, double communication, double efficiency) 
 }
 
 PipelineTimes chunk_times(const std::vector<LayerTimes>& stages, double overlap_efficiency) {
-  require(!stages.empty(), "stages: none (found 0, expected 1 or more)");
-  require(overlap_efficiency >= 0 && overlap_efficiency <= 1,
-          "overlap efficiency: out of range (found ", overlap_efficiency, ", expected 0 to 1)");
+  require(!stages.empty(),
+          {.field = "stages", .problem = "none", .found = "0", .expected = "1 or more"});
+  require(overlap_efficiency >= 0 && overlap_efficiency <= 1, {.field = "overlap efficiency",
+                                                               .problem = "out of range",
+                                                               .found = overlap_efficiency,
+                                                               .expected = "0 to 1"});
   PipelineTimes times;
   times.stages.clear();
   double apart = 0, paired = 0;
   for (const LayerTimes& stage : stages) {
     for (const double part : {stage.forward, stage.backward_input, stage.weight,
                               stage.all_to_all_forward, stage.all_to_all_backward}) {
-      require(std::isfinite(part) && part >= 0, "layer times: not a time (found ", part,
-              ", expected a finite number, 0 or more)");
+      require(std::isfinite(part) && part >= 0, {.field = "layer times",
+                                                 .problem = "not a time",
+                                                 .found = part,
+                                                 .expected = "a finite number, 0 or more"});
     }
     times.stages.push_back({stage.forward + stage.all_to_all_forward,
                             stage.backward_input + stage.all_to_all_backward, stage.weight});

@@ -91,9 +91,12 @@ GpuFigures gpu_of_file(const Json& root, const std::string& source) {
   const std::string name = text_of(*gpu, source + ": gpu");
   const GpuFigures* known = find_gpu(name);
   if (!known) {
-    throw FormatError(concat(source, ": gpu: not known (found ", in_quotes(name), ")",
-                             did_you_mean(lower_case(name.substr(0, 100)), gpu_names()),
-                             "; leave it out and give every figure"));
+    throw FormatError(Complaint{.place = source,
+                                .field = "gpu",
+                                .problem = "not known",
+                                .found = in_quotes(name),
+                                .advice = did_you_mean(lower_case(name.substr(0, 100)), gpu_names(),
+                                                       "leave it out and give every figure")});
   }
   return *known;
 }
@@ -103,8 +106,10 @@ void check_keys(const Json& root, const std::string& source) {
   for (const Key& key : kKeys) allowed.push_back(key.name);
   for (const auto& [name, value] : root.as_object()) {
     if (std::find(allowed.begin(), allowed.end(), name) != allowed.end()) continue;
-    throw FormatError(concat(source, ": ", one_line(name, 60), ": unknown key",
-                             did_you_mean(name, allowed), "; docs/plan.md lists all"));
+    throw FormatError(Complaint{.place = source,
+                                .field = one_line(name, 60),
+                                .problem = "unknown key",
+                                .advice = did_you_mean(name, allowed, "docs/plan.md lists all")});
   }
 }
 
@@ -197,12 +202,16 @@ Cluster find_cluster(const std::string& name_or_file) {
     const auto [end, error] = std::from_chars(begin, name.data() + name.size(), gpus);
     if (error != std::errc() || end != name.data() + name.size()) gpu = nullptr;
   }
-  require(gpu != nullptr, "--cluster: no such cluster (found ", in_quotes(name_or_file),
-          ", expected a TOML file or GPU-COUNT, as h800-2048)",
-          did_you_mean(name, built_in_clusters()));
+  require(gpu != nullptr, {.field = "cluster",
+                           .problem = "no such cluster",
+                           .found = in_quotes(name_or_file),
+                           .expected = "a TOML file or GPU-COUNT, as h800-2048",
+                           .advice = did_you_mean(name, built_in_clusters())});
   require(gpus >= gpu->gpus_per_node && gpus % gpu->gpus_per_node == 0 && gpus <= kMaxGpus,
-          "--cluster: not a number of whole nodes (found ", gpus, " GPUs, expected a multiple of ",
-          gpu->gpus_per_node, ", at most ", kMaxGpus, ")");
+          {.field = "cluster",
+           .problem = "not a number of whole nodes",
+           .found = {gpus, " GPUs"},
+           .expected = {"a multiple of ", gpu->gpus_per_node, ", at most ", kMaxGpus}});
   return {name_or_file, *gpu, gpus / gpu->gpus_per_node};
 }
 

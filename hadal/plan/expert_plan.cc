@@ -15,13 +15,18 @@ PlacementShape placement_shape(const ExpertPlanOptions& options, int64_t n_exper
   shape.as_published = options.as_published;
   shape.n_gpus = options.n_gpus.value_or(std::max<int64_t>(n_experts / 8, 1));
   shape.n_nodes = options.n_nodes.value_or(shape.n_gpus % 8 == 0 ? shape.n_gpus / 8 : 1);
-  require(!options.n_replicas || !options.n_redundant,
-          "--redundant: given beside --replicas (found both, expected one); leave one out");
+  require(!options.n_replicas || !options.n_redundant, {.field = "n_redundant",
+                                                        .problem = "given beside {n_replicas}",
+                                                        .found = "both",
+                                                        .expected = "one",
+                                                        .advice = "leave one out"});
   if (options.n_replicas) {
     shape.n_replicas = *options.n_replicas;
   } else if (options.n_redundant) {
-    require(*options.n_redundant >= 0, "--redundant: negative (found ", *options.n_redundant,
-            ", expected 0 or more)");
+    require(*options.n_redundant >= 0, {.field = "n_redundant",
+                                        .problem = "negative",
+                                        .found = *options.n_redundant,
+                                        .expected = "0 or more"});
     shape.n_replicas = checked_add(n_experts, *options.n_redundant).value_or(INT64_MAX);
   } else {
     // A GPU count out of range is refused with the rest of the shape.

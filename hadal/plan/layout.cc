@@ -20,8 +20,11 @@ int64_t degree(const std::string& key, const std::string& text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   require(
       error == std::errc() && end == text.data() + text.size() && value >= 1 && value <= kMaxDegree,
-      "--layout: ", key, ": not a count (found ", in_quotes(text), ", expected 1 to ", kMaxDegree,
-      ")");
+      {.place = "{layout}",
+       .field = key,
+       .problem = "not a count",
+       .found = in_quotes(text),
+       .expected = {"1 to ", kMaxDegree}});
   return value;
 }
 
@@ -30,14 +33,97 @@ size_t choice(const std::string& key, const std::string& text,
   const auto found = std::find(allowed.begin(), allowed.end(), text);
   std::string list;
   for (const std::string& each : allowed) list += (list.empty() ? "" : ", ") + each;
-  require(found != allowed.end(), "--layout: ", key, ": unknown value (found ", in_quotes(text),
-          ", expected ", list, ")", did_you_mean(text, allowed));
+  require(found != allowed.end(), {.place = "{layout}",
+                                   .field = key,
+                                   .problem = "unknown value",
+                                   .found = in_quotes(text),
+                                   .expected = list,
+                                   .advice = did_you_mean(text, allowed)});
   return static_cast<size_t>(found - allowed.begin());
 }
 
 const std::vector<std::string>& precision_names() {
   static const std::vector<std::string> names = {"bf16", "fp8"};
   return names;
+}
+
+// Without the place.
+Refusal setting_problem(const Layout& layout, const LayoutFacts& facts) {
+  if (layout.pp > facts.n_layers) {
+    return Complaint{.field = "pp",
+                     .problem = "more stages than layers",
+                     .found = layout.pp,
+                     .expected = {"at most ", facts.n_layers}};
+  }
+  const bool paired = layout.schedule >= ScheduleKind::kDualPipe;
+  const std::string& schedule = schedule_names()[static_cast<size_t>(layout.schedule)];
+  if (paired && layout.pp % 2 != 0) {
+    return Complaint{.field = "pp",
+                     .problem = {schedule, " pairs the stages"},
+                     .found = layout.pp,
+                     .expected = "an even number",
+                     .advice = "use one more or fewer, or schedule=1f1b"};
+  }
+  const int64_t ranks = pipeline_ranks(layout);
+  if (ranks > facts.gpus || facts.gpus % ranks != 0) {
+    return Complaint{.field = "pp",
+                     .problem = "the GPUs do not divide into pipelines",
+                     .found = {ranks, " ranks"},
+                     .expected = {"a divisor of ", facts.gpus, " GPUs"}};
+  }
+  const int64_t replicas = facts.gpus / ranks;
+  if (layout.ep > 1 && !facts.has_moe_layers) {
+    return Complaint{
+        .field = "ep", .problem = "the model has no experts", .found = layout.ep, .expected = "1"};
+  }
+  if (facts.n_routed_experts % layout.ep != 0 && facts.has_moe_layers) {
+    return Complaint{.field = "ep",
+                     .problem = "the experts do not divide",
+                     .found = layout.ep,
+                     .expected = {"a divisor of ", facts.n_routed_experts, " experts"}};
+  }
+  if (layout.ep > replicas || replicas % layout.ep != 0) {
+    return Complaint{.field = "ep",
+                     .problem = "pp x ep does not fill the cluster",
+                     .found = {"PP ", ranks, " x EP ", layout.ep},
+                     .expected = {"EP to divide ", replicas, " replicas on ", facts.gpus, " GPUs"}};
+  }
+  const int64_t node = facts.gpus_per_node;
+  if (layout.ep > node ? layout.ep % node != 0 : node % layout.ep != 0) {
+    return Complaint{.field = "ep",
+                     .problem = "the group cuts a node",
+                     .found = layout.ep,
+                     .expected = {"a divisor or a multiple of ", node, " GPUs"}};
+  }
+  if (facts.batch_sequences % (replicas * layout.micro_batch_sequences) != 0) {
+    return Complaint{.field = "micro-batch",
+                     .problem = "the batch does not divide",
+                     .found = {facts.batch_sequences, " sequences over ", replicas, " replicas x ",
+                               layout.micro_batch_sequences},
+                     .expected = "a multiple"};
+  }
+  if (layout.fp8 && !facts.gpu_has_fp8) {
+    return Complaint{.field = "precision",
+                     .problem = "the GPU has no FP8 units",
+                     .found = "fp8",
+                     .expected = "bf16"};
+  }
+  const int64_t count = micro_batches(layout, facts);
+  if (count > kMaxSimulated || layout.pp * count > kMaxSimulated) {
+    return Complaint{.field = "micro-batch",
+                     .problem = "too many chunks to simulate in a moment",
+                     .found = {layout.pp, " stages x ", count, " micro-batches"},
+                     .expected = {"at most ", kMaxSimulated},
+                     .advice = "use larger micro-batches or a smaller batch"};
+  }
+  try {
+    ranks_of(layout.schedule, static_cast<int32_t>(layout.pp), static_cast<int32_t>(count));
+  } catch (const ConfigError& error) {
+    Refusal why = error;
+    why.field = "schedule";  // its n_micro_batches is none of a layout's settings
+    return why;
+  }
+  return {};
 }
 
 }  // namespace
@@ -56,9 +142,11 @@ Layout parse_layout(const std::string& text, const Layout& base) {
     const size_t equals = part.find('=');
     const std::string key = part.substr(0, equals);
     require(equals != std::string::npos && std::find(keys.begin(), keys.end(), key) != keys.end(),
-            "--layout: not a setting (found ", in_quotes(part),
-            ", expected pp=, ep=, micro-batch=, schedule=, recompute= or precision=)",
-            did_you_mean(key, keys));
+            {.field = "layout",
+             .problem = "not a setting",
+             .found = in_quotes(part),
+             .expected = "pp=, ep=, micro-batch=, schedule=, recompute= or precision=",
+             .advice = did_you_mean(key, keys)});
     const std::string value = part.substr(equals + 1);
     if (key == "pp") layout.pp = degree(key, value);
     if (key == "ep") layout.ep = degree(key, value);
@@ -90,63 +178,9 @@ int64_t micro_batches(const Layout& layout, const LayoutFacts& facts) {
          (facts.gpus / pipeline_ranks(layout) * layout.micro_batch_sequences);
 }
 
-std::string layout_problem(const Layout& layout, const LayoutFacts& facts) {
-  const auto say = [](const auto&... parts) { return concat("--layout: ", parts...); };
-  if (layout.pp > facts.n_layers) {
-    return say("pp: more stages than layers (found ", layout.pp, ", expected at most ",
-               facts.n_layers, ")");
-  }
-  const bool paired = layout.schedule >= ScheduleKind::kDualPipe;
-  if (paired && layout.pp % 2 != 0) {
-    return say("pp: ", schedule_names()[static_cast<size_t>(layout.schedule)],
-               " pairs the stages (found ", layout.pp,
-               ", expected an even number); use one more or fewer, or schedule=1f1b");
-  }
-  const int64_t ranks = pipeline_ranks(layout);
-  if (ranks > facts.gpus || facts.gpus % ranks != 0) {
-    return say("pp: the GPUs do not divide into pipelines (found ", ranks,
-               " ranks, expected a divisor of ", facts.gpus, " GPUs)");
-  }
-  const int64_t replicas = facts.gpus / ranks;
-  if (layout.ep > 1 && !facts.has_moe_layers) {
-    return say("ep: the model has no experts (found ", layout.ep, ", expected 1)");
-  }
-  if (facts.n_routed_experts % layout.ep != 0 && facts.has_moe_layers) {
-    return say("ep: the experts do not divide (found ", layout.ep, ", expected a divisor of ",
-               facts.n_routed_experts, " experts)");
-  }
-  if (layout.ep > replicas || replicas % layout.ep != 0) {
-    return say("ep: pp x ep does not fill the cluster (found PP ", ranks, " x EP ", layout.ep,
-               ", expected EP to divide ", replicas, " replicas on ", facts.gpus, " GPUs)");
-  }
-  const int64_t node = facts.gpus_per_node;
-  if (layout.ep > node ? layout.ep % node != 0 : node % layout.ep != 0) {
-    return say("ep: the group cuts a node (found ", layout.ep,
-               ", expected a divisor or a multiple of ", node, " GPUs)");
-  }
-  if (facts.batch_sequences % (replicas * layout.micro_batch_sequences) != 0) {
-    return say("micro-batch: the batch does not divide (found ", facts.batch_sequences,
-               " sequences over ", replicas, " replicas x ", layout.micro_batch_sequences,
-               ", expected a multiple)");
-  }
-  if (layout.fp8 && !facts.gpu_has_fp8) {
-    return say("precision: the GPU has no FP8 units (found fp8, expected bf16)");
-  }
-  const int64_t count = micro_batches(layout, facts);
-  if (count > kMaxSimulated || layout.pp * count > kMaxSimulated) {
-    return say("micro-batch: too many chunks to simulate in a moment (found ", layout.pp,
-               " stages x ", count, " micro-batches, expected at most ", kMaxSimulated,
-               "); use larger micro-batches or a smaller batch");
-  }
-  try {
-    ranks_of(layout.schedule, static_cast<int32_t>(layout.pp), static_cast<int32_t>(count));
-  } catch (const ConfigError& error) {
-    const std::string reason = error.what();  // "--micro-batches: too few ...": not our option
-    const size_t option_end = reason.find(": ");
-    return say("schedule: ",
-               option_end == std::string::npos ? reason : reason.substr(option_end + 2));
-  }
-  return {};
+Refusal layout_problem(const Layout& layout, const LayoutFacts& facts) {
+  const Refusal why = setting_problem(layout, facts);
+  return why.empty() ? why : why.in("{layout}");
 }
 
 std::vector<int64_t> layers_of_stages(int64_t n_layers, int64_t n_stages, double head_layers) {
@@ -221,8 +255,10 @@ int64_t whole_cell(const Worksheet& sheet, const std::string& name, int64_t leas
   const double value = sheet.value(name);
   require(value == std::floor(value) && value >= static_cast<double>(least) &&
               value <= static_cast<double>(most),
-          name, ": not a whole number in range (found ", value, ", expected ", least, " to ", most,
-          ")");
+          {.field = name,
+           .problem = "not a whole number in range",
+           .found = value,
+           .expected = {least, " to ", most}});
   return static_cast<int64_t>(value);
 }
 

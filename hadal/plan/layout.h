@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "hadal/core/error.h"
 #include "hadal/model/config.h"
 #include "hadal/plan/worksheet.h"
 #include "hadal/schedule/schedule.h"
@@ -31,7 +32,7 @@ struct Layout {
 };
 
 // "pp=16,ep=64,micro-batch=1,schedule=dualpipe,recompute=selective,precision=fp8": what is not
-// named stays as in `base`. ConfigError in terms of --layout.
+// named stays as in `base`.
 Layout parse_layout(const std::string& text, const Layout& base);
 std::string layout_text(const Layout& layout);  // parse_layout reads it back
 
@@ -43,8 +44,9 @@ struct LayoutFacts {
   int64_t batch_sequences = 0;
 };
 
-// Empty when legal, else the first reason: "--layout: 256 experts do not divide over EP 48 (...)".
-std::string layout_problem(const Layout& layout, const LayoutFacts& facts);
+// Empty when legal, else the first reason; its field is the key of parse_layout that is wrong:
+// "ep".
+Refusal layout_problem(const Layout& layout, const LayoutFacts& facts);
 
 // REQUIRES a legal layout.
 int64_t pipeline_ranks(const Layout& layout);

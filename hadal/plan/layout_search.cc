@@ -12,16 +12,17 @@ namespace {
 constexpr int64_t kMostStages = 512;
 constexpr int64_t kMostSequences = 64;  // of a micro-batch
 
-// "--layout: ep: the experts do not divide (found ...)" -> "ep: the experts do not divide"; the
-// stages of "too few to fill dualpipe with 16 stages" go too.
-std::string kind_of_reason(const std::string& reason) {
-  const std::string prefix = "--layout: ";
-  const std::string text = reason.starts_with(prefix) ? reason.substr(prefix.size()) : reason;
-  return text.substr(0, std::min(text.find(" ("), text.find(" with ")));
-}
-
-bool is_about(const std::string& reason, const std::string& setting) {
-  return reason.starts_with("--layout: " + setting + ":");
+// "ep: the experts do not divide". Too few micro-batches are one kind, whatever the stages.
+std::string kind_of(const Refusal& why, const Layout& layout, const LayoutFacts& facts) {
+  if (why.field == "schedule") {
+    const int64_t n = micro_batches(layout, facts);
+    const bool odd = layout.schedule == ScheduleKind::kDualPipe && n % 2 != 0;  // judged first
+    if (!odd && n < least_micro_batches(layout.schedule, layout.pp)) {
+      return concat(why.field, ": too few to fill ",
+                    schedule_names()[static_cast<size_t>(layout.schedule)]);
+    }
+  }
+  return concat(why.field, ": ", why.problem);
 }
 
 class Search {
@@ -50,9 +51,9 @@ class Search {
  private:
   // True if `layout` falls for `setting`, whatever the settings in `varies` are.
   bool rejects(const Layout& layout, const char* setting, const char* varies) {
-    const std::string reason = layout_problem(layout, facts_);
-    if (!is_about(reason, setting)) return false;
-    result_.rejected.push_back({layout, varies, kind_of_reason(reason), reason, 0});
+    const Refusal why = layout_problem(layout, facts_);
+    if (why.field != setting) return false;
+    result_.rejected.push_back({layout, varies, kind_of(why, layout, facts_), why, 0});
     return true;
   }
 
@@ -86,9 +87,9 @@ class Search {
 
   void try_memory(const Layout& layout) {
     set_layout(sheet_, layout);
-    const std::string reason = memory_problem(sheet_);
-    if (!reason.empty()) {
-      result_.rejected.push_back({layout, "", "memory", reason, -sheet_.value("memory_headroom")});
+    const Refusal why = memory_problem(sheet_);
+    if (!why.empty()) {
+      result_.rejected.push_back({layout, "", "memory", why, -sheet_.value("memory_headroom")});
       return;
     }
     LayoutScore score;
@@ -162,14 +163,16 @@ const MemoryPart& largest_part(const Worksheet& sheet) {
 
 }  // namespace
 
-std::string memory_problem(const Worksheet& sheet) {
+Refusal memory_problem(const Worksheet& sheet) {
   const double over = -sheet.value("memory_headroom");
   if (over <= 0) return {};
   const MemoryPart& part = largest_part(sheet);
-  return concat("memory: ", human_quantity(sheet.value("memory_per_gpu"), "B"), " of ",
-                human_quantity(sheet.value("gpu_memory"), "B"), " per GPU, ",
-                human_quantity(over, "B"), " over; the largest part: ", part.name, ", ",
-                human_quantity(sheet.value(part.cell), "B"));
+  return Complaint{.place = "memory",
+                   .problem = {human_quantity(sheet.value("memory_per_gpu"), "B"), " of ",
+                               human_quantity(sheet.value("gpu_memory"), "B"), " per GPU, ",
+                               human_quantity(over, "B"), " over"},
+                   .advice = {"the largest part: ", part.name, ", ",
+                              human_quantity(sheet.value(part.cell), "B")}};
 }
 
 std::string memory_advice(const Worksheet& sheet) {
@@ -181,10 +184,10 @@ std::string memory_advice(const Worksheet& sheet) {
       return concat("recompute more (recompute=",
                     layout.recompute == Recompute::kNone ? "selective" : "full", "), or raise pp");
     }
-    return "use shorter sequences (--set sequence_length=N) or GPUs with more memory";
+    return "use shorter sequences ({set} sequence_length=N) or GPUs with more memory";
   }
   if (part == "memory_end_tables" || part == "memory_end_mtp") {
-    return "use GPUs with more memory, or leave MTP out (--set n_mtp=0)";
+    return "use GPUs with more memory, or leave MTP out ({set} n_mtp=0)";
   }
   if (part == "memory_optimizer_others" || part == "memory_other_weights") return "raise pp";
   return layout.schedule == ScheduleKind::kDualPipe

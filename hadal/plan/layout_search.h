@@ -28,8 +28,8 @@ struct LayoutScore {
 struct RejectedLayout {
   Layout layout;
   std::string varies;  // "ep, micro-batch, recompute" or empty
-  std::string kind;    // the reason without its numbers, to be counted by
-  std::string reason;
+  std::string kind;    // `why` without its numbers, to be counted by
+  Refusal why;
   double memory_over = 0;  // B per GPU; 0: fails by something else
 };
 
@@ -45,8 +45,8 @@ LayoutSearch search_layouts(Worksheet& sheet, size_t n_best,
                             const std::function<void(size_t)>& progress);
 
 // "memory: 94.1 GB of 80.0 GB, 14.1 GB over; activations take 70.2 GB"; empty if it fits.
-std::string memory_problem(const Worksheet& sheet);
-// What to try when it does not fit.
+Refusal memory_problem(const Worksheet& sheet);
+// What to try when it does not fit; settings in braces, as in a Complaint.
 std::string memory_advice(const Worksheet& sheet);
 
 }  // namespace hadal

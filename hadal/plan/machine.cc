@@ -105,13 +105,17 @@ void add_time(Worksheet& sheet) {
   seconds("run_seconds", "steps * step_seconds", "all steps; evaluations and checkpoints excluded");
 }
 
+constexpr const char* kWriteIt = "write it with `hadal bench train {json}`";
+
 double number_in(const Json& json, const char* key, const std::string& source, double least) {
   const Json* value = json.find(key);
   if (value == nullptr || !value->is_number() || !(value->as_number() >= least) ||
       !(value->as_number() < 1e30)) {
-    throw FormatError(concat(source, ": no usable \"", key, "\" (found ",
-                             value ? in_quotes(value->dump()) : "nothing", ", expected a number, ",
-                             least, " or more); write it with `hadal bench train --json`"));
+    throw FormatError(Complaint{.place = source,
+                                .problem = {"no usable \"", key, "\""},
+                                .found = value ? in_quotes(value->dump()) : "nothing",
+                                .expected = {"a number, ", least, " or more"},
+                                .advice = kWriteIt});
   }
   return value->as_number();
 }
@@ -125,9 +129,10 @@ MachineFigures read_machine_figures(
   m.source = source;
   const Json* preset = bench.find("preset");
   if (preset == nullptr || !preset->is_string()) {
-    throw FormatError(concat(source,
-                             ": does not say what was trained (found no \"preset\"); write it with "
-                             "`hadal bench train --json`"));
+    throw FormatError(Complaint{.place = source,
+                                .problem = "does not say what was trained",
+                                .found = "no \"preset\"",
+                                .advice = kWriteIt});
   }
   m.bench_config = shape_of(preset->as_string());
   m.bench_tokens_per_s = number_in(bench, "tok_s_best", source, 1e-9);

@@ -38,11 +38,14 @@ std::vector<double> times(const Json& value, const std::string& where) {
   return result;
 }
 
-void check_length(const std::vector<double>& values, const char* option, int32_t expected,
+void check_length(const std::vector<double>& values, const char* field, int32_t expected,
                   const char* what) {
-  require(values.size() == 1 || std::cmp_equal(values.size(), expected), option,
-          ": wrong number of values (found ", values.size(), ", expected 1 or ", expected,
-          "); give one for all or one per ", what);
+  require(values.size() == 1 || std::cmp_equal(values.size(), expected),
+          {.field = field,
+           .problem = "wrong number of values",
+           .found = values.size(),
+           .expected = {"1 or ", expected},
+           .advice = {"give one for all or one per ", what}});
 }
 
 double at(const std::vector<double>& values, size_t i) {
@@ -102,9 +105,11 @@ std::vector<double> parse_times(std::string_view text, const std::string& where)
     const std::string_view item = text.substr(begin, end - begin);
     double value = 0;
     const auto [rest, error] = std::from_chars(item.data(), item.data() + item.size(), value);
-    require(error == std::errc() && rest == item.data() + item.size() && is_time(value), where,
-            ": not a time (found ", in_quotes(item),
-            ", expected a number, 0 or more; several are separated by commas)");
+    require(error == std::errc() && rest == item.data() + item.size() && is_time(value),
+            {.field = where,
+             .problem = "not a time",
+             .found = in_quotes(item),
+             .expected = "a number, 0 or more; several are separated by commas"});
     result.push_back(value);
     begin = end + 1;
   }
@@ -113,7 +118,8 @@ std::vector<double> parse_times(std::string_view text, const std::string& where)
 
 double parse_time(std::string_view text, const std::string& where) {
   const std::vector<double> values = parse_times(text, where);
-  require(values.size() == 1, where, ": one number, not a list (found ", in_quotes(text), ")");
+  require(values.size() == 1,
+          {.field = where, .problem = "one number, not a list", .found = in_quotes(text)});
   return values[0];
 }
 
@@ -152,33 +158,42 @@ void read_pipeline_inputs(const std::string& path, PipelineInputs& inputs) {
     } else if (key == "blocking") {
       throw FormatError(concat(where, ": expected true or false, found ", value.type_name()));
     } else {
-      throw FormatError(concat(where, ": unknown key", did_you_mean(key, kKeys)));
+      throw FormatError(
+          Complaint{.place = where, .problem = "unknown key", .advice = did_you_mean(key, kKeys)});
     }
   }
 }
 
 PipelineTimes pipeline_times(const PipelineInputs& inputs, int32_t n_stages, int32_t n_ranks) {
-  check_length(inputs.forward, "--forward", n_stages, "stage");
-  check_length(inputs.backward, "--backward", n_stages, "stage");
-  check_length(inputs.weight, "--weight", n_stages, "stage");
-  check_length(inputs.bandwidth, "--bandwidth", std::max(n_ranks - 1, 1),
+  check_length(inputs.forward, "forward", n_stages, "stage");
+  check_length(inputs.backward, "backward", n_stages, "stage");
+  check_length(inputs.weight, "weight", n_stages, "stage");
+  check_length(inputs.bandwidth, "bandwidth", std::max(n_ranks - 1, 1),
                "pair of neighbouring ranks");
-  check_length(inputs.layers, "--layers", n_stages, "stage");
-  check_length(inputs.all_to_all, "--all-to-all", n_stages, "stage");
+  check_length(inputs.layers, "layers", n_stages, "stage");
+  check_length(inputs.all_to_all, "all_to_all", n_stages, "stage");
   require(!inputs.overlapped || inputs.all_to_all == std::vector<double>{0},
-          "--overlapped: given beside --all-to-all, which determines it (found both, expected one);"
-          " leave one out, or give --overlap-efficiency");
-  require(inputs.overlap_efficiency <= 1, "--overlap-efficiency: out of range (found ",
-          inputs.overlap_efficiency, ", expected 0 to 1)");
+          {.field = "overlapped",
+           .problem = "given beside {all_to_all}, which determines it",
+           .found = "both",
+           .expected = "one",
+           .advice = "leave one out, or give {overlap_efficiency}"});
+  require(inputs.overlap_efficiency <= 1, {.field = "overlap_efficiency",
+                                           .problem = "out of range",
+                                           .found = inputs.overlap_efficiency,
+                                           .expected = "0 to 1"});
   const size_t n = std::max({inputs.forward.size(), inputs.backward.size(), inputs.weight.size(),
                              inputs.layers.size(), inputs.all_to_all.size()});
   std::vector<LayerTimes> work(n);
   for (size_t i = 0; i < n; ++i) {
     const double backward = at(inputs.backward, i), weight = at(inputs.weight, i);
-    require(weight <= backward, "--weight: longer than the backward it is a part of (found W ",
-            plain_number(weight), " of B ", plain_number(backward),
-            n > 1 ? concat(" in stage ", i) : "",
-            ", expected W <= B); --backward is the whole backward of a chunk");
+    require(weight <= backward,
+            {.field = "weight",
+             .problem = "longer than the backward it is a part of",
+             .found = {"W ", plain_number(weight), " of B ", plain_number(backward),
+                       n > 1 ? concat(" in stage ", i) : ""},
+             .expected = "W <= B",
+             .advice = "{backward} is the whole backward of a chunk"});
     const double all_to_all = at(inputs.all_to_all, i);
     work[i] = at(inputs.layers, i) *
               LayerTimes{at(inputs.forward, i), backward - weight, weight, all_to_all, all_to_all};
@@ -191,7 +206,9 @@ PipelineTimes pipeline_times(const PipelineInputs& inputs, int32_t n_stages, int
     for (const StageTimes& stage : result.stages) {
       apart += (stage.forward + stage.backward()) / static_cast<double>(n);
     }
-    require(apart > 0, "--overlapped: there is nothing to overlap (found F and B of 0)");
+    require(
+        apart > 0,
+        {.field = "overlapped", .problem = "there is nothing to overlap", .found = "F and B of 0"});
     result.pair_share = *inputs.overlapped / apart;
   }
   result.latency = inputs.latency;

@@ -17,18 +17,27 @@ constexpr double kNotYet = -1.0;
 constexpr size_t kActivation = 0, kGradient = 1;
 
 void require_time(double value, const char* what) {
-  require(std::isfinite(value) && value >= 0, what, ": not a time (found ", value,
-          ", expected a finite number, 0 or more); correct it");
+  require(std::isfinite(value) && value >= 0, {.field = what,
+                                               .problem = "not a time",
+                                               .found = value,
+                                               .expected = "a finite number, 0 or more",
+                                               .advice = "correct it"});
 }
 
 void check_times(const PipelineSchedule& schedule, const PipelineTimes& times) {
   require(times.stages.size() == 1 || std::cmp_equal(times.stages.size(), schedule.n_stages),
-          "stage times: wrong number (found ", times.stages.size(), ", expected 1 or ",
-          schedule.n_stages, "); give one for all stages or one per stage");
+          {.field = "stage times",
+           .problem = "wrong number",
+           .found = times.stages.size(),
+           .expected = {"1 or ", schedule.n_stages},
+           .advice = "give one for all stages or one per stage"});
   const auto n_links = std::max(schedule.n_ranks - 1, 1);
   require(times.bandwidth.size() == 1 || std::cmp_equal(times.bandwidth.size(), n_links),
-          "bandwidth: wrong number (found ", times.bandwidth.size(), ", expected 1 or ", n_links,
-          "); give one for all or one per pair of neighbouring ranks");
+          {.field = "bandwidth",
+           .problem = "wrong number",
+           .found = times.bandwidth.size(),
+           .expected = {"1 or ", n_links},
+           .advice = "give one for all or one per pair of neighbouring ranks"});
   for (const StageTimes& stage : times.stages) {
     require_time(stage.forward, "forward");
     require_time(stage.backward_input, "backward input");
@@ -339,8 +348,10 @@ void Simulator::finish() {
     }
     result_.makespan = std::max(result_.makespan, ranks_[rank].free_at);
   }
-  require(std::isfinite(result_.makespan),
-          "stage times: the whole step overflows (found an infinite makespan); use a larger unit");
+  require(std::isfinite(result_.makespan), {.field = "stage times",
+                                            .problem = "the whole step overflows",
+                                            .found = "an infinite makespan",
+                                            .advice = "use a larger unit"});
   for (size_t rank = 0; rank < ranks_.size(); ++rank) {
     RankTimes& times = result_.ranks[rank];
     times.cool_down = result_.makespan - ranks_[rank].free_at;

@@ -30,7 +30,7 @@ TrainingPlan training_plan_of(const PlanRequest& request) {
   plan.recipe.layout.fp8 = plan.recipe.layout.fp8 && request.cluster.gpu.fp8_flops > 0;
   if (!request.layout.empty()) {
     plan.recipe.layout = parse_layout(request.layout, plan.recipe.layout);
-    plan.layout_source = "--layout";
+    plan.layout_source = request.layout_given_as;
   }
   return plan;
 }
@@ -44,23 +44,23 @@ Worksheet make_sheet(const PlanRequest& request, const TrainingPlan& plan,
     try {
       const Worksheet::Cell& cell = sheet.cell(name);
       // Counts, times, sizes, rates and shares: no input of a plan is below zero.
-      require(value >= 0 || !cell.formula.empty() || !cell.inputs.empty(), name,
-              ": negative (found ", value, ", expected 0 or more)");
+      require(value >= 0 || !cell.formula.empty() || !cell.inputs.empty(),
+              {.field = name, .problem = "negative", .found = value, .expected = "0 or more"});
       sheet.set(name, value);
     } catch (const ConfigError& error) {
-      throw ConfigError(concat("--set: ", error.what()));
+      throw ConfigError(error.in("{set}"));
     }
   }
   return sheet;
 }
 
 // Empty: legal and fits.
-std::string unfit(const Worksheet& sheet) {
-  const std::string problem = layout_problem(layout_of(sheet), layout_facts(sheet));
+Refusal unfit(const Worksheet& sheet) {
+  const Refusal problem = layout_problem(layout_of(sheet), layout_facts(sheet));
   return problem.empty() ? memory_problem(sheet) : problem;
 }
 
-std::string nothing_fits(const LayoutSearch& search) {
+Refusal nothing_fits(const LayoutSearch& search) {
   // Nearest to fitting: the one that lacks the least memory, or else whatever came first.
   const RejectedLayout* nearest = nullptr;
   size_t by_memory = 0;
@@ -71,12 +71,15 @@ std::string nothing_fits(const LayoutSearch& search) {
       nearest = &each;
     }
   }
-  const std::string example =
-      nearest ? concat("; nearest: ", layout_text(nearest->layout), ", ", nearest->reason) : "";
-  return concat(
-      "--cluster: no layout of this model fits (found ", search.rejected.size(), " that fail, ",
-      by_memory, " of them by memory", example, "); ",
-      by_memory > 0 ? "use more GPUs or more memory per GPU" : "change what that reason names");
+  const std::string example = nearest ? concat("; nearest: ", layout_text(nearest->layout), ", ",
+                                               nearest->why.line(in_braces))
+                                      : "";
+  // Not `found`: the example may name settings.
+  return Complaint{.field = "cluster",
+                   .problem = {"no layout of this model fits (found ", search.rejected.size(),
+                               " that fail, ", by_memory, " of them by memory", example, ")"},
+                   .advice = by_memory > 0 ? "use more GPUs or more memory per GPU"
+                                           : "change what that reason names"};
 }
 
 std::string share_text(double share) { return human_quantity(share, "fraction"); }
@@ -110,8 +113,9 @@ void add_warnings(Plan& plan) {
         "times are too short: kernels are assumed as efficient as on DeepSeek-V3's matrices, and "
         "these are far smaller");
   }
-  if (const std::string problem = memory_problem(s); !problem.empty()) {
-    plan.warnings.push_back(concat("does not fit: ", problem, "; ", memory_advice(s)));
+  if (const Refusal problem = memory_problem(s); !problem.empty()) {
+    plan.warnings.push_back(
+        concat("does not fit: ", problem.line(in_braces), "; ", memory_advice(s)));
   }
   if (s.value("chunk_all_to_all") > s.value("pair_compute_seconds") && s.value("overlaps") > 0) {
     plan.warnings.push_back(
@@ -132,16 +136,16 @@ Plan make_plan(const PlanRequest& request, const std::function<void(size_t)>& pr
   Plan plan;
   plan.sheet = make_sheet(request, training, &plan.notes);
   const bool given = !request.layout.empty() || sets_layout(request);
-  const std::string problem = layout_problem(layout_of(plan.sheet), layout_facts(plan.sheet));
-  if (given && !request.search) require(problem.empty(), problem);
+  const Refusal problem = layout_problem(layout_of(plan.sheet), layout_facts(plan.sheet));
+  if (given && !request.search && !problem.empty()) throw ConfigError(problem);
   if (request.search || (!given && !unfit(plan.sheet).empty())) {
     plan.search = search_layouts(plan.sheet, request.n_best, progress);
-    require(!plan.search->fitting.empty(), nothing_fits(*plan.search));
+    if (plan.search->fitting.empty()) throw ConfigError(nothing_fits(*plan.search));
     if (!request.search) {
       plan.notes.push_back(
           concat("the layout was searched, since the model's own does not suit "
                  "this cluster (",
-                 unfit(plan.sheet), ")"));
+                 unfit(plan.sheet).line(in_braces), ")"));
     }
     training.recipe.layout = plan.search->fitting.front().layout;
     training.layout_origin = Origin::kSimulated;
@@ -173,15 +177,20 @@ double parse_quantity(const std::string& option, const std::string& text) {
       return value * factor;
     }
   }
-  throw ConfigError(concat(option, ": not a number here (found ", in_quotes(text),
-                           ", expected one as 14.8e12 or 14.8T)"));
+  throw ConfigError({.field = option,
+                     .problem = "not a number here",
+                     .found = in_quotes(text),
+                     .expected = "one as 14.8e12 or 14.8T"});
 }
 
 std::pair<std::string, double> parse_assignment(const std::string& option,
                                                 const std::string& text) {
   const size_t equals = text.find('=');
-  require(equals != std::string::npos && equals > 0, option, ": not an assignment (found ",
-          in_quotes(text), ", expected NAME=VALUE); --cells lists the names");
+  require(equals != std::string::npos && equals > 0, {.field = option,
+                                                      .problem = "not an assignment",
+                                                      .found = in_quotes(text),
+                                                      .expected = "NAME=VALUE",
+                                                      .advice = "{cells} lists the names"});
   return {text.substr(0, equals),
           parse_quantity(concat(option, " ", one_line(text.substr(0, equals), 60)),
                          text.substr(equals + 1))};

@@ -19,6 +19,7 @@ struct PlanRequest {
   Cluster cluster;
   std::optional<double> tokens;
   std::string layout;  // as parse_layout reads it; empty: the recipe's, or searched if it is unfit
+  std::string layout_given_as = "layout";  // what the plan calls the source of such a layout
   bool search = false;
   size_t n_best = 10;                                // of a search
   std::vector<std::pair<std::string, double>> sets;  // --set
@@ -28,8 +29,9 @@ struct PlanRequest {
 struct Plan {
   Worksheet sheet;
   Layout layout;
-  std::string layout_source;  // "DeepSeek-V3 report, section 3.2", "--layout", "searched"
+  std::string layout_source;  // "DeepSeek-V3 report, section 3.2", layout_given_as, "searched"
   std::optional<LayoutSearch> search;
+  // For people; settings in braces, as in a Complaint.
   std::vector<std::string> notes;     // what was decided or left out
   std::vector<std::string> limits;    // what the step time and the memory consist of
   std::vector<std::string> warnings;  // what will not work as planned

@@ -16,6 +16,12 @@ Json layout_json(const Layout& layout) {
   return json;
 }
 
+Json plain_texts(const std::vector<std::string>& texts) {
+  Json list = Json::array();
+  for (const std::string& text : texts) list.push_back(with_names(text, plain_name));
+  return list;
+}
+
 Json search_json(const LayoutSearch& search) {
   Json fitting = Json::array(), rejected = Json::array();
   for (const LayoutScore& score : search.fitting) {
@@ -36,7 +42,7 @@ Json search_json(const LayoutSearch& search) {
     one["layout"] = layout_json(each.layout);
     one["whatever"] = each.varies;
     one["kind"] = each.kind;
-    one["reason"] = each.reason;
+    one["reason"] = each.why.line();
     rejected.push_back(std::move(one));
   }
   Json json;
@@ -111,8 +117,8 @@ Json plan_json(const PlanRequest& request, const Plan& plan) {
   json["stages"] = stages_json(sheet);
   json["published"] = published_json(sheet);
   json["limits"] = Json::array_of(plan.limits);
-  json["warnings"] = Json::array_of(plan.warnings);
-  json["notes"] = Json::array_of(plan.notes);
+  json["warnings"] = plain_texts(plan.warnings);
+  json["notes"] = plain_texts(plan.notes);
   if (plan.search) json["search"] = search_json(*plan.search);
   json["cells"] = cells_json(sheet);
   return json;

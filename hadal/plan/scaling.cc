@@ -27,19 +27,21 @@ enum Column : size_t { kGpus = 0, kTokensPerSecond = 6, kBubble = 7, kMfu = 8, k
 // spec 04, section 7: eight planes of a two-layer fat tree of 64-port switches.
 constexpr int64_t kMultiPlaneEndpoints = 16384;
 
-std::string problem_of(const Worksheet& sheet, int64_t gpus) {
-  const std::string memory = memory_problem(sheet);
+Refusal problem_of(const Worksheet& sheet, int64_t gpus) {
+  const Refusal memory = memory_problem(sheet);
   if (!memory.empty() || gpus <= kMultiPlaneEndpoints) return memory;
-  return concat("more than the ", kMultiPlaneEndpoints,
-                " endpoints of a two-layer multi-plane network: a third layer costs time and "
-                "money that this plan does not count");
+  return Complaint{.problem = {"more than the ", kMultiPlaneEndpoints,
+                               " endpoints of a two-layer multi-plane network: a third layer costs "
+                               "time and money that this plan does not count"}};
 }
 
 PlanRequest request_for(const ScalingRequest& scaling, int64_t gpus) {
   PlanRequest request = scaling.base;
   const int64_t per_node = request.cluster.gpu.gpus_per_node;
-  require(gpus >= per_node && gpus % per_node == 0, "--gpus: not a number of whole nodes (found ",
-          gpus, ", expected a multiple of ", per_node, ")");
+  require(gpus >= per_node && gpus % per_node == 0, {.field = "gpus",
+                                                     .problem = "not a number of whole nodes",
+                                                     .found = gpus,
+                                                     .expected = {"a multiple of ", per_node}});
   request.cluster.nodes = gpus / per_node;
   request.search = request.layout.empty();
   request.n_best = 1;
@@ -61,7 +63,8 @@ PlanRequest request_for(const ScalingRequest& scaling, int64_t gpus) {
 
 ScalingStudy study_scaling(const ScalingRequest& request,
                            const std::function<void(int64_t)>& progress) {
-  require(!request.gpus.empty(), "--gpus: nothing to plan for (found an empty list)");
+  require(!request.gpus.empty(),
+          {.field = "gpus", .problem = "nothing to plan for", .found = "an empty list"});
   ScalingStudy study;
   SweepAxis axis{.name = "gpus", .values = {}, .geometric = true};
   study.table.columns.push_back({"gpus", ""});
@@ -83,11 +86,11 @@ ScalingStudy study_scaling(const ScalingRequest& request,
     } catch (const ConfigError& error) {
       row.resize(1 + kShown.size(), kNone);
       study.layouts.emplace_back("none");
-      study.table.problems.emplace_back(error.what());
+      study.table.problems.push_back(error);
     }
     study.table.rows.push_back(std::move(row));
   }
-  require(study.table.columns.size() > 1, study.table.problems.front());
+  if (study.table.columns.size() == 1) throw ConfigError(study.table.problems.front());
   study.table.axes = {axis};
   return study;
 }

@@ -33,8 +33,11 @@ const ServingDeployment& find_serving_deployment(const std::string& name) {
     if (each.name == name) return each;
     names.push_back(each.name);
   }
-  throw ConfigError(concat("--deployment: no such deployment (found ", in_quotes(name),
-                           ", expected production or report)", did_you_mean(name, names)));
+  throw ConfigError({.field = "deployment",
+                     .problem = "no such deployment",
+                     .found = in_quotes(name),
+                     .expected = "production or report",
+                     .advice = did_you_mean(name, names)});
 }
 
 std::vector<std::string> add_serving(Worksheet& sheet, const ModelConfig& config,

@@ -45,46 +45,51 @@ class Restore {
 namespace {
 
 const Worksheet::Cell& find_cell(const Worksheet& sheet, const std::string& name,
-                                 const std::string& option) {
+                                 const std::string& setting) {
   try {
     return sheet.cell(name);
   } catch (const ConfigError& error) {
-    throw ConfigError(concat(option, ": ", error.what()));
+    throw ConfigError(error.in(setting));
   }
 }
 
 SweepTable empty_table(const Worksheet& sheet, const std::vector<SweepAxis>& axes,
                        const std::vector<std::string>& shown) {
-  require(!axes.empty() && axes.size() <= 2, "--vary: one or two cells can vary (found ",
-          axes.size(), "); give --vary once or twice");
-  require(axes.size() == 1 || axes[0].name != axes[1].name, "--vary: the same cell twice (found ",
-          in_quotes(axes[0].name), "); give it one list");
-  require(!shown.empty(), "--show: nothing to show (expected names of cells)");
+  require(!axes.empty() && axes.size() <= 2, {.field = "vary",
+                                              .problem = "one or two cells can vary",
+                                              .found = axes.size(),
+                                              .advice = "give {vary} once or twice"});
+  require(axes.size() == 1 || axes[0].name != axes[1].name, {.field = "vary",
+                                                             .problem = "the same cell twice",
+                                                             .found = in_quotes(axes[0].name),
+                                                             .advice = "give it one list"});
+  require(!shown.empty(),
+          {.field = "show", .problem = "nothing to show", .expected = "names of cells"});
   SweepTable table;
   table.axes = axes;
   for (const SweepAxis& axis : axes) {
-    table.columns.push_back({axis.name, find_cell(sheet, axis.name, "--vary").unit});
+    table.columns.push_back({axis.name, find_cell(sheet, axis.name, "{vary}").unit});
   }
   for (const std::string& name : shown) {
-    table.columns.push_back({name, find_cell(sheet, name, "--show").unit});
+    table.columns.push_back({name, find_cell(sheet, name, "{show}").unit});
   }
   return table;
 }
 
 void add_row(SweepTable& table, const Worksheet& sheet, std::vector<double> row,
              const std::vector<std::string>& shown, const SheetJudge& judge) {
-  std::string problem;
+  Refusal problem;
   try {
     problem = judge(sheet);
   } catch (const ConfigError& error) {
-    problem = error.what();
+    problem = error;
   }
   for (const std::string& name : shown) {
     double value = kNone;
     try {
       if (problem.empty()) value = sheet.value(name);
     } catch (const ConfigError& error) {
-      problem = error.what();
+      problem = error;
     }
     row.push_back(value);
   }
@@ -110,8 +115,10 @@ SweepTable sweep(Worksheet& sheet, const std::vector<SweepAxis>& axes,
     }
   }
   const bool any_row = std::any_of(table.problems.begin(), table.problems.end(),
-                                   [](const std::string& problem) { return problem.empty(); });
-  require(any_row, "--vary: no value is possible; the first: ", table.problems.front());
+                                   [](const Refusal& problem) { return problem.empty(); });
+  require(any_row, {.field = "vary",
+                    .problem = "no value is possible",
+                    .advice = {"the first: ", table.problems.front().line(in_braces)}});
   return table;
 }
 

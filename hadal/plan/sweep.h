@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "hadal/core/error.h"
 #include "hadal/core/json.h"
 #include "hadal/draw/line_chart.h"
 #include "hadal/plan/worksheet.h"
@@ -26,11 +27,11 @@ struct SweepTable {
   std::vector<Column> columns;
   std::vector<SweepAxis> axes;  // one or two; the last one changes fastest
   std::vector<std::vector<double>> rows;
-  std::vector<std::string> problems;  // of each row; empty: none
+  std::vector<Refusal> problems;  // of each row; empty: none
 };
 
 // Says why a sheet makes no sense as it stands (a layout that does not divide); empty: it does.
-using SheetJudge = std::function<std::string(const Worksheet&)>;
+using SheetJudge = std::function<Refusal(const Worksheet&)>;
 
 // Every combination of the axes' values; the sheet is as before afterwards. A row that `judge`
 // refuses, or that has no finite value, has a problem and NaN. ConfigError with the nearest name

@@ -47,7 +47,7 @@ Json sweep_json(const SweepTable& table) {
   document["rows"] = std::move(rows);  // NaN is written as null
   Json problems = Json::object();      // by number of the row
   for (size_t r = 0; r < table.problems.size(); ++r) {
-    if (!table.problems[r].empty()) problems[std::to_string(r)] = table.problems[r];
+    if (!table.problems[r].empty()) problems[std::to_string(r)] = table.problems[r].line();
   }
   document["problems"] = std::move(problems);
   return document;

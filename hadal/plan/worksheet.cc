@@ -74,16 +74,17 @@ struct Worksheet::Impl {
     if (const auto found = index_of.find(name); found != index_of.end()) return found->second;
     std::vector<std::string> names;
     for (const Cell& cell : cells) names.push_back(cell.name);
-    throw ConfigError(concat(one_line(name, 100), ": no such number in this plan",
-                             did_you_mean(name, names), "; --cells lists all"));
+    throw ConfigError({.field = one_line(name, 100),
+                       .problem = "no such number in this plan",
+                       .advice = did_you_mean(name, names, "{cells} lists all")});
   }
 
   void add(Cell cell, Node node) {
-    require(is_name(cell.name), cell.name, ": not a name for a cell");
+    require(is_name(cell.name), {.field = cell.name, .problem = "not a name for a cell"});
     cell.section = sections.empty() ? "" : sections.back().key;
     node.own_origin = cell.origin;
     const auto [place, is_new] = index_of.emplace(cell.name, cells.size());
-    require(is_new, cell.name, ": defined twice in this plan");
+    require(is_new, {.field = cell.name, .problem = "defined twice in this plan"});
     for (const std::string& input : cell.inputs) readers[input].push_back(place->second);
     cells.push_back(std::move(cell));
     nodes.push_back(std::move(node));
@@ -105,13 +106,16 @@ struct Worksheet::Impl {
     const Node& node = nodes[index];
     if (node.given) return *node.given;
     if (node.memo) return *node.memo;
-    require(!node.in_progress, cells[index].name, ": cells of the plan need each other (",
-            circle(index), ")");
+    require(!node.in_progress,
+            {.field = cells[index].name,
+             .problem = {"cells of the plan need each other (", circle(index), ")"}});
     node.in_progress = true;
     try {
       const double result = compute(index, sheet);
-      require(std::isfinite(result), cells[index].name, ": not a finite number (found ", result,
-              inputs_text(index, sheet), "); change one of the numbers behind it");
+      require(std::isfinite(result), {.field = cells[index].name,
+                                      .problem = "not a finite number",
+                                      .found = {result, inputs_text(index, sheet)},
+                                      .advice = "change one of the numbers behind it"});
       node.memo = result;
     } catch (...) {
       node.in_progress = false;
@@ -132,7 +136,8 @@ struct Worksheet::Impl {
     try {
       return node.formula->evaluate();
     } catch (const mu::Parser::exception_type& error) {
-      throw ConfigError(concat(cells[index].name, ": cannot be computed (", error.GetMsg(), ")"));
+      throw ConfigError(
+          {.field = cells[index].name, .problem = {"cannot be computed (", error.GetMsg(), ")"}});
     }
   }
 
@@ -172,7 +177,7 @@ void Worksheet::section(const std::string& key, const std::string& title) {
 
 void Worksheet::input(const std::string& name, double value, const std::string& unit, Origin origin,
                       const std::string& note) {
-  require(std::isfinite(value), name, ": not a finite number (found ", value, ")");
+  require(std::isfinite(value), {.field = name, .problem = "not a finite number", .found = value});
   Impl::Node node;
   node.input_value = value;
   impl_->add({name, "", unit, "", note, origin, {}}, std::move(node));
@@ -184,8 +189,9 @@ void Worksheet::formula(const std::string& name, const std::string& expression,
   try {
     node.formula = std::make_unique<CompiledFormula>(expression);
   } catch (const mu::Parser::exception_type& error) {
-    throw ConfigError(concat(name, ": not a formula (found ", in_quotes(expression), ": ",
-                             one_line(error.GetMsg(), 200), ")"));
+    throw ConfigError({.field = name,
+                       .problem = "not a formula",
+                       .found = {in_quotes(expression), ": ", one_line(error.GetMsg(), 200)}});
   }
   const std::vector<std::string> inputs = node.formula->inputs();
   impl_->add({name, "", unit, expression, note, Origin::kDerived, inputs}, std::move(node));
@@ -212,7 +218,7 @@ double Worksheet::value(const std::string& name) const {
 
 void Worksheet::set(const std::string& name, double value) {
   const size_t index = impl_->find(name);
-  require(std::isfinite(value), name, ": not a finite number (found ", value, ")");
+  require(std::isfinite(value), {.field = name, .problem = "not a finite number", .found = value});
   impl_->nodes[index].given = value;
   impl_->nodes[index].memo.reset();
   impl_->cells[index].origin = Origin::kGiven;

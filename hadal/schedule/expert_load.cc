@@ -77,8 +77,11 @@ LayerLoads read_layer_loads(const std::string& path) {
   const std::vector<std::string> known = {"load", "layers"};
   for (const auto& [key, value] : json.as_object()) {
     if (key != "load" && key != "layers") {
-      throw FormatError(concat(path, ": unknown key (found ", in_quotes(key),
-                               ", expected load or layers)", did_you_mean(key, known)));
+      throw FormatError(Complaint{.place = path,
+                                  .problem = "unknown key",
+                                  .found = in_quotes(key),
+                                  .expected = "load or layers",
+                                  .advice = did_you_mean(key, known)});
     }
   }
   const Json* table = json.find("load");
@@ -93,12 +96,17 @@ LayerLoads read_layer_loads(const std::string& path) {
 }
 
 LayerLoads zipf_layer_loads(int64_t n_layers, int64_t n_experts, double exponent, uint64_t seed) {
-  require(n_layers >= 1 && n_layers <= 1024, "--layers: out of range (found ", n_layers,
-          ", expected 1 to 1024)");
-  require(n_experts >= 1 && n_experts <= 16384, "--experts: out of range (found ", n_experts,
-          ", expected 1 to 16384)");
-  require(exponent >= 0 && exponent <= 10, "--zipf: out of range (found ", exponent,
-          ", expected 0, all equal, to 10)");
+  require(
+      n_layers >= 1 && n_layers <= 1024,
+      {.field = "n_layers", .problem = "out of range", .found = n_layers, .expected = "1 to 1024"});
+  require(n_experts >= 1 && n_experts <= 16384, {.field = "n_experts",
+                                                 .problem = "out of range",
+                                                 .found = n_experts,
+                                                 .expected = "1 to 16384"});
+  require(exponent >= 0 && exponent <= 10, {.field = "exponent",
+                                            .problem = "out of range",
+                                            .found = exponent,
+                                            .expected = "0, all equal, to 10"});
   std::vector<double> share;
   for (int64_t rank = 1; rank <= n_experts; ++rank) {
     share.push_back(std::pow(static_cast<double>(rank), -exponent));

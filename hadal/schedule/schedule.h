@@ -76,13 +76,14 @@ double parameter_copies(const PipelineSchedule& schedule);
 // "1f1b", "zb1p", "dualpipe", "dualpipev"; ConfigError with the nearest name.
 ScheduleKind parse_schedule_kind(const std::string& name);
 const std::vector<std::string>& schedule_names();
-// Ranks that n_stages stages occupy (DualPipeV: half as many). ConfigError, naming --stages or
-// --micro-batches, where the schedule does not exist:
+// Ranks that n_stages stages occupy (DualPipeV: half as many). ConfigError, naming n_stages or
+// n_micro_batches, where the schedule does not exist:
 //   1f1b, zb1p  any n_stages >= 1, any n_micro_batches >= 1 (also fewer than stages)
 //   dualpipe    n_stages even; n_micro_batches even and >= 2 n_stages
 //   dualpipev   n_stages even; n_micro_batches >= n_stages
 // and where n_stages * n_micro_batches exceeds kMaxChunks or the ranks do not fit Action::peer.
 int32_t ranks_of(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches);
+int64_t least_micro_batches(ScheduleKind kind, int64_t n_stages);  // of those above
 constexpr int64_t kMaxChunks = 10'000'000;  // at most 1.4 GB of actions; 64 x 4096 is 0.26 million
 constexpr int32_t kMaxRanks = 32'767;
 

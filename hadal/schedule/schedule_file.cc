@@ -52,8 +52,8 @@ class ScheduleReader {
       if (std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end()) continue;
       const std::string hint = did_you_mean(key, kKeys);
       fail("", "unknown key (found ", in_quotes(key),
-           ", expected name, n_stages, n_micro_batches, held or ranks)",
-           hint.empty() ? "; take it out" : hint);
+           ", expected name, n_stages, n_micro_batches, held or ranks); ",
+           hint.empty() ? "take it out" : hint);
     }
   }
 

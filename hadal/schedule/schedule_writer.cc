@@ -8,8 +8,12 @@ ScheduleWriter::ScheduleWriter(ScheduleKind kind, int32_t n_stages, int32_t n_mi
                                int32_t rank)
     : kind_(kind), n_stages_(n_stages), n_micro_batches_(n_micro_batches), rank_(rank) {
   const int32_t n_ranks = ranks_of(kind, n_stages, n_micro_batches);
-  require(rank >= 0 && rank < n_ranks, "rank: no such rank (found ", rank, ", expected 0 to ",
-          n_ranks - 1, "); ", n_stages, " stages occupy ", n_ranks, " ranks");
+  require(rank >= 0 && rank < n_ranks,
+          {.field = "rank",
+           .problem = "no such rank",
+           .found = rank,
+           .expected = {"0 to ", n_ranks - 1},
+           .advice = {n_stages, " stages occupy ", n_ranks, " ranks"}});
   // Per chunk at most F, B_in, W and four transfers.
   const size_t n_chunks = static_cast<size_t>(n_micro_batches) * (n_ranks < n_stages ? 2 : 1);
   actions_.reserve(7 * n_chunks);

@@ -44,34 +44,62 @@ const std::vector<std::string>& schedule_names() {
 ScheduleKind parse_schedule_kind(const std::string& name) {
   const std::vector<std::string>& names = schedule_names();
   const auto found = std::find(names.begin(), names.end(), name);
-  require(found != names.end(), "--schedule: unknown schedule (found ", in_quotes(name),
-          ", expected 1f1b, zb1p, dualpipe or dualpipev)", did_you_mean(name, names));
+  require(found != names.end(), {.field = "schedule",
+                                 .problem = "unknown schedule",
+                                 .found = in_quotes(name),
+                                 .expected = "1f1b, zb1p, dualpipe or dualpipev",
+                                 .advice = did_you_mean(name, names)});
   return static_cast<ScheduleKind>(found - names.begin());
+}
+
+int64_t least_micro_batches(ScheduleKind kind, int64_t n_stages) {
+  return kind == ScheduleKind::kDualPipe    ? 2 * n_stages
+         : kind == ScheduleKind::kDualPipeV ? n_stages
+                                            : 1;
 }
 
 int32_t ranks_of(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches) {
   const bool dual = kind == ScheduleKind::kDualPipe;
   const bool paired = dual || kind == ScheduleKind::kDualPipeV;
-  require(n_stages >= 1, "--stages: a pipeline needs a stage (found ", n_stages,
-          ", expected 1 or more); give the number of parts that the model is cut into");
-  require(!paired || n_stages % 2 == 0, "--stages: ", name_of(kind), " pairs the stages (found ",
-          n_stages, ", expected an even number); use one stage more or fewer, or 1f1b");
-  require(n_micro_batches >= 1, "--micro-batches: nothing to compute (found ", n_micro_batches,
-          ", expected 1 or more); give the micro-batches of one step");
+  require(n_stages >= 1, {.field = "n_stages",
+                          .problem = "a pipeline needs a stage",
+                          .found = n_stages,
+                          .expected = "1 or more",
+                          .advice = "give the number of parts that the model is cut into"});
+  require(!paired || n_stages % 2 == 0, {.field = "n_stages",
+                                         .problem = {name_of(kind), " pairs the stages"},
+                                         .found = n_stages,
+                                         .expected = "an even number",
+                                         .advice = "use one stage more or fewer, or 1f1b"});
+  require(n_micro_batches >= 1, {.field = "n_micro_batches",
+                                 .problem = "nothing to compute",
+                                 .found = n_micro_batches,
+                                 .expected = "1 or more",
+                                 .advice = "give the micro-batches of one step"});
   require(int64_t{n_stages} * n_micro_batches <= kMaxChunks,
-          "--micro-batches: the schedule is too long (found ", n_stages, " stages x ",
-          n_micro_batches, " micro-batches, expected at most ", kMaxChunks,
-          " chunks); a step's timing repeats, so fewer micro-batches show the same");
-  require(!dual || n_micro_batches % 2 == 0,
-          "--micro-batches: dualpipe feeds half of them at each end (found ", n_micro_batches,
-          ", expected an even number); use one more or one fewer");
-  const int64_t least = dual ? 2 * int64_t{n_stages} : paired ? n_stages : 1;
-  require(n_micro_batches >= least, "--micro-batches: too few to fill ", name_of(kind), " with ",
-          n_stages, " stages (found ", n_micro_batches, ", expected ", least,
-          " or more); use more micro-batches, fewer stages, or 1f1b");
+          {.field = "n_micro_batches",
+           .problem = "the schedule is too long",
+           .found = {n_stages, " stages x ", n_micro_batches, " micro-batches"},
+           .expected = {"at most ", kMaxChunks, " chunks"},
+           .advice = "a step's timing repeats, so fewer micro-batches show the same"});
+  require(!dual || n_micro_batches % 2 == 0, {.field = "n_micro_batches",
+                                              .problem = "dualpipe feeds half of them at each end",
+                                              .found = n_micro_batches,
+                                              .expected = "an even number",
+                                              .advice = "use one more or one fewer"});
+  const int64_t least = least_micro_batches(kind, n_stages);
+  require(n_micro_batches >= least,
+          {.field = "n_micro_batches",
+           .problem = {"too few to fill ", name_of(kind), " with ", n_stages, " stages"},
+           .found = n_micro_batches,
+           .expected = {least, " or more"},
+           .advice = "use more micro-batches, fewer stages, or 1f1b"});
   const int32_t n_ranks = kind == ScheduleKind::kDualPipeV ? n_stages / 2 : n_stages;
-  require(n_ranks <= kMaxRanks, "--stages: too many ranks (found ", n_ranks, ", expected at most ",
-          kMaxRanks, "); use fewer stages");
+  require(n_ranks <= kMaxRanks, {.field = "n_stages",
+                                 .problem = "too many ranks",
+                                 .found = n_ranks,
+                                 .expected = {"at most ", kMaxRanks},
+                                 .advice = "use fewer stages"});
   return n_ranks;
 }
 

@@ -39,13 +39,17 @@ std::string absolute_path(const std::string& path) {
 
 void check_room(const TrainConfig& config, const ModelConfig& shape, int64_t tokenizer_vocab_size) {
   require(shape.vocab_size >= tokenizer_vocab_size,
-          "model.vocab_size: smaller than the tokenizer (found ", shape.vocab_size,
-          ", expected at least ", tokenizer_vocab_size,
-          "); leave it out to fit it to the tokenizer");
+          {.field = "model.vocab_size",
+           .problem = "smaller than the tokenizer",
+           .found = shape.vocab_size,
+           .expected = {"at least ", tokenizer_vocab_size},
+           .advice = "leave it out to fit it to the tokenizer"});
   require(config.train.seq_len <= shape.max_position_embeddings,
-          "train.seq_len: longer than the model's context (found ", config.train.seq_len,
-          ", expected at most ", shape.max_position_embeddings,
-          "); raise model.max_position_embeddings");
+          {.field = "train.seq_len",
+           .problem = "longer than the model's context",
+           .found = config.train.seq_len,
+           .expected = {"at most ", shape.max_position_embeddings},
+           .advice = "raise model.max_position_embeddings"});
 }
 
 std::vector<Setting> settings_table(TrainConfig& c) {
@@ -146,29 +150,41 @@ std::vector<Setting> settings_table(TrainConfig& c) {
 }
 
 void TrainConfig::validate() const {
-  require(!data.paths.empty(),
-          "data.paths: nothing to train on (found none, expected files, folders "
-          "or patterns); for example --set data.paths='[\"texts\"]'");
-  require(!train.out.empty(),
-          "--out: the run needs a folder (found none); give --out DIR or "
-          "train.out");
+  require(!data.paths.empty(), {.field = "data.paths",
+                                .problem = "nothing to train on",
+                                .found = "none",
+                                .expected = "files, folders or patterns",
+                                .advice = "for example {set} data.paths='[\"texts\"]'"});
+  require(!train.out.empty(), {.field = "out",
+                               .problem = "the run needs a folder",
+                               .found = "none",
+                               .advice = "give {out} DIR or train.out"});
   require(train.steps > 0 || train.tokens > 0 || train.max_seconds > 0,
-          "train.steps: the run has no end (found 0 for steps, tokens and max_seconds); set one");
+          {.field = "train.steps",
+           .problem = "the run has no end",
+           .found = "0 for steps, tokens and max_seconds",
+           .advice = "set one"});
   require(train.batch_ramp_start_sequences <= train.batch_sequences,
-          "train.batch_ramp_start_sequences: above the full batch (found ",
-          train.batch_ramp_start_sequences, ", expected at most ", train.batch_sequences,
-          "); the ramp only grows");
+          {.field = "train.batch_ramp_start_sequences",
+           .problem = "above the full batch",
+           .found = train.batch_ramp_start_sequences,
+           .expected = {"at most ", train.batch_sequences},
+           .advice = "the ramp only grows"});
   require(train.batch_ramp_start_sequences == 0 || train.batch_ramp_tokens > 0,
-          "train.batch_ramp_tokens: a ramp needs its length (found 0); set it, or "
-          "batch_ramp_start_sequences to 0");
+          {.field = "train.batch_ramp_tokens",
+           .problem = "a ramp needs its length",
+           .found = "0",
+           .advice = "set it, or batch_ramp_start_sequences to 0"});
   const Optimizer& o = optimizer;
   const auto ordered = [](int64_t a, int64_t b) { return a == 0 || b == 0 || a <= b; };
-  require(ordered(o.constant_until_tokens, o.decay_until_tokens) &&
-              ordered(o.decay_until_tokens, o.tail_until_tokens) &&
-              ordered(o.constant_until_tokens, o.tail_until_tokens),
-          "optimizer.decay_until_tokens: boundaries run backwards (found ", o.constant_until_tokens,
-          ", ", o.decay_until_tokens, ", ", o.tail_until_tokens,
-          ", expected constant <= decay <= tail)");
+  require(
+      ordered(o.constant_until_tokens, o.decay_until_tokens) &&
+          ordered(o.decay_until_tokens, o.tail_until_tokens) &&
+          ordered(o.constant_until_tokens, o.tail_until_tokens),
+      {.field = "optimizer.decay_until_tokens",
+       .problem = "boundaries run backwards",
+       .found = {o.constant_until_tokens, ", ", o.decay_until_tokens, ", ", o.tail_until_tokens},
+       .expected = "constant <= decay <= tail"});
   data.validate();
 }
 
@@ -188,8 +204,10 @@ TrainConfig read_train_config(const std::string& path,
 
 ModelConfig named_shape(const TrainConfig::Model& model) {
   require(model.preset.empty() != model.config.empty(),
-          "model.preset: exactly one of model.preset and model.config gives the shape (found ",
-          model.preset.empty() ? "neither" : "both", "); `hadal presets` lists the presets");
+          {.field = "model.preset",
+           .problem = "exactly one of model.preset and model.config gives the shape",
+           .found = model.preset.empty() ? "neither" : "both",
+           .advice = "`hadal presets` lists the presets"});
   return model.config.empty() ? find_preset(model.preset).config : load_config(model.config);
 }
 
@@ -198,9 +216,10 @@ ModelConfig override_shape(const ModelConfig& base, const Json& overrides) {
   std::vector<std::string> known;
   for (const auto& [key, value] : json.as_object()) known.push_back("model." + key);
   for (const auto& [key, value] : overrides.as_object()) {
-    require(json.find(key) != nullptr, "model.", one_line(key, 100),
-            ": unknown setting (expected a key of config.json)",
-            did_you_mean("model." + key, known));
+    require(json.find(key) != nullptr, {.field = {"model.", one_line(key, 100)},
+                                        .problem = "unknown setting",
+                                        .expected = "a key of config.json",
+                                        .advice = did_you_mean("model." + key, known)});
     json[key] = or_null(key, value);
     if (key == "num_attention_heads") json["num_key_value_heads"] = value;
   }

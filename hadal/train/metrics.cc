@@ -71,8 +71,10 @@ void Metrics::write(int64_t step, int64_t tokens, const std::string& split, cons
   }
   const std::string text = line.dump() + "\n";
   if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fflush(file_) != 0) {
-    throw IoError(concat(path_, ": cannot be written (found ", std::strerror(errno),
-                         "); free space, then --resume"));
+    throw IoError(Complaint{.place = path_,
+                            .problem = "cannot be written",
+                            .found = std::strerror(errno),
+                            .advice = "free space, then {resume}"});
   }
   if (events_) events_->scalars(step, now, scalars);
 }

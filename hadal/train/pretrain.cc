@@ -94,9 +94,10 @@ class Session {
     if (done && !evaluated_at(state_.steps)) evaluate_now();
     save();
     if (!done) {
-      throw Interrupted(concat("train: stopped by a signal after step ", state_.steps,
-                               ", saved in ", checkpoint_,
-                               "; go on with hadal train --resume --out ", run_.path()));
+      throw Interrupted(Complaint{
+          .place = "train",
+          .problem = {"stopped by a signal after step ", state_.steps, ", saved in ", checkpoint_},
+          .advice = {"go on with hadal train {resume} {out} ", run_.path()}});
     }
     return finish();
   }

@@ -17,9 +17,11 @@ namespace hadal {
 namespace fs = std::filesystem;
 
 RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
-  require(!resume || fs::exists(path + "/run.toml"), path,
-          ": holds no run to resume (found no run.toml); leave out "
-          "--resume to start one there");
+  require(!resume || fs::exists(path + "/run.toml"),
+          {.place = path,
+           .problem = "holds no run to resume",
+           .found = "no run.toml",
+           .advice = "leave out {resume} to start one there"});
   make_folders(path);
   const std::string lock_path = path + "/lock";
   lock_ = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -28,16 +30,18 @@ RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
   }
   if (flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     close(lock_);
-    throw ConfigError(concat(path,
-                             ": another hadal process is training there (found a held lock); "
-                             "wait for it or choose another --out"));
+    throw ConfigError({.place = path,
+                       .problem = "another hadal process is training there",
+                       .found = "a held lock",
+                       .advice = "wait for it or choose another {out}"});
   }
   // Settings alone are no run: what failed before its first step may be started again.
   if (!resume && fs::exists(path + "/metrics.jsonl")) {
     close(lock_);
-    throw ConfigError(concat(path,
-                             ": already holds a run (found metrics.jsonl); continue it with "
-                             "--resume, or choose another --out"));
+    throw ConfigError({.place = path,
+                       .problem = "already holds a run",
+                       .found = "metrics.jsonl",
+                       .advice = "continue it with {resume}, or choose another {out}"});
   }
 }
 

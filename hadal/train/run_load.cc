@@ -27,7 +27,10 @@ bool same_shape(const std::vector<std::vector<double>>& a,
 }  // namespace
 
 RunLoad read_run_load(const std::string& run_folder, int64_t n_records) {
-  require(n_records >= 1, "--last: out of range (found ", n_records, ", expected 1 or more)");
+  require(n_records >= 1, {.field = "n_records",
+                           .problem = "out of range",
+                           .found = n_records,
+                           .expected = "1 or more"});
   const std::string path = run_folder + "/metrics.jsonl";
   try {
     std::vector<Json> lines = read_metrics(run_folder, std::numeric_limits<int64_t>::max());

@@ -34,10 +34,12 @@ void refuse_changed_keys(const TrainConfig& config, const ModelConfig& shape,
   for (const auto& [key, value] : config.model.overrides.as_object()) {
     if (!changes(shape, key, value)) continue;
     const std::string name = "model." + key;
-    throw ConfigError(
-        concat(config.origins.at(name), ": ", name, ": not the model of the checkpoint (found ",
-               one_line(value.dump(), 100), ", expected ", stored.at(key).dump(), " as in ",
-               checkpoint, "); leave it out, or start another run in another --out"));
+    throw ConfigError({.place = config.origins.at(name),
+                       .field = name,
+                       .problem = "not the model of the checkpoint",
+                       .found = one_line(value.dump(), 100),
+                       .expected = {stored.at(key).dump(), " as in ", checkpoint},
+                       .advice = "leave it out, or start another run in another {out}"});
   }
 }
 
@@ -98,8 +100,10 @@ ModelConfig resumed_shape(const TrainConfig& config, const SettingsLayer& record
     if (!as_recorded) throw;
     problem = error.what();
   }
-  require(as_recorded, key, ": not the model of the checkpoint (found ", name, " with ", problem,
-          "); leave it out, or start another run in another --out");
+  require(as_recorded, {.field = key,
+                        .problem = "not the model of the checkpoint",
+                        .found = {name, " with ", problem},
+                        .advice = "leave it out, or start another run in another {out}"});
   log_note(recorded.origin, ": ", key, " ", name, " is another model than when the run began (",
            problem, "); going on with config.json of the checkpoint");
   return shape;

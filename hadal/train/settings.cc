@@ -16,12 +16,18 @@ namespace {
 
 constexpr size_t kLongestEcho = 100;  // of what somebody else wrote, in an error line
 
+std::string shown(const std::string& name) { return one_line(name, kLongestEcho); }
+
 // Calls take(section, key, value) for every key one level down.
 template <class Take>
 void for_each_key(const SettingsLayer& layer, const Take& take) {
   for (const auto& [section, content] : layer.root.as_object()) {
-    require(content.is_object(), layer.place(section), ": stands outside a section (found ",
-            content.type_name(), ", expected [section]); settings are spelled section.key");
+    require(content.is_object(), {.place = layer.place(section),
+                                  .field = shown(section),
+                                  .problem = "stands outside a section",
+                                  .found = content.type_name(),
+                                  .expected = "[section]",
+                                  .advice = "settings are spelled section.key"});
     for (const auto& [key, value] : content.as_object()) take(section, key, value);
   }
 }
@@ -29,17 +35,23 @@ void for_each_key(const SettingsLayer& layer, const Take& take) {
 void check_range(const std::string& place, const Setting& setting, double value) {
   if (value >= setting.min && value <= setting.max) return;
   const bool open = std::isinf(setting.max);
-  throw ConfigError(
-      concat(place, ": out of range (found ", value, ", expected ",
-             open ? concat("at least ", setting.min) : concat(setting.min, " to ", setting.max),
-             "); ", setting.help));
+  throw ConfigError({.place = place,
+                     .field = setting.name,
+                     .problem = "out of range",
+                     .found = value,
+                     .expected = open ? concat("at least ", setting.min)
+                                      : concat(setting.min, " to ", setting.max),
+                     .advice = setting.help});
 }
 
 [[noreturn]] void wrong_type(const std::string& place, const Setting& setting, const char* wanted,
                              const Json& value) {
-  throw ConfigError(concat(place, ": wrong type (found ", value.type_name(), " ",
-                           one_line(value.dump(), kLongestEcho), ", expected ", wanted, "); ",
-                           setting.help));
+  throw ConfigError({.place = place,
+                     .field = setting.name,
+                     .problem = "wrong type",
+                     .found = {value.type_name(), " ", one_line(value.dump(), kLongestEcho)},
+                     .expected = wanted,
+                     .advice = setting.help});
 }
 
 void assign(const std::string& place, const Setting& setting, const Json& value) {
@@ -62,8 +74,12 @@ void assign(const std::string& place, const Setting& setting, const Json& value)
     if (!value.is_string()) wrong_type(place, setting, "a string", value);
     const auto& allowed = setting.choices;
     require(allowed.empty() || std::count(allowed.begin(), allowed.end(), value.as_string()) > 0,
-            place, ": unknown value (found ", in_quotes(value.as_string()), ", expected one of ",
-            joined(allowed, ", "), "); ", setting.help);
+            {.place = place,
+             .field = setting.name,
+             .problem = "unknown value",
+             .found = in_quotes(value.as_string()),
+             .expected = {"one of ", joined(allowed, ", ")},
+             .advice = setting.help});
     **text = value.as_string();
   } else {
     auto& list = **std::get_if<std::vector<std::string>*>(&setting.target);
@@ -107,9 +123,7 @@ Json setting_value(const Setting& setting) {
 
 std::string SettingsLayer::place(const std::string& name) const {
   const auto line = line_of.find(name);
-  const std::string shown = one_line(name, kLongestEcho);
-  return line == line_of.end() ? concat(origin, ": ", shown)
-                               : concat(origin, ": line ", line->second, ": ", shown);
+  return line == line_of.end() ? origin : concat(origin, ": line ", line->second);
 }
 
 SettingsLayer file_layer(const std::string& path, bool optional) {
@@ -134,14 +148,16 @@ SettingsLayer environment_layer(const std::vector<Setting>& table) {
 }
 
 SettingsLayer assignments_layer(const std::vector<std::string>& assignments) {
-  SettingsLayer layer{"--set", Json::object()};
+  SettingsLayer layer{"{set}", Json::object()};
   for (const std::string& text : assignments) {
     const size_t equals = text.find('=');
     const size_t dot = text.find('.');
     require(equals != std::string::npos && dot < equals && dot > 0 && dot + 1 < equals,
-            "--set: not an assignment (found ", one_line(text, kLongestEcho),
-            ", expected section.key=value); for example "
-            "--set train.steps=100");
+            {.field = "set",
+             .problem = "not an assignment",
+             .found = one_line(text, kLongestEcho),
+             .expected = "section.key=value",
+             .advice = "for example {set} train.steps=100"});
     layer.root[text.substr(0, dot)][text.substr(dot + 1, equals - dot - 1)] =
         parse_value(text.substr(equals + 1));
   }
@@ -165,9 +181,11 @@ Json apply_settings(const std::vector<SettingsLayer>& layers, const std::vector<
       } else if (section == open_section) {
         open[key] = value;
       } else {
-        throw ConfigError(concat(layer.place(name),
-                                 ": unknown setting (expected one that `hadal config show` lists)",
-                                 did_you_mean(name, names)));
+        throw ConfigError({.place = layer.place(name),
+                           .field = shown(name),
+                           .problem = "unknown setting",
+                           .expected = "one that `hadal config show` lists",
+                           .advice = did_you_mean(name, names)});
       }
       origins[name] = layer.origin;
     });

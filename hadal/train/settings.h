@@ -30,10 +30,10 @@ Json setting_value(const Setting& setting);
 
 // One layer of settings: its keys override those of the layers before it.
 struct SettingsLayer {
-  std::string origin;  // "run.toml", "environment", "--set"
+  std::string origin;  // "run.toml", "environment", "{set}": the setting `set` of the call
   Json root;           // object of sections
   std::map<std::string, int> line_of = {};
-  // What an error calls a key of this layer: "run.toml: line 7: train.steps".
+  // Where a key of this layer stands: "run.toml: line 7".
   std::string place(const std::string& name) const;
 };
 

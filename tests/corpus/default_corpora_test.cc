@@ -72,7 +72,7 @@ TEST(DefaultCorpora, WithoutAptTheUsersOwnTextIsSuggested) {
     fetch_default_corpus(find_default_corpus("tiny"), cache.path());
     FAIL();
   } catch (const Unavailable& error) {
-    EXPECT_NE(std::string(error.what()).find("--data PATH"), std::string::npos);
+    EXPECT_NE(error.advice.find("{data} PATH"), std::string::npos) << error.what();
   }
   EXPECT_FALSE(std::filesystem::exists(cache / "data/tiny/text"));
 }

@@ -10,6 +10,7 @@
 #include "hadal/core/json.h"
 #include "hadal/core/rng.h"
 #include "hadal/data/tokenizer.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal {
@@ -106,7 +107,9 @@ TEST(BpeTrainer, WritesAFolderThatLoads) {
 
 TEST(BpeTrainer, SaysWhatCannotBe) {
   ThreadPool pool(1);
-  EXPECT_THROW(BpeTrainer({.vocab_size = kSmallest - 1}, pool), ConfigError);
+  const Refusal small = test::refusal_of([&] { BpeTrainer({.vocab_size = kSmallest - 1}, pool); });
+  EXPECT_EQ(small.field, "vocab_size");
+  EXPECT_EQ(small.found, std::to_string(kSmallest - 1));
   EXPECT_THROW(BpeTrainer({.vocab_size = int64_t{1} << 40}, pool), ConfigError);
   BpeTrainer empty({.vocab_size = kSmallest}, pool);
   EXPECT_THROW(empty.train(), ConfigError);

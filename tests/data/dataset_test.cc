@@ -12,6 +12,7 @@
 #include "hadal/data/prepared_folder.h"
 #include "hadal/data/prepared_text.h"
 #include "hadal/measure/byte_ngram.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal {
@@ -208,16 +209,22 @@ TEST(PrepareData, UnwritableCacheAndUselessInputAreSaid) {
   DataConfig config = small_config(text, cache);
   EXPECT_THROW(prepare_data(config, pool), ConfigError);  // an empty folder
   text.write("zeros.bin", std::string(100, '\0'));
-  EXPECT_THROW(prepare_data(config, pool), ConfigError);  // no text in it
+  const Refusal no_text = test::refusal_of([&] { prepare_data(config, pool); });
+  EXPECT_EQ(no_text.place, text.path());
+  EXPECT_EQ(no_text.problem, "no text in it");
   write_corpus(text);
   config.cache_dir = text / "0.txt";  // a file where a folder must be
   EXPECT_THROW(prepare_data(config, pool), IoError);
   config = small_config(text, cache);
   config.corpus.validation_fraction = 1.0;
-  EXPECT_THROW(prepare_data(config, pool), ConfigError);
+  EXPECT_EQ(test::refusal_of([&] { prepare_data(config, pool); }).field,
+            "data.validation_fraction");
   config = small_config(text, cache);
   config.seq_len = 0;
-  EXPECT_THROW(prepare_data(config, pool), ConfigError);
+  const Refusal short_rows = test::refusal_of([&] { prepare_data(config, pool); });
+  EXPECT_EQ(short_rows.field, "data.seq_len");
+  EXPECT_EQ(short_rows.found, "0");
+  EXPECT_EQ(short_rows.expected, "2 to 16777215");
 }
 
 TEST(PreparedText, SplitsAreTheOnesThatWereTrainedOn) {

@@ -49,6 +49,55 @@ TEST(Usage, WrongUsageIsOneLineAndExitCodeTwo) {
   }
 }
 
+// The library refuses in its own names; the command line says which of its options is meant.
+TEST(Usage, ARefusalNamesTheOptionOfTheCommand) {
+  const Wrong cases[] = {
+      {{"plan", "--layout", "ep=48"}, "--layout: ep: the experts do not divide (found 48"},
+      {{"plan", "--layout", "qq=1"}, "--layout: not a setting"},
+      {{"plan", "--cluster", "h800-65"}, "--cluster: not a number of whole nodes"},
+      {{"plan", "--set", "gpu_prce=1"}, "--set: gpu_prce: no such number in this plan"},
+      {{"plan", "sweep", "--vary", "gpu_prce=1", "--show", "days"}, "--vary: gpu_prce: no such"},
+      {{"plan", "sweep", "--vary", "gpu_price=1", "--show", "dys"}, "--show: dys: no such"},
+      {{"plan", "scaling", "--gpus", "7"}, "--gpus: not a number of whole nodes"},
+      {{"plan", "experts", "--zipf", "99"}, "--zipf: out of range (found 99"},
+      {{"plan", "experts", "--zipf", "1", "--replicas", "3"}, "--replicas: too few (found 3"},
+      {{"plan", "experts", "--zipf", "1", "--gpus", "32", "--replicas", "257"},
+       "--replicas: unequal GPUs"},
+      {{"plan", "experts", "--zipf", "1", "--gpus", "0"}, "--gpus: out of range"},
+      {{"pipeline", "--schedule", "dualpip"}, "--schedule: unknown value"},
+      {{"pipeline", "--stages", "7", "--micro-batches", "14"}, "--stages: dualpipe pairs"},
+      {{"pipeline", "--stages", "8", "--micro-batches", "4"}, "--micro-batches: too few to fill"},
+      {{"pipeline", "--stages", "4", "--forward", "1,2"}, "--forward: wrong number of values"},
+      {{"pipeline", "--stages", "4", "--all-to-all", "1,2"}, "--all-to-all: wrong number"},
+      {{"pipeline", "--stages", "4", "--overlap-efficiency", "2"}, "--overlap-efficiency: out"},
+      {{"bench", "prefill", "--preset", "nano", "--prompt-tokens", "0"}, "--prompt-tokens: out"},
+      {{"bench", "decode", "--preset", "nano", "--speculate", "99"}, "--speculate: this model"},
+      {{"bench", "gemm", "--shape", "1x2"}, "--shape: not a shape (found '1x2'"},
+      {{"bench", "train", "--seq", "1"}, "--seq: out of range (found 1"},
+      {{"train", "--set", "train.stepz=3"}, "--set: train.stepz: unknown setting"},
+      {{"train", "--set", "train.steps=x"}, "--set: train.steps: wrong type"},
+      {{"train", "--set", "data.paths=x", "--set", "model.preset=tiny"}, "--out: the run needs"},
+  };
+  for (const Wrong& wrong : cases) {
+    const RunResult result = run_hadal(wrong.arguments);
+    SCOPED_TRACE(result.err);
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_TRUE(is_one_line_error(result));
+    EXPECT_EQ(result.err.find(std::string("hadal: error: ") + wrong.text), 0U) << wrong.text;
+    EXPECT_EQ(result.err.find('{'), std::string::npos);
+  }
+}
+
+// For programs the same reason has the library's names.
+TEST(Usage, AReasonInJsonHasPlainNames) {
+  const std::vector<std::string> call = {"pipeline",        "--compare", "--stages",  "8",
+                                         "--micro-batches", "4",         "--threads", "1"};
+  EXPECT_THAT(run_hadal(call).out, HasSubstr("not possible: --micro-batches: too few"));
+  std::vector<std::string> json = call;
+  json.push_back("--json");
+  EXPECT_THAT(run_hadal(json).out, HasSubstr("\"n_micro_batches: too few"));
+}
+
 TEST(Usage, AnAbsentDeviceIsAFailureNotAWrongUsage) {
   const RunResult result = run_hadal({"completion", "bash", "--device", "cuda"});
   EXPECT_EQ(result.exit_code, 1);

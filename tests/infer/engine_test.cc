@@ -4,6 +4,7 @@
 #include "gtest/gtest.h"
 #include "hadal/core/error.h"
 #include "tests/support/random_model.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -16,13 +17,8 @@ class EngineTest : public testing::Test {
   GenerateResult run(const GenerateOptions& options, const OnToken& on_token = nullptr) {
     return generate(random_.ctx, random_.model, prompt_, options, on_token);
   }
-  std::string error_of(const std::vector<int32_t>& prompt, const GenerateOptions& options) {
-    try {
-      generate(random_.ctx, random_.model, prompt, options);
-    } catch (const ConfigError& error) {
-      return error.what();
-    }
-    return "no error";
+  Refusal refused(const std::vector<int32_t>& prompt, const GenerateOptions& options) {
+    return test::refusal_of([&] { generate(random_.ctx, random_.model, prompt, options); });
   }
   RandomModel random_{odd_config(), 3};
   std::vector<int32_t> prompt_ = random_.random_tokens(10, 1);
@@ -86,21 +82,29 @@ TEST_F(EngineTest, PaddedIdsAreNeverWritten) {
   for (const int32_t token : run(options).tokens) EXPECT_LT(token, 20);
 }
 
-TEST_F(EngineTest, WrongOptionsAreNamedBeforeAnythingRuns) {
-  EXPECT_EQ(error_of(prompt_, {.max_tokens = 503}).rfind("--max-tokens: ", 0), 0U)
-      << "512 positions, 10 taken";
-  EXPECT_EQ(error_of(prompt_, {.max_tokens = 502}), "no error");
-  EXPECT_EQ(error_of(prompt_, {.max_tokens = INT64_MAX}).rfind("--max-tokens: ", 0), 0U);
-  EXPECT_EQ(error_of(prompt_, {.max_tokens = 0}).rfind("--max-tokens: ", 0), 0U);
-  EXPECT_EQ(error_of({}, {.max_tokens = 5}).rfind("--prompt: ", 0), 0U);
-  EXPECT_EQ(error_of({53}, {.max_tokens = 5}).rfind("--prompt-tokens: ", 0), 0U);
-  EXPECT_EQ(error_of({-1}, {.max_tokens = 5}).rfind("--prompt-tokens: ", 0), 0U);
-  EXPECT_EQ(error_of(prompt_, {.draft_tokens = 8}).rfind("--speculate: ", 0), 0U);
-  EXPECT_EQ(error_of(prompt_, {.sampling = {.top_p = 2.0}}).rfind("--top-p: ", 0), 0U);
+TEST_F(EngineTest, WrongSettingsAreNamedBeforeAnythingRuns) {
+  const Refusal too_long = refused(prompt_, {.max_tokens = 503});  // 512 positions, 10 taken
+  EXPECT_EQ(too_long.field, "max_tokens");
+  EXPECT_EQ(too_long.found, "10 tokens of prompt and 503 to write");
+  EXPECT_EQ(too_long.expected, "at most 512 together");
+  EXPECT_EQ(too_long.advice, "shorten the prompt or lower {max_tokens}");
+  EXPECT_TRUE(refused(prompt_, {.max_tokens = 502}).empty());
+  EXPECT_EQ(refused(prompt_, {.max_tokens = INT64_MAX}).field, "max_tokens");
+  EXPECT_EQ(refused(prompt_, {.max_tokens = 0}).field, "max_tokens");
+  EXPECT_EQ(refused({}, {.max_tokens = 5}).field, "prompt");
+  EXPECT_EQ(refused({53}, {.max_tokens = 5}).field, "prompt_tokens");
+  EXPECT_EQ(refused({53}, {.max_tokens = 5}).found, "53");
+  EXPECT_EQ(refused({53}, {.max_tokens = 5}).expected, "0 to 52");
+  EXPECT_EQ(refused({-1}, {.max_tokens = 5}).field, "prompt_tokens");
+  EXPECT_EQ(refused(prompt_, {.draft_tokens = 8}).field, "draft_tokens");
+  EXPECT_EQ(refused(prompt_, {.sampling = {.top_p = 2.0}}).field, "top_p");
   ModelConfig config = odd_config();
   config.n_mtp = 0;
   RandomModel without(config);
-  EXPECT_THROW(generate(without.ctx, without.model, prompt_, {.draft_tokens = 1}), ConfigError);
+  const Refusal no_drafter =
+      test::refusal_of([&] { generate(without.ctx, without.model, prompt_, {.draft_tokens = 1}); });
+  EXPECT_EQ(no_drafter.field, "draft_tokens");
+  EXPECT_EQ(no_drafter.found, "1 drafts");
 }
 
 TEST_F(EngineTest, ALongPromptIsReadInChunks) {

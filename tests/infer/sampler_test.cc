@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 #include "hadal/core/error.h"
 #include "tests/infer/chi_square.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -114,24 +115,22 @@ TEST(Sampler, SamplesFollowTheDistribution) {
   EXPECT_LT(chi_square(counts, p, n), chi_square_limit(3));
 }
 
-TEST(Sampler, AWrongOptionIsNamed) {
-  const auto message = [](const SamplingOptions& options) {
-    try {
-      options.validate();
-    } catch (const ConfigError& error) {
-      return std::string(error.what());
-    }
-    return std::string();
+TEST(Sampler, AWrongSettingIsNamed) {
+  const auto refused = [](const SamplingOptions& options) {
+    return test::refusal_of([&] { options.validate(); });
   };
-  EXPECT_EQ(message({}), "");
-  EXPECT_EQ(message({.temperature = -0.5}).rfind("--temperature: ", 0), 0U);
-  EXPECT_EQ(message({.temperature = std::nan("")}).rfind("--temperature: ", 0), 0U);
-  EXPECT_EQ(message({.top_k = -1}).rfind("--top-k: ", 0), 0U);
-  EXPECT_EQ(message({.top_p = 0.0}).rfind("--top-p: ", 0), 0U);
-  EXPECT_EQ(message({.top_p = 1.5}).rfind("--top-p: ", 0), 0U);
-  EXPECT_EQ(message({.repetition_penalty = 0.0}).rfind("--repetition-penalty: ", 0), 0U);
-  EXPECT_EQ(message({.presence_penalty = 2.5}).rfind("--presence-penalty: ", 0), 0U);
-  EXPECT_EQ(message({.frequency_penalty = -3}).rfind("--frequency-penalty: ", 0), 0U);
+  EXPECT_TRUE(refused({}).empty());
+  EXPECT_EQ(refused({.temperature = -0.5}).field, "temperature");
+  EXPECT_EQ(refused({.temperature = std::nan("")}).field, "temperature");
+  EXPECT_EQ(refused({.top_k = -1}).field, "top_k");
+  EXPECT_EQ(refused({.top_p = 0.0}).field, "top_p");
+  EXPECT_EQ(refused({.top_p = 1.5}).field, "top_p");
+  EXPECT_EQ(refused({.top_p = 1.5}).found, "1.5");
+  EXPECT_EQ(refused({.top_p = 1.5}).expected, "more than 0, at most 1");
+  EXPECT_EQ(refused({.repetition_penalty = 0.0}).field, "repetition_penalty");
+  EXPECT_EQ(refused({.presence_penalty = 2.5}).field, "presence_penalty");
+  EXPECT_EQ(refused({.frequency_penalty = -3}).field, "frequency_penalty");
+  EXPECT_EQ(refused({.frequency_penalty = -3}).expected, "-2 to 2");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "hadal/core/error.h"
 #include "hadal/infer/sampler.h"
 #include "tests/support/random_model.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -57,13 +58,14 @@ TEST_F(ScoreTest, ATokenAloneHasNoScore) {
 
 TEST_F(ScoreTest, WrongWindowsAndIdsAreErrors) {
   const std::vector<int32_t> tokens = {1, 2, 3};
-  const auto score = [&](const ScoreOptions& options) {
-    score_tokens(random_.ctx, random_.model, tokens, options);
+  const auto refused = [&](const std::vector<int32_t>& ids, const ScoreOptions& options) {
+    return test::refusal_of([&] { score_tokens(random_.ctx, random_.model, ids, options); });
   };
-  EXPECT_THROW(score({.window = 1}), ConfigError);
-  EXPECT_THROW(score({.window = 513}), ConfigError);
-  EXPECT_THROW(score({.window = 4, .stride = 4}), ConfigError);
-  EXPECT_THROW(score_tokens(random_.ctx, random_.model, {1, 53}), ConfigError);
+  EXPECT_EQ(refused(tokens, {.window = 1}).field, "window");
+  EXPECT_EQ(refused(tokens, {.window = 513}).expected, "2 to 512");
+  EXPECT_EQ(refused(tokens, {.window = 4, .stride = 4}).field, "stride");
+  EXPECT_EQ(refused(tokens, {.window = 4, .stride = 4}).found, "4");
+  EXPECT_EQ(refused({1, 53}, {}).field, "token_ids");
 }
 
 }  // namespace

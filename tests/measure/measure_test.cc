@@ -6,6 +6,7 @@
 #include "hadal/measure/measure_train.h"
 #include "hadal/measure/model_flops.h"
 #include "hadal/measure/roofline.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -49,7 +50,9 @@ TEST(GemmShape, ReadsBothForms) {
   EXPECT_EQ(grouped.k, 32);
   for (const char* text : {"", "1", "1x2", "1x2x", "1x2x3x4x5", "0x1x1", "-1x1x1", "1x2x3 ",
                            "axbxc", "1x2x99999999999"}) {
-    EXPECT_THROW(GemmShape::parse(text), ConfigError) << text;
+    const Refusal why = test::refusal_of([&] { GemmShape::parse(text); });
+    EXPECT_EQ(why.field, "shape") << text;
+    EXPECT_EQ(why.found, concat("'", text, "'"));
   }
 }
 
@@ -91,7 +94,7 @@ TEST_F(Measures, TrainingLearnsTheBatchItIsGiven) {
   const Json::Array& loss = report.details.at("loss").as_array();
   EXPECT_LT(loss[1].as_number(), loss[0].as_number());
   options.steps = 1;
-  EXPECT_THROW(measure_train(ctx, options), ConfigError);
+  EXPECT_EQ(test::refusal_of([&] { measure_train(ctx, options); }).field, "steps");
 }
 
 TEST_F(Measures, PrefillAndDecode) {
@@ -104,7 +107,9 @@ TEST_F(Measures, PrefillAndDecode) {
   expect_complete(measure_prefill(ctx, model, options));
   expect_complete(measure_decode(ctx, model, options));
   options.draft_tokens = 1;  // no MTP module here
-  EXPECT_THROW(measure_decode(ctx, model, options), ConfigError);
+  const Refusal why = test::refusal_of([&] { measure_decode(ctx, model, options); });
+  EXPECT_EQ(why.field, "draft_tokens");
+  EXPECT_EQ(why.expected, "0 to 0");
 }
 
 }  // namespace

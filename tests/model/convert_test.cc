@@ -14,6 +14,7 @@
 #include "hadal/model/inspect.h"
 #include "hadal/ops/quantize_q8_q4.h"
 #include "tests/support/compare.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal::test {
@@ -172,7 +173,10 @@ TEST_F(ConvertTest, RefusesToOverwrite) {
   copy_files(golden("b_moonlight"), folder_.path());
   EXPECT_THROW(convert(folder_.path(), ".", ConvertDType::kF32), ConfigError);
   folder_.write("full/note", "mine");
-  EXPECT_THROW(convert(folder_.path(), "full", ConvertDType::kF32), ConfigError);
+  const Refusal full =
+      test::refusal_of([&] { convert(folder_.path(), "full", ConvertDType::kF32); });
+  EXPECT_EQ(full.place, folder_ / "full");
+  EXPECT_EQ(full.advice, "choose another one, or give {force} to replace the checkpoint in it");
   EXPECT_EQ(read_bytes(folder_ / "full/note"), "mine");
   folder_.write("file", "");
   EXPECT_THROW(convert(folder_.path(), "file", ConvertDType::kF32), ConfigError);

@@ -89,13 +89,14 @@ TEST(LayoutSearch, EveryRejectedLayoutHasItsReason) {
   const LayoutSearch search = search_layouts(sheet, 3, [](size_t) {});
   size_t by_memory = 0;
   for (const RejectedLayout& each : search.rejected) {
-    ASSERT_FALSE(each.reason.empty());
+    ASSERT_FALSE(each.why.empty());
     if (each.memory_over > 0) {
       ++by_memory;
-      EXPECT_EQ(layout_problem(each.layout, facts), "") << layout_text(each.layout);
-      EXPECT_THAT(each.reason, HasSubstr("over; the largest part:"));
+      EXPECT_TRUE(layout_problem(each.layout, facts).empty()) << layout_text(each.layout);
+      EXPECT_THAT(each.why.line(), HasSubstr("over; the largest part:"));
     } else {
-      EXPECT_EQ(layout_problem(each.layout, facts), each.reason);
+      EXPECT_EQ(layout_problem(each.layout, facts).line(), each.why.line());
+      EXPECT_EQ(each.kind.find_first_of("(;"), std::string::npos) << each.kind;
     }
   }
   EXPECT_GT(by_memory, 0U);

@@ -62,17 +62,17 @@ TEST(Layout, WrongTextNamesTheSetting) {
       ADD_FAILURE() << text;
     } catch (const ConfigError& error) {
       EXPECT_THAT(error.what(), HasSubstr(message)) << text;
-      EXPECT_THAT(error.what(), ::testing::StartsWith("--layout: ")) << text;
+      EXPECT_THAT(error.what(), ::testing::StartsWith("layout: ")) << text;
     }
   }
 }
 
 TEST(Layout, DeepseekV3sIsLegal) {
-  EXPECT_EQ(layout_problem(Layout{}, v3_facts()), "");
+  EXPECT_TRUE(layout_problem(Layout{}, v3_facts()).empty());
   EXPECT_EQ(pipeline_ranks(Layout{}), 16);
   EXPECT_EQ(micro_batches(Layout{}, v3_facts()), 120);
   const Layout folded = parse_layout("schedule=dualpipev", Layout{});
-  EXPECT_EQ(layout_problem(folded, v3_facts()), "");
+  EXPECT_TRUE(layout_problem(folded, v3_facts()).empty());
   EXPECT_EQ(pipeline_ranks(folded), 8);
 }
 
@@ -105,8 +105,10 @@ TEST(Layout, EachRuleSaysWhy) {
   for (const auto& each : cases) {
     LayoutFacts facts = v3_facts();
     if (each.change) each.change(facts);
-    EXPECT_THAT(layout_problem(parse_layout(each.layout, Layout{}), facts), HasSubstr(each.message))
-        << each.layout;
+    const Refusal why = layout_problem(parse_layout(each.layout, Layout{}), facts);
+    EXPECT_THAT(why.line(), HasSubstr(each.message)) << each.layout;
+    EXPECT_EQ(why.place, "{layout}");
+    EXPECT_FALSE(why.found.empty() || why.expected.empty()) << why.line();
   }
 }
 

@@ -13,12 +13,12 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 TEST(PipelineInputs, ListsOfTimes) {
-  EXPECT_THAT(parse_times("2.5", "--forward"), ElementsAre(2.5));
-  EXPECT_THAT(parse_times("1,0,1e-3", "--forward"), ElementsAre(1, 0, 1e-3));
+  EXPECT_THAT(parse_times("2.5", "forward"), ElementsAre(2.5));
+  EXPECT_THAT(parse_times("1,0,1e-3", "forward"), ElementsAre(1, 0, 1e-3));
   for (const char* wrong : {"", "x", "1,", ",1", "1;2", "-1", "nan", "inf", "1e999", "1 "}) {
-    EXPECT_THROW(parse_times(wrong, "--forward"), ConfigError) << wrong;
+    EXPECT_THROW(parse_times(wrong, "forward"), ConfigError) << wrong;
   }
-  EXPECT_THROW(parse_time("1,2", "--comm"), ConfigError);
+  EXPECT_THROW(parse_time("1,2", "latency"), ConfigError);
 }
 
 TEST(PipelineInputs, TheWholeBackwardSplitsIntoInputAndWeight) {

@@ -44,6 +44,7 @@ TEST(Plan, NoLayoutFitsIsAnErrorThatNamesTheNearest) {
     make_plan(request_of("deepseek-v3", "h800-8"));
     FAIL();
   } catch (const ConfigError& error) {
+    EXPECT_EQ(error.field, "cluster");
     EXPECT_THAT(error.what(), HasSubstr("no layout of this model fits"));
     EXPECT_THAT(error.what(), HasSubstr("nearest: pp="));
     EXPECT_THAT(error.what(), HasSubstr("use more GPUs or more memory per GPU"));
@@ -63,17 +64,17 @@ TEST(Plan, SetsReachTheSheetAndTheLayout) {
 }
 
 TEST(Plan, QuantitiesAndAssignments) {
-  EXPECT_EQ(parse_quantity("--tokens", "14.8e12"), 14.8e12);
-  EXPECT_DOUBLE_EQ(parse_quantity("--tokens", "14.8T"), 14.8e12);
-  EXPECT_EQ(parse_quantity("--tokens", "469B"), 469e9);
-  EXPECT_EQ(parse_quantity("--tokens", "2K"), 2000);
+  EXPECT_EQ(parse_quantity("tokens", "14.8e12"), 14.8e12);
+  EXPECT_DOUBLE_EQ(parse_quantity("tokens", "14.8T"), 14.8e12);
+  EXPECT_EQ(parse_quantity("tokens", "469B"), 469e9);
+  EXPECT_EQ(parse_quantity("tokens", "2K"), 2000);
   for (const char* wrong : {"", "T", "1x", "nan", "inf", "1e400", "1e300T", "0x10", "1 T", "--5"}) {
-    EXPECT_THROW(parse_quantity("--tokens", wrong), ConfigError) << wrong;
+    EXPECT_THROW(parse_quantity("tokens", wrong), ConfigError) << wrong;
   }
-  EXPECT_EQ(parse_assignment("--set", "a_b=1.5K").first, "a_b");
-  EXPECT_EQ(parse_assignment("--set", "a_b=1.5K").second, 1500);
+  EXPECT_EQ(parse_assignment("set", "a_b=1.5K").first, "a_b");
+  EXPECT_EQ(parse_assignment("set", "a_b=1.5K").second, 1500);
   for (const char* wrong : {"a", "=1", "a=", "a=b", ""}) {
-    EXPECT_THROW(parse_assignment("--set", wrong), ConfigError) << wrong;
+    EXPECT_THROW(parse_assignment("set", wrong), ConfigError) << wrong;
   }
 }
 

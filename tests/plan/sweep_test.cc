@@ -20,7 +20,7 @@ using ::testing::StartsWith;
 
 std::string error_of(const std::string& axis) {
   try {
-    parse_sweep_axis(axis, "--vary");
+    parse_sweep_axis(axis, "vary");
   } catch (const ConfigError& error) {
     return error.what();
   }
@@ -36,24 +36,24 @@ Worksheet rectangle() {
   sheet.formula("inverse", "1 / width", "1/m", "");
   return sheet;
 }
-std::string no_judge(const Worksheet&) { return ""; }
+Refusal no_judge(const Worksheet&) { return {}; }
 
 TEST(SweepAxis, ReadsListsAndRanges) {
-  EXPECT_THAT(parse_sweep_axis("width=4,1,2.5e3", "--vary").values, ElementsAre(4, 1, 2500));
-  EXPECT_THAT(parse_sweep_axis("tokens=1T,2.5M", "--vary").values, ElementsAre(1e12, 2.5e6));
-  EXPECT_THAT(parse_sweep_axis("width=1:9:5", "--vary").values, ElementsAre(1, 3, 5, 7, 9));
-  EXPECT_THAT(parse_sweep_axis("width=9:1:3", "--vary").values, ElementsAre(9, 5, 1));
-  EXPECT_THAT(parse_sweep_axis("width=7:9:1", "--vary").values, ElementsAre(7));
-  const SweepAxis doubled = parse_sweep_axis("gpus=256:16384:x2", "--vary");
+  EXPECT_THAT(parse_sweep_axis("width=4,1,2.5e3", "vary").values, ElementsAre(4, 1, 2500));
+  EXPECT_THAT(parse_sweep_axis("tokens=1T,2.5M", "vary").values, ElementsAre(1e12, 2.5e6));
+  EXPECT_THAT(parse_sweep_axis("width=1:9:5", "vary").values, ElementsAre(1, 3, 5, 7, 9));
+  EXPECT_THAT(parse_sweep_axis("width=9:1:3", "vary").values, ElementsAre(9, 5, 1));
+  EXPECT_THAT(parse_sweep_axis("width=7:9:1", "vary").values, ElementsAre(7));
+  const SweepAxis doubled = parse_sweep_axis("gpus=256:16384:x2", "vary");
   EXPECT_EQ(doubled.name, "gpus");
   EXPECT_THAT(doubled.values, ElementsAre(256, 512, 1024, 2048, 4096, 8192, 16384));
   EXPECT_TRUE(doubled.geometric);
   // The last value is met in spite of rounding: 0.1 * 10 * 10 is a little off 10.
-  EXPECT_THAT(parse_sweep_axis("x=0.1:10:x10", "--vary").values, SizeIs(3));
+  EXPECT_THAT(parse_sweep_axis("x=0.1:10:x10", "vary").values, SizeIs(3));
 }
 
 TEST(SweepAxis, RefusesWhatIsNoAxis) {
-  EXPECT_THAT(error_of("width"), StartsWith("--vary: no values to vary (found \"width\""));
+  EXPECT_THAT(error_of("width"), StartsWith("vary: no values to vary (found \"width\""));
   for (const char* text : {"width=", "=1,2", "", "="}) {
     EXPECT_THAT(error_of(text), HasSubstr("no values to vary")) << text;
   }
@@ -98,15 +98,17 @@ TEST(Sweep, ComputesEveryCombinationAndRestoresTheSheet) {
 TEST(Sweep, SaysWhatARowLacks) {
   Worksheet sheet = rectangle();
   const SweepTable table = sweep(sheet, {parse_sweep_axis("width=0,1,2", "")}, {"inverse"},
-                                 [](const Worksheet& s) -> std::string {
-                                   return s.value("width") == 2 ? "two is not allowed" : "";
+                                 [](const Worksheet& s) -> Refusal {
+                                   if (s.value("width") != 2) return {};
+                                   return Complaint{.problem = "two is not allowed"};
                                  });
   EXPECT_TRUE(std::isnan(table.rows[0][1]));
-  EXPECT_THAT(table.problems[0], HasSubstr("inverse"));
+  EXPECT_EQ(table.problems[0].field, "inverse");
+  EXPECT_THAT(table.problems[0].found, StartsWith("inf"));
   EXPECT_EQ(table.rows[1][1], 1);
-  EXPECT_EQ(table.problems[1], "");
+  EXPECT_TRUE(table.problems[1].empty());
   EXPECT_TRUE(std::isnan(table.rows[2][1]));
-  EXPECT_EQ(table.problems[2], "two is not allowed");
+  EXPECT_EQ(table.problems[2].problem, "two is not allowed");
   EXPECT_EQ(sweep_csv(table), "width,inverse\n0,\n1,1\n2,\n");
   const Json json = parse_json(sweep_json(table).dump(), "json");
   EXPECT_TRUE(json.at("rows").as_array()[0].as_array()[1].is_null());
@@ -123,10 +125,8 @@ TEST(Sweep, NamesTheNearestCell) {
     }
     return "no error";
   };
-  EXPECT_THAT(error("widht=1", "area"),
-              ::testing::AllOf(StartsWith("--vary: "), HasSubstr("width")));
-  EXPECT_THAT(error("width=1", "aera"),
-              ::testing::AllOf(StartsWith("--show: "), HasSubstr("area")));
+  EXPECT_THAT(error("widht=1", "area"), ::testing::AllOf(StartsWith("vary: "), HasSubstr("width")));
+  EXPECT_THAT(error("width=1", "aera"), ::testing::AllOf(StartsWith("show: "), HasSubstr("area")));
   EXPECT_THROW(sweep(sheet, {}, {"area"}, no_judge), ConfigError);
   EXPECT_THROW(sweep(sheet, {{"width", {1}}, {"width", {2}}}, {"area"}, no_judge), ConfigError);
   EXPECT_THROW(sweep(sheet, {{"width", {1}}, {"height", {2}}, {"area", {2}}}, {"area"}, no_judge),

@@ -15,6 +15,7 @@
 #include "hadal/core/rng.h"
 #include "hadal/schedule/expert_balance.h"
 #include "hadal/schedule/expert_packing.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -356,17 +357,17 @@ TEST(ExpertPlacement, RefusesWhatCannotBePlaced) {
       {{{nan, 1}}, {2, 1, 1, 1}, "not a load (found nan"},
       {{{infinity, 1}}, {2, 1, 1, 1}, "not a load (found inf"},
       {{{1e308, 1e308}}, {2, 1, 1, 1}, "loads too large"},
-      {good, {4, 1, 1, 0}, "--gpus: out of range (found 0"},
-      {good, {4, 1, 1, -4}, "--gpus: out of range"},
-      {good, {4, 1, 1, int64_t{1} << 40}, "--gpus: out of range"},
-      {good, {4, 1, 3, 4}, "--nodes: unequal nodes (found 3 nodes for 4 GPUs"},
-      {good, {4, 1, 0, 4}, "--nodes: unequal nodes (found 0"},
-      {good, {4, 3, 1, 4}, "--groups: unequal groups (found 3 groups of 4 experts"},
-      {good, {4, 0, 1, 4}, "--groups: unequal groups (found 0"},
-      {good, {3, 1, 1, 1}, "--replicas: too few (found 3"},
-      {good, {-4, 1, 1, 4}, "--replicas: too few (found -4"},
-      {good, {6, 1, 1, 4}, "take 8, that is --redundant 4"},
-      {good, {std::numeric_limits<int64_t>::max(), 1, 1, 1}, "--replicas: too many"},
+      {good, {4, 1, 1, 0}, "n_gpus: out of range (found 0"},
+      {good, {4, 1, 1, -4}, "n_gpus: out of range"},
+      {good, {4, 1, 1, int64_t{1} << 40}, "n_gpus: out of range"},
+      {good, {4, 1, 3, 4}, "n_nodes: unequal nodes (found 3 nodes for 4 GPUs"},
+      {good, {4, 1, 0, 4}, "n_nodes: unequal nodes (found 0"},
+      {good, {4, 3, 1, 4}, "n_groups: unequal groups (found 3 groups of 4 experts"},
+      {good, {4, 0, 1, 4}, "n_groups: unequal groups (found 0"},
+      {good, {3, 1, 1, 1}, "n_replicas: too few (found 3"},
+      {good, {-4, 1, 1, 4}, "n_replicas: too few (found -4"},
+      {good, {6, 1, 1, 4}, "take 8, that is n_redundant 4"},
+      {good, {std::numeric_limits<int64_t>::max(), 1, 1, 1}, "n_replicas: too many"},
   };
   for (const Wrong& wrong : cases) {
     try {
@@ -376,6 +377,10 @@ TEST(ExpertPlacement, RefusesWhatCannotBePlaced) {
       EXPECT_THAT(error.what(), HasSubstr(wrong.text));
     }
   }
+  const Refusal uneven = test::refusal_of([&] { place_experts(good, {6, 1, 1, 4}); });
+  EXPECT_EQ(uneven.field, "n_replicas");
+  EXPECT_EQ(uneven.expected, "a multiple of 4");
+  EXPECT_EQ(uneven.advice, "take 8, that is {n_redundant} 4");
 }
 
 TEST(ExpertPlacement, RefusesATableThatWouldNotFit) {

@@ -162,10 +162,9 @@ TEST(Schedules, NamesAreRead) {
     parse_schedule_kind("dualpip");
     FAIL() << "an unknown name was accepted";
   } catch (const ConfigError& error) {
-    EXPECT_STREQ(
-        error.what(),
-        "--schedule: unknown schedule (found \"dualpip\", expected 1f1b, zb1p, dualpipe or "
-        "dualpipev); did you mean dualpipe?");
+    EXPECT_STREQ(error.what(),
+                 "schedule: unknown schedule (found \"dualpip\", expected 1f1b, zb1p, dualpipe or "
+                 "dualpipev); did you mean dualpipe?");
   }
 }
 
@@ -175,27 +174,27 @@ struct Illegal {
   const char* message;  // its beginning
 };
 
-TEST(Schedules, IllegalSizesNameTheOptionToChange) {
+TEST(Schedules, IllegalSizesNameTheSizeToChange) {
   const Illegal cases[] = {
-      {ScheduleKind::k1F1B, 0, 4, "--stages: a pipeline needs a stage (found 0, expected 1"},
-      {ScheduleKind::k1F1B, -3, 4, "--stages: a pipeline needs a stage (found -3, expected 1"},
-      {ScheduleKind::kZb1p, 4, 0, "--micro-batches: nothing to compute (found 0, expected 1"},
+      {ScheduleKind::k1F1B, 0, 4, "n_stages: a pipeline needs a stage (found 0, expected 1"},
+      {ScheduleKind::k1F1B, -3, 4, "n_stages: a pipeline needs a stage (found -3, expected 1"},
+      {ScheduleKind::kZb1p, 4, 0, "n_micro_batches: nothing to compute (found 0, expected 1"},
       {ScheduleKind::kDualPipe, 7, 14,
-       "--stages: dualpipe pairs the stages (found 7, expected an even number)"},
+       "n_stages: dualpipe pairs the stages (found 7, expected an even number)"},
       {ScheduleKind::kDualPipe, 8, 17,
-       "--micro-batches: dualpipe feeds half of them at each end (found 17, expected an even"},
+       "n_micro_batches: dualpipe feeds half of them at each end (found 17, expected an even"},
       {ScheduleKind::kDualPipe, 8, 14,
-       "--micro-batches: too few to fill dualpipe with 8 stages (found 14, expected 16 or more)"},
+       "n_micro_batches: too few to fill dualpipe with 8 stages (found 14, expected 16 or more)"},
       {ScheduleKind::kDualPipeV, 5, 14,
-       "--stages: dualpipev pairs the stages (found 5, expected an even number)"},
+       "n_stages: dualpipev pairs the stages (found 5, expected an even number)"},
       {ScheduleKind::kDualPipeV, 8, 7,
-       "--micro-batches: too few to fill dualpipev with 8 stages (found 7, expected 8 or more)"},
+       "n_micro_batches: too few to fill dualpipev with 8 stages (found 7, expected 8 or more)"},
       {ScheduleKind::k1F1B, 8, 2'000'000'000,
-       "--micro-batches: the schedule is too long (found 8 stages x 2000000000 micro-batches"},
+       "n_micro_batches: the schedule is too long (found 8 stages x 2000000000 micro-batches"},
       {ScheduleKind::kDualPipe, 2'000'000'000, 2'000'000'000,
-       "--micro-batches: the schedule is too long (found 2000000000 stages"},
+       "n_micro_batches: the schedule is too long (found 2000000000 stages"},
       {ScheduleKind::kZb1p, 40'000, 1,
-       "--stages: too many ranks (found 40000, expected at most 32767)"},
+       "n_stages: too many ranks (found 40000, expected at most 32767)"},
   };
   for (const Illegal& illegal : cases) {
     try {

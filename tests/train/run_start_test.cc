@@ -120,10 +120,10 @@ TEST_F(RunStartTest, ThePresetsVocabularyDoesNotChangeTheData) {
 TEST_F(RunStartTest, AnotherModelThanTheCheckpointsIsRefusedAndLeavesTheRunAlone) {
   train_and_cut();
   expect_refused({"model.hidden_size=64"},
-                 "--set: model.hidden_size: not the model of the "
+                 "set: model.hidden_size: not the model of the "
                  "checkpoint (found 64, expected 32 as in ");
-  expect_refused({"model.n_group=3"}, "--set: model.n_group: not the model of the checkpoint");
-  expect_refused({"model.rope_scaling=none"}, "--set: model.rope_scaling: not the model");
+  expect_refused({"model.n_group=3"}, "set: model.n_group: not the model of the checkpoint");
+  expect_refused({"model.rope_scaling=none"}, "set: model.rope_scaling: not the model");
   expect_refused({"model.hidden_sizes=64"}, "did you mean model.hidden_size?");
   expect_refused({"model.preset=tiny-v2"},
                  "model.preset: not the model of the checkpoint (found "

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "hadal/train/config.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal {
@@ -78,7 +79,7 @@ TEST_F(SettingsTest, EveryMistakeIsNamedWithItsPlace) {
       {"[model]\npreset = \"tinny\"\n", {"tinny"}},
       {"[model]\npreset = \"tiny\"\n[train]\nseq_len = 100000\n", {"train.seq_len", "context"}},
       {"[model]\npreset = \"tiny\"\n[train]\nsteps = 5\n", {"data.paths"}},
-      {"[model]\npreset = \"tiny\"\n[data]\npaths = \"x\"\n", {"--out"}},
+      {"[model]\npreset = \"tiny\"\n[data]\npaths = \"x\"\n", {"out: the run needs a folder"}},
       {"[model]\npreset = \"tiny\"\n[data]\npaths = \"x\"\n[train]\nout = \"r\"\n",
        {"train.steps", "no end"}},
       {"[model]\npreset = \"tiny\"\n[data]\npaths = \"x\"\n[train]\nout = \"r\"\nsteps = 1\n"
@@ -122,7 +123,7 @@ TEST_F(SettingsTest, CommandLineBeatsEnvironmentBeatsFile) {
   EXPECT_EQ(read(kGood).train.steps, 20);
   EXPECT_EQ(read(kGood).origins.at("train.steps"), "environment");
   EXPECT_EQ(read(kGood, {"train.steps=30"}).train.steps, 30);
-  EXPECT_EQ(read(kGood, {"train.steps=30"}).origins.at("train.steps"), "--set");
+  EXPECT_EQ(read(kGood, {"train.steps=30"}).origins.at("train.steps"), "{set}");
 }
 
 TEST_F(SettingsTest, AssignmentsAreTomlValuesOrBareWords) {
@@ -133,7 +134,20 @@ TEST_F(SettingsTest, AssignmentsAreTomlValuesOrBareWords) {
   EXPECT_EQ(config.train.tokens, 1000000);
   EXPECT_EQ(model_shape(config, 0).router.n_routed_experts, 8);
   EXPECT_NE(error_of(kGood, {"steps"}).find("not an assignment"), std::string::npos);
-  EXPECT_NE(error_of(kGood, {"train.stepz=3"}).find("--set: train.stepz"), std::string::npos);
+  EXPECT_NE(error_of(kGood, {"train.stepz=3"}).find("set: train.stepz"), std::string::npos);
+}
+
+TEST_F(SettingsTest, AWrongSettingIsNamedWithWhereItStands) {
+  const Refusal wrong = test::refusal_of([&] { read("[train]\n\nsteps = -3\n"); });
+  EXPECT_EQ(wrong.field, "train.steps");
+  EXPECT_EQ(wrong.place, (folder_ / "run.toml") + ": line 3");
+  EXPECT_EQ(wrong.found, "-3");
+  EXPECT_EQ(wrong.expected.substr(0, 2), "0 ") << wrong.expected;
+  const Refusal given = test::refusal_of([&] { read(kGood, {"train.steps=x"}); });
+  EXPECT_EQ(given.field, "train.steps");
+  EXPECT_EQ(given.place, "{set}");
+  EXPECT_EQ(given.found, "string \"x\"");
+  EXPECT_EQ(given.expected, "an integer");
 }
 
 TEST_F(SettingsTest, ResolvedConfigurationReadsBackTheSame) {
