@@ -1,5 +1,7 @@
 #include "hadal/measure/measure_infer.h"
 
+#include <utility>
+
 #include "hadal/core/error.h"
 #include "hadal/infer/engine.h"
 #include "hadal/measure/model_flops.h"
@@ -53,6 +55,20 @@ double active_weight_bytes(const DeepseekV3& model) {
   return bytes_each * static_cast<double>(count_parameters(model.config).active_without_embedding);
 }
 
+// Of the decoding alone: from the first token, which the prompt gave, to the last.
+PoolTrace trace_of_decode(Context& ctx, const DeepseekV3& model, const MeasureInferOptions& o) {
+  GenerateOptions options;
+  options.max_tokens = o.decode_tokens;
+  options.draft_tokens = o.draft_tokens;
+  bool started = false;
+  generate(ctx, model, random_tokens(o.prompt_tokens, model.config.vocab_size, o.seed), options,
+           [&](int32_t) {
+             if (!std::exchange(started, true)) ctx.pool.start_trace();
+             return true;
+           });
+  return ctx.pool.stop_trace();
+}
+
 void add_model(Json& details, Context& ctx, const DeepseekV3& model) {
   const ParameterCount count = count_parameters(model.config);
   details["threads"] = ctx.pool.n_threads();
@@ -90,6 +106,8 @@ MeasureReport measure_decode(Context& ctx, const DeepseekV3& model, const Measur
   report.details["decode_tokens"] = best.decoded_tokens;
   report.details["accepted_tokens_per_step"] = best.accepted_tokens_per_step();
   add_model(report.details, ctx, model);
+  add_trace(report.details, trace_of_decode(ctx, model, o),
+            static_cast<double>(best.decoded_tokens), "token");
   const double roof = dram_read_gb_per_s(ctx.pool);  // after the memory figure: it needs 256 MiB
   const double speed = best.decode_tokens_per_s();
   report.results = {{"decode", speed, "tok/s", roof * 1e9 / bytes},

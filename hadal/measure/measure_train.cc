@@ -4,6 +4,7 @@
 #include "hadal/measure/model_flops.h"
 #include "hadal/measure/random_operand.h"
 #include "hadal/measure/roofline.h"
+#include "hadal/train/config.h"
 #include "hadal/train/train_step.h"
 
 namespace hadal {
@@ -78,8 +79,7 @@ MeasureReport measure_train(Context& ctx, const MeasureTrainOptions& o) {
   initialise_weights(model, ctx.arena, o.seed, 0.02F);
   TrainState state(ctx.arena, std::move(model), AdamwConfig{}, /*with_ema=*/false, o.seq);
   const Batch batch = random_batch(o);
-  constexpr int64_t kMicroBatchTokens = 1024;
-  const int64_t chosen = std::max<int64_t>(1, kMicroBatchTokens / o.seq);
+  const int64_t chosen = chosen_micro_batch(o.seq, ctx.pool.n_threads());
   StepPlan plan;
   plan.learning_rate = 1e-3;
   plan.micro_batch_sequences = std::min(o.batch, o.micro_batch > 0 ? o.micro_batch : chosen);
@@ -88,6 +88,9 @@ MeasureReport measure_train(Context& ctx, const MeasureTrainOptions& o) {
   const std::vector<double> seconds = time_rounds(
       o.steps - 1, [&] { losses.push_back(train_step(ctx, state, batch, plan).total_loss); });
   const double rss = peak_rss_mib();
+  ctx.pool.start_trace();
+  train_step(ctx, state, batch, plan);
+  const PoolTrace trace = ctx.pool.stop_trace();
   roof = std::max(roof, fma_gflop_per_s(ctx.pool));
 
   const double tokens = static_cast<double>(o.batch * o.seq);
@@ -113,6 +116,7 @@ MeasureReport measure_train(Context& ctx, const MeasureTrainOptions& o) {
   d["parameters"] = count.total + count.mtp;
   d["active"] = count.active_without_embedding;
   d["mflop_per_token"] = gflop_per_token * 1e3;
+  add_trace(d, trace, 1, "step");
   d["loss"] = Json(Json::Array{losses.front(), losses.back()});
   return report;
 }

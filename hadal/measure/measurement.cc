@@ -52,6 +52,21 @@ std::string report_table(const MeasureReport& report) {
   return text;
 }
 
+void add_trace(Json& details, const PoolTrace& trace, double amount, const std::string& unit) {
+  const double n_threads = static_cast<double>(trace.busy.size());
+  details["regions_per_" + unit] = static_cast<double>(trace.regions) / amount;
+  details["parts_per_" + unit] = static_cast<double>(trace.parts) / amount;
+  details["in_regions"] = trace.region_seconds / trace.seconds;
+  double busy = trace.seconds - trace.region_seconds;  // the caller, alone
+  Json shares = Json::array();
+  for (const double seconds : trace.busy) {
+    busy += seconds;
+    shares.push_back(seconds / trace.seconds);
+  }
+  details["idle"] = std::max(0.0, 1.0 - busy / (n_threads * trace.seconds));
+  details["busy"] = std::move(shares);
+}
+
 double peak_rss_mib() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);

@@ -8,6 +8,7 @@
 
 #include "hadal/core/clock.h"
 #include "hadal/core/json.h"
+#include "hadal/core/thread_pool.h"
 
 namespace hadal {
 
@@ -43,6 +44,13 @@ std::vector<double> time_rounds(int64_t rounds, const Body& body) {
 Json report_json(const MeasureReport& report);
 // The same as a table for people.
 std::string report_table(const MeasureReport& report);
+
+// How threads shared the work of `amount` of `unit` (tokens, steps), into details:
+//   regions_per_UNIT  parts_per_UNIT  starts and joins of workers, and parts they were handed
+//   in_regions        share of the time in regions; outside, the caller works alone
+//   idle              share of the threads' time without work, outside regions included
+//   busy              [n_threads] share of the time each thread was in a part
+void add_trace(Json& details, const PoolTrace& trace, double amount, const std::string& unit);
 
 // Largest resident set of this process so far, in MiB.
 double peak_rss_mib();

@@ -11,7 +11,6 @@
 namespace hadal {
 namespace {
 
-constexpr double kMicroBatchTokens = 1024;  // as train/config.cc chooses
 
 // Operations that the CPU trainer does per token: the count for a GPU that recomputes MLA's
 // up-projections (training's convention, MTP, recomputation), and the scores once more, which
@@ -74,8 +73,8 @@ void add_run(Worksheet& sheet, const MachineRun& run) {
   if (micro > 0) {
     given("micro_batch_sequences", micro, "sequences", "of one pass");
   } else {
-    sheet.input("micro_batch_wanted", kMicroBatchTokens, "tokens", Origin::kModel,
-                "the trainer's choice for a pass");
+    sheet.formula("micro_batch_wanted", "min(max(256 * threads, 1024), 8192)", "tokens",
+                  "the trainer's choice for a pass");
     sheet.formula("micro_batch_sequences", "max(1, floor(micro_batch_wanted / sequence_length))",
                   "sequences", "of one pass");
   }

@@ -84,7 +84,7 @@ std::vector<Setting> settings_table(TrainConfig& c) {
       {"train.batch_ramp_tokens", &c.train.batch_ramp_tokens,
        "tokens until the batch has its full size", 0, kManyTokens},
       {"train.micro_batch_sequences", &c.train.micro_batch_sequences,
-       "sequences computed at once; 0: about 1024 tokens", 0, 1e9},
+       "sequences computed at once; 0: about 1024 tokens, more on more than four threads", 0, 1e9},
       {"train.steps", &c.train.steps, "stop after so many steps; 0: no such limit", 0, 1e12},
       {"train.tokens", &c.train.tokens, "stop after so many tokens; 0: no such limit", 0,
        kManyTokens},
@@ -290,8 +290,13 @@ BatchRamp batch_ramp(const TrainConfig& config) {
 int64_t micro_batch_sequences(const TrainConfig& config) {
   const int64_t wanted = config.train.micro_batch_sequences > 0
                              ? config.train.micro_batch_sequences
-                             : std::max<int64_t>(1, 1024 / config.train.seq_len);
+                             : chosen_micro_batch(config.train.seq_len, 1);
   return std::min(wanted, config.train.batch_sequences);
+}
+
+int64_t chosen_micro_batch(int64_t seq_len, int n_threads) {
+  const int64_t tokens = std::clamp<int64_t>(int64_t{256} * n_threads, 1024, 8192);
+  return std::max<int64_t>(1, tokens / seq_len);
 }
 
 }  // namespace hadal

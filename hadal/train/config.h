@@ -31,7 +31,7 @@ struct TrainConfig {
     int64_t seq_len = 256;
     int64_t batch_sequences = 8;
     int64_t batch_ramp_start_sequences = 0, batch_ramp_tokens = 0;
-    int64_t micro_batch_sequences = 0;  // 0: chosen so that a micro-batch has about 1024 tokens
+    int64_t micro_batch_sequences = 0;  // 0: chosen_micro_batch
     int64_t steps = 0, tokens = 0;
     double max_seconds = 0;
     int64_t seed = 0;
@@ -106,5 +106,9 @@ std::string resolved_toml(const TrainConfig& config);
 LearningRateSchedule learning_rate_schedule(const TrainConfig& config, int64_t planned_tokens);
 BatchRamp batch_ramp(const TrainConfig& config);
 int64_t micro_batch_sequences(const TrainConfig& config);
+// Sequences of a micro-batch that keep `n_threads` busy: about 1024 tokens for up to four threads, 256
+// more for each further one, up to 8192: what waits between F and B grows with it. How a batch is cut
+// shows in the last bits of its gradient, so a run keeps what it was started with (run.toml).
+int64_t chosen_micro_batch(int64_t seq_len, int n_threads);
 
 }  // namespace hadal

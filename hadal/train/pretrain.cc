@@ -59,7 +59,7 @@ class Session {
       : ctx_(ctx),
         run_(config.train.out, resume),
         start_(find_run_start(run_, config, resume)),
-        config_(settled(config, start_)),
+        config_(settled(config, start_, ctx.pool.n_threads())),
         data_(prepare()),
         shape_(start_.shape ? *start_.shape : shape_for(config_, data_.tokenizer)),
         held_out_(held_out_rows(data_, shape_, config.eval.sequences, config.train.seq_len)),

@@ -122,7 +122,12 @@ RunStart find_run_start(const RunFolder& run, const TrainConfig& config, bool re
   return start;
 }
 
-TrainConfig settled(TrainConfig config, const RunStart& start) {
+TrainConfig settled(TrainConfig config, const RunStart& start, int n_threads) {
+  if (int64_t& micro_batch = config.train.micro_batch_sequences; micro_batch == 0) {
+    const Json* begun_with = find_setting(start.recorded, "train", "micro_batch_sequences");
+    micro_batch = begun_with ? begun_with->as_integer() : 0;
+    if (micro_batch == 0) micro_batch = chosen_micro_batch(config.train.seq_len, n_threads);
+  }
   config.data.seq_len = config.train.seq_len;
   config.data.seed = static_cast<uint64_t>(config.train.seed);
   if (!config.data.tokenizer.empty() || config.origins.contains("data.vocab_size")) return config;

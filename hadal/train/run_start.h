@@ -25,6 +25,6 @@ struct RunStart {
 RunStart find_run_start(const RunFolder& run, const TrainConfig& config, bool resume);
 
 // With the settings that follow from others, so that run.toml says what was really used.
-TrainConfig settled(TrainConfig config, const RunStart& start);
+TrainConfig settled(TrainConfig config, const RunStart& start, int n_threads);
 
 }  // namespace hadal

@@ -113,8 +113,25 @@ TEST_F(RunStartTest, ThePresetsVocabularyDoesNotChangeTheData) {
   TrainConfig config = run_.config("cut");
   config.origins.erase("data.vocab_size");
   const TrainConfig begun =
-      settled(config, find_run_start(RunFolder(config.train.out, true), config, true));
+      settled(config, find_run_start(RunFolder(config.train.out, true), config, true), 2);
   EXPECT_EQ(begun.data.vocab_size, 310);
+}
+
+// How a batch is cut shows in its gradient: a run keeps what the threads it began on chose.
+TEST_F(RunStartTest, MicroBatchesGrowWithTheThreadsButNotWithinARun) {
+  EXPECT_EQ(chosen_micro_batch(256, 1), 4);
+  EXPECT_EQ(chosen_micro_batch(256, 4), 4);
+  EXPECT_EQ(chosen_micro_batch(256, 16), 16);
+  EXPECT_EQ(chosen_micro_batch(256, 256), 32);
+  EXPECT_EQ(chosen_micro_batch(4096, 1), 1);
+  train_and_cut();
+  TrainConfig config = run_.config("cut");
+  config.train.micro_batch_sequences = 0;
+  const RunStart start = find_run_start(RunFolder(config.train.out, true), config, true);
+  const int64_t begun_with = settled(config, start, 1).train.micro_batch_sequences;
+  EXPECT_GT(begun_with, 0);
+  EXPECT_EQ(settled(config, start, 64).train.micro_batch_sequences, begun_with);
+  EXPECT_GT(settled(config, RunStart{}, 64).train.micro_batch_sequences, begun_with);
 }
 
 TEST_F(RunStartTest, AnotherModelThanTheCheckpointsIsRefusedAndLeavesTheRunAlone) {
