@@ -7,6 +7,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
+#include "hadal/infer/session.h"
 #include "hadal/infer/text_stream.h"
 
 namespace hadal::cli {
@@ -126,7 +127,7 @@ int64_t answer_limit(const GenerateCommand& o, const Flags& flags, int64_t conte
 void note_timing(const GenerateResult& r, const ModelConfig& config, bool with_mtp) {
   const double cache_bytes =
       static_cast<double>(r.prompt_tokens + static_cast<int64_t>(r.tokens.size())) *
-      static_cast<double>(LatentKvCache::bytes_per_token(config, with_mtp ? config.n_mtp : 0));
+      static_cast<double>(LatentPages::bytes_per_token(config, with_mtp ? config.n_mtp : 0));
   char line[256];
   std::snprintf(line, sizeof(line),
                 "prompt: %lld tokens, %.1f tokens/s; written: %zu tokens, %.1f tokens/s; latent "
@@ -178,7 +179,7 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
           " together); shorten the prompt or lower --max-tokens");
 
   ProgressLine progress;
-  options.on_prefill = [&](double fraction) {
+  const auto on_prefill = [&](double fraction) {
     if (progress.due()) progress.show(concat("reading the prompt ", progress_bar(fraction, 24)));
     return !interrupted();
   };
@@ -191,7 +192,8 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
     if (!text.empty()) std::fflush(stdout);
   };
   bool first = true;
-  const GenerateResult result = generate(m.ctx, m.model, prompt, options, [&](int32_t token) {
+  m.model.ensure_rope(m.arena, n_prompt + options.max_tokens);
+  const auto on_token = [&](int32_t token) {
     if (stream) {
       show(stream->push(token));
     } else {
@@ -199,7 +201,8 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
     }
     first = false;
     return !interrupted() && !(stream && stream->stopped());
-  });
+  };
+  const GenerateResult result = generate(m.ctx, m.model, prompt, options, on_token, on_prefill);
   if (stream) show(stream->finish());
   show("\n");
   if (interrupted()) throw Interrupted("generate: interrupted; what is written so far was printed");

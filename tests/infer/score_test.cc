@@ -6,7 +6,8 @@
 #include "gtest/gtest.h"
 #include "hadal/core/error.h"
 #include "hadal/infer/sampler.h"
-#include "tests/infer/random_model.h"
+#include "hadal/model/forward.h"
+#include "tests/support/random_model.h"
 
 namespace hadal {
 namespace {

@@ -2,8 +2,8 @@
 #include "hadal/infer/speculation_trial.h"
 
 #include "gtest/gtest.h"
-#include "hadal/infer/engine.h"
-#include "tests/infer/random_model.h"
+#include "hadal/infer/session.h"
+#include "tests/support/random_model.h"
 
 namespace hadal {
 namespace {
