@@ -70,7 +70,7 @@ void bind_prefill(Flags& flags, InferBench& o) {
 
 int run_prefill(const InferBench& o, const CommonOptions& common, Output& out) {
   Bench bench(common);
-  const DeepseekV3 model = o.choice.make(bench.ctx, common);
+  DeepseekV3 model = o.choice.make(bench.ctx, common);
   return print(measure_prefill(bench.ctx, model, o.measure), out);
 }
 
@@ -88,7 +88,7 @@ void bind_decode(Flags& flags, InferBench& o) {
 
 int run_decode(const InferBench& o, const CommonOptions& common, Output& out) {
   Bench bench(common);
-  const DeepseekV3 model = o.choice.make(bench.ctx, common);
+  DeepseekV3 model = o.choice.make(bench.ctx, common);
   return print(measure_decode(bench.ctx, model, o.measure), out);
 }
 

@@ -15,6 +15,7 @@
 #include "hadal/core/log.h"
 #include "hadal/core/number_text.h"
 #include "hadal/infer/conversation.h"
+#include "hadal/infer/session.h"
 #include "hadal/infer/text_stream.h"
 #include "hadal/io/atomic_write.h"
 
@@ -30,7 +31,7 @@ struct ChatCommand {
 void bind(Flags& flags, ChatCommand& o) {
   o.sampling.temperature = 0.6;
   o.sampling.top_p = 0.95;
-  flags.library_names({{"capacity", "--max-context"}, {"draft_tokens", "--speculate"}});
+  flags.library_names({{"context", "--max-context"}, {"draft_tokens", "--speculate"}});
   flags.example("hadal chat --model DIR", "talk; /help lists what can be typed");
   flags.example("hadal chat -m DIR --system \"Answer in one sentence.\" --temp 0",
                 "with a system "
@@ -95,12 +96,12 @@ class Chat {
         out_(out),
         m_(o.model, common.threads, common.chosen_device(), o.sampling.speculate != "off"),
         conversation_(m_.need_tokenizer(), o.system),
-        session_(m_.ctx, m_.model, context(), o.sampling.draft_tokens(m_.model.config) > 0) {
+        session_(m_.ctx, model_for(context()), context(),
+                 o.sampling.draft_tokens(m_.model.config) > 0) {
     options_.sampling = o.sampling.sampling(flags, common, m_);
     options_.stop_tokens = o.sampling.stop_tokens(m_);
     options_.draft_tokens = o.sampling.draft_tokens(m_.model.config);
     options_.drop_slow_drafts = o.sampling.speculate == "auto";
-    options_.on_prefill = [](double) { return !interrupted(); };
     require(o.max_tokens >= 1, {.field = "--max-tokens",
                                 .problem = "out of range",
                                 .found = o.max_tokens,
@@ -110,7 +111,7 @@ class Chat {
   void greet(bool on_terminal) const {
     const double bytes =
         static_cast<double>(session_.capacity()) *
-        static_cast<double>(LatentKvCache::bytes_per_token(
+        static_cast<double>(LatentPages::bytes_per_token(
             m_.model.config, options_.draft_tokens > 0 ? m_.model.config.n_mtp : 0));
     log_note(o_.model, ": context ", session_.capacity(), " tokens, latent cache up to ",
              human_bytes(bytes));
@@ -155,6 +156,12 @@ class Chat {
     return o_.max_context == 0 ? most : o_.max_context;
   }
 
+  // The model, ready for so many positions.
+  const DeepseekV3& model_for(int64_t n_positions) {
+    m_.model.ensure_rope(m_.arena, n_positions);
+    return m_.model;
+  }
+
   bool command(const std::string& line) {
     if (line == "/help") {
       out_.text(kHelp);
@@ -189,10 +196,12 @@ class Chat {
       out_.text(more);
       std::fflush(stdout);
     };
-    const GenerateResult result = session_.generate(prompt, options_, [&](int32_t token) {
+    const auto on_token = [&](int32_t token) {
       show(stream.push(token));
       return !interrupted() && !stream.stopped();
-    });
+    };
+    const GenerateResult result =
+        session_.generate(prompt, options_, on_token, [](double) { return !interrupted(); });
     show(stream.finish() + "\n");
     clear_interrupt();
     if (interrupted()) throw Interrupted("chat: asked to end");

@@ -8,6 +8,7 @@
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
 #include "hadal/core/number_text.h"
+#include "hadal/infer/session.h"
 #include "hadal/infer/text_stream.h"
 
 namespace hadal::cli {
@@ -20,7 +21,7 @@ struct GenerateCommand {
 };
 
 void bind(Flags& flags, GenerateCommand& o) {
-  flags.library_names({{"capacity", "--max-context"}, {"draft_tokens", "--speculate"}});
+  flags.library_names({{"context", "--max-context"}, {"draft_tokens", "--speculate"}});
   flags.example("hadal generate --model runs/nano --prompt \"Once upon a time\"",
                 "continue a text, as it is written");
   flags.example("hadal generate -m runs/nano -p \"The\" --temp 0.8 --top-p 0.95 --seed 7 -n 200",
@@ -139,7 +140,7 @@ int64_t answer_limit(const GenerateCommand& o, const Flags& flags, int64_t conte
 void note_timing(const GenerateResult& r, const ModelConfig& config, bool with_mtp) {
   const double cache_bytes =
       static_cast<double>(r.prompt_tokens + static_cast<int64_t>(r.tokens.size())) *
-      static_cast<double>(LatentKvCache::bytes_per_token(config, with_mtp ? config.n_mtp : 0));
+      static_cast<double>(LatentPages::bytes_per_token(config, with_mtp ? config.n_mtp : 0));
   char line[256];
   std::snprintf(line, sizeof(line),
                 "prompt: %lld tokens, %.1f tokens/s; written: %zu tokens, %.1f tokens/s; latent "
@@ -188,7 +189,7 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
   require_room(context, n_prompt, options.max_tokens);
 
   ProgressLine progress;
-  options.on_prefill = [&](double fraction) {
+  const auto on_prefill = [&](double fraction) {
     if (progress.due()) progress.show(concat("reading the prompt ", progress_bar(fraction, 24)));
     return !interrupted();
   };
@@ -204,7 +205,8 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
     if (!text.empty()) std::fflush(stdout);
   };
   bool first = true;
-  const GenerateResult result = generate(m.ctx, m.model, prompt, options, [&](int32_t token) {
+  m.model.ensure_rope(m.arena, n_prompt + options.max_tokens);
+  const auto on_token = [&](int32_t token) {
     if (stream) {
       show(stream->push(token));
     } else {
@@ -212,7 +214,8 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
     }
     first = false;
     return !interrupted() && !(stream && stream->stopped());
-  });
+  };
+  const GenerateResult result = generate(m.ctx, m.model, prompt, options, on_token, on_prefill);
   if (stream) show(stream->finish());
   show("\n");
   if (interrupted()) throw Interrupted("generate: interrupted; what is written so far was printed");

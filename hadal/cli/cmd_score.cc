@@ -61,6 +61,7 @@ int run(const ScoreCommand& o, const CommonOptions& common, const Flags& flags, 
   options.on_progress = [&](double fraction) {
     if (progress.due()) progress.show(concat("scoring ", progress_bar(fraction, 24)));
   };
+  m.model.ensure_rope(m.arena, std::min(std::ssize(ids), m.model.config.max_position_embeddings));
   const std::vector<double> logprobs = score_tokens(m.ctx, m.model, ids, options);
 
   Summary sum;

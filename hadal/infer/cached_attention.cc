@@ -7,12 +7,12 @@ namespace hadal {
 
 Tensor PrefillAttention::forward(Context& ctx, const Mla& mla, int layer, const Tensor& x,
                                  Mla::Saved& /*saved*/) {
-  return prefill_mla(ctx, mla, x, rope_, cache_.layer(layer));
+  return prefill_mla(ctx, mla, layer, x, rope_, sequence_);
 }
 
 Tensor AbsorbedAttention::forward(Context& ctx, const Mla& mla, int layer, const Tensor& x,
                                   Mla::Saved& /*saved*/) {
-  return absorbed_mla(ctx, mla, x, rope_, cache_.layer(layer));
+  return absorbed_mla(ctx, mla, layer, x, rope_, batch_);
 }
 
 }  // namespace hadal

@@ -33,22 +33,30 @@ HiddenRows cached_mtp_forward(Context& ctx, const DeepseekV3& model, int64_t mod
   const MtpBlock& block = model.mtp[static_cast<size_t>(module)];
   LocalDispatcher dispatcher;
   MtpBlock::Saved dropped;
-  MtpBlock::Output out = block.forward(ctx, attention, dispatcher, embed(ctx, model, tokens), state,
-                                       Pass{}, dropped);
+  MtpBlock::Output out =
+      block.forward(ctx, attention, dispatcher, embed(ctx, model, tokens), state, Pass{}, dropped);
   return {std::move(out.hidden), std::move(out.normed)};
 }
 
 void cache_mtp_rows(Context& ctx, const DeepseekV3& model, int64_t module,
-                    std::span<const int32_t> tokens, const Tensor& state, const RopeTable& rope,
-                    LatentKvCache& cache) {
+                    std::span<const int32_t> tokens, const Tensor& state,
+                    LatentSequence& sequence) {
   const MtpBlock& block = model.mtp[static_cast<size_t>(module)];
   const Mla& mla = block.layer.attn;
-  LatentRows& rows = cache.mtp(module);
+  const int64_t layer = block.layer.index;
   MtpBlock::Saved dropped;
   const Tensor x = block.layer.attn_norm.forward(
       ctx, block.combine(ctx, embed(ctx, model, tokens), state, dropped), dropped.layer.attn_norm);
-  const auto positions = next_positions(rows.length(), x.dim(0));
-  rows.append(mla.latent_rows(ctx, mla.w_dkv.input(ctx, x), rope, positions).mat());
+  const auto positions = next_positions(sequence.length(layer), x.dim(0));
+  const Tensor rows = mla.latent_rows(ctx, mla.w_dkv.input(ctx, x), model.rope, positions);
+  sequence.append(ctx, layer, rows.mat());
+}
+
+void expect_positions(const DeepseekV3& model, int64_t n_positions) {
+  if (n_positions > model.rope.n_positions()) {
+    throw ShapeError(concat("model: ", n_positions, " tokens, but the rotary table has ",
+                            model.rope.n_positions(), " positions; call ensure_rope first"));
+  }
 }
 
 Tensor last_row(Context& ctx, const Tensor& rows) {

@@ -1,4 +1,4 @@
-// infer/cached_forward.h: the model over the next rows of one sequence, behind its latent cache.
+// infer/cached_forward.h: the model over the next rows of one sequence or many, behind latent pages.
 #pragma once
 
 #include <span>
@@ -18,23 +18,26 @@ struct HiddenRows {
   }
 };
 
-// The main model over `tokens`, the next rows of what `attention` remembers (infer/cached_attention.h).
-// Appends to the caches of the main layers.
+// The main model over `tokens`, the next rows of the sequences that `attention` serves
+// (infer/cached_attention.h). Appends to the pages of the main layers.
 HiddenRows cached_forward(Context& ctx, const DeepseekV3& model, std::span<const int32_t> tokens,
                           AttentionForm& attention);
 
-// MTP module `module` (0-based) over the rows behind its own cache: state[i] is the state of
+// MTP module `module` (0-based) over the rows behind its own pages: state[i] is the state of
 // position i from the module before (or the main model), tokens[i] the token module + 1 places
 // after it.
 HiddenRows cached_mtp_forward(Context& ctx, const DeepseekV3& model, int64_t module,
                               std::span<const int32_t> tokens, const Tensor& state,
                               AttentionForm& attention);
 
-// The same rows for the module's cache alone: nobody reads their outputs, so neither attention nor
+// The same rows for the module's pages alone: nobody reads their outputs, so neither attention nor
 // experts run.
 void cache_mtp_rows(Context& ctx, const DeepseekV3& model, int64_t module,
-                    std::span<const int32_t> tokens, const Tensor& state, const RopeTable& rope,
-                    LatentKvCache& cache);
+                    std::span<const int32_t> tokens, const Tensor& state, LatentSequence& sequence);
+
+// ShapeError unless the model's rotary table has so many positions: whoever makes a session or an
+// engine calls ensure_rope first.
+void expect_positions(const DeepseekV3& model, int64_t n_positions);
 
 // The last of some rows, as a matrix of one row.
 Tensor last_row(Context& ctx, const Tensor& rows);

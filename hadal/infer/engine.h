@@ -1,92 +1,87 @@
-// infer/engine.h: text generation with a latent cache, absorbed decode and MTP speculation.
+// infer/engine.h: many requests through one model, a step at a time.
+//
+//   add(request) -> id      step() -> events of that step      cancel(id)
+//
+// A step is one pass: a chunk of the oldest prompt that is not read yet (MHA form), or else one row
+// and its drafts of every running request together (absorbed form). A request's tokens are the same,
+// greedy or sampled, with drafts or without, whatever runs beside it: its rows' bits do not depend on
+// their neighbours, and nothing else is shared. Same seed: same tokens.
+//
+// A request starts when the pool has pages for its whole prompt and answer besides those of the
+// running ones, so none is ever put back. Requests start in order of arrival.
 #pragma once
 
-#include <functional>
-#include <optional>
-#include <string>
-#include <vector>
+#include <deque>
+#include <memory>
 
-#include "hadal/infer/latent_kv_cache.h"
-#include "hadal/infer/sampler.h"
-#include "hadal/infer/speculation_trial.h"
-#include "hadal/infer/speculative.h"
-#include "hadal/model/deepseek_v3.h"
-#include "hadal/tensor/context.h"
+#include "hadal/infer/sequence.h"
 
 namespace hadal {
 
-// Drafts per step are limited so that a step's rows stay within what the kernels for few rows
-// compute row by row, each as if it stood alone.
-inline constexpr int64_t kMaxDraftTokens = 7;
-
-struct GenerateOptions {
-  int64_t max_tokens = 128;
-  SamplingOptions sampling = {};          // temperature 0 = greedy
-  std::vector<int32_t> stop_tokens = {};  // ends generation; not part of the output
-  int64_t draft_tokens = 0;               // speculation depth; 0 = off. REQUIRES n_mtp > 0 when > 0
-  bool drop_slow_drafts = false;          // greedy only: try both ways, keep the faster one
-  // After each chunk of the prompt, with the share done; false gives up ("stop", no tokens).
-  std::function<bool(double fraction)> on_prefill = {};
+struct EngineOptions {
+  int64_t context = 0;   // tokens of one request at most, prompt and answer together
+  int64_t capacity = 0;  // tokens of all requests that run, in whole pages; 0: one context
+  int64_t max_running = 16;
+  int64_t max_waiting = 64;
+  int64_t chunk = 512;   // rows of a prompt in one step: bounds the memory of its activations
+  bool with_mtp = true;  // caches for the MTP modules too, so that requests may draft
 };
 
-struct GenerateResult {
-  std::vector<int32_t> tokens;
-  std::string finish_reason;  // "stop" or "length" (also: on_token asked to stop -> "stop")
-  int64_t prompt_tokens = 0;
-  int64_t cached_tokens = 0;  // of the prompt, found in the session's cache
-  double prefill_seconds = 0, decode_seconds = 0;
-  int64_t decode_steps = 0;           // passes of the main model after prefill
-  int64_t decoded_tokens = 0;         // tokens those passes gave
-  int64_t drafted = 0, accepted = 0;  // MTP tokens proposed and kept
-  bool drafts_dropped = false;        // drop_slow_drafts found plain decoding faster
-
-  double prefill_tokens_per_s() const;
-  double decode_tokens_per_s() const;
-  double accepted_tokens_per_step() const;  // 1 without speculation; 0 before the first step
-  double acceptance_rate() const;           // 0 when nothing was drafted
+// What a step did for one request.
+struct EngineEvent {
+  RequestId id = 0;
+  std::optional<double> prompt_read;  // share of the prompt, if the step read some of it
+  std::vector<int32_t> tokens;        // new ones, in order
+  std::optional<FinishReason> finished;
+  RequestCounts counts;  // of the request so far
 };
 
-// Called for every token in order; false stops the generation ("stop").
-using OnToken = std::function<bool(int32_t token)>;
-
-// ConfigError naming max_tokens unless prompt and answer fit into a context of so many tokens.
-void require_room(int64_t context, int64_t n_prompt, int64_t max_tokens);
-
-// One sequence and its cache, kept between calls: a chat's next turn prefills only what is new.
-class GenerationSession {
+// Not thread-safe: one thread adds, steps and cancels. A server hands it its requests.
+class Engine {
  public:
-  // `capacity` tokens at most, prompt and answer together; ConfigError when the model has fewer
-  // positions. `with_mtp`: caches for the MTP modules too, so that calls may draft.
-  GenerationSession(Context& ctx, const DeepseekV3& model, int64_t capacity, bool with_mtp);
-  GenerationSession(const GenerationSession&) = delete;
-  GenerationSession& operator=(const GenerationSession&) = delete;
+  // ConfigError when the model has fewer positions than `context`. Context and model outlive the
+  // engine; REQUIRES model.ensure_rope(arena, context).
+  Engine(Context& ctx, const DeepseekV3& model, const EngineOptions& options);
 
-  GenerateResult generate(const std::vector<int32_t>& prompt, const GenerateOptions& options,
-                          const OnToken& on_token = nullptr);
-  int64_t capacity() const { return cache_.capacity(); }
+  // Nothing when as many wait as may wait. ConfigError when the request could never run.
+  std::optional<RequestId> add(Request request);
+  std::vector<EngineEvent> step();  // nothing when nobody waits or runs
+  // The request ends here, with the answer it has: as if the next token had been a stop token, but
+  // without an event.
+  void finish(RequestId id);
+  // The request goes, with everything kept for it. No event. An unknown id does nothing.
+  void cancel(RequestId id);
+
+  bool idle() const { return waiting_.empty() && running_.empty(); }
+  int64_t context() const { return options_.context; }
+  const LatentPages& pages() const { return pages_; }
 
  private:
-  void check(const std::vector<int32_t>& prompt, const GenerateOptions& options) const;
-  int64_t reuse_cache(const std::vector<int32_t>& prompt);
-  bool prefill(const GenerateOptions& options, Tensor& last_normed);
-  void step(const GenerateOptions& options, Rng& rng, GenerateResult& result);
-  int32_t choose(std::span<const float> logits, const SamplingOptions& sampling,
-                 int64_t n_generated, Rng& rng) const;
+  struct Waiting {
+    RequestId id;
+    Request request;
+  };
+  struct Entry {
+    RequestId id;
+    std::unique_ptr<Sequence> sequence;
+  };
+  void start_waiting();
+  bool make_room(const Request& next);
+  std::unique_ptr<Sequence> take_kept(std::optional<RequestId> id);
+  EngineEvent read(Entry& entry);
+  std::vector<EngineEvent> decode();
+  EngineEvent event_of(Entry& entry);
+  // From the running ones; returns the next.
+  std::vector<Entry>::iterator retire(std::vector<Entry>::iterator entry);
+  void retire_finished();
 
   Context& ctx_;
   const DeepseekV3& model_;
-  RopeTable rope_;
-  LatentKvCache cache_;
-  std::optional<MtpDrafter> drafter_;
-  SpeculationTrial trial_;
-  std::vector<int32_t> tokens_;  // known; the main cache has seen the first cache_.length() of them
-  int64_t n_prompt_ = 0;
+  EngineOptions options_;
+  LatentPages pages_;
+  RequestId last_id_ = 0;
+  std::deque<Waiting> waiting_;
+  std::vector<Entry> running_, kept_;  // oldest first; kept: ended, its cache may be continued
 };
-
-// A session for one call. Speculation is exact: greedy output is identical with and without it,
-// sampled output has the same distribution (arXiv:2302.01318). Same seed, same threads: same
-// tokens.
-GenerateResult generate(Context& ctx, const DeepseekV3& model, const std::vector<int32_t>& prompt,
-                        const GenerateOptions& options, const OnToken& on_token = nullptr);
 
 }  // namespace hadal

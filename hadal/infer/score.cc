@@ -15,16 +15,17 @@ int64_t chunk_rows(int64_t vocab_size) {
 }
 
 // log p(inputs[i + 1]) for i >= first, of one window.
-void score_window(Context& ctx, const DeepseekV3& model, const RopeTable& rope,
+void score_window(Context& ctx, const DeepseekV3& model, LatentPages& pages,
                   std::span<const int32_t> window, int64_t first, std::vector<double>& logprobs) {
   const int64_t n = static_cast<int64_t>(window.size()) - 1;  // the last token is only predicted
-  LatentKvCache cache(model.config, n, 0);
+  LatentSequence sequence(pages);
+  sequence.reserve(n);
   const int64_t step = chunk_rows(model.config.vocab_size);
   for (int64_t begin = 0; begin < n; begin += step) {
     const int64_t end = std::min(n, begin + step);
     const auto tokens =
         window.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
-    PrefillAttention attention(rope, cache);
+    PrefillAttention attention(model.rope, sequence);
     const HiddenRows out = cached_forward(ctx, model, tokens, attention);
     const int64_t from = std::max(begin, first);
     if (from >= end) continue;  // context only
@@ -65,12 +66,13 @@ std::vector<double> score_tokens(Context& ctx, const DeepseekV3& model,
   const int64_t n = static_cast<int64_t>(tokens.size());
   std::vector<double> logprobs;
   if (n < 2) return logprobs;
-  const RopeTable rope = RopeTable::make(ctx.arena, model.config.rope(), std::min(window, n));
+  expect_positions(model, std::min(window, n));
+  LatentPages pages(model.config, pages_for(std::min(window, n)), 0);
   const std::span<const int32_t> all(tokens);
   for (int64_t begin = 0; static_cast<int64_t>(logprobs.size()) < n - 1; begin += stride) {
     const int64_t end = std::min(n, begin + window);
     const int64_t first = static_cast<int64_t>(logprobs.size()) - begin;
-    score_window(ctx, model, rope,
+    score_window(ctx, model, pages,
                  all.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)), first,
                  logprobs);
     if (options.on_progress) {

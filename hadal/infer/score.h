@@ -20,7 +20,8 @@ struct ScoreOptions {
 };
 
 // log p(tokens[i] | tokens before it in its window), natural logarithm, i = 1 .. n-1: n - 1 values.
-// The first token is context alone: a text is given behind its BOS.
+// The first token is context alone: a text is given behind its BOS. REQUIRES model.ensure_rope for a
+// window (or the text, if shorter).
 std::vector<double> score_tokens(Context& ctx, const DeepseekV3& model,
                                  const std::vector<int32_t>& tokens,
                                  const ScoreOptions& options = {});

@@ -2,14 +2,14 @@
 //
 // A draft d of distribution q is kept with probability min(1, p(d) / q(d)), where p is the main
 // model's distribution at its place; a dropped one is replaced by a sample of norm(max(0, p - q)).
-// The tokens then have the main model's distribution exactly (arXiv:2302.01318; spec 05, section
-// 6).
+// The tokens then have the main model's distribution exactly (arXiv:2302.01318; spec 05, section 6).
 #pragma once
 
 #include <span>
 #include <vector>
 
 #include "hadal/infer/cached_forward.h"
+#include "hadal/infer/row_queue.h"
 #include "hadal/infer/sampler.h"
 
 namespace hadal {
@@ -31,13 +31,16 @@ Verdict verify_draft(std::span<const double> p, const Draft& draft, Rng& rng);
 // Beyond the last module, drafting goes on with that module again, fed with its own state as the
 // state of the next position (spec 01, section 8). Rows that rest on drafts are dropped after each
 // call and made again once their tokens are known.
+//
+// Every sequence drafts for itself; only the verification is one pass for all.
 class MtpDrafter {
  public:
-  // Uses the modules whose caches are in `cache`. All three arguments outlive the drafter.
-  MtpDrafter(const DeepseekV3& model, const RopeTable& rope, LatentKvCache& cache);
+  // Uses the modules that `sequence` has pages for. Both arguments outlive the drafter. Whoever
+  // calls catch_up or draft has reserved rows for the known tokens and the drafts behind them.
+  MtpDrafter(const DeepseekV3& model, LatentSequence& sequence);
 
-  // New rows of the main model's state, behind those given before.
-  void observe(const HiddenRows& main, int64_t n_rows);
+  // Rows [n,d] of the main model's state (HiddenRows::state), behind those given before.
+  void observe(Context& ctx, View<const float, 2> states);
   // Prefill: runs the modules over every row whose token is among `tokens`.
   void catch_up(Context& ctx, std::span<const int32_t> tokens);
   // `n` tokens that may follow `tokens`; the main model has seen all of those but the last.
@@ -53,24 +56,23 @@ class MtpDrafter {
   // cache ends.
   struct Waiting {
     int64_t first = 0;
-    std::vector<float> rows;  // [n, d]
+    RowQueue rows;
   };
-  int64_t n_waiting(int64_t module) const;
-  void wait_for(int64_t module, View<const float, 2> state);
+  int64_t n_modules() const { return std::ssize(waiting_); }
+  Waiting& waiting(int64_t module) { return waiting_[static_cast<size_t>(module)]; }
+  int64_t cached(int64_t module) const { return sequence_.length(sequence_.mtp_layer(module)); }
   struct ModuleRows {
     Tensor state;                     // [n, d] of the module before
     std::span<const int32_t> tokens;  // [n]
   };
-  ModuleRows next_rows(Context& ctx, int64_t module, std::span<const int32_t> tokens,
-                       int64_t end) const;
+  ModuleRows next_rows(Context& ctx, int64_t module, std::span<const int32_t> tokens, int64_t end);
   HiddenRows run(Context& ctx, int64_t module, std::span<const int32_t> tokens, int64_t end,
                  AttentionForm& attention);
   void run_for_cache(Context& ctx, std::span<const int32_t> tokens, int64_t end);
   void settle(int64_t n_known);
 
   const DeepseekV3& model_;
-  const RopeTable& rope_;
-  LatentKvCache& cache_;
+  LatentSequence& sequence_;
   std::vector<Waiting> waiting_;  // per module: states of the one before it
 };
 

@@ -3,13 +3,15 @@
 #pragma once
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/paged_rows.h"
 #include "hadal/tensor/weight_view.h"
 
 namespace hadal::reference {  // Real: float or double, f64 sums
 
 template <class Real>
 void latent_attention(View<Real, 3> o_latent, View<const Real, 3> q_latent,
-                      View<const Real, 3> q_rope, View<const Real, 2> cache, Real scale);
+                      View<const Real, 3> q_rope, View<const Real, 3> pages,
+                      std::span<const SequenceRows> sequences, Real scale);
 
 template <class Real>
 void absorb_query(View<Real, 3> q_latent, View<const Real, 3> q_nope,
@@ -24,7 +26,8 @@ void expand_value(View<Real, 3> o, View<const Real, 3> o_latent,
 namespace hadal::cpu {
 
 void latent_attention(ThreadPool& pool, View<float, 3> o_latent, View<const float, 3> q_latent,
-                      View<const float, 3> q_rope, View<const float, 2> cache, float scale);
+                      View<const float, 3> q_rope, View<const float, 3> pages,
+                      std::span<const SequenceRows> sequences, float scale);
 
 void absorb_query(ThreadPool& pool, View<float, 3> q_latent, View<const float, 3> q_nope,
                   const WeightView& w_ukv);
@@ -36,7 +39,8 @@ void expand_value(ThreadPool& pool, View<float, 3> o, View<const float, 3> o_lat
 namespace hadal::cuda {
 
 void latent_attention(View<float, 3> o_latent, View<const float, 3> q_latent,
-                      View<const float, 3> q_rope, View<const float, 2> cache, float scale);
+                      View<const float, 3> q_rope, View<const float, 3> pages,
+                      std::span<const SequenceRows> sequences, float scale);
 void absorb_query(View<float, 3> q_latent, View<const float, 3> q_nope, const WeightView& w_ukv);
 void expand_value(View<float, 3> o, View<const float, 3> o_latent, const WeightView& w_ukv);
 

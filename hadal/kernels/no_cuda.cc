@@ -86,7 +86,7 @@ void gemm_fp8_nn(Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_nn"); }
 void gemm_fp8_tn(Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_tn"); }
 
 // latent_attention
-void latent_attention(Out3, In3, In3, In2, float) { no_kernel("latent_attention"); }
+void latent_attention(Out3, In3, In3, In3, std::span<const SequenceRows>, float) { no_kernel("latent_attention"); }
 void absorb_query(Out3, In3, const WeightView&) { no_kernel("absorb_query"); }
 void expand_value(Out3, In3, const WeightView&) { no_kernel("expand_value"); }
 

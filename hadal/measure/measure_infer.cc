@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "hadal/core/error.h"
-#include "hadal/infer/engine.h"
+#include "hadal/infer/session.h"
 #include "hadal/measure/model_flops.h"
 #include "hadal/measure/random_operand.h"
 #include "hadal/measure/roofline.h"
@@ -32,10 +32,12 @@ void check(const DeepseekV3& model, const MeasureInferOptions& o) {
 }
 
 // The fastest of the rounds; every round starts with an empty cache.
-GenerateResult best_round(Context& ctx, const DeepseekV3& model, const MeasureInferOptions& o,
+GenerateResult best_round(Context& ctx, DeepseekV3& model, const MeasureInferOptions& o,
                           int64_t max_tokens, double GenerateResult::*seconds) {
   const std::vector<int32_t> prompt =
       random_tokens(o.prompt_tokens, model.config.vocab_size, o.seed);
+  model.ensure_rope(ctx.arena,
+                    std::min(o.prompt_tokens + max_tokens, model.config.max_position_embeddings));
   GenerateOptions options;
   options.max_tokens = max_tokens;
   options.draft_tokens = o.draft_tokens;
@@ -79,7 +81,7 @@ void add_model(Json& details, Context& ctx, const DeepseekV3& model) {
 
 }  // namespace
 
-MeasureReport measure_prefill(Context& ctx, const DeepseekV3& model, const MeasureInferOptions& o) {
+MeasureReport measure_prefill(Context& ctx, DeepseekV3& model, const MeasureInferOptions& o) {
   check(model, o);
   double peak = fma_gflop_per_s(ctx.pool);
   const GenerateResult best = best_round(ctx, model, o, 1, &GenerateResult::prefill_seconds);
@@ -96,7 +98,7 @@ MeasureReport measure_prefill(Context& ctx, const DeepseekV3& model, const Measu
   return report;
 }
 
-MeasureReport measure_decode(Context& ctx, const DeepseekV3& model, const MeasureInferOptions& o) {
+MeasureReport measure_decode(Context& ctx, DeepseekV3& model, const MeasureInferOptions& o) {
   check(model, o);
   const GenerateResult best =
       best_round(ctx, model, o, o.decode_tokens, &GenerateResult::decode_seconds);

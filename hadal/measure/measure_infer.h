@@ -16,12 +16,10 @@ struct MeasureInferOptions {
 
 // A prompt of random tokens, best round. Held against the multiply-add peak: tokens/s that the
 // model's arithmetic would allow (the head counts for one row only).
-MeasureReport measure_prefill(Context& ctx, const DeepseekV3& model,
-                              const MeasureInferOptions& options);
+MeasureReport measure_prefill(Context& ctx, DeepseekV3& model, const MeasureInferOptions& options);
 // Greedy tokens behind the prompt. Held against the rate of reading memory: tokens/s if nothing but
 // the active weights had to come from DRAM once per token. Small models live in the caches and may
 // exceed it.
-MeasureReport measure_decode(Context& ctx, const DeepseekV3& model,
-                             const MeasureInferOptions& options);
+MeasureReport measure_decode(Context& ctx, DeepseekV3& model, const MeasureInferOptions& options);
 
 }  // namespace hadal

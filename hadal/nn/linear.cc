@@ -60,15 +60,13 @@ Tensor Linear::forward(Context& ctx, const LinearInput& x) const {
   return y;
 }
 
-Tensor Linear::forward_rows(Context& ctx, View<const float, 2> x) const {
-  Tensor y = ctx.empty({x.dim(0), d_out()});
+void Linear::forward_rows(Context& ctx, View<float, 2> y, View<const float, 2> x) const {
   if (precision == Precision::kF32) {
-    gemm_nt(ctx, y.mat(), x, weight.weight());
+    gemm_nt(ctx, y, x, weight.weight());
   } else {
     const Tensor rows = widened(ctx, rounded_to_tiles(ctx, x, precision));
-    gemm_nt(ctx, y.mat(), rows.mat(), weight.weight());
+    gemm_nt(ctx, y, rows.mat(), weight.weight());
   }
-  return y;
 }
 
 Tensor Linear::backward_input(Context& ctx, Tensor dy, Saved& saved) const {

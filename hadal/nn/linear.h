@@ -46,8 +46,9 @@ struct Linear {
   LinearInput input(Context& ctx, const Tensor& x) const { return {ctx, x, precision}; }
   Tensor forward(Context& ctx, const LinearInput& x) const;
   Tensor forward(Context& ctx, const Tensor& x) const { return forward(ctx, input(ctx, x)); }
-  // The same for rows that lie elsewhere, for instance in the latent cache: [T, d_in], strided.
-  Tensor forward_rows(Context& ctx, View<const float, 2> x) const;
+  // The same for rows [T, d_in] that lie elsewhere, strided, for instance in the latent cache. Fills
+  // y [T, d_out].
+  void forward_rows(Context& ctx, View<float, 2> y, View<const float, 2> x) const;
   Tensor backward_input(Context& ctx, Tensor dy, Saved& saved) const;  // dx = dy W
   // dx += dy W: where several projections read one input.
   void backward_input_add(Context& ctx, Tensor& dx, Tensor dy, Saved& saved) const;

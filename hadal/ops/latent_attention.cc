@@ -18,25 +18,43 @@ void check_w_ukv(const WeightView& w_ukv, int64_t n_heads, int64_t least_rows_pe
   }
 }
 
+void check_sequence(const SequenceRows& sequence, int64_t n_queries, int64_t n_pages) {
+  const auto [first, n, n_rows, pages] = sequence;
+  const int64_t n_used = pages_for(n_rows);
+  if (first < 0 || n < 0 || first + n > n_queries || n_rows < n ||
+      static_cast<int64_t>(pages.size()) < n_used) {
+    throw ShapeError(concat("latent_attention: queries ", first, " to ", first + n, " of ",
+                            n_queries, " over ", n_rows, " cache rows in ", pages.size(),
+                            " pages"));
+  }
+  for (const int32_t page : pages.first(static_cast<size_t>(n_used))) {
+    if (page < 0 || page >= n_pages) {
+      throw ShapeError(concat("latent_attention: page ", page, " of ", n_pages));
+    }
+  }
+}
+
 }  // namespace
 
 void latent_attention(Context& ctx, View<float, 3> o_latent, View<const float, 3> q_latent,
-                      View<const float, 3> q_rope, View<const float, 2> cache, float scale) {
+                      View<const float, 3> q_rope, View<const float, 3> pages,
+                      std::span<const SequenceRows> sequences, float scale) {
   expect_shape(o_latent, q_latent.shape(), "latent_attention o_latent");
   expect_shape(q_rope, {q_latent.dim(0), q_latent.dim(1), q_rope.dim(2)},
                "latent_attention q_rope");
-  expect_shape(cache, {cache.dim(0), q_latent.dim(2) + q_rope.dim(2)}, "latent_attention cache");
-  if (cache.dim(0) < q_latent.dim(0)) {
-    throw ShapeError(concat("latent_attention: ", cache.dim(0), " cache rows for ", q_latent.dim(0),
-                            " queries"));
+  expect_shape(pages, {pages.dim(0), kPageRows, q_latent.dim(2) + q_rope.dim(2)},
+               "latent_attention pages");
+  for (const SequenceRows& sequence : sequences) {
+    check_sequence(sequence, q_latent.dim(0), pages.dim(0));
   }
   switch (ctx.device) {
     case Device::kReference:
-      return reference::latent_attention<float>(o_latent, q_latent, q_rope, cache, scale);
+      return reference::latent_attention<float>(o_latent, q_latent, q_rope, pages, sequences,
+                                                scale);
     case Device::kCpu:
-      return cpu::latent_attention(ctx.pool, o_latent, q_latent, q_rope, cache, scale);
+      return cpu::latent_attention(ctx.pool, o_latent, q_latent, q_rope, pages, sequences, scale);
     case Device::kCuda:
-      return cuda::latent_attention(o_latent, q_latent, q_rope, cache, scale);
+      return cuda::latent_attention(o_latent, q_latent, q_rope, pages, sequences, scale);
   }
 }
 

@@ -3,17 +3,25 @@
 //   s[h,j] = scale * (q_latent[i,h] . c[j] + q_rope[i,h] . k_r[j])    p = softmax_j(s)
 //   o_latent[i,h] = sum_j p[h,j] c[j]
 //
-// q_latent [Tq, H, d_c] is W_UK,h^T q_n;   q_rope [Tq, H, d_r];   cache [Tk, d_c + d_r] rows are
-// the normed latent and the rotated key. Query row i sees cache rows 0 .. Tk-Tq+i. F32 sums.
+// Queries of several sequences are stacked: q_latent [Tq, H, d_c] is W_UK,h^T q_n; q_rope
+// [Tq, H, d_r]. Cached rows [.., d_c + d_r] are the normed latent and the rotated key; they lie in
+// pages [n_pages, 64, d_c + d_r], each of one sequence (kernels/paged_rows.h). A sequence's n queries
+// belong to its last n rows: of Tk rows, query row i sees 0 .. Tk-n+i. F32 sums.
+//
+// A query's result is the same, bit for bit, whichever other queries and sequences are in the call
+// and wherever its pages lie.
 #pragma once
 
+#include "hadal/kernels/paged_rows.h"
 #include "hadal/tensor/context.h"
 #include "hadal/tensor/weight_view.h"
 
 namespace hadal {
 
+// o_latent rows of queries that belong to no sequence are left alone.
 void latent_attention(Context& ctx, View<float, 3> o_latent, View<const float, 3> q_latent,
-                      View<const float, 3> q_rope, View<const float, 2> cache, float scale);
+                      View<const float, 3> q_rope, View<const float, 3> pages,
+                      std::span<const SequenceRows> sequences, float scale);
 
 // The two per-head products around it, W_UKV [H*(d_n+d_v), d_c] (per head: d_n rows of W_UK, then
 // d_v rows of W_UV):

@@ -3,14 +3,16 @@
 
 #include "gtest/gtest.h"
 #include "hadal/infer/prefill_mla.h"
-#include "tests/support/random_model.h"
+#include "tests/infer/one_sequence.h"
 #include "tests/support/compare.h"
+#include "tests/support/random_model.h"
 
 namespace hadal {
 namespace {
 
 using test::elements;
 using test::odd_config;
+using test::OneSequence;
 using test::RandomModel;
 
 struct Case {
@@ -39,19 +41,28 @@ std::vector<Case> cases() {
 
 class AbsorbedMlaTest : public testing::TestWithParam<Case> {
  protected:
-  AbsorbedMlaTest() : random_(GetParam().config), mla_(random_.model.layers[1].attn) {}
+  AbsorbedMlaTest() : random_(GetParam().config), mla_(random_.model.layers[kLayer].attn) {}
 
-  LatentRows cache_of(int64_t n_past) {  // behind `n_past` rows
-    LatentRows cache(128, GetParam().config.kv_lora_rank + GetParam().config.qk_rope_head_dim);
-    if (n_past > 0) {
-      prefill_mla(random_.ctx, mla_, rows(n_past, 1), random_.model.rope, cache);
+  // A sequence behind `n_past` rows of the layer.
+  struct Past : OneSequence {
+    Past(AbsorbedMlaTest& test, int64_t n_past) : OneSequence(GetParam().config, 128, 0) {
+      if (n_past > 0) test.prefill(test.rows(n_past, 1), sequence);
     }
-    return cache;
+  };
+  Tensor prefill(const Tensor& x, LatentSequence& sequence) {
+    return prefill_mla(random_.ctx, mla_, kLayer, x, random_.model.rope, sequence);
+  }
+  Tensor absorbed(const Tensor& x, std::vector<BatchShare> batch) {
+    return absorbed_mla(random_.ctx, mla_, kLayer, x, random_.model.rope, batch);
+  }
+  Tensor absorbed(const Tensor& x, LatentSequence& sequence) {
+    return absorbed(x, {{&sequence, x.dim(0)}});
   }
   Tensor rows(int64_t n, uint64_t seed) {
     return random_.random_rows(n, GetParam().config.d_model, seed);
   }
 
+  static constexpr int64_t kLayer = 1;
   RandomModel random_;
   const Mla& mla_;
 };
@@ -60,16 +71,15 @@ TEST_P(AbsorbedMlaTest, AgreesWithTheMhaForm) {
   for (const int64_t n_past : {0, 1, 5, 70}) {
     for (const int64_t n_rows : {1, 2, 3, 4, 21}) {
       const Tensor x = rows(n_rows, 2);
-      LatentRows cache_a = cache_of(n_past), cache_b = cache_of(n_past);
-      const Tensor mha = prefill_mla(random_.ctx, mla_, x, random_.model.rope, cache_a);
-      const Tensor absorbed = absorbed_mla(random_.ctx, mla_, x, random_.model.rope, cache_b);
+      Past a(*this, n_past), b(*this, n_past);
+      const Tensor mha = prefill(x, a.sequence), u = absorbed(x, b.sequence);
       // Every output is a sum over heads and values of sums over rows of sums over the latent; the
       // two forms differ in their order. The longest chain bounds the rounding.
       const int64_t n_terms =
           mla_.kv_lora_rank + n_past + n_rows + mla_.dims.n_heads * mla_.dims.d_v;
-      test::expect_close(absorbed, mha, test::Tolerance::for_sum(n_terms), "u");
-      EXPECT_EQ(elements(cache_a.rows()), elements(cache_b.rows())) << "the same rows are cached";
-      EXPECT_EQ(cache_b.length(), n_past + n_rows);
+      test::expect_close(u, mha, test::Tolerance::for_sum(n_terms), "u");
+      EXPECT_EQ(elements(a.rows(kLayer)), elements(b.rows(kLayer))) << "the same rows are cached";
+      EXPECT_EQ(b.sequence.length(kLayer), n_past + n_rows);
     }
   }
 }
@@ -77,45 +87,57 @@ TEST_P(AbsorbedMlaTest, AgreesWithTheMhaForm) {
 TEST_P(AbsorbedMlaTest, RowsTogetherAreRowsAloneBitForBit) {
   for (const int64_t n_past : {0, 3, 64, 90}) {
     const Tensor x = rows(8, 3);
-    LatentRows together = cache_of(n_past), alone = cache_of(n_past);
-    const Tensor u = absorbed_mla(random_.ctx, mla_, x, random_.model.rope, together);
+    Past together(*this, n_past), alone(*this, n_past);
+    const Tensor u = absorbed(x, together.sequence);
     for (int64_t t = 0; t < x.dim(0); ++t) {
       Tensor one = random_.ctx.empty({1, x.dim(1)});
       std::ranges::copy(x.mat().row(t), one.flat<float>().begin());
-      const Tensor u_one = absorbed_mla(random_.ctx, mla_, one, random_.model.rope, alone);
+      const Tensor u_one = absorbed(one, alone.sequence);
       EXPECT_EQ(elements(u.mat().rows(t, t + 1)), elements(u_one.mat())) << "row " << t;
     }
   }
 }
 
 TEST_P(AbsorbedMlaTest, ForgottenRowsLeaveNoTrace) {
-  LatentRows cache = cache_of(9), clean = cache_of(9);
-  absorbed_mla(random_.ctx, mla_, rows(3, 4), random_.model.rope, cache);
-  cache.truncate(9);
+  Past cut(*this, 9), clean(*this, 9);
+  absorbed(rows(3, 4), cut.sequence);
+  cut.sequence.truncate(kLayer, 9);
   const Tensor x = rows(2, 5);
-  const Tensor after = absorbed_mla(random_.ctx, mla_, x, random_.model.rope, cache);
-  const Tensor want = absorbed_mla(random_.ctx, mla_, x, random_.model.rope, clean);
-  EXPECT_EQ(elements(after.mat()), elements(want.mat()));
+  EXPECT_EQ(elements(absorbed(x, cut.sequence).mat()), elements(absorbed(x, clean.sequence).mat()));
+}
+
+// Two sequences that took pages in turn, so that neither lies in one piece, and an empty one.
+TEST_P(AbsorbedMlaTest, SequencesTogetherAreSequencesAloneBitForBit) {
+  LatentPages pages(GetParam().config, 7, 0);
+  LatentSequence a(pages), b(pages), c(pages);
+  Past a_alone(*this, 0), b_alone(*this, 0), c_alone(*this, 0);
+  for (const int64_t length : {40, 70, 125}) {
+    for (const auto& [shared, alone] : {std::pair(&a, &a_alone), std::pair(&b, &b_alone)}) {
+      ASSERT_TRUE(shared->reserve(length));
+      const int64_t n = length - shared->length(kLayer);
+      const Tensor latents = random_.random_rows(n, pages.layer(kLayer).dim(2),
+                                                 static_cast<uint64_t>(length + (shared == &a)));
+      shared->append(random_.ctx, kLayer, latents.mat());
+      alone->sequence.append(random_.ctx, kLayer, latents.mat());
+    }
+  }
+  EXPECT_EQ(a.pieces(kLayer, 0, 125).size(), 2U);
+  ASSERT_TRUE(a.reserve(128) && b.reserve(126) && c.reserve(2));
+
+  const Tensor x = rows(6, 9), u = absorbed(x, {{&a, 3}, {&b, 1}, {&c, 2}});
+  const auto part = [&](int64_t begin, int64_t end, OneSequence& alone) {
+    Tensor own = random_.ctx.empty({end - begin, x.dim(1)});
+    std::ranges::copy(elements(x.mat().rows(begin, end)), own.flat<float>().begin());
+    EXPECT_EQ(elements(u.mat().rows(begin, end)), elements(absorbed(own, alone.sequence).mat()))
+        << "rows from " << begin;
+  };
+  part(0, 3, a_alone);
+  part(3, 4, b_alone);
+  part(4, 6, c_alone);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, AbsorbedMlaTest, testing::ValuesIn(cases()),
                          [](const auto& param_info) { return std::string(param_info.param.name); });
-
-TEST(LatentRows, RefusesRowsThatDoNotFit) {
-  RandomModel random(odd_config());
-  LatentRows cache(4, 3);
-  cache.append(random.random_rows(3, 3, 1).mat());
-  EXPECT_THROW(cache.append(random.random_rows(2, 3, 1).mat()), ShapeError);
-  EXPECT_THROW(cache.append(random.random_rows(1, 4, 1).mat()), ShapeError);
-  EXPECT_EQ(cache.length(), 3);
-}
-
-TEST(LatentKvCache, AnotherLongContextCostsAddressesNotMemory) {
-  ModelConfig v3;  // 61 layers, 163840 positions: 23 GB if every row were filled
-  LatentKvCache cache(v3, v3.max_position_embeddings, v3.n_mtp);
-  EXPECT_EQ(cache.capacity(), 163840);
-  EXPECT_EQ(LatentKvCache::bytes_per_token(v3, 1), 62 * 576 * 4);
-}
 
 }  // namespace
 }  // namespace hadal

@@ -2,32 +2,42 @@
 #include "hadal/infer/cached_forward.h"
 
 #include "gtest/gtest.h"
-#include "hadal/infer/absorbed_mla.h"
-#include "hadal/infer/prefill_mla.h"
-#include "tests/support/random_model.h"
+#include "hadal/model/forward.h"
+#include "hadal/model/head.h"
+#include "tests/infer/one_sequence.h"
 #include "tests/support/compare.h"
+#include "tests/support/random_model.h"
 
 namespace hadal {
 namespace {
 
 using test::elements;
 using test::odd_config;
+using test::OneSequence;
 using test::RandomModel;
+
+enum class Form { kPrefill, kAbsorbed };
 
 class CachedForwardTest : public testing::Test {
  protected:
   // Logits of all rows, cut into chunks of the given sizes.
   std::vector<float> logits(std::span<const int32_t> tokens, const std::vector<int64_t>& chunks,
-                            CachedAttention attention) {
-    LatentKvCache cache(random_.model.config, 256, 0);
+                            Form form) {
+    return logits(random_.ctx, tokens, chunks, form);
+  }
+  std::vector<float> logits(Context& ctx, std::span<const int32_t> tokens,
+                            const std::vector<int64_t>& chunks, Form form) {
+    const DeepseekV3& model = random_.model;
+    OneSequence past(model.config, 256, 0);
     std::vector<float> result;
     int64_t begin = 0;
     for (const int64_t n : chunks) {
       const auto chunk = tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(n));
-      const HiddenRows out =
-          cached_forward(random_.ctx, random_.model, chunk, random_.model.rope, cache, attention);
-      const std::vector<float> rows =
-          elements(head_logits(random_.ctx, random_.model, out.normed.mat()).mat());
+      PrefillAttention prefill(model.rope, past.sequence);
+      AbsorbedAttention absorbed(model.rope, {{&past.sequence, n}});
+      const HiddenRows out = form == Form::kPrefill ? cached_forward(ctx, model, chunk, prefill)
+                                                    : cached_forward(ctx, model, chunk, absorbed);
+      const std::vector<float> rows = elements(head_logits(ctx, model, out.normed.mat()).mat());
       result.insert(result.end(), rows.begin(), rows.end());
       begin += n;
     }
@@ -45,39 +55,31 @@ TEST_F(CachedForwardTest, ChunksAndFormsGiveTheLogitsOfTheWholePass) {
   // over.
   const auto tolerance = test::Tolerance::for_sum(4 * 96);
   const std::vector<float> want = elements(whole.logits.mat());
-  test::expect_close(logits(tokens, {30}, prefill_mla), want, tolerance, "one chunk");
-  test::expect_close(logits(tokens, {1, 16, 13}, prefill_mla), want, tolerance, "three chunks");
-  test::expect_close(logits(tokens, {30}, absorbed_mla), want, tolerance, "absorbed");
-  test::expect_close(logits(tokens, std::vector<int64_t>(30, 1), absorbed_mla), want, tolerance,
+  test::expect_close(logits(tokens, {30}, Form::kPrefill), want, tolerance, "one chunk");
+  test::expect_close(logits(tokens, {1, 16, 13}, Form::kPrefill), want, tolerance, "three chunks");
+  test::expect_close(logits(tokens, {30}, Form::kAbsorbed), want, tolerance, "absorbed");
+  test::expect_close(logits(tokens, std::vector<int64_t>(30, 1), Form::kAbsorbed), want, tolerance,
                      "row by row");
 }
 
 TEST_F(CachedForwardTest, RowsOfOnePassAreRowsAloneBitForBit) {
   const std::vector<int32_t> tokens = random_.random_tokens(120, 4);
-  const std::vector<float> alone = logits(tokens, std::vector<int64_t>(120, 1), absorbed_mla);
-  EXPECT_EQ(logits(tokens, std::vector<int64_t>(60, 2), absorbed_mla), alone);
-  EXPECT_EQ(logits(tokens, std::vector<int64_t>(40, 3), absorbed_mla), alone);
-  EXPECT_EQ(logits(tokens, std::vector<int64_t>(15, 8), absorbed_mla), alone);
-  EXPECT_EQ(logits(tokens, {8, 1, 7, 2, 6, 3, 5, 4, 8, 8, 8, 60}, absorbed_mla).size(),
+  const std::vector<float> alone = logits(tokens, std::vector<int64_t>(120, 1), Form::kAbsorbed);
+  EXPECT_EQ(logits(tokens, std::vector<int64_t>(60, 2), Form::kAbsorbed), alone);
+  EXPECT_EQ(logits(tokens, std::vector<int64_t>(40, 3), Form::kAbsorbed), alone);
+  EXPECT_EQ(logits(tokens, std::vector<int64_t>(15, 8), Form::kAbsorbed), alone);
+  EXPECT_EQ(logits(tokens, {8, 1, 7, 2, 6, 3, 5, 4, 8, 8, 8, 60}, Form::kAbsorbed).size(),
             alone.size());
 }
 
 TEST_F(CachedForwardTest, ThreadsDoNotChangeABit) {
   const std::vector<int32_t> tokens = random_.random_tokens(64, 5);
-  const std::vector<float> one = logits(tokens, std::vector<int64_t>(32, 2), absorbed_mla);
+  const std::vector<float> one = logits(tokens, std::vector<int64_t>(32, 2), Form::kAbsorbed);
   ThreadPool two_threads(2), three_threads(3);
   for (ThreadPool* pool : {&two_threads, &three_threads}) {
     Context ctx{*pool, random_.arena};
-    LatentKvCache cache(random_.model.config, 256, 0);
-    std::vector<float> got;
-    for (size_t begin = 0; begin < tokens.size(); begin += 2) {
-      const HiddenRows out = cached_forward(ctx, random_.model, std::span(tokens).subspan(begin, 2),
-                                            random_.model.rope, cache, absorbed_mla);
-      const std::vector<float> rows =
-          elements(head_logits(ctx, random_.model, out.normed.mat()).mat());
-      got.insert(got.end(), rows.begin(), rows.end());
-    }
-    EXPECT_EQ(got, one) << pool->n_threads() << " threads";
+    EXPECT_EQ(logits(ctx, tokens, std::vector<int64_t>(32, 2), Form::kAbsorbed), one)
+        << pool->n_threads() << " threads";
   }
 }
 

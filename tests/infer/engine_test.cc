@@ -1,10 +1,13 @@
-// What generate() promises besides its tokens: ends, counts, errors, and reuse of the cache.
+// Many requests through one engine: each gets the tokens that it gets alone, whoever runs beside it,
+// and its pages come back.
 #include "hadal/infer/engine.h"
+
+#include <map>
 
 #include "gtest/gtest.h"
 #include "hadal/core/error.h"
+#include "hadal/infer/session.h"
 #include "tests/support/random_model.h"
-#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -14,150 +17,209 @@ using test::RandomModel;
 
 class EngineTest : public testing::Test {
  protected:
-  GenerateResult run(const GenerateOptions& options, const OnToken& on_token = nullptr) {
-    return generate(random_.ctx, random_.model, prompt_, options, on_token);
+  // Request number i: greedy, sampled, or sampled with penalties; with 0 to 2 drafts.
+  Request request(int64_t i) const {
+    Request result;
+    result.prompt = random_.random_tokens(3 + 5 * i, static_cast<uint64_t>(i));
+    result.options.max_tokens = 40 - 3 * i;
+    result.options.draft_tokens = i % 3;
+    result.options.sampling.seed = static_cast<uint64_t>(100 + i);
+    if (i % 4 != 0) result.options.sampling.temperature = 1.0;
+    if (i % 4 == 3) result.options.sampling.frequency_penalty = 0.5;
+    if (i % 4 == 2) result.options.sampling.top_p = 0.8;
+    if (i % 5 == 4) result.options.stop_tokens = {7, 8, 9};
+    return result;
   }
-  Refusal refused(const std::vector<int32_t>& prompt, const GenerateOptions& options) {
-    return test::refusal_of([&] { generate(random_.ctx, random_.model, prompt, options); });
+  // A session that always has caches for the MTP modules, as the engine has.
+  GenerateResult alone(const Request& request) {
+    GenerationSession session(random_.ctx, random_.model, 200, true);
+    return session.generate(request.prompt, request.options);
   }
+  void take_step(Engine& engine) {
+    for (const EngineEvent& event : engine.step()) {
+      EXPECT_FALSE(finished_.contains(event.id)) << "an event after the end";
+      auto& tokens = tokens_[event.id];
+      tokens.insert(tokens.end(), event.tokens.begin(), event.tokens.end());
+      if (event.finished) finished_[event.id] = *event.finished;
+      counts_[event.id] = event.counts;
+    }
+  }
+  void run(Engine& engine) {
+    while (!engine.idle()) take_step(engine);
+  }
+  void expect_all_pages_back(const Engine& engine) {
+    EXPECT_EQ(engine.pages().n_free(), engine.pages().n_pages());
+  }
+  void expect_as_alone(RequestId id, const Request& request) {
+    const GenerateResult want = alone(request);
+    EXPECT_EQ(tokens_[id], want.tokens) << "request " << id;
+    EXPECT_EQ(finished_.at(id) == FinishReason::kStop ? "stop" : "length", want.finish_reason);
+    EXPECT_EQ(counts_[id].accepted, want.accepted);
+    EXPECT_EQ(counts_[id].decode_steps, want.decode_steps);
+  }
+
   RandomModel random_{odd_config(), 3};
-  std::vector<int32_t> prompt_ = random_.random_tokens(10, 1);
+  std::map<RequestId, std::vector<int32_t>> tokens_;
+  std::map<RequestId, FinishReason> finished_;
+  std::map<RequestId, RequestCounts> counts_;
 };
 
-TEST_F(EngineTest, StopsAtTheNumberOfTokens) {
-  for (const int64_t draft_tokens : {0, 1, 3}) {
-    for (const int64_t n : {1, 2, 3, 4, 17}) {
-      const GenerateResult result = run({.max_tokens = n, .draft_tokens = draft_tokens});
-      EXPECT_EQ(static_cast<int64_t>(result.tokens.size()), n);
-      EXPECT_EQ(result.finish_reason, "length");
-      EXPECT_EQ(result.prompt_tokens, 10);
-      // The first token comes from the prompt's pass; each step gives one and the drafts kept.
-      EXPECT_EQ(result.decoded_tokens, n - 1);
-      EXPECT_EQ(result.decode_steps + result.accepted, n - 1);
-      EXPECT_LE(result.accepted, result.drafted);
+TEST_F(EngineTest, ARequestGetsTheTokensThatItGetsAlone) {
+  for (const int64_t n : {1, 2, 5, 9}) {
+    Engine engine(random_.ctx, random_.model, {.context = 200, .capacity = 2000, .chunk = 16});
+    std::vector<RequestId> ids;
+    for (int64_t i = 0; i < n; ++i) {  // one every third step, while the others run
+      ids.push_back(engine.add(request(i)).value());
+      for (int step = 0; step < 3; ++step) take_step(engine);
     }
+    run(engine);
+    // The session reads prompts in chunks of 512: the chunks do not matter here, all are short.
+    for (int64_t i = 0; i < n; ++i) expect_as_alone(ids[static_cast<size_t>(i)], request(i));
+    expect_all_pages_back(engine);
   }
 }
 
-TEST_F(EngineTest, StopsBeforeAStopTokenWhereverItFalls) {
-  const std::vector<int32_t> tokens = run({.max_tokens = 40}).tokens;
-  for (const int64_t draft_tokens : {0, 1, 2}) {
-    for (size_t at = 0; at < tokens.size(); at += 3) {
-      const int32_t stop = tokens[at];
-      const auto first = std::find(tokens.begin(), tokens.end(), stop);
-      const GenerateResult result =
-          run({.max_tokens = 40, .stop_tokens = {stop}, .draft_tokens = draft_tokens});
-      EXPECT_EQ(result.tokens, std::vector<int32_t>(tokens.begin(), first));
-      EXPECT_EQ(result.finish_reason, "stop");
-    }
-  }
-}
-
-TEST_F(EngineTest, TheCallerCanStopIt) {
-  int64_t seen = 0;
-  const GenerateResult result =
-      run({.max_tokens = 40, .draft_tokens = 2}, [&](int32_t) { return ++seen < 5; });
-  EXPECT_EQ(result.tokens.size(), 5U);
-  EXPECT_EQ(result.finish_reason, "stop");
-  GenerateOptions options{.max_tokens = 5};
-  options.on_prefill = [](double) { return false; };
-  EXPECT_TRUE(run(options).tokens.empty());
-}
-
-TEST_F(EngineTest, TheSameSeedGivesTheSameTokens) {
-  GenerateOptions options{.max_tokens = 50, .sampling = {.temperature = 1.0, .seed = 9}};
-  for (const int64_t draft_tokens : {0, 2}) {
-    options.draft_tokens = draft_tokens;
-    const std::vector<int32_t> tokens = run(options).tokens;
-    EXPECT_EQ(run(options).tokens, tokens);
-    GenerateOptions other = options;
-    other.sampling.seed = 10;
-    EXPECT_NE(run(other).tokens, tokens);
-  }
-}
-
-TEST_F(EngineTest, PaddedIdsAreNeverWritten) {
-  GenerateOptions options{.max_tokens = 200, .sampling = {.temperature = 2.0, .n_usable_ids = 20}};
-  options.draft_tokens = 2;
-  for (const int32_t token : run(options).tokens) EXPECT_LT(token, 20);
-}
-
-TEST_F(EngineTest, WrongSettingsAreNamedBeforeAnythingRuns) {
-  const Refusal too_long = refused(prompt_, {.max_tokens = 503});  // 512 positions, 10 taken
-  EXPECT_EQ(too_long.field, "max_tokens");
-  EXPECT_EQ(too_long.found, "10 tokens of prompt and 503 to write");
-  EXPECT_EQ(too_long.expected, "at most 512 together");
-  EXPECT_EQ(too_long.advice, "shorten the prompt or lower {max_tokens}");
-  EXPECT_TRUE(refused(prompt_, {.max_tokens = 502}).empty());
-  EXPECT_EQ(refused(prompt_, {.max_tokens = INT64_MAX}).field, "max_tokens");
-  EXPECT_EQ(refused(prompt_, {.max_tokens = 0}).field, "max_tokens");
-  EXPECT_EQ(refused({}, {.max_tokens = 5}).field, "prompt");
-  EXPECT_EQ(refused({53}, {.max_tokens = 5}).field, "prompt_tokens");
-  EXPECT_EQ(refused({53}, {.max_tokens = 5}).found, "53");
-  EXPECT_EQ(refused({53}, {.max_tokens = 5}).expected, "0 to 52");
-  EXPECT_EQ(refused({-1}, {.max_tokens = 5}).field, "prompt_tokens");
-  EXPECT_EQ(refused(prompt_, {.draft_tokens = 8}).field, "draft_tokens");
-  EXPECT_EQ(refused(prompt_, {.sampling = {.top_p = 2.0}}).field, "top_p");
-  ModelConfig config = odd_config();
-  config.n_mtp = 0;
-  RandomModel without(config);
-  const Refusal no_drafter =
-      test::refusal_of([&] { generate(without.ctx, without.model, prompt_, {.draft_tokens = 1}); });
-  EXPECT_EQ(no_drafter.field, "draft_tokens");
-  EXPECT_EQ(no_drafter.found, "1 drafts");
-}
-
-TEST_F(EngineTest, ALongPromptIsReadInChunks) {
-  ModelConfig config = odd_config();
-  config.max_position_embeddings = 2048;
-  RandomModel random(config, 4);
-  const std::vector<int32_t> prompt = random.random_tokens(1200, 2);
-  std::vector<double> fractions;
-  GenerateOptions options{.max_tokens = 20};
-  options.on_prefill = [&](double fraction) {
-    fractions.push_back(fraction);
-    return true;
-  };
-  const std::vector<int32_t> plain = generate(random.ctx, random.model, prompt, options).tokens;
-  ASSERT_EQ(fractions.size(), 3U);  // 512 + 512 + 176 rows
-  EXPECT_EQ(fractions.back(), 1.0);
-  options.draft_tokens = 2;
-  EXPECT_EQ(generate(random.ctx, random.model, prompt, options).tokens, plain);
-  // The whole-sequence pass agrees on the first token.
-  const EvalOutput whole =
-      forward_logits(random.ctx, random.model, prompt, Sequences::equal(1, 1200), false);
-  EXPECT_EQ(plain.front(), argmax(whole.logits.mat().row(1199), 0));
-}
-
-TEST_F(EngineTest, ASessionReadsOnlyWhatIsNew) {
-  for (const int64_t n_mtp : {0, 1, 2}) {
-    ModelConfig config = odd_config();
-    config.n_mtp = n_mtp;
-    RandomModel random(config, 6);
-    GenerationSession session(random.ctx, random.model, 200, n_mtp > 0);
-    const GenerateOptions options{.max_tokens = 12, .draft_tokens = n_mtp};
-    std::vector<int32_t> prompt = random.random_tokens(8, 3);
-    for (int turn = 0; turn < 4; ++turn) {
-      const GenerateResult result = session.generate(prompt, options);
-      // At least the last token of the answer before was not cached, and a row per module is
-      // redone.
-      if (turn > 0) {
-        EXPECT_GE(result.cached_tokens, static_cast<int64_t>(prompt.size()) - 6 - 2 * n_mtp);
+TEST_F(EngineTest, CancelledRequestsGiveTheirPagesBackAndChangeNobody) {
+  Engine engine(random_.ctx, random_.model, {.context = 200, .capacity = 2000, .max_running = 6});
+  std::vector<RequestId> ids;
+  for (int64_t i = 0; i < 9; ++i) ids.push_back(engine.add(request(i)).value());
+  const std::map<int, size_t> cancelled = {{1, 1}, {9, 4}, {14, 8}, {20, 2}};  // step, request
+  for (int step = 0; !engine.idle(); ++step) {
+    if (cancelled.contains(step)) {
+      const int64_t free = engine.pages().n_free();
+      engine.cancel(ids[cancelled.at(step)]);
+      if (step == 9 || step == 20) {
+        EXPECT_GT(engine.pages().n_free(), free);
       }
-      EXPECT_EQ(result.tokens, generate(random.ctx, random.model, prompt, options).tokens)
-          << "turn " << turn << ", " << n_mtp << " modules";
-      prompt.insert(prompt.end(), result.tokens.begin(), result.tokens.end());
-      const std::vector<int32_t> more = random.random_tokens(4, static_cast<uint64_t>(turn));
-      prompt.insert(prompt.end(), more.begin(), more.end());
     }
-    // A prompt that shares nothing, and one that is a beginning of what is cached.
-    const std::vector<int32_t> other = random.random_tokens(5, 77);
-    EXPECT_EQ(session.generate(other, options).tokens,
-              generate(random.ctx, random.model, other, options).tokens);
-    const std::vector<int32_t> beginning(other.begin(), other.end() - 2);
-    EXPECT_EQ(session.generate(beginning, options).tokens,
-              generate(random.ctx, random.model, beginning, options).tokens);
+    take_step(engine);
   }
+  for (const size_t i : {0U, 3U, 5U, 6U, 7U}) {
+    expect_as_alone(ids[i], request(static_cast<int64_t>(i)));
+  }
+  for (const size_t i : {1U, 4U, 8U, 2U}) EXPECT_FALSE(finished_.contains(ids[i]));
+  expect_all_pages_back(engine);
+  engine.cancel(12345);  // nobody
+}
+
+TEST_F(EngineTest, AStepIsAChunkOfThePromptOrOnePassOfAll) {
+  Engine engine(random_.ctx, random_.model, {.context = 200, .capacity = 800, .chunk = 16});
+  Request first{.prompt = random_.random_tokens(40, 1), .options = {.max_tokens = 5}};
+  const RequestId a = engine.add(first).value(), b = engine.add(first).value();
+  std::vector<std::pair<RequestId, double>> reads;
+  while (reads.size() < 6) {
+    const std::vector<EngineEvent> events = engine.step();
+    ASSERT_EQ(events.size(), 1U);
+    ASSERT_TRUE(events[0].prompt_read.has_value());
+    EXPECT_EQ(events[0].tokens.size(), *events[0].prompt_read == 1.0 ? 1U : 0U);
+    reads.emplace_back(events[0].id, *events[0].prompt_read);
+  }
+  EXPECT_EQ(reads, (std::vector<std::pair<RequestId, double>>{
+                       {a, 0.4}, {a, 0.8}, {a, 1.0}, {b, 0.4}, {b, 0.8}, {b, 1.0}}));
+  for (int step = 0; step < 4; ++step) {
+    const std::vector<EngineEvent> events = engine.step();
+    ASSERT_EQ(events.size(), 2U);
+    EXPECT_EQ(events[0].finished.has_value(), step == 3);
+    EXPECT_EQ(events[0].tokens, events[1].tokens) << "the same request twice";
+  }
+  EXPECT_TRUE(engine.idle());
+  EXPECT_TRUE(engine.step().empty());
+}
+
+TEST_F(EngineTest, AFullQueueIsAnAnswerAndWhatNeverFitsAnError) {
+  Engine engine(random_.ctx, random_.model,
+                {.context = 64, .capacity = 100, .max_running = 1, .max_waiting = 2});
+  Request fits = request(0);
+  EXPECT_TRUE(engine.add(fits).has_value());
+  EXPECT_TRUE(engine.add(fits).has_value());
+  EXPECT_FALSE(engine.add(fits).has_value());
+  engine.step();  // the first one starts
+  EXPECT_TRUE(engine.add(fits).has_value());
+  Request long_one = fits;
+  long_one.options.max_tokens = 62;  // 3 + 62 > 64
+  EXPECT_THROW(engine.add(long_one), ConfigError);
+  run(engine);
+  EXPECT_EQ(finished_.size(), 3U);
+}
+
+TEST_F(EngineTest, ARequestWaitsUntilThereArePagesForAllOfIt) {
+  // Three pages: two requests of one page run, one of two pages waits for the first to end, and the
+  // small one behind it does not overtake.
+  Engine engine(random_.ctx, random_.model, {.context = 128, .capacity = 192});
+  const auto sized = [&](int64_t n_prompt, int64_t n) {
+    return Request{.prompt = random_.random_tokens(n_prompt, 1), .options = {.max_tokens = n}};
+  };
+  const RequestId a = engine.add(sized(5, 10)).value(), b = engine.add(sized(5, 20)).value();
+  const RequestId large = engine.add(sized(60, 20)).value(), last = engine.add(sized(5, 2)).value();
+  while (!finished_.contains(a)) {
+    take_step(engine);
+    EXPECT_FALSE(tokens_.contains(large));
+  }
+  EXPECT_FALSE(finished_.contains(b));
+  while (!finished_.contains(b)) {
+    take_step(engine);
+    EXPECT_FALSE(tokens_.contains(last));
+  }
+  run(engine);
+  EXPECT_EQ(tokens_[large].size(), 20U);
+  EXPECT_EQ(tokens_[last].size(), 2U);
+  expect_all_pages_back(engine);
+}
+
+TEST_F(EngineTest, AKeptCacheIsContinuedUntilPagesGetScarce) {
+  Engine engine(random_.ctx, random_.model, {.context = 128, .capacity = 128});
+  Request turn{.prompt = random_.random_tokens(20, 1),
+               .options = {.max_tokens = 10, .draft_tokens = 1},
+               .keep_cache = true};
+  const RequestId first = engine.add(turn).value();
+  run(engine);
+  EXPECT_EQ(engine.pages().n_free(), 1) << "of two";
+
+  turn.prompt.insert(turn.prompt.end(), tokens_[first].begin(), tokens_[first].end());
+  turn.continues = first;
+  const RequestId second = engine.add(turn).value();
+  run(engine);
+  EXPECT_GE(counts_[second].cached_tokens, 20);
+  EXPECT_EQ(tokens_[second], alone(turn).tokens);
+
+  // A request for both pages: the kept cache gives way. What would continue it starts afresh.
+  Request large{.prompt = random_.random_tokens(60, 2), .options = {.max_tokens = 60}};
+  const RequestId third = engine.add(large).value();
+  run(engine);
+  EXPECT_EQ(tokens_[third].size(), 60U);
+  expect_all_pages_back(engine);
+  turn.continues = second;
+  const RequestId fourth = engine.add(turn).value();
+  run(engine);
+  EXPECT_EQ(counts_[fourth].cached_tokens, 0);
+  EXPECT_EQ(tokens_[fourth], tokens_[second]);
+  engine.cancel(fourth);
+  expect_all_pages_back(engine);
+}
+
+TEST_F(EngineTest, FinishedByTheCallerItKeepsItsCacheIfAskedTo) {
+  Engine engine(random_.ctx, random_.model, {.context = 128, .capacity = 256});
+  Request kept = request(1), dropped = request(2);
+  kept.keep_cache = true;
+  const RequestId a = engine.add(kept).value(), b = engine.add(dropped).value();
+  for (int step = 0; step < 6; ++step) take_step(engine);
+  engine.finish(a);
+  engine.finish(b);
+  EXPECT_TRUE(engine.idle());
+  EXPECT_EQ(engine.pages().n_free(), engine.pages().n_pages() - 1);
+  engine.cancel(a);
+  expect_all_pages_back(engine);
+}
+
+TEST(Engine, NeedsARotaryTableForItsContext) {
+  ModelConfig config = odd_config();
+  config.max_position_embeddings = 8192;
+  RandomModel random(config);
+  random.model.rope = RopeTable::make(random.arena, config.rope(), 100);
+  EXPECT_THROW(Engine(random.ctx, random.model, {.context = 101}), ShapeError);
+  EXPECT_THROW(Engine(random.ctx, random.model, {.context = 8193}), ConfigError);
+  random.model.ensure_rope(random.arena, 101);
+  EXPECT_NO_THROW(Engine(random.ctx, random.model, {.context = 101}));
 }
 
 }  // namespace

@@ -1,24 +1,27 @@
 // The reference values of generation: 32 greedy tokens and the logits each was taken from, and FP8
 // linears in front of absorbed attention. HADAL_GOLDEN names a folder with further cases.
 #include "gtest/gtest.h"
-#include "hadal/infer/absorbed_mla.h"
-#include "hadal/infer/engine.h"
+#include "hadal/infer/session.h"
 #include "hadal/model/checkpoint.h"
+#include "hadal/model/head.h"
+#include "tests/infer/one_sequence.h"
 #include "tests/support/golden_case.h"
 
 namespace hadal {
 namespace {
 
 using test::GoldenCase;
+using test::OneSequence;
 
 class GoldenGenerationTest : public testing::Test {
  protected:
+  // One pass of all tokens in absorbed form.
   Tensor absorbed_logits(const DeepseekV3& model, std::span<const int32_t> tokens,
                          HiddenRows* hidden = nullptr) {
-    const int64_t n = static_cast<int64_t>(tokens.size());
-    rope_ = RopeTable::make(arena_, model.config.rope(), n);
-    LatentKvCache cache(model.config, n, 0);
-    HiddenRows out = cached_forward(ctx_, model, tokens, rope_, cache, absorbed_mla);
+    const int64_t n = std::ssize(tokens);
+    OneSequence past(model.config, n, 0);
+    AbsorbedAttention attention(model.rope, {{&past.sequence, n}});
+    HiddenRows out = cached_forward(ctx_, model, tokens, attention);
     Tensor logits = head_logits(ctx_, model, out.normed.mat());
     if (hidden != nullptr) *hidden = std::move(out);
     return logits;
@@ -27,7 +30,6 @@ class GoldenGenerationTest : public testing::Test {
   ThreadPool pool_{1};
   Arena arena_;
   Context ctx_{pool_, arena_};
-  RopeTable rope_;
 };
 
 TEST_F(GoldenGenerationTest, GreedyTokensWithAndWithoutSpeculation) {
@@ -35,7 +37,7 @@ TEST_F(GoldenGenerationTest, GreedyTokensWithAndWithoutSpeculation) {
     if (!golden.has("greedy.tokens")) continue;
     for (const std::string& folder : golden.checkpoints) {
       for (const LoadAs dtype : {LoadAs::kF32, LoadAs::kAsStored}) {
-        const DeepseekV3 model = load_model(folder, arena_, {.dtype = dtype});
+        const DeepseekV3 model = load_model(ctx_, folder, {.dtype = dtype});
         const Tensor prompt = golden.at("greedy.prompt"), want = golden.at("greedy.tokens");
         const std::vector<int32_t> prompt_ids(prompt.flat<int32_t>().begin(),
                                               prompt.flat<int32_t>().end());
@@ -60,13 +62,12 @@ TEST_F(GoldenGenerationTest, GreedyLogitsRowByRowBehindTheCache) {
     const Tensor prompt = golden.at("greedy.prompt"), tokens = golden.at("greedy.tokens");
     std::vector<int32_t> ids(prompt.flat<int32_t>().begin(), prompt.flat<int32_t>().end());
     ids.insert(ids.end(), tokens.flat<int32_t>().begin(), tokens.flat<int32_t>().end() - 1);
-    rope_ = RopeTable::make(arena_, model.config.rope(), static_cast<int64_t>(ids.size()));
-    LatentKvCache cache(model.config, static_cast<int64_t>(ids.size()), 0);
+    OneSequence past(model.config, std::ssize(ids), 0);
     Tensor got = ctx_.empty(golden.at("greedy.logits").shape());
     int64_t row = 0;
     for (size_t t = 0; t < ids.size(); ++t) {
-      const HiddenRows out =
-          cached_forward(ctx_, model, std::span(ids).subspan(t, 1), rope_, cache, absorbed_mla);
+      AbsorbedAttention attention(model.rope, {{&past.sequence, 1}});
+      const HiddenRows out = cached_forward(ctx_, model, std::span(ids).subspan(t, 1), attention);
       if (t + 1 < prompt.flat<int32_t>().size()) continue;
       const Tensor logits = head_logits(ctx_, model, out.normed.mat());
       std::ranges::copy(logits.flat<float>(), got.mat().row(row++).begin());
@@ -93,9 +94,9 @@ TEST_F(GoldenGenerationTest, Fp8LinearsInFrontOfAbsorbedAttention) {
   for (const GoldenCase& golden : test::golden_cases()) {
     if (!golden.is_fp8()) continue;
     ++n_cases;
-    const DeepseekV3 model = test::load_golden_model(golden, arena_);
-    ctx_.fp8_activations = model.config.fp8_power_of_two_scales ? Fp8Activations::kTilesPowerOfTwo
-                                                                : Fp8Activations::kTiles;
+    DeepseekV3 model = test::load_golden_model(golden, arena_);
+    set_precision(model, model.config.fp8_power_of_two_scales ? Precision::kFp8InputPowerOfTwo
+                                                              : Precision::kFp8Input);
     const TokenLists sequences = golden.sequences();
     for (size_t s = 0; s < sequences.size(); ++s) {
       const std::string name = concat("seq", s, ".fp8_gemm_absorb.logits");
@@ -111,9 +112,10 @@ TEST_F(GoldenGenerationTest, Fp8LinearsInFrontOfAbsorbedAttention) {
       Tensor state = ctx_.empty({n, model.config.d_model});
       std::ranges::copy(main.normed.flat<float>().first(state.flat<float>().size()),
                         state.flat<float>().begin());
-      LatentKvCache cache(model.config, n, 1);
-      const HiddenRows out = cached_mtp_forward(ctx_, model, 0, std::span(sequences[s]).subspan(1),
-                                                state, rope_, cache, absorbed_mla);
+      OneSequence past(model.config, n, 1);
+      AbsorbedAttention attention(model.rope, {{&past.sequence, n}});
+      const HiddenRows out =
+          cached_mtp_forward(ctx_, model, 0, std::span(sequences[s]).subspan(1), state, attention);
       test::expect_golden(head_logits(ctx_, model, out.normed.mat()), golden.at(mtp_name), 1e-2,
                           golden.folder + " " + mtp_name);
     }

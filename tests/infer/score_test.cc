@@ -6,6 +6,7 @@
 #include "gtest/gtest.h"
 #include "hadal/core/error.h"
 #include "hadal/infer/sampler.h"
+#include "hadal/model/forward.h"
 #include "tests/support/random_model.h"
 #include "tests/support/refusal.h"
 

@@ -2,7 +2,7 @@
 #include "hadal/infer/speculation_trial.h"
 
 #include "gtest/gtest.h"
-#include "hadal/infer/engine.h"
+#include "hadal/infer/session.h"
 #include "tests/support/random_model.h"
 
 namespace hadal {

@@ -6,17 +6,19 @@
 #include <map>
 
 #include "gtest/gtest.h"
-#include "hadal/infer/absorbed_mla.h"
-#include "hadal/infer/engine.h"
-#include "hadal/infer/prefill_mla.h"
+#include "hadal/infer/session.h"
+#include "hadal/model/forward.h"
+#include "hadal/model/head.h"
 #include "tests/infer/chi_square.h"
-#include "tests/support/random_model.h"
+#include "tests/infer/one_sequence.h"
 #include "tests/support/compare.h"
+#include "tests/support/random_model.h"
 
 namespace hadal {
 namespace {
 
 using test::odd_config;
+using test::OneSequence;
 using test::RandomModel;
 
 ModelConfig config_with_mtp(int64_t n_mtp, MtpHidden hidden = MtpHidden::kPostNorm) {
@@ -76,17 +78,20 @@ TEST_P(DrafterTest, DraftsAreTheModulesPredictionsAfterEveryRollback) {
   Context& ctx = random.ctx;
   const DeepseekV3& model = random.model;
   const std::vector<int32_t> text = random.random_tokens(60, 5);
-  LatentKvCache cache(model.config, 80, n_mtp);
-  MtpDrafter drafter(model, model.rope, cache);
+  OneSequence past(model.config, 80, n_mtp);
+  MtpDrafter drafter(model, past.sequence);
+  PrefillAttention prefill(model.rope, past.sequence);
+  const auto observe = [&](const HiddenRows& out) {
+    drafter.observe(ctx, out.state(model.config.mtp_hidden).mat());
+  };
   Rng rng(1), moves(2);
 
   // A prompt of 9 tokens in two chunks, then steps that keep a random number of drafts.
   int64_t known = 9;
   const std::span<const int32_t> all(text);
   for (const auto& [begin, n] : {std::pair<size_t, size_t>{0, 5}, {5, 4}}) {
-    drafter.observe(
-        cached_forward(ctx, model, all.subspan(begin, n), model.rope, cache, prefill_mla),
-        static_cast<int64_t>(n));
+    past.sequence.reserve(80);
+    observe(cached_forward(ctx, model, all.subspan(begin, n), prefill));
     drafter.catch_up(ctx, all.first(9));
   }
   ++known;
@@ -94,6 +99,7 @@ TEST_P(DrafterTest, DraftsAreTheModulesPredictionsAfterEveryRollback) {
     const auto tokens = all.first(static_cast<size_t>(known));
     const int64_t n_drafts =
         static_cast<int64_t>(moves.uniform_below(static_cast<uint64_t>(n_mtp) + 1));
+    past.sequence.reserve(80);
     const std::vector<Draft> drafts =
         drafter.draft(ctx, tokens, 0, n_drafts, {.temperature = 1.0}, rng);
     ASSERT_EQ(static_cast<int64_t>(drafts.size()), n_drafts);
@@ -112,7 +118,9 @@ TEST_P(DrafterTest, DraftsAreTheModulesPredictionsAfterEveryRollback) {
     // own.
     const int64_t kept = static_cast<int64_t>(moves.uniform_below(3));
     const auto rows = all.subspan(static_cast<size_t>(known - 1), static_cast<size_t>(kept + 1));
-    drafter.observe(cached_forward(ctx, model, rows, model.rope, cache, absorbed_mla), kept + 1);
+    past.sequence.reserve(80);
+    AbsorbedAttention absorbed(model.rope, {{&past.sequence, kept + 1}});
+    observe(cached_forward(ctx, model, rows, absorbed));
     known += kept + 1;
   }
 }
@@ -127,26 +135,27 @@ TEST(Drafter, TheLastModuleGoesOnWithItsOwnState) {
   Context& ctx = random.ctx;
   const DeepseekV3& model = random.model;
   const std::vector<int32_t> tokens = random.random_tokens(12, 6);
-  LatentKvCache cache(model.config, 40, 1);
-  MtpDrafter drafter(model, model.rope, cache);
-  const HiddenRows main =
-      cached_forward(ctx, model, std::span(tokens).first(11), model.rope, cache, prefill_mla);
-  drafter.observe(main, 11);
+  OneSequence past(model.config, 40, 1);
+  MtpDrafter drafter(model, past.sequence);
+  PrefillAttention prefill(model.rope, past.sequence);
+  const HiddenRows main = cached_forward(ctx, model, std::span(tokens).first(11), prefill);
+  drafter.observe(ctx, main.state(model.config.mtp_hidden).mat());
   drafter.catch_up(ctx, std::span(tokens).first(11));
   Rng rng(1);
   const std::vector<Draft> drafts = drafter.draft(ctx, tokens, 0, 3, {.temperature = 1.0}, rng);
   ASSERT_EQ(drafts.size(), 3U);
 
   // By hand: the module over all rows, then each new row with the state before it and the draft.
-  LatentKvCache by_hand(model.config, 40, 1);
-  HiddenRows out = cached_mtp_forward(ctx, model, 0, std::span(tokens).subspan(1), main.normed,
-                                      model.rope, by_hand, prefill_mla);
+  OneSequence by_hand(model.config, 40, 1);
+  PrefillAttention attention(model.rope, by_hand.sequence);
+  HiddenRows out =
+      cached_mtp_forward(ctx, model, 0, std::span(tokens).subspan(1), main.normed, attention);
   for (size_t k = 0; k < 3; ++k) {
     const Tensor logits = head_logits(ctx, model, last_row(ctx, out.normed).mat());
     test::expect_close(drafts[k].q, softmax(logits.flat<float>()), test::Tolerance::for_sum(8 * 96),
                        concat("draft ", k));
     out = cached_mtp_forward(ctx, model, 0, std::span(&drafts[k].token, 1),
-                             last_row(ctx, out.normed), model.rope, by_hand, prefill_mla);
+                             last_row(ctx, out.normed), attention);
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "hadal/kernels/attention.h"
 #include "hadal/kernels/gemm.h"
 #include "hadal/kernels/latent_attention.h"
@@ -27,12 +29,19 @@ class LatentAttentionTest : public testing::Test {
   Context reference_{pool_, arena_, Device::kReference};
 };
 
-// Cache lengths around the block of 64 keys, widths that are no multiple of a vector, one head.
+// Cache lengths around the page of 64 keys, widths that are no multiple of a vector, one head.
 struct Shape {
   int64_t n_queries, n_keys, H, d_c, d_rope;
 };
 const Shape kShapes[] = {{1, 1, 1, 1, 1},     {1, 63, 3, 17, 5},  {4, 64, 2, 32, 8},
                          {2, 65, 16, 40, 16}, {3, 700, 5, 24, 0}, {33, 130, 20, 12, 4}};
+
+// Pages of consecutive rows, as one sequence alone has them.
+std::vector<int32_t> first_pages(int64_t n_rows) {
+  std::vector<int32_t> pages(static_cast<size_t>(pages_for(n_rows)));
+  std::iota(pages.begin(), pages.end(), 0);
+  return pages;
+}
 
 struct Operands {
   Shape shape;
@@ -41,7 +50,7 @@ struct Operands {
       : shape(s),
         q_latent(random_values(s.n_queries * s.H * s.d_c, 1)),
         q_rope(random_values(s.n_queries * s.H * s.d_rope + 1, 2)),
-        cache(random_values(s.n_keys * (s.d_c + s.d_rope + 3), 3)) {}
+        cache(random_values(round_up(s.n_keys, kPageRows) * (s.d_c + s.d_rope + 3), 3)) {}
 
   // The last `n` queries over the first n_keys rows of the cache.
   std::vector<float> attend(Context& ctx, int64_t begin, int64_t end) const {
@@ -50,9 +59,12 @@ struct Operands {
     const View<const float, 3> latent(q_latent.data(), {n_queries, H, d_c});
     const View<const float, 3> rope(q_rope.data(), {n_queries, H, d_rope});
     const int64_t d = d_c + d_rope;
-    const View<const float, 2> rows(cache.data(), {n_keys - n_queries + end, d}, {d + 3, 1});
+    const std::vector<int32_t> ids = first_pages(n_keys);
+    const SequenceRows sequence{0, end - begin, n_keys - n_queries + end, ids};
+    const View<const float, 3> pages(cache.data(), {std::ssize(ids), kPageRows, d},
+                                     {kPageRows * (d + 3), d + 3, 1});
     latent_attention(ctx, {o.data(), {end - begin, H, d_c}}, latent.rows(begin, end),
-                     rope.rows(begin, end), rows, 0.3F);
+                     rope.rows(begin, end), pages, {&sequence, 1}, 0.3F);
     return o;
   }
 };
@@ -77,6 +89,37 @@ TEST_F(LatentAttentionTest, QueriesAndThreadsDoNotInfluenceEachOther) {
     apart.insert(apart.end(), one.begin(), one.end());
   }
   EXPECT_EQ(together, apart);
+}
+
+// Several sequences in one call, their pages in any order: bitwise what each gives alone.
+TEST_F(LatentAttentionTest, SequencesDoNotInfluenceEachOther) {
+  const int64_t H = 3, d_c = 40, d_rope = 8, d = d_c + d_rope, n_pages = 9;
+  const std::vector<float> q_latent = random_values(7 * H * d_c, 1);
+  const std::vector<float> q_rope = random_values(7 * H * d_rope, 2);
+  const std::vector<float> cache = random_values(n_pages * kPageRows * d, 3);
+  const View<const float, 3> latent(q_latent.data(), {7, H, d_c}),
+      rope(q_rope.data(), {7, H, d_rope}), pages(cache.data(), {n_pages, kPageRows, d});
+  const std::vector<int32_t> a = {7, 2, 3}, b = {0}, c = {8, 1, 6, 4};
+  // Queries 1 and 2 belong to nobody; sequence c stands before b.
+  const std::vector<SequenceRows> sequences = {{0, 1, 130, a}, {6, 1, 1, b}, {3, 3, 255, c}};
+  for (Context* ctx : {&cpu_, &reference_}) {
+    std::vector<float> together(q_latent.size(), -1.0F);
+    latent_attention(*ctx, {together.data(), latent.shape()}, latent, rope, pages, sequences, 0.3F);
+    std::vector<float> apart(q_latent.size(), -1.0F);
+    for (const auto& [first, n, n_rows, ids] : sequences) {
+      std::vector<float> rows;  // the pages of this sequence alone, in order
+      for (const int32_t page : ids) {
+        rows.insert(rows.end(), cache.begin() + page * kPageRows * d,
+                    cache.begin() + (page + 1) * kPageRows * d);
+      }
+      const std::vector<int32_t> in_order = first_pages(n_rows);
+      const SequenceRows alone{0, n, n_rows, in_order};
+      latent_attention(*ctx, {apart.data() + first * H * d_c, {n, H, d_c}},
+                       latent.rows(first, first + n), rope.rows(first, first + n),
+                       {rows.data(), {std::ssize(ids), kPageRows, d}}, {&alone, 1}, 0.3F);
+    }
+    EXPECT_EQ(together, apart);
+  }
 }
 
 TEST_F(LatentAttentionTest, AbsorbAndExpandAgreeWithReference) {
@@ -107,13 +150,17 @@ TEST_F(LatentAttentionTest, AbsorbAndExpandAgreeWithReference) {
 constexpr int64_t kTokens = 20, kQueries = 6, kHeads = 3, kNope = 8, kRope = 4, kValue = 6,
                   kLatent = 24;
 
+const std::vector<int32_t> kOnePage = {0};
+const SequenceRows kOneSequence{0, kQueries, kTokens, kOnePage};
+
 // Both forms on `T` elements: the last kQueries tokens attend to all kTokens. MHA first.
 template <class T, class Mha, class Absorbed>
 std::pair<std::vector<T>, std::vector<T>> both_forms(const Mha& mha, const Absorbed& absorbed) {
   const std::vector<T> q = random_values<T>(kQueries * kHeads * (kNope + kRope), 1);
-  const std::vector<T> cache = random_values<T>(kTokens * (kLatent + kRope), 2);
+  const std::vector<T> cache = random_values<T>(kPageRows * (kLatent + kRope), 2);
   const std::vector<T> w = random_values<T>(kHeads * (kNope + kValue) * kLatent, 3, 0.3);
   const View<const T, 3> q_view(q.data(), {kQueries, kHeads, kNope + kRope});
+  const View<const T, 3> page(cache.data(), {1, kPageRows, kLatent + kRope});
   const View<const T, 2> rows(cache.data(), {kTokens, kLatent + kRope});
   const View<const T, 2> w_view(w.data(), {kHeads * (kNope + kValue), kLatent});
   std::vector<T> o(kQueries * kHeads * kValue), o_absorbed(o.size());
@@ -121,7 +168,7 @@ std::pair<std::vector<T>, std::vector<T>> both_forms(const Mha& mha, const Absor
   std::vector<T> q_latent(kQueries * kHeads * kLatent), o_latent(q_latent.size());
   const typename View<T, 3>::Shape o_shape{kQueries, kHeads, kValue};
   mha(View<T, 3>(o.data(), o_shape), q_view, rows, w_view, kv);
-  absorbed(View<T, 3>(o_absorbed.data(), o_shape), q_view, rows, w_view,
+  absorbed(View<T, 3>(o_absorbed.data(), o_shape), q_view, page, w_view,
            View<T, 3>(q_latent.data(), {kQueries, kHeads, kLatent}),
            View<T, 3>(o_latent.data(), {kQueries, kHeads, kLatent}));
   return {o, o_absorbed};
@@ -138,11 +185,11 @@ TEST(AbsorbedForm, EqualsMhaFormInF64) {
                                                    V3(kv.data(), {kTokens, kHeads, kNope + kValue}),
                                                    rows.columns(kLatent, kLatent + kRope), 0.3);
       },
-      [](View<double, 3> o, V3 q, V2 rows, V2 w, View<double, 3> q_latent,
+      [](View<double, 3> o, V3 q, V3 page, V2 w, View<double, 3> q_latent,
          View<double, 3> o_latent) {
         reference::absorb_query<double>(q_latent, q.columns(0, kNope), w);
         reference::latent_attention<double>(o_latent, q_latent, q.columns(kNope, kNope + kRope),
-                                            rows, 0.3);
+                                            page, {&kOneSequence, 1}, 0.3);
         reference::expand_value<double>(o, o_latent, w);
       });
   expect_close(absorbed, mha, {.element = 1e-10, .frobenius = 1e-10, .cosine = 1e-10}, "f64");
@@ -159,22 +206,33 @@ TEST_F(LatentAttentionTest, AbsorbedFormEqualsMhaForm) {
                                 rows.columns(kLatent, kLatent + kRope),
                                 {kHeads, kNope, kRope, kValue}, 0.3F);
       },
-      [&](View<float, 3> o, V3 q, V2 rows, V2 w, View<float, 3> q_latent, View<float, 3> o_latent) {
+      [&](View<float, 3> o, V3 q, V3 page, V2 w, View<float, 3> q_latent, View<float, 3> o_latent) {
         absorb_query(cpu_, q_latent, q.columns(0, kNope), w);
-        latent_attention(cpu_, o_latent, q_latent, q.columns(kNope, kNope + kRope), rows, 0.3F);
+        latent_attention(cpu_, o_latent, q_latent, q.columns(kNope, kNope + kRope), page,
+                         {&kOneSequence, 1}, 0.3F);
         expand_value(cpu_, o, o_latent, w);
       });
   expect_close(absorbed, mha, Tolerance::for_sum(kLatent + kNope + kRope + kTokens), "f32");
 }
 
 TEST_F(LatentAttentionTest, RefusesOperandsThatDoNotFit) {
-  std::vector<float> storage(1000);
+  std::vector<float> storage(3000);
   const View<float, 3> latent(storage.data(), {2, 3, 8}), narrow(storage.data(), {2, 3, 7});
   const View<float, 3> rope(storage.data(), {2, 3, 4});
-  const View<float, 2> cache(storage.data(), {5, 12});
-  EXPECT_THROW(latent_attention(cpu_, narrow, latent, rope, cache, 1.0F), ShapeError);
-  EXPECT_THROW(latent_attention(cpu_, latent, latent, latent, cache, 1.0F), ShapeError);
-  EXPECT_THROW(latent_attention(cpu_, latent, latent, rope, cache.rows(0, 1), 1.0F), ShapeError);
+  const View<float, 3> pages(storage.data(), {3, kPageRows, 12});
+  const std::vector<int32_t> ids = {2, 0}, wrong = {2, 3};
+  const auto attend = [&](View<float, 3> o, View<float, 3> q_rope, View<float, 3> where,
+                          const SequenceRows& sequence) {
+    latent_attention(cpu_, o, latent, q_rope, where, {&sequence, 1}, 1.0F);
+  };
+  EXPECT_NO_THROW(attend(latent, rope, pages, {0, 2, 100, ids}));
+  EXPECT_THROW(attend(narrow, rope, pages, {0, 2, 100, ids}), ShapeError);
+  EXPECT_THROW(attend(latent, latent, pages, {0, 2, 100, ids}), ShapeError);
+  EXPECT_THROW(attend(latent, rope, {storage.data(), {3, 32, 12}}, {0, 2, 100, ids}), ShapeError);
+  EXPECT_THROW(attend(latent, rope, pages, {0, 2, 1, ids}), ShapeError);
+  EXPECT_THROW(attend(latent, rope, pages, {1, 2, 100, ids}), ShapeError);
+  EXPECT_THROW(attend(latent, rope, pages, {0, 2, 129, ids}), ShapeError);
+  EXPECT_THROW(attend(latent, rope, pages, {0, 2, 100, wrong}), ShapeError);
   const StoredWeight w(DType::kF32, 3 * 5, 8, 1);
   EXPECT_THROW(absorb_query(cpu_, narrow, rope, w.view()), ShapeError);
   EXPECT_THROW(absorb_query(cpu_, latent, narrow, w.view()), ShapeError);

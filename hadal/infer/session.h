@@ -1,0 +1,51 @@
+// infer/session.h: one conversation: an engine with one request at a time, whose cache the next one
+// continues.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "hadal/infer/engine.h"
+
+namespace hadal {
+
+struct GenerateResult : RequestCounts {
+  std::vector<int32_t> tokens;
+  std::string finish_reason;  // "stop" or "length" (also: on_token asked to stop -> "stop")
+  int64_t prompt_tokens = 0;
+  double prefill_seconds = 0, decode_seconds = 0;
+
+  double prefill_tokens_per_s() const;
+  double decode_tokens_per_s() const;
+  double accepted_tokens_per_step() const;  // 1 without speculation; 0 before the first step
+  double acceptance_rate() const;           // 0 when nothing was drafted
+};
+
+// Called for every token in order; false stops the generation ("stop").
+using OnToken = std::function<bool(int32_t token)>;
+// After each chunk of the prompt, with the share done; false gives up ("stop", no tokens).
+using OnPrefill = std::function<bool(double fraction)>;
+
+// A chat's next turn prefills only what is new. Not thread-safe.
+class GenerationSession {
+ public:
+  // `capacity` tokens at most, prompt and answer together; ConfigError when the model has fewer
+  // positions. `with_mtp`: caches for the MTP modules too, so that calls may draft. REQUIRES
+  // model.ensure_rope(arena, capacity).
+  GenerationSession(Context& ctx, const DeepseekV3& model, int64_t capacity, bool with_mtp);
+
+  GenerateResult generate(const std::vector<int32_t>& prompt, const GenerateOptions& options,
+                          const OnToken& on_token = nullptr, const OnPrefill& on_prefill = nullptr);
+  int64_t capacity() const { return engine_.context(); }
+
+ private:
+  Engine engine_;
+  std::optional<RequestId> last_;  // whose cache is kept
+};
+
+// A session for one call. Same seed: same tokens.
+GenerateResult generate(Context& ctx, const DeepseekV3& model, const std::vector<int32_t>& prompt,
+                        const GenerateOptions& options, const OnToken& on_token = nullptr,
+                        const OnPrefill& on_prefill = nullptr);
+
+}  // namespace hadal
