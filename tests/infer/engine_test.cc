@@ -66,6 +66,8 @@ class EngineTest : public testing::Test {
 
 TEST_F(EngineTest, ARequestGetsTheTokensThatItGetsAlone) {
   for (const int64_t n : {1, 2, 5, 9}) {
+    tokens_.clear();  // another engine, which counts its requests from 1 again
+    finished_.clear();
     Engine engine(random_.ctx, random_.model, {.context = 200, .capacity = 2000, .chunk = 16});
     std::vector<RequestId> ids;
     for (int64_t i = 0; i < n; ++i) {  // one every third step, while the others run

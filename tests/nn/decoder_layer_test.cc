@@ -116,9 +116,10 @@ TEST(DecoderLayerPhases, ForwardBesideBackward) {
     }
     Walk a(together, 6, 1), b(together, 9, 5);
     for (int phase = 0; phase < Walk::kForward; ++phase) a.forward(phase);
+    b.forward(0);  // a phase ahead, so that rows of both are on their way at once
     for (int phase = 0; phase < Walk::kBackward; ++phase) {
       a.backward(phase);
-      b.forward(phase);
+      if (phase + 1 < Walk::kForward) b.forward(phase + 1);
     }
     a.weight();
     for (int phase = 0; phase < Walk::kBackward; ++phase) b.backward(phase);

@@ -17,7 +17,7 @@ TEST(NoCuda, AnOpWithoutAKernelNamesItself) {
   EXPECT_THAT([&] { scale(machine.ctx(), values, 2.0F); },
               ThrowsMessage<Unavailable>(
                   "device: this build has no CUDA kernel for scale (found cuda, expected cpu); use "
-                  "the cpu"));
+                  "device cpu"));
   EXPECT_EQ(values, (std::vector<float>{1, 2, 3}));
   EXPECT_THAT([&] { return sum_of_squares(machine.ctx(), values); },
               ThrowsMessage<Unavailable>(HasSubstr("sum_of_squares")));
