@@ -179,7 +179,7 @@ class Cases:
             ["pipeline", "--schedule", "dualpipe", "--stages", "8", "--micro-batches", "20"],
             ["pipeline", "--compare", "--stages", "8", "--micro-batches", "20"],
             ["pipeline", "--schedule", "zb1p", "--stages", "4", "--micro-batches", "8", "--svg", "p.svg"],
-            ["plan", "scaling", "--model", "deepseek-v3"], ["inspect", "deepseek-v3"], ["config", "show"],
+            ["plan", "scaling", "--model", "deepseek-v3", "--quiet"], ["inspect", "deepseek-v3"], ["config", "show"],
         ):
             yield from self.same_text(" ".join(arguments), *arguments)
 

@@ -1,6 +1,11 @@
 // ops/gemm.h: products with a weight matrix W [N,K] stored [out, in]. F32 sums.
 //
 // beta is 0 (overwrite) or 1 (add to what is there). The number of threads changes no result.
+//
+// Batch invariance: a row of y or dx depends, in every bit, on its own row of x or dy and on the weight
+// alone: not on the other rows or how many they are, nor on which kernel their number calls for.
+// What an engine answers to one request, what a draft's verification sees and what a trainer computes
+// for a token rest on it (docs/decisions/011-batch-invariance.md). gemm_tn sums over the rows.
 #pragma once
 
 #include "hadal/tensor/context.h"

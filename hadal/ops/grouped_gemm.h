@@ -1,6 +1,7 @@
 // ops/grouped_gemm.h: the same three products for many small weights at once: rows
 // [offsets[e], offsets[e+1]) of the row operand meet weight e. Used for routed experts, whose row
-// counts differ at every step; empty groups are legal, and nobody looks at their weights. The others
+// counts differ at every step; each row is bit for bit what ops/gemm.h makes of it without groups.
+// Empty groups are legal, and nobody looks at their weights. The others
 // have the same shape [N,K].
 #pragma once
 

@@ -18,7 +18,7 @@ using test::StoredWeight;
 using test::Tolerance;
 
 // Edges of everything the kernels cut by: vectors, tiles of 6 and 12 rows, panels, the few-rows
-// limit of 16, depth blocks of 256, and extents of 0 and 1.
+// limits of 64 and 32, depth blocks of 256, and extents of 0 and 1.
 struct Shape {
   int64_t T, N, K;
 };
@@ -105,7 +105,7 @@ TEST_F(GemmTest, ResultDoesNotDependOnThreads) {
   }
 }
 
-// Up to 16 rows, a row's result is the same bits alone and in company: speculative decoding relies
+// A row's result is the same bits alone and in company: speculative decoding relies
 // on it.
 TEST_F(GemmTest, FewRowsDoNotInfluenceEachOther) {
   const int64_t T = 16, N = 70, K = 133;

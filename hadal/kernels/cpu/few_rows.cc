@@ -3,6 +3,7 @@
 #include <array>
 
 #include "hadal/core/checked_math.h"
+#include "hadal/kernels/cpu/scratch.h"
 #include "hadal/kernels/cpu/simd_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -191,7 +192,7 @@ HWY_INLINE void for_row_portions(int64_t m, const Body& body) {
 // Weights go by in groups that lie in L2, asked for while the group before is multiplied; within a
 // group the depth is cut so that a portion's rows of x stay in L1 beside four weight rows.
 void dot_rows(View<float, 2> y, View<const float, 2> x, const WeightView& w, bool accumulate) {
-  constexpr int64_t kGroup = 32, kDepth = 512;
+  constexpr int64_t kGroup = 32, kDepth = kDepthNt;
   const int64_t n_portions = ceil_div(x.dim(0), kMaxRows);
   with_rows(w, [&](const auto& rows) HWY_ATTR {
     for (int64_t group = 0; group < w.rows; group += kGroup) {
@@ -218,18 +219,31 @@ void dot_rows(View<float, 2> y, View<const float, 2> x, const WeightView& w, boo
 }
 
 void outer_sums(View<float, 2> y, View<const float, 2> x, const WeightView& w, bool accumulate) {
-  constexpr int64_t kDepth = 16;  // weight rows per pass: as many streams as the prefetchers follow
-  if (!accumulate) {
-    for (int64_t r = 0; r < y.dim(0); ++r) std::fill(y.row(r).begin(), y.row(r).end(), 0.0F);
-  }
+  constexpr int64_t kStreams = 16;  // weight rows per pass: as many as the prefetchers follow
+  thread_local Scratch cut_scratch;
   with_rows(w, [&](const auto& rows) HWY_ATTR {
-    for (int64_t n = 0; n < w.rows; n += kDepth) {
-      for_row_portions(x.dim(0), [&](auto n_rows, int64_t begin) HWY_ATTR {
-        outer_rows<n_rows()>(y.data() + begin * y.stride(0), y.stride(0),
-                             x.data() + begin * x.stride(0) + n, x.stride(0), rows, n,
-                             std::min(kDepth, w.rows - n), w.cols);
-      });
-    }
+    int64_t first = 0;
+    do {  // once for no rows at all: the result is zero then, not what was there
+      const int64_t end = std::min(w.rows, first + kDepthNn);
+      const bool add = accumulate || first > 0;
+      const View<float, 2> sums =
+          add ? View<float, 2>(cut_scratch.take(y.size()), {y.dim(0), y.dim(1)}) : y;
+      for (int64_t r = 0; r < y.dim(0); ++r) std::fill_n(sums.row(r).begin(), y.dim(1), 0.0F);
+      for (int64_t n = first; n < end; n += kStreams) {
+        for_row_portions(x.dim(0), [&](auto n_rows, int64_t begin) HWY_ATTR {
+          outer_rows<n_rows()>(sums.data() + begin * sums.stride(0), sums.stride(0),
+                               x.data() + begin * x.stride(0) + n, x.stride(0), rows, n,
+                               std::min(kStreams, end - n), w.cols);
+        });
+      }
+      for (int64_t r = 0; add && r < y.dim(0); ++r) {
+        for_each_vector(y.dim(1), [&](auto d, int64_t i) HWY_ATTR {
+          float* out = y.row(r).data() + i;
+          hn::StoreU(hn::Add(hn::LoadU(d, out), hn::LoadU(d, sums.row(r).data() + i)), d, out);
+        });
+      }
+      first = end;
+    } while (first < w.rows);
   });
 }
 

@@ -3,7 +3,8 @@
 // cost.
 //
 // A row of the result does not depend, in any bit, on which other rows are computed with it, nor on
-// how the columns are cut: greedy decoding gives the same tokens for one draft and for several.
+// how the columns are cut, nor on this kernel being taken or kernels/cpu/block_gemm.h: greedy decoding
+// gives the same tokens for one draft and for several, alone and among others.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,12 @@ namespace hadal::cpu {
 // rows both are even in nt; in nn the sums pass through L1 and packing pays earlier).
 inline constexpr int64_t kFewRowsNt = 64;
 inline constexpr int64_t kFewRowsNn = 32;
+
+// Sums are cut at these depths, in every kernel: a cut is summed from zero and then added. So they
+// are part of what a result is, like the order within a cut: in nt lane by lane and then the lanes in
+// pairs, in nn ascending.
+inline constexpr int64_t kDepthNt = 512;
+inline constexpr int64_t kDepthNn = 256;
 
 // y[m,N] = x[m,K] w[N,K]^T (+ y)
 void few_rows_nt(View<float, 2> y, View<const float, 2> x, const WeightView& w, bool accumulate);

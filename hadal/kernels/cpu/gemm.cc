@@ -1,6 +1,5 @@
 // Cuts the products of ops/gemm.h and ops/grouped_gemm.h into parts for the threads. Which kernel
-// multiplies depends on the number of rows alone, never on the cut: results repeat for any thread
-// count.
+// multiplies depends on the number of rows alone, never on the cut, and no bit of a result on either.
 #include "hadal/kernels/gemm.h"
 
 #include <algorithm>
@@ -15,54 +14,86 @@ namespace {
 
 // A part smaller than this (multiply-adds) costs more to hand out than to compute: about 2 us.
 constexpr int64_t kLeastWork = 1 << 16;
-// Cuts fall on multiples of the widest panel, so that parts have no narrow edges of their own.
+// Parts of a thread: a slow core then leaves one to the others.
+constexpr int64_t kPartsPerThread = 2;
+// Cuts fall on multiples of the widest panel and tile, so that parts have no narrow edges of their own.
 constexpr int64_t kPanelGrain = 32;
 constexpr int64_t kRowGrain = 12;
-// Rows of one task of a group: enough to repay packing the weight again.
-constexpr int64_t kGroupRows = 512;
 
 int64_t grain_for(int64_t work_per_unit, int64_t multiple) {
   return round_up(ceil_div(kLeastWork, std::max<int64_t>(work_per_unit, 1)), multiple);
 }
 
-// Cuts c [m,n] along its longer axis and calls part(row_begin, row_end, col_begin, col_end), which
-// sums k products for each of its elements.
-template <class Part>
-void parallel_parts(ThreadPool& pool, View<float, 2> c, int64_t k, const Part& part) {
-  const int64_t m = c.dim(0), n = c.dim(1);
-  if (m >= n || m >= pool.n_threads() * kGroupRows) {
-    pool.parallel_for(m, grain_for(n * k, kRowGrain),
-                      [&](int64_t begin, int64_t end, int) { part(begin, end, 0, n); });
-  } else {
-    pool.parallel_for(n, grain_for(m * k, kPanelGrain),
-                      [&](int64_t begin, int64_t end, int) { part(0, m, begin, end); });
+// The rows and columns of a part of c [m,n].
+struct Steps {
+  int64_t rows, cols;
+};
+
+// About `n_parts` parts. Each packs its own rows of A and columns of B: of all grids the one that
+// packs least, which is near a square.
+Steps steps_for(int64_t m, int64_t n, int64_t n_parts) {
+  const int64_t most_rows = ceil_div(m, kRowGrain), most_cols = ceil_div(n, kPanelGrain);
+  Steps best{m, n};
+  int64_t least = -1;
+  for (int64_t r = 1; r <= std::min(n_parts, most_rows); ++r) {
+    const int64_t q = std::min(ceil_div(n_parts, r), most_cols);
+    const int64_t packed = m * q + n * r;
+    if (r * q < std::min(n_parts, most_cols * r) || (least >= 0 && packed >= least)) continue;
+    least = packed;
+    best = {round_up(ceil_div(m, r), kRowGrain), round_up(ceil_div(n, q), kPanelGrain)};
   }
+  return best;
 }
 
-// One part of a grouped product: some rows of group e and some columns of the result.
+// One part of a product: some rows and columns of the result, of group e where there are groups.
 struct Part {
   size_t e;
   int64_t row_begin, row_end, col_begin, col_end;
 };
 
-// Few rows: the weight is cut, its reading is the cost. Many rows: the rows are cut.
-std::vector<Part> cut_groups(std::span<const int64_t> offsets, int64_t n_cols, int64_t depth,
-                             int64_t few_rows) {
+void append_parts(std::vector<Part>& parts, size_t e, int64_t first_row, int64_t m, int64_t n,
+                  const Steps& steps) {
+  for (int64_t r = 0; r < m; r += steps.rows) {
+    for (int64_t c = 0; c < n; c += steps.cols) {
+      parts.push_back({e, first_row + r, first_row + std::min(m, r + steps.rows), c,
+                       std::min(n, c + steps.cols)});
+    }
+  }
+}
+
+// Multiply-adds of a part, so that all threads have some.
+int64_t work_of_part(const ThreadPool& pool, int64_t total_work) {
+  if (pool.n_threads() == 1) return std::max<int64_t>(total_work, 1);
+  return std::max(kLeastWork, ceil_div(total_work, pool.n_threads() * kPartsPerThread));
+}
+
+// Calls part(row_begin, row_end, col_begin, col_end) for all of c [m,n], which sums k products for
+// each of its elements.
+template <class Body>
+void parallel_parts(ThreadPool& pool, View<float, 2> c, int64_t k, const Body& part) {
+  const int64_t work = c.size() * std::max<int64_t>(k, 1);
+  std::vector<Part> parts;
+  append_parts(parts, 0, 0, c.dim(0), c.dim(1),
+               steps_for(c.dim(0), c.dim(1), ceil_div(work, work_of_part(pool, work))));
+  pool.parallel_tasks(static_cast<int64_t>(parts.size()), [&](int64_t task, int) {
+    const Part& each = parts[static_cast<size_t>(task)];
+    part(each.row_begin, each.row_end, each.col_begin, each.col_end);
+  });
+}
+
+// Few rows: the weight is cut, its reading is the cost. Many rows: by how much there is to compute.
+std::vector<Part> cut_groups(const ThreadPool& pool, std::span<const int64_t> offsets,
+                             int64_t n_cols, int64_t depth, int64_t few_rows) {
+  const int64_t per_row = std::max<int64_t>(n_cols * depth, 1);
+  const int64_t part_work = work_of_part(pool, offsets.back() * per_row);
   std::vector<Part> parts;
   for (size_t e = 0; e + 1 < offsets.size(); ++e) {
-    const int64_t begin = offsets[e], n_rows = offsets[e + 1] - begin;
+    const int64_t n_rows = offsets[e + 1] - offsets[e];
     if (n_rows == 0) continue;
-    if (n_rows <= few_rows) {
-      const int64_t step = grain_for(depth * n_rows / 4, kPanelGrain);
-      for (int64_t c = 0; c < n_cols; c += step) {
-        parts.push_back({e, begin, begin + n_rows, c, std::min(n_cols, c + step)});
-      }
-    } else {
-      const int64_t step = round_up(ceil_div(n_rows, ceil_div(n_rows, kGroupRows)), kRowGrain);
-      for (int64_t r = 0; r < n_rows; r += step) {
-        parts.push_back({e, begin + r, begin + std::min(n_rows, r + step), 0, n_cols});
-      }
-    }
+    const Steps steps = n_rows <= few_rows
+                            ? Steps{n_rows, grain_for(depth * n_rows / 4, kPanelGrain)}
+                            : steps_for(n_rows, n_cols, ceil_div(n_rows * per_row, part_work));
+    append_parts(parts, e, offsets[e], n_rows, n_cols, steps);
   }
   return parts;
 }
@@ -73,12 +104,11 @@ void gemm_nt(ThreadPool& pool, View<float, 2> y, View<const float, 2> x, const W
              float beta) {
   const bool accumulate = beta != 0.0F;
   if (x.dim(0) > kFewRowsNt) {
-    return parallel_parts(pool, y, w.cols,
-                          [&](int64_t row, int64_t row_end, int64_t col, int64_t col_end) {
-                            block_gemm(&y(row, col), y.stride(0), row_end - row, col_end - col,
-                                       w.cols, Operand::of(x.rows(row, row_end)),
-                                       w.row_range(col, col_end), true, accumulate);
-                          });
+    return parallel_parts(
+        pool, y, w.cols, [&](int64_t row, int64_t row_end, int64_t col, int64_t col_end) {
+          block_gemm_nt(y.rows(row, row_end).columns(col, col_end), x.rows(row, row_end),
+                        w.row_range(col, col_end), accumulate);
+        });
   }
   if (x.dim(0) == 0) return;
   pool.parallel_for(w.rows, grain_for(x.size(), 4), [&](int64_t begin, int64_t end, int) {
@@ -114,50 +144,53 @@ void gemm_tn(ThreadPool& pool, View<float, 2> dw, View<const float, 2> dy, View<
 
 void grouped_gemm_nt(ThreadPool& pool, View<float, 2> y, View<const float, 2> x,
                      std::span<const WeightView> w, std::span<const int64_t> offsets) {
-  const std::vector<Part> parts = cut_groups(offsets, y.dim(1), x.dim(1), kFewRowsNt);
+  const std::vector<Part> parts = cut_groups(pool, offsets, y.dim(1), x.dim(1), kFewRowsNt);
   pool.parallel_tasks(static_cast<int64_t>(parts.size()), [&](int64_t task, int) {
     const Part& part = parts[static_cast<size_t>(task)];
-    const View<float, 2> out = y.rows(part.row_begin, part.row_end);
+    const View<float, 2> out =
+        y.rows(part.row_begin, part.row_end).columns(part.col_begin, part.col_end);
     const View<const float, 2> in = x.rows(part.row_begin, part.row_end);
-    if (offsets[part.e + 1] - offsets[part.e] <= kFewRowsNt) {
-      few_rows_nt(out.columns(part.col_begin, part.col_end), in,
-                  w[part.e].row_range(part.col_begin, part.col_end), false);
-    } else {
-      block_gemm(out.data(), out.stride(0), out.dim(0), out.dim(1), in.dim(1), Operand::of(in),
-                 w[part.e], true, false);
-    }
+    const WeightView weight = w[part.e].row_range(part.col_begin, part.col_end);
+    const bool few = offsets[part.e + 1] - offsets[part.e] <= kFewRowsNt;
+    few ? few_rows_nt(out, in, weight, false) : block_gemm_nt(out, in, weight, false);
   });
 }
 
 void grouped_gemm_nn(ThreadPool& pool, View<float, 2> dx, View<const float, 2> dy,
                      std::span<const WeightView> w, std::span<const int64_t> offsets, float beta) {
   const bool accumulate = beta != 0.0F;
-  const std::vector<Part> parts = cut_groups(offsets, dx.dim(1), dy.dim(1), kFewRowsNn);
+  const std::vector<Part> parts = cut_groups(pool, offsets, dx.dim(1), dy.dim(1), kFewRowsNn);
   pool.parallel_tasks(static_cast<int64_t>(parts.size()), [&](int64_t task, int) {
     const Part& part = parts[static_cast<size_t>(task)];
-    const View<float, 2> out = dx.rows(part.row_begin, part.row_end);
+    const View<float, 2> out =
+        dx.rows(part.row_begin, part.row_end).columns(part.col_begin, part.col_end);
     const View<const float, 2> in = dy.rows(part.row_begin, part.row_end);
+    const WeightView weight = w[part.e].column_range(part.col_begin, part.col_end);
     if (offsets[part.e + 1] - offsets[part.e] <= kFewRowsNn) {
-      few_rows_nn(out.columns(part.col_begin, part.col_end), in,
-                  w[part.e].column_range(part.col_begin, part.col_end), accumulate);
+      few_rows_nn(out, in, weight, accumulate);
     } else {
       block_gemm(out.data(), out.stride(0), out.dim(0), out.dim(1), in.dim(1), Operand::of(in),
-                 w[part.e], false, accumulate);
+                 weight, false, accumulate);
     }
   });
 }
 
 void grouped_gemm_tn(ThreadPool& pool, std::span<const View<float, 2>> dw, View<const float, 2> dy,
                      View<const float, 2> x, std::span<const int64_t> offsets) {
-  const int64_t n_rows = dy.dim(1), n_blocks = ceil_div(n_rows, kGroupRows);
-  const int64_t step = n_blocks == 0 ? 1 : round_up(ceil_div(n_rows, n_blocks), kRowGrain);
-  pool.parallel_tasks(static_cast<int64_t>(dw.size()) * n_blocks, [&](int64_t task, int) {
-    const size_t e = static_cast<size_t>(task / n_blocks);
-    const int64_t begin = std::min(n_rows, task % n_blocks * step);
-    const View<float, 2> out = dw[e].rows(begin, std::min(n_rows, begin + step));
+  const int64_t m = dy.dim(1), n = x.dim(1), per_row = std::max<int64_t>(m * n, 1);
+  const int64_t part_work = work_of_part(pool, x.dim(0) * per_row);
+  std::vector<Part> parts;
+  for (size_t e = 0; e < dw.size(); ++e) {
+    const int64_t n_rows = offsets[e + 1] - offsets[e];
+    if (n_rows == 0) continue;
+    append_parts(parts, e, 0, m, n, steps_for(m, n, ceil_div(n_rows * per_row, part_work)));
+  }
+  pool.parallel_tasks(static_cast<int64_t>(parts.size()), [&](int64_t task, int) {
+    const auto& [e, row, row_end, col, col_end] = parts[static_cast<size_t>(task)];
     const Operand dy_e = Operand::of(dy.rows(offsets[e], offsets[e + 1])).transposed();
-    block_gemm(out.data(), out.stride(0), out.dim(0), out.dim(1), offsets[e + 1] - offsets[e],
-               dy_e.at(begin, 0), Operand::of(x.rows(offsets[e], offsets[e + 1])), true);
+    const Operand x_e = Operand::of(x.rows(offsets[e], offsets[e + 1]));
+    block_gemm(&dw[e](row, col), dw[e].stride(0), row_end - row, col_end - col,
+               offsets[e + 1] - offsets[e], dy_e.at(row, 0), x_e.at(0, col), true);
   });
 }
 

@@ -151,8 +151,7 @@ void expand_value(ThreadPool& pool, View<float, 3> o, View<const float, 3> o_lat
       if (in.dim(0) <= kFewRowsNt) {
         few_rows_nt(out, in, w_uv, false);
       } else {
-        block_gemm(out.data(), out.stride(0), out.dim(0), out.dim(1), in.dim(1), Operand::of(in),
-                   w_uv, true, false);
+        block_gemm_nt(out, in, w_uv, false);
       }
     }
   });
