@@ -5,7 +5,7 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/number_text.h"
-#include "hadal/plan/formula_text.h"
+#include "hadal/core/formula_text.h"
 
 namespace hadal::cli {
 namespace {

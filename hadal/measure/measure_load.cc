@@ -22,8 +22,8 @@ MeasureReport measure_load(Context& ctx, const std::string& folder, LoadAs dtype
   require(rounds >= 1,
           {.field = "rounds", .problem = "out of range", .found = rounds, .expected = "1 or more"});
   const double bytes = checkpoint_bytes(folder);
-  const std::vector<double> seconds = time_rounds(
-      rounds, [&] { load_model(ctx, folder, {.dtype = dtype, .with_mtp = true}); });
+  const std::vector<double> seconds =
+      time_rounds(rounds, [&] { load_model(ctx, folder, {.dtype = dtype, .with_mtp = true}); });
   MeasureReport report;
   report.details["bytes"] = bytes;
   report.details["threads"] = ctx.pool.n_threads();

@@ -73,8 +73,8 @@ Mla make_mla(const ModelConfig& config) {
   }
   mla.w_dkv = linear(config.kv_lora_rank + config.qk_rope_head_dim, config.d_model);
   mla.kv_norm = norm(config.kv_lora_rank, kLatentNormEps);
-  mla.w_ukv = linear(config.n_heads * (config.qk_nope_head_dim + config.v_head_dim),
-                     config.kv_lora_rank);
+  mla.w_ukv =
+      linear(config.n_heads * (config.qk_nope_head_dim + config.v_head_dim), config.kv_lora_rank);
   mla.w_o = linear(config.d_model, config.n_heads * config.v_head_dim);
   return mla;
 }

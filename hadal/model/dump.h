@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "hadal/model/loss.h"
 #include "hadal/model/deepseek_v3.h"
+#include "hadal/model/loss.h"
 #include "hadal/model/token_lists.h"
 
 namespace hadal {

@@ -25,8 +25,8 @@ EvalOutput forward_logits(Context& ctx, const DeepseekV3& model, std::span<const
   StageSaved dropped;
   StageCut cut = StageCut::whole(model.config);
   cut.mtp = with_mtp;
-  blocks_forward(ctx, dispatcher, model, cut, {}, {tokens, {}, sequences}, {},
-                 Keep::kNothing, dropped, on_head);
+  blocks_forward(ctx, dispatcher, model, cut, {}, {tokens, {}, sequences}, {}, Keep::kNothing,
+                 dropped, on_head);
   return output;
 }
 

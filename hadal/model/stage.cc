@@ -22,10 +22,10 @@ std::vector<StageCut> even_cuts(const ModelConfig& config, int64_t n) {
 StageOutput stage_forward(Context& ctx, TokenDispatcher& dispatcher, const DeepseekV3& model,
                           const StageCut& cut, Tensor rows, const MicroBatch& batch,
                           const LossWeights& weights, StageSaved& saved) {
-  StageOutput output = blocks_forward(ctx, dispatcher, model, cut, std::move(rows),
-                                      {batch.tokens, batch.targets, Sequences::equal(batch.n_sequences, batch.length)},
-                                      balance_of(batch, weights),
-                                      Keep::kForBackward, saved, [](int64_t, const Tensor&) {});
+  StageOutput output = blocks_forward(
+      ctx, dispatcher, model, cut, std::move(rows),
+      {batch.tokens, batch.targets, Sequences::equal(batch.n_sequences, batch.length)},
+      balance_of(batch, weights), Keep::kForBackward, saved, [](int64_t, const Tensor&) {});
   if (!cut.heads) return output;
   const double scale = per_target(batch);
   std::vector<Tensor> dlogits;

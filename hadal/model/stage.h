@@ -27,7 +27,7 @@ std::vector<StageCut> even_cuts(const ModelConfig& config, int64_t n);
 
 struct StageSaved {
   Pass pass;
-  std::vector<int32_t> tokens;  // [T]
+  std::vector<int32_t> tokens;              // [T]
   std::vector<DecoderLayer::Saved> layers;  // of the cut
   RmsNorm::Saved final_norm;
   Tensor final_hidden;  // what the head multiplied [T,d]

@@ -193,8 +193,8 @@ Tensor blocks_backward_input(Context& ctx, TokenDispatcher& dispatcher, const De
 Tensor blocks_backward(Context& ctx, TokenDispatcher& dispatcher, DeepseekV3& model,
                        const StageCut& cut, Tensor drows, std::vector<Tensor> dnormed,
                        StageSaved& saved) {
-  return walk_back(AllGradients{ctx, dispatcher, model}, cut, std::move(drows),
-                   std::move(dnormed), saved);
+  return walk_back(AllGradients{ctx, dispatcher, model}, cut, std::move(drows), std::move(dnormed),
+                   saved);
 }
 
 void blocks_backward_weight(Context& ctx, TokenDispatcher& dispatcher, DeepseekV3& model,

@@ -144,24 +144,9 @@ Tensor widened(Context& ctx, const Tensor& values) {
 }
 
 static Tensor dequantized(Context& ctx, const Quantized& weight) {
-  const auto& [codes, scales, tiling, rows, cols] = weight;
-  Tensor result = ctx.empty({rows, cols});
-  switch (form_of_codes(codes.dtype())) {
-    case WeightForm::kFp8:
-      dequantize_blocks(ctx, result.mat(), codes.view<f8e4m3, 2>(), scales.mat());
-      return result;
-    case WeightForm::kQ8:
-      dequantize_q8(ctx, result.mat(), codes.view<int8_t, 2>(), scales.view<bf16, 2>());
-      return result;
-    case WeightForm::kQ4:
-      dequantize_q4(ctx, result.mat(), codes.view<uint8_t, 2>(), scales.view<bf16, 2>());
-      return result;
-    case WeightForm::kF32:
-    case WeightForm::kBF16:
-    case WeightForm::kF16:
-      break;
-  }
-  throw ShapeError("stored weight: plain values in place of codes");
+  Tensor result = ctx.empty({weight.rows, weight.cols});
+  dequantize(ctx, result.mat(), weight);
+  return result;
 }
 
 Tensor read_f32(Context& ctx, const StoredWeight& stored) {
@@ -254,7 +239,7 @@ std::vector<Tensor> encode(Context& ctx, const Tensor& values, WeightForm form,
       break;
     case WeightForm::kQ8:
     case WeightForm::kQ4: {
-      QuantizedBlocks blocks =
+      Quantized blocks =
           form == WeightForm::kQ8 ? quantize_q8(ctx, values.mat()) : quantize_q4(ctx, values.mat());
       result.push_back(std::move(blocks.codes));
       result.push_back(std::move(blocks.scales));

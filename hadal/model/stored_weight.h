@@ -21,7 +21,8 @@ struct StoredWeight {
   Tensor::Shape shape;
   std::string where;  // "FILE: tensor NAME", for errors
   WeightForm form = WeightForm::kF32;
-  std::variant<Tensor, Quantized> data = {};  // values, or codes with scales; borrowed from the file
+  std::variant<Tensor, Quantized> data =
+      {};  // values, or codes with scales; borrowed from the file
 
   int64_t bytes() const;
 };

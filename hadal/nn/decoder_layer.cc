@@ -33,17 +33,16 @@ void DecoderLayer::experts(Context& ctx, TokenDispatcher& dispatcher, const Pass
   if (const Moe* experts_here = moe()) {
     experts_here->experts(ctx, dispatcher, normed, pass, std::get<Moe::Saved>(saved.ffn));
   } else {
-    saved.normed = std::get<Ffn>(ffn).forward(ctx, normed, pass.recompute,
-                                              saved.ffn.emplace<Ffn::Saved>());
+    saved.normed =
+        std::get<Ffn>(ffn).forward(ctx, normed, pass.recompute, saved.ffn.emplace<Ffn::Saved>());
   }
 }
 
 DecoderLayer::Output DecoderLayer::combine(Context& ctx, TokenDispatcher& dispatcher,
                                            Saved& saved) const {
   const Moe* experts_here = moe();
-  Tensor y = experts_here
-                 ? experts_here->combine(ctx, dispatcher, std::get<Moe::Saved>(saved.ffn))
-                 : std::move(saved.normed);
+  Tensor y = experts_here ? experts_here->combine(ctx, dispatcher, std::get<Moe::Saved>(saved.ffn))
+                          : std::move(saved.normed);
   const Tensor stream = std::move(saved.stream);
   add(ctx, y.flat<float>(), stream.flat<float>());
   return {std::move(y), std::move(saved.routing)};
@@ -62,8 +61,7 @@ void DecoderLayer::combine_backward(Context& ctx, TokenDispatcher& dispatcher, T
                                     Saved& saved) const {
   saved.stream = dy.clone(ctx.arena);  // dy itself waits for W
   if (const Moe* experts_here = moe()) {
-    experts_here->combine_backward(ctx, dispatcher, std::move(dy),
-                                   std::get<Moe::Saved>(saved.ffn));
+    experts_here->combine_backward(ctx, dispatcher, std::move(dy), std::get<Moe::Saved>(saved.ffn));
   } else {
     saved.normed = std::move(dy);
   }
@@ -83,8 +81,8 @@ void DecoderLayer::experts_backward(Context& ctx, TokenDispatcher& dispatcher, c
 void DecoderLayer::dispatch_backward(Context& ctx, TokenDispatcher& dispatcher,
                                      Saved& saved) const {
   const Moe* experts_here = moe();
-  Tensor dnormed = experts_here ? experts_here->dispatch_backward(
-                                      ctx, dispatcher, std::get<Moe::Saved>(saved.ffn))
+  Tensor dnormed = experts_here ? experts_here->dispatch_backward(ctx, dispatcher,
+                                                                  std::get<Moe::Saved>(saved.ffn))
                                 : std::move(saved.normed);
   ffn_norm.backward_input_add(ctx, saved.stream, std::move(dnormed), saved.ffn_norm);
 }
@@ -92,9 +90,8 @@ void DecoderLayer::dispatch_backward(Context& ctx, TokenDispatcher& dispatcher,
 Tensor DecoderLayer::attention_backward(Context& ctx, const Pass& pass, Saved& saved) const {
   Tensor dy = std::move(saved.stream);
   Tensor dx = dy.clone(ctx.arena);
-  Tensor dnormed = attn.backward_input(ctx, std::move(dy),
-                                       again(ctx, attn_norm, saved.attn_norm, pass), pass,
-                                       saved.attn);
+  Tensor dnormed = attn.backward_input(
+      ctx, std::move(dy), again(ctx, attn_norm, saved.attn_norm, pass), pass, saved.attn);
   attn_norm.backward_input_add(ctx, dx, std::move(dnormed), saved.attn_norm);
   return dx;
 }

@@ -83,8 +83,7 @@ Tensor Mla::forward(Context& ctx, const Tensor& x, const Pass& pass, Saved& save
     Tensor kv = w_ukv.forward(ctx, c);
     if (pass.recompute.norm_outputs) c = {};
     attention_forward(ctx, heads(saved.o, dims.n_heads), saved.lse.mat(),
-                      heads(std::as_const(q), dims.n_heads),
-                      heads(std::as_const(kv), dims.n_heads),
+                      heads(std::as_const(q), dims.n_heads), heads(std::as_const(kv), dims.n_heads),
                       std::as_const(saved.latent).mat().columns(kv_lora_rank, saved.latent.dim(1)),
                       pass.sequences, dims, softmax_scale);
     if (!pass.recompute.norm_outputs) {
@@ -125,8 +124,7 @@ Tensor Mla::backward_input(Context& ctx, Tensor dy, const Tensor& x_again, const
     const Tensor q = saved.q.has_data()
                          ? std::move(saved.q)
                          : rotated_queries(ctx, saved.w_uq.x, *pass.rope, pass.positions);
-    const Tensor kv =
-        saved.kv.has_data() ? std::move(saved.kv) : w_ukv.forward(ctx, saved.w_ukv.x);
+    const Tensor kv = saved.kv.has_data() ? std::move(saved.kv) : w_ukv.forward(ctx, saved.w_ukv.x);
     const Tensor o = std::move(saved.o), lse = std::move(saved.lse);
     dq = ctx.empty(q.shape());
     dkv = ctx.empty(kv.shape());

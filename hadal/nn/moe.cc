@@ -51,8 +51,7 @@ RoutingResult Moe::route(Context& ctx, const Tensor& x, int layer, const Pass& p
 RoutingResult Moe::dispatch(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x, int layer,
                             const Pass& pass, Saved& saved) const {
   RoutingResult result = route(ctx, x, layer, pass, saved);
-  saved.dispatch =
-      dispatcher.plan(ctx, std::as_const(saved.indices).view<int32_t, 2>(), range);
+  saved.dispatch = dispatcher.plan(ctx, std::as_const(saved.indices).view<int32_t, 2>(), range);
   dispatcher.start_dispatch(ctx, x, saved.dispatch);
   return result;
 }
@@ -151,8 +150,8 @@ void Moe::backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& sav
   Tensor dy_rows = dispatched(ctx, dispatcher, consumed.dy, consumed.dispatch);
   consumed.dy = {};
   scale_rows(ctx, dy_rows.mat(), std::as_const(consumed.row_gates).vec());
-  const Tensor h = consumed.h.has_data() ? std::move(consumed.h)
-                                         : swiglu(ctx, consumed.gate, consumed.up);
+  const Tensor h =
+      consumed.h.has_data() ? std::move(consumed.h) : swiglu(ctx, consumed.gate, consumed.up);
   consumed.gate = {};
   consumed.up = {};
   w_down.backward_weight(ctx, dy_rows, w_down.input(ctx, h), offsets);

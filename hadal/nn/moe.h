@@ -19,7 +19,8 @@ namespace hadal {
 // What a router decided in one pass.
 struct RoutingResult {
   double balance_loss = 0.0;  // loss_scale * sum_i f_i P_i, alpha not included
-  std::vector<int64_t> load;  // [E] tokens per expert, of this place's tokens; empty in dense layers
+  std::vector<int64_t>
+      load;  // [E] tokens per expert, of this place's tokens; empty in dense layers
 };
 
 struct Moe {

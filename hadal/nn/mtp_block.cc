@@ -22,8 +22,8 @@ Tensor MtpBlock::combine(Context& ctx, const Tensor& embedded, const Tensor& sta
 MtpBlock::Output MtpBlock::forward(Context& ctx, AttentionForm& form, TokenDispatcher& dispatcher,
                                    const Tensor& embedded, const Tensor& state, const Pass& pass,
                                    Saved& saved) const {
-  auto [hidden, routing] = layer.forward(
-      ctx, form, dispatcher, combine(ctx, embedded, state, saved), pass, saved.layer);
+  auto [hidden, routing] =
+      layer.forward(ctx, form, dispatcher, combine(ctx, embedded, state, saved), pass, saved.layer);
   Tensor normed = head_norm.forward(ctx, hidden, saved.head_norm);
   return {std::move(hidden), std::move(normed), std::move(routing)};
 }

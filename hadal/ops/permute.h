@@ -18,9 +18,9 @@ struct ExpertRange {  // experts [first, last)
 
 // The rows that a range of experts gets: R = T*K of them when the range holds all experts.
 struct ExpertRows {
-  std::vector<int64_t> offsets;   // [range + 1]: rows of its e-th expert: [offsets[e], offsets[e+1])
+  std::vector<int64_t> offsets;  // [range + 1]: rows of its e-th expert: [offsets[e], offsets[e+1])
   std::vector<int32_t> token_of;  // [R]
-  std::vector<int32_t> row_of;    // [T*K]: row of token t's k-th expert (ascending id); -1: elsewhere
+  std::vector<int32_t> row_of;  // [T*K]: row of token t's k-th expert (ascending id); -1: elsewhere
   int64_t n_tokens = 0, top_k = 0;
   static ExpertRows from(View<const int32_t, 2> indices, ExpertRange experts);
   int64_t n_rows() const { return static_cast<int64_t>(token_of.size()); }

@@ -8,14 +8,29 @@ namespace {
 
 int64_t bytes_of_q4(int64_t cols) { return ceil_div(cols, int64_t{2}); }
 
-Tensor scales_for(Context& ctx, View<const float, 2> w) {
-  return ctx.empty({w.dim(0), ceil_div(w.dim(1), kQuantBlock)}, DType::kBF16);
+// Codes and scales of the extents that rows, cols and tiling ask for.
+void check_codes(const Quantized& q) {
+  const int64_t code_cols = q.codes.dtype() == DType::kU8 ? bytes_of_q4(q.cols) : q.cols;
+  const Tensor::Shape codes{q.rows, code_cols};
+  const Tensor::Shape scales{ceil_div(q.rows, q.tiling.rows), ceil_div(q.cols, q.tiling.cols)};
+  if (q.codes.shape() != codes || q.scales.shape() != scales) {
+    throw ShapeError(concat("dequantize: got codes ", shape_text(q.codes.shape()), " and scales ",
+                            shape_text(q.scales.shape()), ", want ", shape_text(codes), " and ",
+                            shape_text(scales)));
+  }
+}
+
+// `dtype` codes [N, code_cols] of w [N,K], not filled yet.
+Quantized empty_codes(Context& ctx, View<const float, 2> w, DType dtype, int64_t code_cols) {
+  return {ctx.empty({w.dim(0), code_cols}, dtype),
+          ctx.empty({w.dim(0), ceil_div(w.dim(1), kQuantBlock)}, DType::kBF16), kQuantBlocks,
+          w.dim(0), w.dim(1)};
 }
 
 }  // namespace
 
-QuantizedBlocks quantize_q8(Context& ctx, View<const float, 2> w) {
-  QuantizedBlocks result{ctx.empty({w.dim(0), w.dim(1)}, DType::kI8), scales_for(ctx, w)};
+Quantized quantize_q8(Context& ctx, View<const float, 2> w) {
+  Quantized result = empty_codes(ctx, w, DType::kI8, w.dim(1));
   const auto codes = result.codes.view<int8_t, 2>();
   const auto scales = result.scales.view<bf16, 2>();
   switch (ctx.device) {
@@ -32,9 +47,8 @@ QuantizedBlocks quantize_q8(Context& ctx, View<const float, 2> w) {
   return result;
 }
 
-QuantizedBlocks quantize_q4(Context& ctx, View<const float, 2> w) {
-  QuantizedBlocks result{ctx.empty({w.dim(0), bytes_of_q4(w.dim(1))}, DType::kU8),
-                         scales_for(ctx, w)};
+Quantized quantize_q4(Context& ctx, View<const float, 2> w) {
+  Quantized result = empty_codes(ctx, w, DType::kU8, bytes_of_q4(w.dim(1)));
   const auto codes = result.codes.view<uint8_t, 2>();
   const auto scales = result.scales.view<bf16, 2>();
   switch (ctx.device) {
@@ -51,31 +65,17 @@ QuantizedBlocks quantize_q4(Context& ctx, View<const float, 2> w) {
   return result;
 }
 
-void dequantize_q8(Context& ctx, View<float, 2> w, View<const int8_t, 2> codes,
-                   View<const bf16, 2> scales) {
-  expect_shape(codes, w.shape(), "dequantize_q8 codes");
-  expect_shape(scales, {w.dim(0), ceil_div(w.dim(1), kQuantBlock)}, "dequantize_q8 scales");
+void dequantize(Context& ctx, View<float, 2> w, const Quantized& codes) {
+  expect_shape(w, {codes.rows, codes.cols}, "dequantize w");
+  check_codes(codes);
+  const WeightView view(codes);
   switch (ctx.device) {
     case Device::kReference:
-      return reference::dequantize_q8(w, codes, scales);
+      return reference::dequantize(w, view);
     case Device::kCpu:
-      return cpu::dequantize_q8(ctx.pool, w, codes, scales);
+      return cpu::dequantize(ctx.pool, w, view);
     case Device::kCuda:
-      return cuda::dequantize_q8(w, codes, scales);
-  }
-}
-
-void dequantize_q4(Context& ctx, View<float, 2> w, View<const uint8_t, 2> codes,
-                   View<const bf16, 2> scales) {
-  expect_shape(codes, {w.dim(0), bytes_of_q4(w.dim(1))}, "dequantize_q4 codes");
-  expect_shape(scales, {w.dim(0), ceil_div(w.dim(1), kQuantBlock)}, "dequantize_q4 scales");
-  switch (ctx.device) {
-    case Device::kReference:
-      return reference::dequantize_q4(w, codes, scales);
-    case Device::kCpu:
-      return cpu::dequantize_q4(ctx.pool, w, codes, scales);
-    case Device::kCuda:
-      return cuda::dequantize_q4(w, codes, scales);
+      return cuda::dequantize(w, view);
   }
 }
 

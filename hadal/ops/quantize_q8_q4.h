@@ -13,17 +13,10 @@
 
 namespace hadal {
 
-struct QuantizedBlocks {
-  Tensor codes;   // I8 [N,K] or U8 [N,ceil(K/2)]
-  Tensor scales;  // BF16 [N, ceil(K/32)]
-};
 // w [N,K]. REQUIRES finite values.
-QuantizedBlocks quantize_q8(Context& ctx, View<const float, 2> w);
-QuantizedBlocks quantize_q4(Context& ctx, View<const float, 2> w);
-// w [N,K] = code * scale
-void dequantize_q8(Context& ctx, View<float, 2> w, View<const int8_t, 2> codes,
-                   View<const bf16, 2> scales);
-void dequantize_q4(Context& ctx, View<float, 2> w, View<const uint8_t, 2> codes,
-                   View<const bf16, 2> scales);
+Quantized quantize_q8(Context& ctx, View<const float, 2> w);
+Quantized quantize_q4(Context& ctx, View<const float, 2> w);
+// w [N,K] = code * scale, of these and of FP8 codes.
+void dequantize(Context& ctx, View<float, 2> w, const Quantized& codes);
 
 }  // namespace hadal

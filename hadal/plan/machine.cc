@@ -11,7 +11,6 @@
 namespace hadal {
 namespace {
 
-
 // Operations that the CPU trainer does per token: the count for a GPU that recomputes MLA's
 // up-projections (training's convention, MTP, recomputation), and the scores once more, which
 // attention_backward forms again (ops/attention.h).

@@ -41,11 +41,6 @@ struct Plan {
 Plan make_plan(
     const PlanRequest& request, const std::function<void(size_t)>& progress = [](size_t) {});
 
-// "14.8e12", "14.8T", "469B", "2.5M", "300K"; ConfigError in terms of `option`.
-double parse_quantity(const std::string& option, const std::string& text);
-// "NAME=VALUE"
-std::pair<std::string, double> parse_assignment(const std::string& option, const std::string& text);
-
 // The document of `hadal plan --json`: the fields of its contract, then every cell.
 Json plan_json(const PlanRequest& request, const Plan& plan);
 

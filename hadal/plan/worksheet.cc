@@ -12,7 +12,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/nearest.h"
-#include "hadal/plan/formula_text.h"
+#include "hadal/core/formula_text.h"
 
 namespace hadal {
 namespace {

@@ -61,7 +61,8 @@ WeightView::WeightView(const Tensor& plain)
       cols(plain.dim(1)),
       row_stride(plain.dim(1)) {
   if (!is_plain(form)) {
-    throw ShapeError(concat("weight: codes of type ", dtype_name(plain.dtype()), " without scales"));
+    throw ShapeError(
+        concat("weight: codes of type ", dtype_name(plain.dtype()), " without scales"));
   }
 }
 
@@ -74,8 +75,8 @@ WeightView::WeightView(const Quantized& w)
       scales{w.scales.raw(), w.scales.dim(1), w.tiling} {
   const DType want = form == WeightForm::kFp8 ? DType::kF32 : DType::kBF16;
   if (is_plain(form) || w.scales.dtype() != want) {
-    throw ShapeError(concat("weight: ", form_name(form), " with scales of type ",
-                            dtype_name(w.scales.dtype())));
+    throw ShapeError(
+        concat("weight: ", form_name(form), " with scales of type ", dtype_name(w.scales.dtype())));
   }
 }
 

@@ -17,7 +17,7 @@ enum class WeightForm : uint8_t {
   kQ4,   // 4-bit codes, two a byte, BF16 scales of 1x32 blocks
 };
 std::string_view form_name(WeightForm form);  // "F32", "BF16", "F16", "FP8", "Q8", "Q4"
-int64_t bits_per_value(WeightForm form);  // scales not counted
+int64_t bits_per_value(WeightForm form);      // scales not counted
 inline bool is_plain(WeightForm form) { return form <= WeightForm::kF16; }
 // The form whose codes have this type; ShapeError if there is none.
 WeightForm form_of_codes(DType dtype);

@@ -7,7 +7,6 @@
 
 #include "hadal/data/dataset.h"
 #include "hadal/model/config.h"
-#include "hadal/model/config.h"
 #include "hadal/model/loss.h"
 #include "hadal/optim/adamw.h"
 #include "hadal/optim/learning_rate.h"

@@ -41,9 +41,8 @@ TEST_P(BlockQuantizationTest, ErrorIsHalfAStepOfTheBlock) {
   }
   Tensor q8 = ctx_.empty({rows, cols}), q4 = ctx_.empty({rows, cols});
   const auto in = std::as_const(w).mat();
-  const QuantizedBlocks b8 = quantize_q8(ctx_, in), b4 = quantize_q4(ctx_, in);
-  dequantize_q8(ctx_, q8.mat(), b8.codes.view<int8_t, 2>(), b8.scales.view<bf16, 2>());
-  dequantize_q4(ctx_, q4.mat(), b4.codes.view<uint8_t, 2>(), b4.scales.view<bf16, 2>());
+  dequantize(ctx_, q8.mat(), quantize_q8(ctx_, in));
+  dequantize(ctx_, q4.mat(), quantize_q4(ctx_, in));
   for (int64_t n = 0; n < rows; ++n) {
     for (int64_t k = 0; k < cols; ++k) {
       const int64_t first = k / 32 * 32, last = std::min(cols, first + 32);

@@ -24,9 +24,9 @@ TEST(QuantizeQ8Q4, BackendsAgree) {
         [&](Context& ctx) -> Outputs {
           const Grid<float> w(e.rows, e.cols, e.pad, hard_values(e, 1));
           Grid<float> back8(e.rows, e.cols, 1), back4(e.rows, e.cols, e.pad);
-          const QuantizedBlocks q8 = quantize_q8(ctx, w.view()), q4 = quantize_q4(ctx, w.view());
-          dequantize_q8(ctx, back8.view(), q8.codes.view<int8_t, 2>(), q8.scales.view<bf16, 2>());
-          dequantize_q4(ctx, back4.view(), q4.codes.view<uint8_t, 2>(), q4.scales.view<bf16, 2>());
+          const Quantized q8 = quantize_q8(ctx, w.view()), q4 = quantize_q4(ctx, w.view());
+          dequantize(ctx, back8.view(), q8);
+          dequantize(ctx, back4.view(), q4);
           return {code_values<int8_t>(q8.codes),  scale_values(q8.scales), back8.values(),
                   code_values<uint8_t>(q4.codes), scale_values(q4.scales), back4.values()};
         },
@@ -38,8 +38,8 @@ TEST(QuantizeQ8Q4, BackendsAgree) {
 TEST(QuantizeQ8Q4, CodesLieAsTheFormatSays) {
   Machine machine(Device::kCpu, 2);
   const Grid<float> w8(1, 3, 0, {127, -64, 0.4F}), w4(1, 3, 0, {7, -2, -7});
-  const QuantizedBlocks q8 = quantize_q8(machine.ctx(), w8.view());
-  const QuantizedBlocks q4 = quantize_q4(machine.ctx(), w4.view());
+  const Quantized q8 = quantize_q8(machine.ctx(), w8.view());
+  const Quantized q4 = quantize_q4(machine.ctx(), w4.view());
   EXPECT_EQ(code_values<int8_t>(q8.codes), (std::vector<float>{127, -64, 0}));
   EXPECT_EQ(scale_values(q8.scales), (std::vector<float>{1}));
   EXPECT_EQ(code_values<uint8_t>(q4.codes), (std::vector<float>{15 | 6 << 4, 1 | 8 << 4}));
@@ -51,13 +51,11 @@ TEST(QuantizeQ8Q4, RefusesCodesAndScalesOfAnotherShape) {
   Context& ctx = machine.ctx();
   Tensor w = ctx.zeros({2, 33});
   const auto refused = [&](int64_t code_cols, int64_t scale_cols) {
-    const Tensor q8 = ctx.zeros({2, code_cols}, DType::kI8);
-    const Tensor q4 = ctx.zeros({2, code_cols}, DType::kU8);
-    const Tensor scales = ctx.zeros({2, scale_cols}, DType::kBF16);
-    EXPECT_THROW(dequantize_q8(ctx, w.mat(), q8.view<int8_t, 2>(), scales.view<bf16, 2>()),
-                 ShapeError);
-    EXPECT_THROW(dequantize_q4(ctx, w.mat(), q4.view<uint8_t, 2>(), scales.view<bf16, 2>()),
-                 ShapeError);
+    for (const DType dtype : {DType::kI8, DType::kU8}) {
+      const Quantized q{ctx.zeros({2, code_cols}, dtype), ctx.zeros({2, scale_cols}, DType::kBF16),
+                        kQuantBlocks, 2, 33};
+      EXPECT_THROW(dequantize(ctx, w.mat(), q), ShapeError);
+    }
   };
   refused(32, 2);  // neither 33 nor 17
   refused(33, 1);  // q8: one block of two

@@ -1,4 +1,5 @@
 #include "hadal/plan/plan.h"
+#include "hadal/cli/quantity.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -64,17 +65,17 @@ TEST(Plan, SetsReachTheSheetAndTheLayout) {
 }
 
 TEST(Plan, QuantitiesAndAssignments) {
-  EXPECT_EQ(parse_quantity("tokens", "14.8e12"), 14.8e12);
-  EXPECT_DOUBLE_EQ(parse_quantity("tokens", "14.8T"), 14.8e12);
-  EXPECT_EQ(parse_quantity("tokens", "469B"), 469e9);
-  EXPECT_EQ(parse_quantity("tokens", "2K"), 2000);
+  EXPECT_EQ(cli::parse_quantity("tokens", "14.8e12"), 14.8e12);
+  EXPECT_DOUBLE_EQ(cli::parse_quantity("tokens", "14.8T"), 14.8e12);
+  EXPECT_EQ(cli::parse_quantity("tokens", "469B"), 469e9);
+  EXPECT_EQ(cli::parse_quantity("tokens", "2K"), 2000);
   for (const char* wrong : {"", "T", "1x", "nan", "inf", "1e400", "1e300T", "0x10", "1 T", "--5"}) {
-    EXPECT_THROW(parse_quantity("tokens", wrong), ConfigError) << wrong;
+    EXPECT_THROW(cli::parse_quantity("tokens", wrong), ConfigError) << wrong;
   }
-  EXPECT_EQ(parse_assignment("set", "a_b=1.5K").first, "a_b");
-  EXPECT_EQ(parse_assignment("set", "a_b=1.5K").second, 1500);
+  EXPECT_EQ(cli::parse_assignment("set", "a_b=1.5K").first, "a_b");
+  EXPECT_EQ(cli::parse_assignment("set", "a_b=1.5K").second, 1500);
   for (const char* wrong : {"a", "=1", "a=", "a=b", ""}) {
-    EXPECT_THROW(parse_assignment("set", wrong), ConfigError) << wrong;
+    EXPECT_THROW(cli::parse_assignment("set", wrong), ConfigError) << wrong;
   }
 }
 

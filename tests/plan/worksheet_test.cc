@@ -7,7 +7,7 @@
 
 #include "hadal/cli/explain_text.h"
 #include "hadal/core/error.h"
-#include "hadal/plan/formula_text.h"
+#include "hadal/core/formula_text.h"
 
 namespace hadal {
 namespace {

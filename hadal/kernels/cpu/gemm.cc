@@ -14,8 +14,10 @@ namespace {
 
 // A part smaller than this (multiply-adds) costs more to hand out than to compute: about 2 us.
 constexpr int64_t kLeastWork = 1 << 16;
-// Parts of a thread: a slow core then leaves one to the others.
-constexpr int64_t kPartsPerThread = 2;
+// Parts of a thread: a slow core then leaves one to the others. Every part packs its own operands
+// again, which two threads would feel more than the slower one of them.
+int64_t parts_for(int n_threads) { return n_threads <= 2 ? n_threads : int64_t{2} * n_threads; }
+
 // Cuts fall on multiples of the widest panel and tile, so that parts have no narrow edges of their own.
 constexpr int64_t kPanelGrain = 32;
 constexpr int64_t kRowGrain = 12;
@@ -64,7 +66,7 @@ void append_parts(std::vector<Part>& parts, size_t e, int64_t first_row, int64_t
 // Multiply-adds of a part, so that all threads have some.
 int64_t work_of_part(const ThreadPool& pool, int64_t total_work) {
   if (pool.n_threads() == 1) return std::max<int64_t>(total_work, 1);
-  return std::max(kLeastWork, ceil_div(total_work, pool.n_threads() * kPartsPerThread));
+  return std::max(kLeastWork, ceil_div(total_work, parts_for(pool.n_threads())));
 }
 
 // Calls part(row_begin, row_end, col_begin, col_end) for all of c [m,n], which sums k products for

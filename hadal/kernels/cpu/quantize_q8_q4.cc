@@ -18,17 +18,9 @@ void quantize_q4(ThreadPool& pool, View<uint8_t, 2> codes, View<bf16, 2> scales,
   });
 }
 
-void dequantize_q8(ThreadPool& pool, View<float, 2> w, View<const int8_t, 2> codes,
-                   View<const bf16, 2> scales) {
+void dequantize(ThreadPool& pool, View<float, 2> w, const WeightView& codes) {
   pool.parallel_for(w.dim(0), row_grain(w.dim(1)), [&](int64_t begin, int64_t end, int) {
-    reference::dequantize_q8(w.rows(begin, end), codes.rows(begin, end), scales.rows(begin, end));
-  });
-}
-
-void dequantize_q4(ThreadPool& pool, View<float, 2> w, View<const uint8_t, 2> codes,
-                   View<const bf16, 2> scales) {
-  pool.parallel_for(w.dim(0), row_grain(w.dim(1)), [&](int64_t begin, int64_t end, int) {
-    reference::dequantize_q4(w.rows(begin, end), codes.rows(begin, end), scales.rows(begin, end));
+    reference::dequantize(w.rows(begin, end), codes.row_range(begin, end));
   });
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "hadal/tensor/quantized.h"
+#include "hadal/kernels/reference/widen.h"
 
 namespace hadal::reference {
 namespace {
@@ -56,23 +56,8 @@ void quantize_q4(View<uint8_t, 2> codes, View<bf16, 2> scales, View<const float,
   });
 }
 
-void dequantize_q8(View<float, 2> w, View<const int8_t, 2> codes,
-                   View<const bf16, 2> scales) noexcept {
-  for (int64_t n = 0; n < w.dim(0); ++n) {
-    for (int64_t k = 0; k < w.dim(1); ++k) {
-      w(n, k) = static_cast<float>(codes(n, k)) * to_float(scales(n, k / kQuantBlock));
-    }
-  }
-}
-
-void dequantize_q4(View<float, 2> w, View<const uint8_t, 2> codes,
-                   View<const bf16, 2> scales) noexcept {
-  for (int64_t n = 0; n < w.dim(0); ++n) {
-    for (int64_t k = 0; k < w.dim(1); ++k) {
-      const int code = (codes(n, k / 2) >> (k % 2 * 4) & 15) - 8;
-      w(n, k) = static_cast<float>(code) * to_float(scales(n, k / kQuantBlock));
-    }
-  }
+void dequantize(View<float, 2> w, const WeightView& codes) {
+  for (int64_t n = 0; n < w.dim(0); ++n) widen_row(w.row(n), codes, n);
 }
 
 }  // namespace hadal::reference

@@ -8,8 +8,8 @@ namespace {
 // out[k] = value(k) * scale of column k, where the row's scales have type S.
 template <class S, class Value>
 void scaled_row(std::span<float> out, const ScaleView& scales, int64_t n, const Value& value) {
-  const S* const row =
-      static_cast<const S*>(scales.data) + (scales.row0 + n) / scales.tiling.rows * scales.row_stride;
+  const S* const row = static_cast<const S*>(scales.data) +
+                       (scales.row0 + n) / scales.tiling.rows * scales.row_stride;
   for (size_t k = 0; k < out.size(); ++k) {
     const S scale = row[(scales.col0 + static_cast<int64_t>(k)) / scales.tiling.cols];
     if constexpr (std::is_same_v<S, float>) {

@@ -1,4 +1,4 @@
-// plan/formula_text.h: the names in a formula, and the formula with others in their places.
+// core/formula_text.h: the names in a formula, and the formula with others in their places.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-#include "hadal/plan/formula_text.h"
+#include "hadal/core/formula_text.h"
 
 #include <algorithm>
 
