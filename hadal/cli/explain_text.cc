@@ -4,8 +4,8 @@
 #include <set>
 
 #include "hadal/core/error.h"
-#include "hadal/core/number_text.h"
 #include "hadal/core/formula_text.h"
+#include "hadal/core/number_text.h"
 
 namespace hadal::cli {
 namespace {

@@ -10,9 +10,9 @@
 #include <unordered_map>
 
 #include "hadal/core/error.h"
+#include "hadal/core/formula_text.h"
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/nearest.h"
-#include "hadal/core/formula_text.h"
 
 namespace hadal {
 namespace {
