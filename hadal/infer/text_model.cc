@@ -31,7 +31,7 @@ const Tokenizer& TextModel::need_tokenizer() const {
                        .problem = "no such file",
                        .found = "a model without a tokenizer",
                        .expected = "tokenizer.json",
-                       .advice = "copy it there, or generate from token ids, {prompt_tokens}"});
+                       .advice = "copy it there; hadal generate also takes token ids"});
   }
   return *tokenizer;
 }

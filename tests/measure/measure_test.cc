@@ -85,12 +85,29 @@ TEST_F(Measures, Gemm) {
       ctx, {.shapes = {GemmShape::parse("4x16x8"), GemmShape::parse("3x2x16x8")}, .rounds = 1}));
 }
 
+// Ten seconds of two threads: eight in regions, of which both work six, one alone two.
+TEST(Trace, SharesOfTheTime) {
+  Json details = Json::object();
+  add_trace(details,
+            {.regions = 30, .parts = 240, .seconds = 10, .region_seconds = 8, .busy = {8, 6}}, 3,
+            "token");
+  EXPECT_DOUBLE_EQ(details.at("regions_per_token").as_number(), 10);
+  EXPECT_DOUBLE_EQ(details.at("parts_per_token").as_number(), 80);
+  EXPECT_DOUBLE_EQ(details.at("in_regions").as_number(), 0.8);
+  // 20 thread-seconds: two of the caller alone, fourteen in parts
+  EXPECT_NEAR(details.at("idle").as_number(), 0.2, 1e-12);
+  EXPECT_DOUBLE_EQ(details.at("busy").as_array()[1].as_number(), 0.6);
+}
+
 TEST_F(Measures, TrainingLearnsTheBatchItIsGiven) {
   MeasureTrainOptions options{.model = training_peer_shape(), .batch = 2, .seq = 16, .steps = 4};
   options.model.vocab_size = 64;
   options.model.n_layers = 2;
   const MeasureReport report = measure_train(ctx, options);
   expect_complete(report);
+  EXPECT_GT(report.details.at("regions_per_step").as_number(), 10);  // many ops, two threads
+  EXPECT_GE(report.details.at("parts_per_step").as_number(),
+            report.details.at("regions_per_step").as_number());
   const Json::Array& loss = report.details.at("loss").as_array();
   EXPECT_LT(loss[1].as_number(), loss[0].as_number());
   options.steps = 1;
