@@ -81,6 +81,24 @@ TEST_F(EngineTest, ARequestGetsTheTokensThatItGetsAlone) {
   }
 }
 
+// Ninety rows in a pass: another kernel multiplies them than a request's own few.
+TEST_F(EngineTest, ThirtyRequestsWithDraftsGetTheTokensThatTheyGetAlone) {
+  Engine engine(random_.ctx, random_.model,
+                {.context = 64, .capacity = 30 * 64, .max_running = 30, .chunk = 64});
+  const auto short_request = [&](int64_t i) {
+    Request result = request(i % 8);
+    result.prompt.resize(static_cast<size_t>(3 + i % 5), 7);
+    result.options.max_tokens = 12;
+    result.options.draft_tokens = 2;
+    result.options.sampling.seed = static_cast<uint64_t>(i);
+    return result;
+  };
+  std::vector<RequestId> ids;
+  for (int64_t i = 0; i < 30; ++i) ids.push_back(engine.add(short_request(i)).value());
+  run(engine);
+  for (int64_t i = 0; i < 30; ++i) expect_as_alone(ids[static_cast<size_t>(i)], short_request(i));
+}
+
 TEST_F(EngineTest, CancelledRequestsGiveTheirPagesBackAndChangeNobody) {
   Engine engine(random_.ctx, random_.model, {.context = 200, .capacity = 2000, .max_running = 6});
   std::vector<RequestId> ids;

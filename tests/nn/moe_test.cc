@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "hadal/ops/copy.h"
 #include "tests/support/compare.h"
 #include "tests/support/layer_differences.h"
 
@@ -71,6 +72,34 @@ TEST(Moe, BackwardWithGreedySoftmaxRouter) {
   config.router.norm_topk_prob = false;
   config.router.routed_scaling_factor = 1.0F;
   check_moe(config, "greedy", 24);
+}
+
+// A token's output depends on no other token, whichever kernel its experts' rows call for.
+TEST(Moe, ATokenIsTheSameInAnyCompany) {
+  RandomModel random(odd_config(), 25);
+  const Moe& moe = *random.model.layers[1].moe();
+  LocalDispatcher dispatcher;
+  const auto forward = [&](const Tensor& x) {
+    const Pass pass = Pass::over(Sequences::equal(1, x.dim(0)), random.model.rope);
+    Moe::Saved saved;
+    moe.dispatch(random.ctx, dispatcher, x, 1, pass, saved);
+    moe.experts(random.ctx, dispatcher, x, pass, saved);
+    return moe.combine(random.ctx, dispatcher, saved);
+  };
+  const Tensor x = random.random_rows(200, 40, 26);
+  Tensor alone = random.ctx.empty(x.shape());
+  const auto first = [&](int64_t begin, int64_t end) {
+    Tensor rows = random.ctx.empty({end - begin, 40});
+    copy_rows(random.ctx, rows.mat(), x.mat().rows(begin, end));
+    return rows;
+  };
+  for (int64_t t = 0; t < 200; ++t) {
+    copy_rows(random.ctx, alone.mat().rows(t, t + 1), forward(first(t, t + 1)).mat());
+  }
+  for (int64_t n = 1; n <= 200; ++n) {
+    const Tensor y = forward(first(200 - n, 200));
+    ASSERT_EQ(elements(y.mat()), elements(std::as_const(alone).mat().rows(200 - n, 200))) << n;
+  }
 }
 
 // y = shared(x) + sum over the chosen of gate * expert(x), token by token with plain layers.
