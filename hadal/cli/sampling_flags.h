@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "hadal/cli/command.h"
-#include "hadal/infer/engine.h"
+#include "hadal/infer/request.h"
 #include "hadal/infer/text_model.h"
 
 namespace hadal::cli {

@@ -32,7 +32,7 @@ class EngineTest : public testing::Test {
   }
   // A session that always has caches for the MTP modules, as the engine has.
   GenerateResult alone(const Request& request) {
-    GenerationSession session(random_.ctx, random_.model, 200, true);
+    GenerationSession session(random_.ctx, random_.model, 300, true);
     return session.generate(request.prompt, request.options);
   }
   void take_step(Engine& engine) {
@@ -97,6 +97,21 @@ TEST_F(EngineTest, ThirtyRequestsWithDraftsGetTheTokensThatTheyGetAlone) {
   for (int64_t i = 0; i < 30; ++i) ids.push_back(engine.add(short_request(i)).value());
   run(engine);
   for (int64_t i = 0; i < 30; ++i) expect_as_alone(ids[static_cast<size_t>(i)], short_request(i));
+}
+
+// Up to 128 rows in a pass, and prompts of several pages that lie where shorter requests were before.
+TEST_F(EngineTest, PagesThatLieApartChangeNothing) {
+  Engine engine(random_.ctx, random_.model, {.context = 300, .capacity = 2600});
+  std::map<RequestId, Request> requests;
+  for (int64_t i = 0; i < 24; ++i) {
+    Request each = request(i % 9);
+    if (i % 3 == 2) each.prompt = random_.random_tokens(90 + 7 * i, static_cast<uint64_t>(i));
+    each.options.draft_tokens = kMaxDraftTokens;
+    requests[engine.add(each).value()] = each;
+  }
+  run(engine);
+  for (const auto& [id, each] : requests) expect_as_alone(id, each);
+  expect_all_pages_back(engine);
 }
 
 TEST_F(EngineTest, CancelledRequestsGiveTheirPagesBackAndChangeNobody) {
