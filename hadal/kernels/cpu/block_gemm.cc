@@ -20,55 +20,87 @@ HWY_BEFORE_NAMESPACE();
 namespace hadal::cpu::HWY_NAMESPACE {
 namespace {
 
-// sum = the first n_steps of tile * panel, which move on. The only loop that matters.
+// sum[t] = n_steps of tile * panel, of as many chains t as run together: they lie one behind the
+// other in tile and panel, which move on behind them. The only loop that matters.
 template <class Order, int kRows, int kVectors>
-HWY_INLINE void chain(V (&sum)[kRows][kVectors], const float*& tile, const float*& panel,
-                      int64_t n_steps) {
+HWY_INLINE void run_chains(V (&sum)[Order::kTogether][kRows][kVectors], const float*& tile,
+                           const float*& panel, int64_t n_steps) {
   const Floats d;
-  HWY_UNROLL(12)
-  for (int r = 0; r < kRows; ++r) {
-    HWY_UNROLL(2)
-    for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::Zero(d);
-  }
-  for (int64_t step = 0; step < n_steps; ++step) {
-    V b[kVectors];
-    HWY_UNROLL(2)
-    for (int v = 0; v < kVectors; ++v) b[v] = hn::Load(d, panel + v * kLanes);
+  HWY_UNROLL(2)
+  for (int t = 0; t < Order::kTogether; ++t) {
     HWY_UNROLL(12)
     for (int r = 0; r < kRows; ++r) {
-      const V a = hn::Set(d, tile[(r / 4) * (4 * Order::kDepth) + r % 4]);
       HWY_UNROLL(2)
-      for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::MulAdd(a, b[v], sum[r][v]);
+      for (int v = 0; v < kVectors; ++v) sum[t][r][v] = hn::Zero(d);
+    }
+  }
+  for (int64_t step = 0; step < n_steps; ++step) {
+    HWY_UNROLL(2)
+    for (int t = 0; t < Order::kTogether; ++t) {
+      const float* tile_t = tile + t * 4 * (n_steps + 1);
+      V b[kVectors];
+      HWY_UNROLL(2)
+      for (int v = 0; v < kVectors; ++v) {
+        b[v] = hn::Load(d, panel + t * kPanel * (n_steps + 1) + v * kLanes);
+      }
+      HWY_UNROLL(12)
+      for (int r = 0; r < kRows; ++r) {
+        const V a = hn::Set(d, tile_t[(r / 4) * kGroupFloats<Order> + r % 4]);
+        HWY_UNROLL(2)
+        for (int v = 0; v < kVectors; ++v) sum[t][r][v] = hn::MulAdd(a, b[v], sum[t][r][v]);
+      }
     }
     tile += 4;
     panel += kPanel;
   }
+  tile += 4 + (Order::kTogether - 1) * 4 * (n_steps + 1);
+  panel += kPanel + (Order::kTogether - 1) * kPanel * (n_steps + 1);
 }
 
-// sum = tile * panel with one chain a lane. A sum of two chains, of two pairs and so on waits in
-// `partial` for its neighbour: as many as the binary digits of the lane's rank.
+// The chains' sums of every element, in pairs.
+template <int kTogether, int kRows, int kVectors>
+HWY_INLINE void add_chains(V (&total)[kRows][kVectors],
+                           const V (&sum)[kTogether][kRows][kVectors]) {
+  HWY_UNROLL(12)
+  for (int r = 0; r < kRows; ++r) {
+    HWY_UNROLL(2)
+    for (int v = 0; v < kVectors; ++v) {
+      if constexpr (kTogether == 1) {
+        total[r][v] = sum[0][r][v];
+      } else {
+        total[r][v] = hn::Add(sum[0][r][v], sum[1][r][v]);
+      }
+    }
+  }
+}
+
+// total = tile * panel with one chain a lane. A sum of two chains, of two pairs and so on waits in
+// `partial` for its neighbour: as many as the binary digits of the rank.
 template <int kRows, int kVectors>
-HWY_INLINE void chains_of_lanes(V (&sum)[kRows][kVectors], const float* tile, const float* panel,
-                                int64_t depth) {
+HWY_INLINE void sum_lanes(V (&total)[kRows][kVectors], const float* tile, const float* panel,
+                          int64_t depth) {
+  constexpr int64_t kRanks = kLanes / Lanes::kTogether;
   const Floats d;
   HWY_ALIGN float partial[4][kRows][kVectors * kLanes];
-  for (int64_t rank = 0; rank < kLanes; ++rank) {
-    chain<Lanes>(sum, tile, panel, depth / kLanes);
+  for (int64_t rank = 0; rank < kRanks; ++rank) {
+    V sum[Lanes::kTogether][kRows][kVectors];
+    run_chains<Lanes>(sum, tile, panel, depth / kLanes);
+    add_chains(total, sum);
     int level = 0;
     for (; (rank >> level & 1) != 0; ++level) {
       HWY_UNROLL(12)
       for (int r = 0; r < kRows; ++r) {
         HWY_UNROLL(2)
         for (int v = 0; v < kVectors; ++v) {
-          sum[r][v] = hn::Add(sum[r][v], hn::Load(d, partial[level][r] + v * kLanes));
+          total[r][v] = hn::Add(total[r][v], hn::Load(d, partial[level][r] + v * kLanes));
         }
       }
     }
-    if (rank == kLanes - 1) return;
+    if (rank == kRanks - 1) return;
     HWY_UNROLL(12)
     for (int r = 0; r < kRows; ++r) {
       HWY_UNROLL(2)
-      for (int v = 0; v < kVectors; ++v) hn::Store(sum[r][v], d, partial[level][r] + v * kLanes);
+      for (int v = 0; v < kVectors; ++v) hn::Store(total[r][v], d, partial[level][r] + v * kLanes);
     }
   }
 }
@@ -83,18 +115,20 @@ void micro_kernel(float* HWY_RESTRICT c, int64_t ldc, const float* tile, const f
     HWY_UNROLL(2)
     for (int v = 0; v < kVectors; ++v) hwy::Prefetch(c + r * ldc + v * kLanes);
   }
-  V sum[kRows][kVectors];
+  V total[kRows][kVectors];
   if constexpr (std::is_same_v<Order, Chain>) {
-    chain<Chain>(sum, tile, panel, depth);
+    V sum[1][kRows][kVectors];
+    run_chains<Chain>(sum, tile, panel, depth);
+    add_chains(total, sum);
   } else {
-    chains_of_lanes(sum, tile, panel, depth);
+    sum_lanes(total, tile, panel, depth);
   }
   HWY_UNROLL(12)
   for (int r = 0; r < kRows; ++r) {
     HWY_UNROLL(2)
     for (int v = 0; v < kVectors; ++v) {
       float* out = c + r * ldc + v * kLanes;
-      hn::StoreU(accumulate ? hn::Add(hn::LoadU(d, out), sum[r][v]) : sum[r][v], d, out);
+      hn::StoreU(accumulate ? hn::Add(hn::LoadU(d, out), total[r][v]) : total[r][v], d, out);
     }
   }
 }
@@ -107,8 +141,8 @@ constexpr auto micro_kernel_table(std::integer_sequence<int, kRows...>) {
 }
 // By rows - 1, then by vectors - 1.
 template <class Order>
-constexpr auto kMicroKernels =
-    micro_kernel_table<Order>(std::make_integer_sequence<int, static_cast<int>(kTileRows)>());
+constexpr auto kMicroKernels = micro_kernel_table<Order>(
+    std::make_integer_sequence<int, static_cast<int>(Order::kTileRows)>());
 
 // One tile of C with `rows` rows and `cols` columns. At the right edge of C a whole vector or two
 // are computed, and copied as far as C reaches.
@@ -118,7 +152,7 @@ void compute_tile(float* c, int64_t ldc, const float* tile, const float* panel, 
   const size_t vectors = cols <= kLanes ? 1 : 2;
   const MicroKernel kernel = kMicroKernels<Order>[static_cast<size_t>(rows - 1)][vectors - 1];
   if (cols == kLanes || cols == kPanel) return kernel(c, ldc, tile, panel, depth, accumulate);
-  HWY_ALIGN float whole[kTileRows * kPanel];
+  HWY_ALIGN float whole[Order::kTileRows * kPanel];
   kernel(whole, kPanel, tile, panel, depth, false);
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t j = 0; j < cols; ++j) {
@@ -132,10 +166,10 @@ template <class Order>
 void multiply_blocks(float* c, int64_t ldc, const float* packed_a, const float* packed_b,
                      int64_t mc, int64_t nc, int64_t depth, bool accumulate) {
   for (int64_t j = 0; j < nc; j += kPanel) {
-    for (int64_t i = 0; i < mc; i += kTileRows) {
+    for (int64_t i = 0; i < mc; i += Order::kTileRows) {
       compute_tile<Order>(c + i * ldc + j, ldc, packed_a + group_offset<Order>(i),
-                          packed_b + j * depth, depth, std::min(kTileRows, mc - i),
-                          std::min(kPanel, nc - j), accumulate);
+                          packed_b + j * (depth + Order::kGap), depth,
+                          std::min(Order::kTileRows, mc - i), std::min(kPanel, nc - j), accumulate);
     }
   }
 }
@@ -166,24 +200,11 @@ void block_gemm_lanes(View<float, 2> y, View<const float, 2> x, const WeightView
     const int64_t nc = std::min(Lanes::kCols, w.rows - jc);
     for (int64_t pc = 0; pc < w.cols; pc += Lanes::kDepth) {
       const int64_t kc = std::min(Lanes::kDepth, w.cols - pc), depth = round_up(kc, kLanes);
-      with_rows(w, [&](const auto& rows) HWY_ATTR {
-        if (nc % kPanel != 0) {
-          std::fill_n(packed_b + nc / kPanel * kPanel * depth, kPanel * depth, 0.0F);
-        }
-        for (int64_t n = 0; n < nc; n += 4) {
-          pack_four_lanes(packed_b + n / kPanel * kPanel * depth + n % kPanel, kPanel, rows, jc + n,
-                          w.rows, pc, kc);
-        }
-      });
-      const PlainRows<float> x_rows{WeightView(x)};
+      with_rows(w,
+                [&](const auto& rows) HWY_ATTR { pack_b_lanes(packed_b, rows, pc, jc, kc, nc); });
       for (int64_t ic = 0; ic < x.dim(0); ic += Lanes::kRows) {
         const int64_t mc = std::min(Lanes::kRows, x.dim(0) - ic);
-        for (int64_t i0 = 0; i0 < mc; i0 += kTileRows) {
-          const int64_t end = std::min(mc, i0 + kTileRows);
-          for (int64_t i = i0; i < end; i += 4) {
-            pack_four_lanes(packed_a + group_offset<Lanes>(i), 4, x_rows, ic + i, ic + end, pc, kc);
-          }
-        }
+        pack_a_lanes(packed_a, x, ic, pc, mc, kc);
         multiply_blocks<Lanes>(y.data() + ic * y.stride(0) + jc, y.stride(0), packed_a, packed_b,
                                mc, nc, depth, accumulate || pc > 0);
       }
@@ -192,13 +213,13 @@ void block_gemm_lanes(View<float, 2> y, View<const float, 2> x, const WeightView
 }
 
 int64_t packed_a_floats(int64_t m) {
-  return std::max(ceil_div(std::min(m, Chain::kRows), kTileRows) * kTileFloats<Chain>,
-                  ceil_div(std::min(m, Lanes::kRows), kTileRows) * kTileFloats<Lanes>);
+  return std::max(ceil_div(std::min(m, Chain::kRows), Chain::kTileRows) * kTileFloats<Chain>,
+                  ceil_div(std::min(m, Lanes::kRows), Lanes::kTileRows) * kTileFloats<Lanes>);
 }
 int64_t packed_b_floats(int64_t n, int64_t k) {
-  return std::max(
-      round_up(std::min(n, Chain::kCols), kPanel) * std::min(k, Chain::kDepth),
-      round_up(std::min(n, Lanes::kCols), kPanel) * round_up(std::min(k, Lanes::kDepth), kLanes));
+  return std::max(round_up(std::min(n, Chain::kCols), kPanel) * std::min(k, Chain::kDepth),
+                  round_up(std::min(n, Lanes::kCols), kPanel) *
+                      (round_up(std::min(k, Lanes::kDepth), kLanes) + Lanes::kGap));
 }
 
 }  // namespace hadal::cpu::HWY_NAMESPACE

@@ -24,26 +24,36 @@ namespace {
 using V = hn::Vec<Floats>;
 using FourFloats = hn::CappedTag<float, 4>;
 
-// Accumulators plus operands must fit the registers: 12 x 2 of 32 with AVX-512, 6 x 2 of 16 else.
-constexpr int64_t kTileRows = HWY_MAX_BYTES >= 64 ? 12 : 6;
 constexpr int64_t kLanes = HWY_MAX_BYTES / 4;
 constexpr int64_t kPanel = 2 * kLanes;
-constexpr int64_t kGroups = (kTileRows + 3) / 4;
+// Accumulators plus operands must fit the registers: 12 x 2 of 32 with AVX-512, 6 x 2 of 16 else.
+constexpr int64_t kMostTileRows = HWY_MAX_BYTES >= 64 ? 12 : 6;
 
-// How the products of one element of C are summed, and which blocks of A [kRows, kDepth] (in L2)
-// and B [kDepth, kCols] are packed for it.
+// How the products of one element of C are summed, which blocks of A [kRows, kDepth] (in L2) and B
+// [kDepth, kCols] are packed for it, and what the micro-kernel holds in registers: the sums of
+// kTileRows rows, kTogether of them for each element.
 //
 // Chain: over ascending k.
 struct Chain {
   static constexpr int64_t kDepth = kDepthNn, kRows = 192, kCols = 1024;
+  static constexpr int64_t kTileRows = kMostTileRows;
+  static constexpr int kTogether = 1;
+  static constexpr int64_t kGap = 0;
 };
 // Lanes: as few_rows_nt does it, k and k + kLanes in the same chain and then the chains in pairs. A
-// block is packed lane by lane, in the order in which the chains meet.
+// block is packed lane by lane, in the order in which the chains meet. With AVX-512 two chains run
+// together: their sum stays in registers, and only every second one passes through memory.
 struct Lanes {
   static constexpr int64_t kDepth = kDepthNt, kRows = 96, kCols = 1024;
+  static constexpr int kTogether = HWY_MAX_BYTES >= 64 ? 2 : 1;
+  static constexpr int64_t kTileRows = kMostTileRows / kTogether;
+  static constexpr int64_t kGap = kLanes;  // a step behind each chain
 };
+// A group of four rows of a packed tile, and the tile.
 template <class Order>
-constexpr int64_t kTileFloats = kGroups * 4 * Order::kDepth;
+constexpr int64_t kGroupFloats = 4 * (Order::kDepth + Order::kGap);
+template <class Order>
+constexpr int64_t kTileFloats = round_up(Order::kTileRows, 4) / 4 * kGroupFloats<Order>;
 
 // Packing waits for memory more than it computes: what the next four rows hold is asked for early.
 template <class T>
@@ -57,7 +67,8 @@ HWY_INLINE void prefetch_four(const T* p, int64_t row_stride) {
 // Where the group of four rows that begins at row i stands in the packed block.
 template <class Order>
 HWY_INLINE int64_t group_offset(int64_t i) {
-  return i / kTileRows * kTileFloats<Order> + i % kTileRows / 4 * 4 * Order::kDepth;
+  constexpr int64_t kRows = Order::kTileRows;
+  return i / kRows * kTileFloats<Order> + i % kRows / 4 * kGroupFloats<Order>;
 }
 
 // A transposed weight gradient: rows of the block lie side by side. Four k at a time over the whole
@@ -70,8 +81,8 @@ void pack_a_side_by_side(float* packed, const float* a, int64_t k_stride, int64_
     for (int64_t k = 4; k < 8; ++k) {
       for (int64_t i = 0; i < mc; i += 16) hwy::Prefetch(from + k * k_stride + i);
     }
-    for (int64_t i0 = 0; i0 < mc; i0 += kTileRows) {
-      const int64_t end = std::min(mc, i0 + kTileRows);
+    for (int64_t i0 = 0; i0 < mc; i0 += Chain::kTileRows) {
+      const int64_t end = std::min(mc, i0 + Chain::kTileRows);
       for (int64_t i = i0; i < end; i += 4) {
         float* out = packed + group_offset<Chain>(i) + 4 * k0;
         const int64_t n = std::min<int64_t>(4, end - i);
@@ -91,8 +102,8 @@ void pack_a_side_by_side(float* packed, const float* a, int64_t k_stride, int64_
 // Rows that are contiguous in k: four of them are interleaved at a time.
 void pack_a_rows(float* packed, const float* a, int64_t row_stride, int64_t mc, int64_t kc) {
   const Floats d;
-  for (int64_t i0 = 0; i0 < mc; i0 += kTileRows) {
-    const int64_t end = std::min(mc, i0 + kTileRows);
+  for (int64_t i0 = 0; i0 < mc; i0 += Chain::kTileRows) {
+    const int64_t end = std::min(mc, i0 + Chain::kTileRows);
     for (int64_t i = i0; i < end; i += 4) {
       float* out = packed + group_offset<Chain>(i);
       const float* from = a + i * row_stride;
@@ -179,35 +190,68 @@ void pack_b_columns(float* packed, const Rows& w, int64_t k0, int64_t n0, int64_
   }
 }
 
-// Rows [n, n + 4) of `rows`, of which `end` is the end, and columns [k0, k0 + kc), turned: the four
-// values of one k stand together, k_stride apart from the next in the order of Lanes. Zeros fill
-// the lanes beyond kc.
-template <class Rows>
-void pack_four_lanes(float* packed, int64_t k_stride, const Rows& rows, int64_t n, int64_t end,
-                     int64_t k0, int64_t kc) {
+// Between two values of k that are neighbours in a chain of Lanes stand four or kPanel floats
+// (k_stride); the chains stand one step further apart than they are long, lest all lines of a step
+// fall into one set of L1.
+HWY_INLINE int64_t lane_stride(int64_t kc, int64_t k_stride) {
+  return (ceil_div(kc, kLanes) + 1) * k_stride;
+}
+
+// Columns [k0 + k, k0 + k + kLanes) of four rows, turned: the four values of one k stand together.
+// Zeros fill the lanes beyond kc. `out` is where the step's first lane stands.
+template <class Row>
+HWY_INLINE void pack_step_of_four(float* out, int64_t stride, const std::array<Row, 4>& four,
+                                  int64_t k0, int64_t k, int64_t kc) {
   const FourFloats d;
-  const auto at = [&](int64_t j) HWY_ATTR { return rows.row(std::min(n + j, end - 1)); };
-  const std::array four{at(0), at(1), at(2), at(3)};
-  const int64_t n_steps = ceil_div(kc, kLanes), lane_stride = n_steps * k_stride;
-  for (int64_t k = 0; k < n_steps * kLanes; k += 4) {
-    if (k % 16 == 0) {
-      for (int64_t j = 4; j < 8; ++j) hwy::Prefetch(rows.address(n + j, k0 + k));
-    }
+  for (int64_t block = 0; block < kLanes / 4; ++block) {
     // The rank of a lane among the chains has the lower two binary digits swapped, and the upper
     // two: 0 2 1 3.
-    const int64_t block = k % kLanes / 4;
     const int64_t rank = 4 * (kLanes == 16 ? block / 2 + block % 2 * 2 : block);
-    float* out = packed + rank * lane_stride + k / kLanes * k_stride;
-    const auto load = [&](const auto& row) HWY_ATTR {
-      return k + 4 <= kc ? row.load(d, k0 + k)
-                         : load_first(d, row, k0 + k, std::max<int64_t>(0, kc - k));
+    const int64_t at = k + 4 * block, n = std::clamp<int64_t>(kc - at, 0, 4);
+    const auto load = [&](const Row& row) HWY_ATTR {
+      return n == 4 ? row.load(d, k0 + at) : load_first(d, row, k0 + at, n);
     };
     auto v0 = load(four[0]), v1 = load(four[1]), v2 = load(four[2]), v3 = load(four[3]);
     transpose_4x4(d, v0, v1, v2, v3);
-    hn::StoreU(v0, d, out);
-    hn::StoreU(v2, d, out + lane_stride);
-    hn::StoreU(v1, d, out + 2 * lane_stride);
-    hn::StoreU(v3, d, out + 3 * lane_stride);
+    hn::StoreU(v0, d, out + rank * stride);
+    hn::StoreU(v2, d, out + (rank + 1) * stride);
+    hn::StoreU(v1, d, out + (rank + 2) * stride);
+    hn::StoreU(v3, d, out + (rank + 3) * stride);
+  }
+}
+
+// B = w^T for Lanes, from row n0 and column k0 of w on. Eight rows side by side: with four a line of
+// the panel leaves L1 before it is written, with a whole panel's the prefetchers lose the rows.
+template <class Rows>
+void pack_b_lanes(float* packed, const Rows& w, int64_t k0, int64_t n0, int64_t kc, int64_t nc) {
+  const int64_t stride = lane_stride(kc, kPanel);
+  for (int64_t j0 = 0; j0 < round_up(nc, kPanel); j0 += 8) {
+    const auto row = [&](int64_t j) HWY_ATTR { return w.row(n0 + std::min(j0 + j, nc - 1)); };
+    const std::array low{row(0), row(1), row(2), row(3)}, high{row(4), row(5), row(6), row(7)};
+    float* const out = packed + j0 / kPanel * (kLanes * stride) + j0 % kPanel;
+    for (int64_t k = 0; k < kc; k += kLanes) {
+      for (int64_t j = 8; j < 16; ++j) hwy::Prefetch(w.address(n0 + j0 + j, k0 + k));
+      pack_step_of_four(out + k / kLanes * kPanel, stride, low, k0, k, kc);
+      pack_step_of_four(out + k / kLanes * kPanel + 4, stride, high, k0, k, kc);
+    }
+  }
+}
+
+// A = x for Lanes, from row m0 and column k0 on.
+void pack_a_lanes(float* packed, View<const float, 2> x, int64_t m0, int64_t k0, int64_t mc,
+                  int64_t kc) {
+  const PlainRows<float> rows{WeightView(x)};
+  for (int64_t i0 = 0; i0 < mc; i0 += Lanes::kTileRows) {
+    const int64_t end = std::min(mc, i0 + Lanes::kTileRows);
+    for (int64_t i = i0; i < end; i += 4) {
+      const auto row = [&](int64_t j) HWY_ATTR { return rows.row(m0 + std::min(i + j, end - 1)); };
+      const std::array four{row(0), row(1), row(2), row(3)};
+      for (int64_t k = 0; k < kc; k += kLanes) {
+        for (int64_t j = 4; j < 8; ++j) hwy::Prefetch(rows.address(m0 + i + j, k0 + k));
+        pack_step_of_four(packed + group_offset<Lanes>(i) + k / kLanes * 4, lane_stride(kc, 4),
+                          four, k0, k, kc);
+      }
+    }
   }
 }
 
