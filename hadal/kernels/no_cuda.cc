@@ -101,12 +101,11 @@ void scale_rows(Out2, In1) { no_kernel("scale_rows"); }
 
 // quantize
 void quantize(Codes, Out2, In2, int64_t, int64_t, bool, bool) { no_kernel("quantize"); }
-void dequantize(Out2, CodesIn, In2, int64_t, int64_t) { no_kernel("dequantize"); }
+void dequantize(Out2, const WeightView&) { no_kernel("dequantize"); }
 
 // quantize_q8_q4
 void quantize_q8(View<int8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q8"); }
 void quantize_q4(View<uint8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q4"); }
-void dequantize(Out2, const WeightView&) { no_kernel("dequantize"); }
 
 // rmsnorm
 void rmsnorm_forward(Out2, Out1, In2, In1, float) { no_kernel("rmsnorm"); }

@@ -1,18 +1,16 @@
 // kernels/quantize.h: the backends of ops/quantize.h. Groups of tile_rows x tile_cols elements
 // share one scale (1x128, 128x1 or 128x128): scales [ceil(R / tile_rows), ceil(C / tile_cols)].
-// All backends give the same bits.
+// All backends give the same bits. dequantize takes codes of every form.
 #pragma once
 
 #include "hadal/core/thread_pool.h"
-#include "hadal/tensor/dtype.h"
-#include "hadal/tensor/view.h"
+#include "hadal/tensor/weight_view.h"
 
 namespace hadal::reference {
 
 void quantize(View<f8e4m3, 2> codes, View<float, 2> scales, View<const float, 2> x,
               int64_t tile_rows, int64_t tile_cols, bool power_of_two, bool amax_floor) noexcept;
-void dequantize(View<float, 2> x, View<const f8e4m3, 2> codes, View<const float, 2> scales,
-                int64_t tile_rows, int64_t tile_cols) noexcept;
+void dequantize(View<float, 2> x, const WeightView& codes);
 
 // The scale of a group: amax / 448, or 1 where amax is 0; the floor raises amax to 1e-4 first.
 float fp8_scale(float amax, bool power_of_two, bool amax_floor) noexcept;
@@ -24,8 +22,7 @@ namespace hadal::cpu {
 void quantize(ThreadPool& pool, View<f8e4m3, 2> codes, View<float, 2> scales,
               View<const float, 2> x, int64_t tile_rows, int64_t tile_cols, bool power_of_two,
               bool amax_floor);
-void dequantize(ThreadPool& pool, View<float, 2> x, View<const f8e4m3, 2> codes,
-                View<const float, 2> scales, int64_t tile_rows, int64_t tile_cols);
+void dequantize(ThreadPool& pool, View<float, 2> x, const WeightView& codes);
 
 }  // namespace hadal::cpu
 
@@ -33,7 +30,6 @@ namespace hadal::cuda {
 
 void quantize(View<f8e4m3, 2> codes, View<float, 2> scales, View<const float, 2> x,
               int64_t tile_rows, int64_t tile_cols, bool power_of_two, bool amax_floor);
-void dequantize(View<float, 2> x, View<const f8e4m3, 2> codes, View<const float, 2> scales,
-                int64_t tile_rows, int64_t tile_cols);
+void dequantize(View<float, 2> x, const WeightView& codes);
 
 }  // namespace hadal::cuda

@@ -3,13 +3,13 @@
 #pragma once
 
 #include "hadal/core/thread_pool.h"
-#include "hadal/tensor/weight_view.h"
+#include "hadal/tensor/dtype.h"
+#include "hadal/tensor/view.h"
 
 namespace hadal::reference {
 
 void quantize_q8(View<int8_t, 2> codes, View<bf16, 2> scales, View<const float, 2> w) noexcept;
 void quantize_q4(View<uint8_t, 2> codes, View<bf16, 2> scales, View<const float, 2> w) noexcept;
-void dequantize(View<float, 2> w, const WeightView& codes);
 
 }  // namespace hadal::reference
 
@@ -19,7 +19,6 @@ void quantize_q8(ThreadPool& pool, View<int8_t, 2> codes, View<bf16, 2> scales,
                  View<const float, 2> w);
 void quantize_q4(ThreadPool& pool, View<uint8_t, 2> codes, View<bf16, 2> scales,
                  View<const float, 2> w);
-void dequantize(ThreadPool& pool, View<float, 2> w, const WeightView& codes);
 
 }  // namespace hadal::cpu
 
@@ -27,6 +26,5 @@ namespace hadal::cuda {
 
 void quantize_q8(View<int8_t, 2> codes, View<bf16, 2> scales, View<const float, 2> w);
 void quantize_q4(View<uint8_t, 2> codes, View<bf16, 2> scales, View<const float, 2> w);
-void dequantize(View<float, 2> w, const WeightView& codes);
 
 }  // namespace hadal::cuda

@@ -1,6 +1,7 @@
 #include "hadal/ops/quantize_q8_q4.h"
 
 #include "hadal/core/checked_math.h"
+#include "hadal/kernels/quantize.h"
 #include "hadal/kernels/quantize_q8_q4.h"
 
 namespace hadal {

@@ -1,6 +1,7 @@
 #include "hadal/kernels/cpu/few_rows.h"
 
 #include <array>
+#include <utility>
 
 #include "hadal/core/checked_math.h"
 #include "hadal/kernels/cpu/scratch.h"
@@ -16,11 +17,7 @@ HWY_BEFORE_NAMESPACE();
 namespace hadal::cpu::HWY_NAMESPACE {
 namespace {
 
-using V = hn::Vec<Floats>;
-using FourFloats = hn::CappedTag<float, 4>;
-
 // Rows of x whose sums are held in registers at once, beside 4 weight rows (nt) or 4 vectors (nn).
-constexpr int64_t kLanes = HWY_MAX_BYTES / 4;
 constexpr int kMaxRows = HWY_MAX_BYTES >= 64 ? 6 : 3;
 
 // Even lanes of D: the sum of two neighbours of a; odd lanes: that of b.
@@ -155,36 +152,20 @@ void outer_rows(float* y, int64_t ldy, const float* x, int64_t ldx, const Rows& 
   for (; c < cols; ++c) outer_tile<kRows, 1>(OneFloat(), y, ldy, x, ldx, w, n, n_rows, c);
 }
 
-// Calls body(integral_constant of the number of rows, first row) for m rows in even
-// portions.
-template <class Body>
-HWY_INLINE void for_row_portions(int64_t m, const Body& body) {
+// Calls body(integral_constant of the number of rows, first row) for m rows in even portions of at
+// most kMaxRows.
+template <class Body, int... kRows>
+HWY_INLINE void for_row_portions(int64_t m, const Body& body,
+                                 std::integer_sequence<int, kRows...> /*less one*/) {
   const int64_t n_portions = ceil_div(m, kMaxRows);
   for (int64_t p = 0; p < n_portions; ++p) {
-    const int64_t begin = m * p / n_portions;
-    switch (m * (p + 1) / n_portions - begin) {
-      case 1:
-        body(std::integral_constant<int, 1>(), begin);
-        break;
-      case 2:
-        body(std::integral_constant<int, 2>(), begin);
-        break;
-      case 3:
-        body(std::integral_constant<int, 3>(), begin);
-        break;
-#if HWY_MAX_BYTES >= 64
-      case 4:
-        body(std::integral_constant<int, 4>(), begin);
-        break;
-      case 5:
-        body(std::integral_constant<int, 5>(), begin);
-        break;
-      default:
-        body(std::integral_constant<int, 6>(), begin);
-        break;
-#endif
-    }
+    const int64_t begin = m * p / n_portions, n = m * (p + 1) / n_portions - begin;
+    ((n == kRows + 1 ? body(std::integral_constant<int, kRows + 1>(), begin) : void()), ...);
   }
+}
+template <class Body>
+HWY_INLINE void for_row_portions(int64_t m, const Body& body) {
+  for_row_portions(m, body, std::make_integer_sequence<int, kMaxRows>());
 }
 
 }  // namespace

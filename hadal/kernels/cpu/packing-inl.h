@@ -21,10 +21,6 @@ HWY_BEFORE_NAMESPACE();
 namespace hadal::cpu::HWY_NAMESPACE {
 namespace {
 
-using V = hn::Vec<Floats>;
-using FourFloats = hn::CappedTag<float, 4>;
-
-constexpr int64_t kLanes = HWY_MAX_BYTES / 4;
 constexpr int64_t kPanel = 2 * kLanes;
 // Accumulators plus operands must fit the registers: 12 x 2 of 32 with AVX-512, 6 x 2 of 16 else.
 constexpr int64_t kMostTileRows = HWY_MAX_BYTES >= 64 ? 12 : 6;

@@ -1,7 +1,5 @@
 #include "hadal/kernels/quantize.h"
 
-#include <limits>
-
 #include "hadal/core/checked_math.h"
 #include "hadal/kernels/cpu/grain.h"
 #include "hadal/kernels/cpu/simd_targets.h"
@@ -10,7 +8,7 @@
 #define HWY_TARGET_INCLUDE "hadal/kernels/cpu/quantize.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 
-#include "hadal/kernels/cpu/simd-inl.h"
+#include "hadal/kernels/cpu/stored-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace hadal::cpu::HWY_NAMESPACE {
@@ -70,21 +68,14 @@ void fp8_encode_columns(f8e4m3* codes, const float* x, const float* scales, int6
   });
 }
 
-void fp8_decode(float* x, const f8e4m3* codes, float scale, int64_t n) {
-  for_each_vector(n, [=](auto d, int64_t i) HWY_ATTR {
-    const hn::Rebind<int32_t, decltype(d)> d32;
-    const hn::Rebind<uint8_t, decltype(d)> d8;
-    const auto code =
-        hn::PromoteTo(d32, hn::LoadU(d8, reinterpret_cast<const uint8_t*>(codes + i)));
-    const auto magnitude = hn::And(code, hn::Set(d32, 0x7F));
-    const auto sign = hn::ShiftLeft<24>(hn::And(code, hn::Set(d32, 0x80)));
-    // Exponent and mantissa take their places in a float; 2^120 moves the bias 7 to 127 and makes
-    // subnormals come out right too.
-    auto value = hn::Mul(hn::BitCast(d, hn::ShiftLeft<20>(magnitude)), hn::Set(d, 0x1p120F));
-    value = hn::Or(value, hn::BitCast(d, sign));
-    const auto is_nan = hn::RebindMask(d, hn::Eq(magnitude, hn::Set(d32, 0x7F)));
-    value = hn::IfThenElse(is_nan, hn::Set(d, std::numeric_limits<float>::quiet_NaN()), value);
-    hn::StoreU(hn::Mul(value, hn::Set(d, scale)), d, x + i);
+void decode_rows(View<float, 2> x, const WeightView& codes) {
+  with_rows(codes, [&](const auto& rows) HWY_ATTR {
+    for (int64_t n = 0; n < x.dim(0); ++n) {
+      float* const out = x.row(n).data();
+      const auto row = rows.row(n);
+      for_each_vector(x.dim(1),
+                      [&](auto d, int64_t k) HWY_ATTR { hn::StoreU(row.load(d, k), d, out + k); });
+    }
   });
 }
 
@@ -99,7 +90,7 @@ HWY_EXPORT(fp8_amax);
 HWY_EXPORT(fp8_amax_columns);
 HWY_EXPORT(fp8_encode);
 HWY_EXPORT(fp8_encode_columns);
-HWY_EXPORT(fp8_decode);
+HWY_EXPORT(decode_rows);
 
 // The rows [row, row_end) of one band of tiles, tiles side by side.
 void quantize_band(View<f8e4m3, 2> codes, std::span<float> scales, View<const float, 2> x,
@@ -138,34 +129,23 @@ void quantize_columns_band(View<f8e4m3, 2> codes, std::span<float> scales, View<
 void quantize(ThreadPool& pool, View<f8e4m3, 2> codes, View<float, 2> scales,
               View<const float, 2> x, int64_t tile_rows, int64_t tile_cols, bool power_of_two,
               bool amax_floor) {
-  const auto [R, C] = x.shape();
-  pool.parallel_for(ceil_div(R, tile_rows), row_grain(tile_rows * C),
-                    [&, R = R](int64_t begin, int64_t end, int) {
-                      for (int64_t band = begin; band < end; ++band) {
-                        const int64_t row = band * tile_rows,
-                                      row_end = std::min(R, row + tile_rows);
-                        if (tile_cols == 1) {
-                          quantize_columns_band(codes.rows(row, row_end), scales.row(band),
-                                                x.rows(row, row_end), power_of_two, amax_floor);
-                        } else {
-                          quantize_band(codes.rows(row, row_end), scales.row(band),
-                                        x.rows(row, row_end), tile_cols, power_of_two, amax_floor);
-                        }
-                      }
-                    });
+  const int64_t R = x.dim(0), grain = row_grain(tile_rows * x.dim(1));
+  pool.parallel_for(ceil_div(R, tile_rows), grain, [&](int64_t begin, int64_t end, int) {
+    for (int64_t band = begin; band < end; ++band) {
+      const int64_t row = band * tile_rows, row_end = std::min(R, row + tile_rows);
+      const View<f8e4m3, 2> out = codes.rows(row, row_end);
+      const View<const float, 2> in = x.rows(row, row_end);
+      tile_cols == 1
+          ? quantize_columns_band(out, scales.row(band), in, power_of_two, amax_floor)
+          : quantize_band(out, scales.row(band), in, tile_cols, power_of_two, amax_floor);
+    }
+  });
 }
 
-void dequantize(ThreadPool& pool, View<float, 2> x, View<const f8e4m3, 2> codes,
-                View<const float, 2> scales, int64_t tile_rows, int64_t tile_cols) {
-  const auto decode = HWY_DYNAMIC_DISPATCH(fp8_decode);
-  const auto [R, C] = x.shape();
-  pool.parallel_for(R, row_grain(C), [&, C = C](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      for (int64_t col = 0; col < C; col += tile_cols) {
-        decode(x.row(i).data() + col, codes.row(i).data() + col,
-               scales(i / tile_rows, col / tile_cols), std::min(tile_cols, C - col));
-      }
-    }
+void dequantize(ThreadPool& pool, View<float, 2> x, const WeightView& codes) {
+  const auto decode = HWY_DYNAMIC_DISPATCH(decode_rows);
+  pool.parallel_for(x.dim(0), row_grain(x.dim(1)), [&](int64_t begin, int64_t end, int) {
+    decode(x.rows(begin, end), codes.row_range(begin, end));
   });
 }
 

@@ -18,10 +18,4 @@ void quantize_q4(ThreadPool& pool, View<uint8_t, 2> codes, View<bf16, 2> scales,
   });
 }
 
-void dequantize(ThreadPool& pool, View<float, 2> w, const WeightView& codes) {
-  pool.parallel_for(w.dim(0), row_grain(w.dim(1)), [&](int64_t begin, int64_t end, int) {
-    reference::dequantize(w.rows(begin, end), codes.row_range(begin, end));
-  });
-}
-
 }  // namespace hadal::cpu

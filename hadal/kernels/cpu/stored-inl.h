@@ -15,6 +15,10 @@
 HWY_BEFORE_NAMESPACE();
 namespace hadal::cpu::HWY_NAMESPACE {
 
+using V = hn::Vec<Floats>;
+using FourFloats = hn::CappedTag<float, 4>;
+inline constexpr int64_t kLanes = HWY_MAX_BYTES / 4;
+
 template <class D>
 HWY_INLINE hn::Vec<D> load_stored(D d, const float* p) {
   return hn::LoadU(d, p);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "hadal/core/checked_math.h"
+#include "hadal/kernels/reference/widen.h"
 
 namespace hadal::reference {
 
@@ -37,14 +37,8 @@ void quantize(View<f8e4m3, 2> codes, View<float, 2> scales, View<const float, 2>
   }
 }
 
-void dequantize(View<float, 2> x, View<const f8e4m3, 2> codes, View<const float, 2> scales,
-                int64_t tile_rows, int64_t tile_cols) noexcept {
-  const auto [R, C] = x.shape();
-  for (int64_t i = 0; i < R; ++i) {
-    for (int64_t j = 0; j < C; ++j) {
-      x(i, j) = to_float(codes(i, j)) * scales(i / tile_rows, j / tile_cols);
-    }
-  }
+void dequantize(View<float, 2> x, const WeightView& codes) {
+  for (int64_t n = 0; n < x.dim(0); ++n) widen_row(x.row(n), codes, n);
 }
 
 }  // namespace hadal::reference

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "hadal/kernels/reference/widen.h"
+#include "hadal/tensor/quantized.h"
 
 namespace hadal::reference {
 namespace {
@@ -54,10 +54,6 @@ void quantize_q4(View<uint8_t, 2> codes, View<bf16, 2> scales, View<const float,
       codes(n, k / 2) = static_cast<uint8_t>(low | high << 4);
     }
   });
-}
-
-void dequantize(View<float, 2> w, const WeightView& codes) {
-  for (int64_t n = 0; n < w.dim(0); ++n) widen_row(w.row(n), codes, n);
 }
 
 }  // namespace hadal::reference
