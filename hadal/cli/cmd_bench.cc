@@ -103,7 +103,7 @@ void bind_train(Flags& flags, TrainBench& o) {
   flags.option("batch", o.measure.batch, "sequences per step");
   flags.option("seq", o.measure.seq, "tokens per sequence");
   flags.option("micro-batch", o.measure.micro_batch,
-               "sequences per pass; 0: about 1024 tokens, as training chooses");
+               "sequences per pass; 0: as training chooses, by the threads");
   flags.option("steps", o.measure.steps, "steps; the first warms up");
 }
 

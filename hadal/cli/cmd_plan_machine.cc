@@ -33,7 +33,7 @@ void bind(Flags& flags, MachineOptions& o) {
   flags.option("seq", o.run.sequence_length, "tokens per sequence");
   flags.option("batch", o.run.batch_sequences, "sequences per step");
   flags.option("micro-batch", o.run.micro_batch_sequences,
-               "sequences per pass; 0: about 1024 tokens, as training chooses");
+               "sequences per pass; 0: as training chooses, by the threads");
   flags.option("set", o.sets, "NAME=VALUE: another value for any number, as machine_memory=8e9");
   flags.option("explain", o.explain, "derive this number in place of the tables; repeatable");
 }

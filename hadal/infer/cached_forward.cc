@@ -52,13 +52,6 @@ void cache_mtp_rows(Context& ctx, const DeepseekV3& model, int64_t module,
   sequence.append(ctx, layer, rows.mat());
 }
 
-void expect_positions(const DeepseekV3& model, int64_t n_positions) {
-  if (n_positions > model.rope.n_positions()) {
-    throw ShapeError(concat("model: ", n_positions, " tokens, but the rotary table has ",
-                            model.rope.n_positions(), " positions; call ensure_rope first"));
-  }
-}
-
 Tensor last_row(Context& ctx, const Tensor& rows) {
   Tensor row = ctx.empty({1, rows.dim(1)});
   copy_rows(ctx, row.mat(), rows.mat().rows(rows.dim(0) - 1, rows.dim(0)));

@@ -35,10 +35,6 @@ HiddenRows cached_mtp_forward(Context& ctx, const DeepseekV3& model, int64_t mod
 void cache_mtp_rows(Context& ctx, const DeepseekV3& model, int64_t module,
                     std::span<const int32_t> tokens, const Tensor& state, LatentSequence& sequence);
 
-// ShapeError unless the model's rotary table has so many positions: whoever makes a session or an
-// engine calls ensure_rope first.
-void expect_positions(const DeepseekV3& model, int64_t n_positions);
-
 // The last of some rows, as a matrix of one row.
 Tensor last_row(Context& ctx, const Tensor& rows);
 

@@ -11,7 +11,7 @@ struct MeasureTrainOptions {
   ModelConfig model;
   std::string preset = {};       // its name, for the report; "": training_peer_shape
   int64_t batch = 8, seq = 256;  // sequences, tokens each
-  int64_t micro_batch = 0;       // sequences; 0: about 1024 tokens, as training chooses
+  int64_t micro_batch = 0;       // sequences; 0: as training chooses, by the threads
   int64_t steps = 8;             // the first warms up and does not count
   uint64_t seed = 1;
 };

@@ -8,16 +8,20 @@
 
 namespace hadal {
 
+void expect_positions(const DeepseekV3& model, int64_t n_positions) {
+  if (n_positions > model.rope.n_positions()) {
+    throw ShapeError(concat("model: a sequence of ", n_positions,
+                            " tokens, but the rotary table has ", model.rope.n_positions(),
+                            " positions; call ensure_rope first"));
+  }
+}
+
 void check_tokens(const DeepseekV3& model, size_t n_tokens, const Sequences& sequences) {
   if (static_cast<int64_t>(n_tokens) != sequences.tokens()) {
     throw ShapeError(concat("model: ", n_tokens, " tokens for ", sequences.tokens(), " rows"));
   }
   for (int64_t s = 0; s < sequences.n(); ++s) {
-    if (sequences.length(s) > model.rope.n_positions()) {
-      throw ShapeError(concat("model: sequence of ", sequences.length(s),
-                              " tokens, but the rotary table has ", model.rope.n_positions(),
-                              " positions; call ensure_rope first"));
-    }
+    expect_positions(model, sequences.length(s));
   }
 }
 

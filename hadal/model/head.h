@@ -7,6 +7,9 @@
 
 namespace hadal {
 
+// ShapeError unless the rotary table has so many positions: who makes a session or an engine calls
+// ensure_rope first.
+void expect_positions(const DeepseekV3& model, int64_t n_positions);
 // ShapeError unless there are as many tokens as rows and the rotary table is long enough.
 void check_tokens(const DeepseekV3& model, size_t n_tokens, const Sequences& sequences);
 

@@ -81,7 +81,7 @@ StoredWeight find_stored(const TensorSource& source, const NamedParam& param) {
       break;
     case DType::kU8:
       result.form = WeightForm::kQ4;
-      if (matrix) shape[1] = ceil_div(shape[1], int64_t{2});
+      if (matrix) shape[1] = code_columns(info.dtype, shape[1]);
       break;
     default:
       shape.clear();  // matches nothing
@@ -140,12 +140,6 @@ Tensor widened(Context& ctx, const Tensor& values) {
   if (values.dtype() == DType::kF32) return values.share();
   Tensor result = ctx.empty(values.shape());
   convert(ctx, result, values);
-  return result;
-}
-
-static Tensor dequantized(Context& ctx, const Quantized& weight) {
-  Tensor result = ctx.empty({weight.rows, weight.cols});
-  dequantize(ctx, result.mat(), weight);
   return result;
 }
 
@@ -210,8 +204,8 @@ std::vector<TensorInfo> declare(const std::string& name, const Tensor::Shape& sh
             info(hf_scale_name(name), DType::kF32,
                  {ceil_div(rows, kFp8Tile), ceil_div(cols, kFp8Tile)})};
   }
-  const bool q8 = form == WeightForm::kQ8;
-  return {info(name, q8 ? DType::kI8 : DType::kU8, {rows, q8 ? cols : ceil_div(cols, int64_t{2})}),
+  const DType codes = form == WeightForm::kQ8 ? DType::kI8 : DType::kU8;
+  return {info(name, codes, {rows, code_columns(codes, cols)}),
           info(quant_scale_name(name), DType::kBF16, {rows, ceil_div(cols, kQuantBlock)})};
 }
 

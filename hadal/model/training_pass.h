@@ -1,5 +1,5 @@
 // model/training_pass.h: one micro-batch through the whole model and back, on one device
-// (docs/equations.md, "Loss"). A pipeline runs the same steps stage by stage (model/stage.h).
+// (arXiv:2412.19437 eq. 17-25). A pipeline runs the same steps stage by stage (model/stage.h).
 #pragma once
 
 #include "hadal/model/stage.h"

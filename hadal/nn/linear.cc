@@ -16,12 +16,6 @@ Quantized rounded_to_tiles(Context& ctx, View<const float, 2> x, Precision preci
   return result;
 }
 
-Tensor widened(Context& ctx, const Quantized& x) {
-  Tensor result = ctx.empty({x.rows, x.cols});
-  dequantize_tiles(ctx, result.mat(), x.codes.view<f8e4m3, 2>(), x.scales.mat());
-  return result;
-}
-
 }  // namespace
 
 LinearInput::LinearInput(Context& ctx, const Tensor& x, Precision precision) {
@@ -44,7 +38,7 @@ LinearInput LinearInput::share() const {
 }
 
 Tensor LinearInput::f32(Context& ctx) const {
-  if (const auto* codes = std::get_if<Quantized>(&rows_)) return widened(ctx, *codes);
+  if (const auto* codes = std::get_if<Quantized>(&rows_)) return dequantized(ctx, *codes);
   return std::get<Tensor>(rows_).share();
 }
 
@@ -64,7 +58,7 @@ void Linear::forward_rows(Context& ctx, View<float, 2> y, View<const float, 2> x
   if (precision == Precision::kF32) {
     gemm_nt(ctx, y, x, weight.weight());
   } else {
-    const Tensor rows = widened(ctx, rounded_to_tiles(ctx, x, precision));
+    const Tensor rows = dequantized(ctx, rounded_to_tiles(ctx, x, precision));
     gemm_nt(ctx, y, rows.mat(), weight.weight());
   }
 }

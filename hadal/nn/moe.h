@@ -1,4 +1,4 @@
-// nn/moe.h: router, routed experts and shared expert (report eq. 12-16; docs/equations.md).
+// nn/moe.h: router, routed experts and shared expert (arXiv:2412.19437 eq. 12-16).
 //
 //   y = FFN_shared(x) + sum_{i in chosen} g_i FFN_i(x)        no token is ever dropped
 //

@@ -22,25 +22,14 @@ void quantize(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> scales, View<c
   }
 }
 
-void dequantize(Context& ctx, View<float, 2> x, View<const f8e4m3, 2> codes,
-                View<const float, 2> scales, Tiling tile) {
-  expect_shape(codes, x.shape(), "dequantize codes");
-  expect_shape(scales, {ceil_div(x.dim(0), tile.rows), ceil_div(x.dim(1), tile.cols)},
-               "dequantize scales");
-  WeightView view;
-  view.form = WeightForm::kFp8;
-  view.data = codes.data();
-  view.rows = codes.dim(0);
-  view.cols = codes.dim(1);
-  view.row_stride = codes.stride(0);
-  view.scales = {scales.data(), scales.stride(0), tile};
-  switch (ctx.device) {
-    case Device::kReference:
-      return reference::dequantize(x, view);
-    case Device::kCpu:
-      return cpu::dequantize(ctx.pool, x, view);
-    case Device::kCuda:
-      return cuda::dequantize(x, view);
+// Codes and scales of the extents that rows, cols and tiling ask for.
+void check_codes(const Quantized& q) {
+  const Tensor::Shape codes{q.rows, code_columns(q.codes.dtype(), q.cols)};
+  const Tensor::Shape scales{ceil_div(q.rows, q.tiling.rows), ceil_div(q.cols, q.tiling.cols)};
+  if (q.codes.shape() != codes || q.scales.shape() != scales) {
+    throw ShapeError(concat("dequantize: got codes ", shape_text(q.codes.shape()), " and scales ",
+                            shape_text(q.scales.shape()), ", want ", shape_text(codes), " and ",
+                            shape_text(scales)));
   }
 }
 
@@ -61,14 +50,24 @@ void quantize_blocks(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> scales,
   quantize(ctx, codes, scales, w, kWeightBlocks, power_of_two, /*amax_floor=*/false);
 }
 
-void dequantize_tiles(Context& ctx, View<float, 2> x, View<const f8e4m3, 2> codes,
-                      View<const float, 2> scales) {
-  dequantize(ctx, x, codes, scales, kRowTiles);
+void dequantize(Context& ctx, View<float, 2> x, const Quantized& codes) {
+  expect_shape(x, {codes.rows, codes.cols}, "dequantize x");
+  check_codes(codes);
+  const WeightView view(codes);
+  switch (ctx.device) {
+    case Device::kReference:
+      return reference::dequantize(x, view);
+    case Device::kCpu:
+      return cpu::dequantize(ctx.pool, x, view);
+    case Device::kCuda:
+      return cuda::dequantize(x, view);
+  }
 }
 
-void dequantize_blocks(Context& ctx, View<float, 2> w, View<const f8e4m3, 2> codes,
-                       View<const float, 2> scales) {
-  dequantize(ctx, w, codes, scales, kWeightBlocks);
+Tensor dequantized(Context& ctx, const Quantized& codes) {
+  Tensor x = ctx.empty({codes.rows, codes.cols});
+  dequantize(ctx, x.mat(), codes);
+  return x;
 }
 
 }  // namespace hadal

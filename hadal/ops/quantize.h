@@ -26,9 +26,9 @@ void quantize_column_tiles(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> s
 // w [N,K] -> codes [N,K], scales [ceil(N/128), ceil(K/128)]
 void quantize_blocks(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> scales,
                      View<const float, 2> w, bool power_of_two);
-void dequantize_tiles(Context& ctx, View<float, 2> x, View<const f8e4m3, 2> codes,
-                      View<const float, 2> scales);
-void dequantize_blocks(Context& ctx, View<float, 2> w, View<const f8e4m3, 2> codes,
-                       View<const float, 2> scales);
+
+// x [N,K] = code * scale, of codes of every form (also ops/quantize_q8_q4.h).
+void dequantize(Context& ctx, View<float, 2> x, const Quantized& codes);
+Tensor dequantized(Context& ctx, const Quantized& codes);  // the same in a tensor of its own
 
 }  // namespace hadal

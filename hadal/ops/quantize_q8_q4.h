@@ -13,10 +13,8 @@
 
 namespace hadal {
 
-// w [N,K]. REQUIRES finite values.
+// w [N,K]. REQUIRES finite values. Back to values: ops/quantize.h.
 Quantized quantize_q8(Context& ctx, View<const float, 2> w);
 Quantized quantize_q4(Context& ctx, View<const float, 2> w);
-// w [N,K] = code * scale, of these and of FP8 codes.
-void dequantize(Context& ctx, View<float, 2> w, const Quantized& codes);
 
 }  // namespace hadal

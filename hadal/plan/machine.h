@@ -34,7 +34,7 @@ MachineFigures read_machine_figures(const Json& bench, const std::string& source
 struct MachineRun {
   double tokens = 0;
   int64_t sequence_length = 256, batch_sequences = 8;
-  int64_t micro_batch_sequences = 0;  // 0: about 1024 tokens, as the trainer chooses
+  int64_t micro_batch_sequences = 0;  // 0: as the trainer chooses
 };
 
 // The sheet: run_seconds, run_memory, and what they are made of.

@@ -9,6 +9,7 @@
 // 4-bit codes share a byte, the even column in the low half.
 #pragma once
 
+#include "hadal/core/checked_math.h"
 #include "hadal/tensor/tensor.h"
 
 namespace hadal {
@@ -25,8 +26,13 @@ inline constexpr Tiling kColumnTiles{kFp8Tile, 1};
 inline constexpr Tiling kWeightBlocks{kFp8Tile, kFp8Tile};
 inline constexpr Tiling kQuantBlocks{1, kQuantBlock};
 
+// Elements of a row of `cols` codes of this type: two 4-bit codes share a byte.
+inline int64_t code_columns(DType codes, int64_t cols) {
+  return codes == DType::kU8 ? ceil_div(cols, int64_t{2}) : cols;
+}
+
 struct Quantized {
-  Tensor codes;   // [N,K] F8_E4M3 or I8; two 4-bit codes a byte: [N, ceil(K/2)] U8
+  Tensor codes;   // [N, code_columns] F8_E4M3, I8 or U8
   Tensor scales;  // [ceil(N/tiling.rows), ceil(K/tiling.cols)] F32 or BF16
   Tiling tiling;
   int64_t rows = 0, cols = 0;  // N, K

@@ -12,6 +12,7 @@
 #include "hadal/io/safetensors.h"
 #include "hadal/model/checkpoint.h"
 #include "hadal/model/inspect.h"
+#include "hadal/ops/quantize.h"
 #include "hadal/ops/quantize_q8_q4.h"
 #include "tests/support/compare.h"
 #include "tests/support/refusal.h"

@@ -166,8 +166,8 @@ class LoadCounter final : public Probe {
   ExpertLoad load;
 };
 
-// sum_s share_s sum_i f_i P_i of equal sequences (docs/equations.md), counted on the chosen
-// experts.
+// sum_s share_s sum_i f_i P_i of equal sequences (arXiv:2412.19437 eq. 17-20), counted on the
+// chosen experts.
 double recounted_balance(const Moe::Saved& saved, const Sequences& sequences) {
   const auto scores = saved.scores.mat();
   const auto indices = saved.indices.view<int32_t, 2>();

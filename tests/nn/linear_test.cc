@@ -25,13 +25,11 @@ class LinearTest : public ::testing::Test {
   }
   // What E4M3 tiles leave of x.
   Tensor rounded(const Tensor& x, bool power_of_two) {
-    Tensor codes = ctx_.empty(x.shape(), DType::kF8E4M3), scales = ctx_.empty({x.dim(0), 2});
-    quantize_tiles(ctx_, codes.view<f8e4m3, 2>(), scales.mat(), x.mat(),
+    Quantized tiles{ctx_.empty(x.shape(), DType::kF8E4M3), ctx_.empty({x.dim(0), 2}), kRowTiles,
+                    x.dim(0), x.dim(1)};
+    quantize_tiles(ctx_, tiles.codes.view<f8e4m3, 2>(), tiles.scales.mat(), x.mat(),
                    {.power_of_two = power_of_two});
-    Tensor result = ctx_.empty(x.shape());
-    dequantize_tiles(ctx_, result.mat(), std::as_const(codes).view<f8e4m3, 2>(),
-                     std::as_const(scales).mat());
-    return result;
+    return dequantized(ctx_, tiles);
   }
   RandomModel random_{odd_config()};
   Context& ctx_ = random_.ctx;

@@ -105,23 +105,25 @@ TEST_F(GemmTest, ResultDoesNotDependOnThreads) {
   }
 }
 
-// A row's result is the same bits alone and in company: speculative decoding relies
-// on it.
-TEST_F(GemmTest, FewRowsDoNotInfluenceEachOther) {
-  const int64_t T = 16, N = 70, K = 133;
-  const StoredWeight w(DType::kF32, N, K, 1);
-  const Matrix x(T, K, 2, 0), dy(T, N, 3, 0);
-  Matrix y(T, N, 4, 0), dx(T, K, 5, 0);
-  gemm_nt(cpu_, y.view, x.view, w.view());
-  gemm_nn(cpu_, dx.view, dy.view, w.view());
-  for (const int64_t n_rows : {1, 2, 3, 5, 7}) {
-    for (int64_t begin = 0; begin + n_rows <= T; begin += n_rows) {
-      Matrix some(n_rows, N, 6, 0), some_dx(n_rows, K, 7, 0);
-      gemm_nt(cpu_, some.view, x.view.rows(begin, begin + n_rows), w.view());
-      EXPECT_EQ(elements(some.view), elements(y.view.rows(begin, begin + n_rows)));
-      gemm_nn(cpu_, some_dx.view, dy.view.rows(begin, begin + n_rows), w.view());
-      EXPECT_EQ(elements(some_dx.view), elements(dx.view.rows(begin, begin + n_rows)));
-    }
+// A narrow result (a router's) is cut along its rows, a flat one along its columns: no thread is
+// idle.
+TEST(GemmParts, EveryThreadHasSome) {
+  constexpr int kThreads = 4;
+  ThreadPool pool(kThreads);
+  Arena arena;
+  Context ctx(pool, arena);
+  const int64_t K = 700;
+  for (const auto& [T, N] : {std::pair{1024, 16}, {1024, 64}, {1024, 1}, {96, 700}, {70, 2000}}) {
+    const StoredWeight w(DType::kF32, N, K, 1);
+    const Matrix x(T, K, 2, 0);
+    Matrix y(T, N, 3, 0), dw(N, K, 4, 0);
+    const auto parts = [&](auto&& product) {
+      pool.start_trace();
+      product();
+      return pool.stop_trace().parts;
+    };
+    EXPECT_GE(parts([&] { gemm_nt(ctx, y.view, x.view, w.view()); }), kThreads) << T << "x" << N;
+    EXPECT_GE(parts([&] { gemm_tn(ctx, dw.view, y.view, x.view); }), kThreads) << T << "x" << N;
   }
 }
 

@@ -1,6 +1,7 @@
 // How large the errors of q8 and q4 are: tests/model/convert_test.cc.
 #include "hadal/ops/quantize_q8_q4.h"
 
+#include "hadal/ops/quantize.h"
 #include "tests/ops/op_test.h"
 
 namespace hadal::test {

@@ -13,19 +13,17 @@ std::vector<uint8_t> bits(const Tensor& codes) {
   return result;
 }
 
-struct Quantized {
-  Tensor codes, scales;
-};
-
 Quantized quantize(Context& ctx, const Tensor& x, const std::string& how,
                    const TileOptions& options) {
   const int64_t R = x.dim(0), C = x.dim(1);
-  Quantized q{ctx.zeros({R, C}, DType::kF8E4M3), Tensor()};
+  Quantized q{ctx.zeros({R, C}, DType::kF8E4M3), {}, kRowTiles, R, C};
   const View<f8e4m3, 2> codes = q.codes.view<f8e4m3, 2>();
   if (how == "blocks") {
+    q.tiling = kWeightBlocks;
     q.scales = ctx.zeros({ceil_div(R, 128), ceil_div(C, 128)});
     quantize_blocks(ctx, codes, q.scales.mat(), x.mat(), options.power_of_two);
   } else if (how == "columns") {
+    q.tiling = kColumnTiles;
     q.scales = ctx.zeros({ceil_div(R, 128), C});
     quantize_column_tiles(ctx, codes, q.scales.mat(), x.mat(), options);
   } else {
@@ -84,10 +82,11 @@ TEST_P(Fp8, GoldenCodesAndScalesAreExact) {
 TEST_P(Fp8, GoldenDequantisedBlocks) {
   const GoldenUnits golden;
   Machine machine(GetParam(), 3);
-  const Tensor codes = golden.tensor("fp8.blocks_ragged.codes");
-  const Tensor scales = golden.tensor("fp8.blocks_ragged.scale");
-  Tensor w = machine.ctx().empty(codes.shape());
-  dequantize_blocks(machine.ctx(), w.mat(), codes.view<f8e4m3, 2>(), scales.mat());
+  Tensor codes = golden.tensor("fp8.blocks_ragged.codes");
+  const int64_t rows = codes.dim(0), cols = codes.dim(1);
+  const Quantized blocks{std::move(codes), golden.tensor("fp8.blocks_ragged.scale"), kWeightBlocks,
+                         rows, cols};
+  const Tensor w = dequantized(machine.ctx(), blocks);
   expect_close(w, golden.tensor("fp8.blocks_ragged.dequantised"), Tolerance::exact(), "blocks");
 }
 
@@ -95,13 +94,13 @@ TEST_P(Fp8, EveryCodeDecodesAndReturns) {
   const GoldenUnits golden;
   Machine machine(GetParam());
   const std::vector<float> want = golden.f32("fp8.decode");
-  Tensor codes = machine.ctx().empty({2, 128}, DType::kF8E4M3), x = machine.ctx().empty({2, 128});
-  Tensor ones = machine.ctx().empty({2, 1});
+  Quantized every{machine.ctx().empty({2, 128}, DType::kF8E4M3), machine.ctx().empty({2, 1}),
+                  kRowTiles, 2, 128};
   for (size_t code = 0; code < 256; ++code) {
-    codes.flat<f8e4m3>()[code].bits = static_cast<uint8_t>(code);
+    every.codes.flat<f8e4m3>()[code].bits = static_cast<uint8_t>(code);
   }
-  std::fill_n(ones.flat<float>().begin(), 2, 1.0F);
-  dequantize_tiles(machine.ctx(), x.mat(), std::as_const(codes).view<f8e4m3, 2>(), ones.mat());
+  std::fill_n(every.scales.flat<float>().begin(), 2, 1.0F);
+  const Tensor x = dequantized(machine.ctx(), every);
   std::vector<float> finite;
   std::vector<uint8_t> finite_codes;
   for (size_t code = 0; code < 256; ++code) {

@@ -31,16 +31,17 @@ struct Steps {
   int64_t rows, cols;
 };
 
-// About `n_parts` parts. Each packs its own rows of A and columns of B: of all grids the one that
-// packs least, which is near a square.
+// About `n_parts` parts, or all grains. Each packs its own rows of A and columns of B: of all grids
+// with so many the one that packs least, which is near a square.
 Steps steps_for(int64_t m, int64_t n, int64_t n_parts) {
   const int64_t most_rows = ceil_div(m, kRowGrain), most_cols = ceil_div(n, kPanelGrain);
+  n_parts = std::min(n_parts, most_rows * most_cols);
   Steps best{m, n};
   int64_t least = -1;
   for (int64_t r = 1; r <= std::min(n_parts, most_rows); ++r) {
     const int64_t q = std::min(ceil_div(n_parts, r), most_cols);
     const int64_t packed = m * q + n * r;
-    if (r * q < std::min(n_parts, most_cols * r) || (least >= 0 && packed >= least)) continue;
+    if (r * q < n_parts || (least >= 0 && packed >= least)) continue;
     least = packed;
     best = {round_up(ceil_div(m, r), kRowGrain), round_up(ceil_div(n, q), kPanelGrain)};
   }
