@@ -4,7 +4,7 @@
 
 #include "hadal/core/thread_pool.h"
 #include "hadal/kernels/paged_rows.h"
-#include "hadal/tensor/weight_view.h"
+#include "hadal/tensor/view.h"
 
 namespace hadal::reference {  // Real: float or double, f64 sums
 
@@ -29,11 +29,6 @@ void latent_attention(ThreadPool& pool, View<float, 3> o_latent, View<const floa
                       View<const float, 3> q_rope, View<const float, 3> pages,
                       std::span<const SequenceRows> sequences, float scale);
 
-void absorb_query(ThreadPool& pool, View<float, 3> q_latent, View<const float, 3> q_nope,
-                  const WeightView& w_ukv);
-void expand_value(ThreadPool& pool, View<float, 3> o, View<const float, 3> o_latent,
-                  const WeightView& w_ukv);
-
 }  // namespace hadal::cpu
 
 namespace hadal::cuda {
@@ -41,7 +36,5 @@ namespace hadal::cuda {
 void latent_attention(View<float, 3> o_latent, View<const float, 3> q_latent,
                       View<const float, 3> q_rope, View<const float, 3> pages,
                       std::span<const SequenceRows> sequences, float scale);
-void absorb_query(View<float, 3> q_latent, View<const float, 3> q_nope, const WeightView& w_ukv);
-void expand_value(View<float, 3> o, View<const float, 3> o_latent, const WeightView& w_ukv);
 
 }  // namespace hadal::cuda

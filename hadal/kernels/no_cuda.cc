@@ -34,7 +34,7 @@ using Chosen = View<int32_t, 2>;   using ChosenIn = View<const int32_t, 2>;
 using Values = std::span<float>;   using ValuesIn = std::span<const float>;
 using Ids = std::span<const int32_t>;
 using Offsets = std::span<const int64_t>;
-using Weights = std::span<const WeightView>;
+using Products = std::span<const Product>;
 
 // adamw_update
 void adamw_update(Values, Values, Values, ValuesIn, const AdamwStep&) { no_kernel("adamw_update"); }
@@ -73,12 +73,9 @@ void embedding_forward(Out2, const WeightView&, Ids) { no_kernel("embedding"); }
 void embedding_backward_weight(Out2, In2, Ids) { no_kernel("embedding"); }
 
 // gemm
-void gemm_nt(Out2, In2, const WeightView&, float) { no_kernel("gemm_nt"); }
-void gemm_nn(Out2, In2, const WeightView&, float) { no_kernel("gemm_nn"); }
-void gemm_tn(Out2, In2, In2) { no_kernel("gemm_tn"); }
-void grouped_gemm_nt(Out2, In2, Weights, Offsets) { no_kernel("grouped_gemm_nt"); }
-void grouped_gemm_nn(Out2, In2, Weights, Offsets, float) { no_kernel("grouped_gemm_nn"); }
-void grouped_gemm_tn(std::span<const Out2>, In2, In2, Offsets) { no_kernel("grouped_gemm_tn"); }
+void gemm_nt(Products) { no_kernel("gemm_nt"); }
+void gemm_nn(Products) { no_kernel("gemm_nn"); }
+void gemm_tn(std::span<const WeightGradient>) { no_kernel("gemm_tn"); }
 
 // gemm_fp8
 void gemm_fp8_nt(Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_nt"); }
@@ -87,8 +84,6 @@ void gemm_fp8_tn(Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_tn"); }
 
 // latent_attention
 void latent_attention(Out3, In3, In3, In3, std::span<const SequenceRows>, float) { no_kernel("latent_attention"); }
-void absorb_query(Out3, In3, const WeightView&) { no_kernel("absorb_query"); }
-void expand_value(Out3, In3, const WeightView&) { no_kernel("expand_value"); }
 
 // permute
 void gather_rows(Out2, In2, Ids) { no_kernel("gather_rows"); }

@@ -107,7 +107,9 @@ void DecoderLayer::ffn_backward_weight(Context& ctx, TokenDispatcher& dispatcher
   if (Moe* experts_here = moe()) {
     experts_here->backward_weight(ctx, dispatcher, std::move(std::get<Moe::Saved>(saved.ffn)));
   } else {
-    std::get<Ffn>(ffn).backward_weight(ctx, std::move(std::get<Ffn::Saved>(saved.ffn)));
+    Products products{ctx};
+    std::get<Ffn>(ffn).backward_weight(products, std::move(std::get<Ffn::Saved>(saved.ffn)));
+    products.run();
   }
   ffn_norm.backward_weight(ctx, std::move(saved.ffn_norm));
 }

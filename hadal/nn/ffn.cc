@@ -6,40 +6,69 @@ namespace hadal {
 
 Tensor Ffn::forward(Context& ctx, const Tensor& x, const RecomputePolicy& recompute,
                     Saved& saved) const {
-  {
-    const LinearInput in = w_gate.input(ctx, x);
-    saved.gate = w_gate.forward(ctx, in);
-    saved.up = w_up.forward(ctx, in);
-    if (!recompute.norm_outputs) {
-      saved.w_gate.x = in.share();
-      saved.w_up.x = in.share();
-    }
-  }
-  const LinearInput h = w_down.input(ctx, swiglu(ctx, saved.gate, saved.up));
+  Products products{ctx};
+  forward_gate_up(products, x, recompute, saved);
+  products.run();
+  Tensor y = forward_down(products, recompute, saved);
+  products.run();
+  return y;
+}
+
+void Ffn::forward_gate_up(Products& products, const Tensor& x, const RecomputePolicy& recompute,
+                          Saved& saved) const {
+  const LinearInput in = w_gate.input(products.ctx, x);
+  saved.gate = w_gate.forward(products, in);
+  saved.up = w_up.forward(products, in);
+  if (recompute.norm_outputs) return;
+  saved.w_gate.x = in.share();
+  saved.w_up.x = in.share();
+}
+
+Tensor Ffn::forward_down(Products& products, const RecomputePolicy& recompute, Saved& saved) const {
+  const LinearInput h = w_down.input(products.ctx, swiglu(products.ctx, saved.gate, saved.up));
   if (!recompute.swiglu_outputs) saved.w_down.x = h.share();
-  return w_down.forward(ctx, h);
+  return w_down.forward(products, h);
 }
 
 Tensor Ffn::backward_input(Context& ctx, Tensor dy, const Tensor& x_again, Saved& saved) const {
+  Products products{ctx};
+  backward_down(products, std::move(dy), x_again, saved);
+  products.run();
+  Tensor dx = backward_gate(products, saved);
+  products.run();
+  backward_up_add(products, dx, saved);
+  products.run();
+  return dx;
+}
+
+void Ffn::backward_down(Products& products, Tensor dy, const Tensor& x_again, Saved& saved) const {
+  Context& ctx = products.ctx;
   if (x_again.has_data()) {
     saved.w_gate.x = w_gate.input(ctx, x_again);
     saved.w_up.x = saved.w_gate.x.share();
   }
-  const Tensor gate = std::move(saved.gate), up = std::move(saved.up);
-  if (!saved.w_down.x.has_data()) saved.w_down.x = w_down.input(ctx, swiglu(ctx, gate, up));
-  Tensor dgate =
-      w_down.backward_input(ctx, std::move(dy), saved.w_down);  // dh, then dgate in place
-  Tensor dup = ctx.empty(gate.shape());
-  swiglu_backward(ctx, dgate.mat(), dup.mat(), std::as_const(dgate).mat(), gate.mat(), up.mat());
-  Tensor dx = w_gate.backward_input(ctx, std::move(dgate), saved.w_gate);
-  w_up.backward_input_add(ctx, dx, std::move(dup), saved.w_up);
-  return dx;
+  if (!saved.w_down.x.has_data()) {
+    saved.w_down.x = w_down.input(ctx, swiglu(ctx, saved.gate, saved.up));
+  }
+  saved.dgate = w_down.backward_input(products, std::move(dy), saved.w_down);
 }
 
-void Ffn::backward_weight(Context& ctx, Saved&& saved) {
-  w_down.backward_weight(ctx, std::move(saved.w_down));
-  w_up.backward_weight(ctx, std::move(saved.w_up));
-  w_gate.backward_weight(ctx, std::move(saved.w_gate));
+Tensor Ffn::backward_gate(Products& products, Saved& saved) const {
+  const Tensor gate = std::move(saved.gate), up = std::move(saved.up);
+  saved.dup = products.ctx.empty(gate.shape());
+  swiglu_backward(products.ctx, saved.dgate.mat(), saved.dup.mat(),
+                  std::as_const(saved.dgate).mat(), gate.mat(), up.mat());
+  return w_gate.backward_input(products, std::move(saved.dgate), saved.w_gate);
+}
+
+void Ffn::backward_up_add(Products& products, Tensor& dx, Saved& saved) const {
+  w_up.backward_input_add(products, dx, std::move(saved.dup), saved.w_up);
+}
+
+void Ffn::backward_weight(Products& products, Saved&& saved) {
+  w_down.backward_weight(products, std::move(saved.w_down));
+  w_up.backward_weight(products, std::move(saved.w_up));
+  w_gate.backward_weight(products, std::move(saved.w_gate));
 }
 
 }  // namespace hadal

@@ -11,13 +11,23 @@ struct Ffn {
   Linear w_gate, w_up, w_down;  // [F,d], [F,d], [d,F]
   struct Saved {
     Linear::Saved w_gate, w_up, w_down;
-    Tensor gate, up;  // [T,F]
+    Tensor gate, up;    // [T,F]
+    Tensor dgate, dup;  // [T,F], between two phases of the way back; dgate holds dh first
   };
   Tensor forward(Context& ctx, const Tensor& x, const RecomputePolicy& recompute,
                  Saved& saved) const;
   // x_again: the input, where `recompute` let forward not keep it; else empty.
   Tensor backward_input(Context& ctx, Tensor dy, const Tensor& x_again, Saved& saved) const;
-  void backward_weight(Context& ctx, Saved&& saved);
+  void backward_weight(Products& products, Saved&& saved);
+
+  // Its phases, so that a shared expert is computed in the regions of the routed ones: each needs what
+  // the one before listed to have run.
+  void forward_gate_up(Products& products, const Tensor& x, const RecomputePolicy& recompute,
+                       Saved& saved) const;
+  Tensor forward_down(Products& products, const RecomputePolicy& recompute, Saved& saved) const;
+  void backward_down(Products& products, Tensor dy, const Tensor& x_again, Saved& saved) const;
+  Tensor backward_gate(Products& products, Saved& saved) const;  // dx, of the gate alone
+  void backward_up_add(Products& products, Tensor& dx, Saved& saved) const;
 };
 
 }  // namespace hadal

@@ -16,26 +16,27 @@ std::vector<WeightView> views(const std::vector<Param>& weights, std::span<const
 
 }  // namespace
 
-Tensor GroupedLinear::forward(Context& ctx, const LinearInput& x,
+Tensor GroupedLinear::forward(Products& products, const LinearInput& x,
                               std::span<const int64_t> offsets) const {
-  const Tensor rows = x.f32(ctx);
-  Tensor y = ctx.empty({rows.dim(0), d_out()});
-  grouped_gemm_nt(ctx, y.mat(), rows.mat(), views(weights, offsets), offsets);
+  const View<const float, 2> rows = products.keep(x.f32(products.ctx));
+  Tensor y = products.ctx.empty({rows.dim(0), d_out()});
+  append_groups(products.forward, y.mat(), rows, views(weights, offsets), offsets);
   return y;
 }
 
-void GroupedLinear::backward_input(Context& ctx, Tensor& dx, const Tensor& dy,
+void GroupedLinear::backward_input(Products& products, Tensor& dx, const Tensor& dy,
                                    std::span<const int64_t> offsets, bool accumulate) const {
-  grouped_gemm_nn(ctx, dx.mat(), dy.mat(), views(weights, offsets), offsets,
-                  accumulate ? 1.0F : 0.0F);
+  append_groups(products.input_gradients, dx.mat(), products.keep(dy), views(weights, offsets),
+                offsets, accumulate ? 1.0F : 0.0F);
 }
 
-void GroupedLinear::backward_weight(Context& ctx, const Tensor& dy, const LinearInput& x,
+void GroupedLinear::backward_weight(Products& products, const Tensor& dy, const LinearInput& x,
                                     std::span<const int64_t> offsets) {
   std::vector<View<float, 2>> gradients;
   gradients.reserve(weights.size());
   for (Param& weight : weights) gradients.push_back(weight.grad.mat());
-  grouped_gemm_tn(ctx, gradients, dy.mat(), x.f32(ctx).mat(), offsets);
+  append_groups(products.weight_gradients, gradients, products.keep(dy),
+                products.keep(x.f32(products.ctx)), offsets);
 }
 
 }  // namespace hadal

@@ -17,12 +17,12 @@ struct GroupedLinear {
   int64_t d_in() const { return weights.front().shape()[1]; }
 
   LinearInput input(Context& ctx, const Tensor& x) const { return {ctx, x, precision}; }
-  Tensor forward(Context& ctx, const LinearInput& x, std::span<const int64_t> offsets) const;
+  Tensor forward(Products& products, const LinearInput& x, std::span<const int64_t> offsets) const;
   // dx[r] = dy[r] W_e (+ dx[r])
-  void backward_input(Context& ctx, Tensor& dx, const Tensor& dy, std::span<const int64_t> offsets,
-                      bool accumulate = false) const;
+  void backward_input(Products& products, Tensor& dx, const Tensor& dy,
+                      std::span<const int64_t> offsets, bool accumulate = false) const;
   // dW_e += dy_e^T x_e
-  void backward_weight(Context& ctx, const Tensor& dy, const LinearInput& x,
+  void backward_weight(Products& products, const Tensor& dy, const LinearInput& x,
                        std::span<const int64_t> offsets);
 };
 

@@ -1,7 +1,6 @@
 #include "hadal/nn/linear.h"
 
 #include "hadal/core/checked_math.h"
-#include "hadal/ops/gemm.h"
 #include "hadal/ops/quantize.h"
 
 namespace hadal {
@@ -47,10 +46,17 @@ int64_t LinearInput::bytes() const {
   return has_data() ? std::get<Tensor>(rows_).bytes() : 0;
 }
 
+Tensor Linear::forward(Products& products, const LinearInput& x) const {
+  const View<const float, 2> rows = products.keep(x.f32(products.ctx));
+  Tensor y = products.ctx.empty({rows.dim(0), d_out()});
+  products.forward.push_back({y.mat(), rows, weight.weight()});
+  return y;
+}
+
 Tensor Linear::forward(Context& ctx, const LinearInput& x) const {
-  const Tensor rows = x.f32(ctx);
-  Tensor y = ctx.empty({rows.dim(0), d_out()});
-  gemm_nt(ctx, y.mat(), rows.mat(), weight.weight());
+  Products products{ctx};
+  Tensor y = forward(products, x);
+  products.run();
   return y;
 }
 
@@ -63,21 +69,35 @@ void Linear::forward_rows(Context& ctx, View<float, 2> y, View<const float, 2> x
   }
 }
 
-Tensor Linear::backward_input(Context& ctx, Tensor dy, Saved& saved) const {
-  Tensor dx = ctx.empty({dy.dim(0), d_in()});
-  gemm_nn(ctx, dx.mat(), std::as_const(dy).mat(), weight.weight());
+Tensor Linear::backward_input(Products& products, Tensor dy, Saved& saved) const {
+  Tensor dx = products.ctx.empty({dy.dim(0), d_in()});
+  products.input_gradients.push_back({dx.mat(), products.keep(dy), weight.weight()});
   saved.dy = std::move(dy);
   return dx;
 }
 
-void Linear::backward_input_add(Context& ctx, Tensor& dx, Tensor dy, Saved& saved) const {
-  gemm_nn(ctx, dx.mat(), std::as_const(dy).mat(), weight.weight(), 1.0F);
+Tensor Linear::backward_input(Context& ctx, Tensor dy, Saved& saved) const {
+  Products products{ctx};
+  Tensor dx = backward_input(products, std::move(dy), saved);
+  products.run();
+  return dx;
+}
+
+void Linear::backward_input_add(Products& products, Tensor& dx, Tensor dy, Saved& saved) const {
+  products.input_gradients.push_back({dx.mat(), products.keep(dy), weight.weight(), 1.0F});
   saved.dy = std::move(dy);
 }
 
-void Linear::backward_weight(Context& ctx, Saved&& saved) {
+void Linear::backward_input_add(Context& ctx, Tensor& dx, Tensor dy, Saved& saved) const {
+  Products products{ctx};
+  backward_input_add(products, dx, std::move(dy), saved);
+  products.run();
+}
+
+void Linear::backward_weight(Products& products, Saved&& saved) {
   const Saved consumed = std::move(saved);
-  gemm_tn(ctx, weight.grad.mat(), consumed.dy.mat(), std::as_const(consumed).x.f32(ctx).mat());
+  products.weight_gradients.push_back(
+      {weight.grad.mat(), products.keep(consumed.dy), products.keep(consumed.x.f32(products.ctx))});
 }
 
 }  // namespace hadal

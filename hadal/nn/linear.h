@@ -3,7 +3,7 @@
 
 #include <variant>
 
-#include "hadal/tensor/context.h"
+#include "hadal/nn/products.h"
 #include "hadal/tensor/param.h"
 
 namespace hadal {
@@ -44,15 +44,19 @@ struct Linear {
   int64_t d_in() const { return weight.shape()[1]; }
 
   LinearInput input(Context& ctx, const Tensor& x) const { return {ctx, x, precision}; }
+  Tensor forward(Products& products, const LinearInput& x) const;
   Tensor forward(Context& ctx, const LinearInput& x) const;
   Tensor forward(Context& ctx, const Tensor& x) const { return forward(ctx, input(ctx, x)); }
   // The same for rows [T, d_in] that lie elsewhere, strided, for instance in the latent cache. Fills
   // y [T, d_out].
   void forward_rows(Context& ctx, View<float, 2> y, View<const float, 2> x) const;
-  Tensor backward_input(Context& ctx, Tensor dy, Saved& saved) const;  // dx = dy W
+  // dx = dy W
+  Tensor backward_input(Products& products, Tensor dy, Saved& saved) const;
+  Tensor backward_input(Context& ctx, Tensor dy, Saved& saved) const;
   // dx += dy W: where several projections read one input.
+  void backward_input_add(Products& products, Tensor& dx, Tensor dy, Saved& saved) const;
   void backward_input_add(Context& ctx, Tensor& dx, Tensor dy, Saved& saved) const;
-  void backward_weight(Context& ctx, Saved&& saved);  // dW += dy^T x
+  void backward_weight(Products& products, Saved&& saved);  // dW += dy^T x
 };
 
 }  // namespace hadal

@@ -37,51 +37,68 @@ Tensor Mla::c_kv(Context& ctx, const Tensor& latent, Tensor& r) const {
   return result;
 }
 
-LinearInput Mla::query_latent(Context& ctx, const LinearInput& x, RmsNorm::Saved& norm) const {
-  if (!w_dq) return x.share();
-  return w_uq.input(ctx, q_norm->forward(ctx, w_dq->forward(ctx, x), norm));
+Mla::Latents Mla::latents(Context& ctx, const LinearInput& x) const {
+  Products products{ctx};
+  Latents result{w_dkv.forward(products, x), w_dq ? w_dq->forward(products, x) : Tensor()};
+  products.run();
+  return result;
 }
 
-Tensor Mla::rotated_queries(Context& ctx, const LinearInput& c_q, const RopeTable& rope,
-                            std::span<const int32_t> positions) const {
-  Tensor q = w_uq.forward(ctx, c_q);
-  rope_forward(ctx, rope_part(q), rope, positions);
-  return q;
+LinearInput Mla::query_input(Context& ctx, const LinearInput& x, const Tensor& c_q,
+                             RmsNorm::Saved& norm) const {
+  return w_dq ? w_uq.input(ctx, q_norm->forward(ctx, c_q, norm)) : x.share();
+}
+
+Tensor Mla::cached_rows(Context& ctx, Tensor latent, const RopeTable& rope,
+                        std::span<const int32_t> positions) const {
+  rope_forward(ctx, key_rope_part(latent), rope, positions);
+  Tensor r;
+  const Tensor normed = c_kv(ctx, latent, r);
+  copy_rows(ctx, latent.mat().columns(0, kv_lora_rank), normed.mat());
+  return latent;
 }
 
 Tensor Mla::latent_rows(Context& ctx, const LinearInput& x, const RopeTable& rope,
                         std::span<const int32_t> positions) const {
-  Tensor rows = w_dkv.forward(ctx, x);
-  rope_forward(ctx, key_rope_part(rows), rope, positions);
-  Tensor r;
-  const Tensor normed = c_kv(ctx, rows, r);
-  copy_rows(ctx, rows.mat().columns(0, kv_lora_rank), normed.mat());
-  return rows;
+  return cached_rows(ctx, w_dkv.forward(ctx, x), rope, positions);
 }
 
 Mla::QueriesAndLatents Mla::queries_and_latents(Context& ctx, const Tensor& x,
                                                 const RopeTable& rope,
                                                 std::span<const int32_t> positions) const {
   const LinearInput in = w_dkv.input(ctx, x);
+  Latents down = latents(ctx, in);
   RmsNorm::Saved dropped;
-  return {rotated_queries(ctx, query_latent(ctx, in, dropped), rope, positions),
-          latent_rows(ctx, in, rope, positions)};
+  Tensor q = w_uq.forward(ctx, query_input(ctx, in, down.c_q, dropped));
+  rope_forward(ctx, rope_part(q), rope, positions);
+  return {std::move(q), cached_rows(ctx, std::move(down.latent), rope, positions)};
+}
+
+Mla::QueriesAndKeys Mla::up_projections(Context& ctx, const LinearInput& c_q, const LinearInput& c,
+                                        const Pass& pass) const {
+  Products products{ctx};
+  QueriesAndKeys result{w_uq.forward(products, c_q), w_ukv.forward(products, c)};
+  products.run();
+  rope_forward(ctx, rope_part(result.q), *pass.rope, pass.positions);
+  return result;
 }
 
 Tensor Mla::forward(Context& ctx, const Tensor& x, const Pass& pass, Saved& saved) const {
   const int64_t n_tokens = x.dim(0);
   const LinearInput in = w_dkv.input(ctx, x);
-  saved.latent = w_dkv.forward(ctx, in);
+  Latents down = latents(ctx, in);
+  saved.latent = std::move(down.latent);
   rope_forward(ctx, key_rope_part(saved.latent), *pass.rope, pass.positions);
   saved.o = ctx.empty({n_tokens, dims.n_heads * dims.d_v});
   saved.lse = ctx.empty({n_tokens, dims.n_heads});
   {
-    LinearInput c_q = query_latent(ctx, in, saved.q_norm);
-    Tensor q = rotated_queries(ctx, c_q, *pass.rope, pass.positions);
-    if (pass.recompute.norm_outputs) c_q = {};
+    LinearInput c_q = query_input(ctx, in, down.c_q, saved.q_norm);
     LinearInput c = w_ukv.input(ctx, c_kv(ctx, saved.latent, saved.kv_norm_r));
-    Tensor kv = w_ukv.forward(ctx, c);
-    if (pass.recompute.norm_outputs) c = {};
+    auto [q, kv] = up_projections(ctx, c_q, c, pass);
+    if (pass.recompute.norm_outputs) {
+      c_q = {};
+      c = {};
+    }
     attention_forward(ctx, heads(saved.o, dims.n_heads), saved.lse.mat(),
                       heads(std::as_const(q), dims.n_heads), heads(std::as_const(kv), dims.n_heads),
                       std::as_const(saved.latent).mat().columns(kv_lora_rank, saved.latent.dim(1)),
@@ -121,10 +138,9 @@ Tensor Mla::backward_input(Context& ctx, Tensor dy, const Tensor& x_again, const
   Tensor dq, dkv;
   {
     const Tensor d_o = w_o.backward_input(ctx, std::move(dy), saved.w_o);
-    const Tensor q = saved.q.has_data()
-                         ? std::move(saved.q)
-                         : rotated_queries(ctx, saved.w_uq.x, *pass.rope, pass.positions);
-    const Tensor kv = saved.kv.has_data() ? std::move(saved.kv) : w_ukv.forward(ctx, saved.w_ukv.x);
+    const auto [q, kv] = saved.q.has_data()
+                             ? QueriesAndKeys{std::move(saved.q), std::move(saved.kv)}
+                             : up_projections(ctx, saved.w_uq.x, saved.w_ukv.x, pass);
     const Tensor o = std::move(saved.o), lse = std::move(saved.lse);
     dq = ctx.empty(q.shape());
     dkv = ctx.empty(kv.shape());
@@ -137,7 +153,10 @@ Tensor Mla::backward_input(Context& ctx, Tensor dy, const Tensor& x_again, const
   rope_backward(ctx, rope_part(dq), *pass.rope, pass.positions);
   rope_backward(ctx, key_rope_part(dlatent), *pass.rope, pass.positions);
 
-  saved.dc_kv = w_ukv.backward_input(ctx, std::move(dkv), saved.w_ukv);
+  Products products{ctx};
+  saved.dc_kv = w_ukv.backward_input(products, std::move(dkv), saved.w_ukv);
+  Tensor dc_q = w_dq ? w_uq.backward_input(products, std::move(dq), saved.w_uq) : Tensor();
+  products.run();
   rmsnorm_backward_input(ctx, dlatent.mat().columns(0, d_c), std::as_const(saved.dc_kv).mat(),
                          latent.mat().columns(0, d_c), kv_norm.weight.master.vec(),
                          std::as_const(saved.kv_norm_r).vec());
@@ -146,7 +165,6 @@ Tensor Mla::backward_input(Context& ctx, Tensor dy, const Tensor& x_again, const
     w_uq.backward_input_add(ctx, dx, std::move(dq), saved.w_uq);
     return dx;
   }
-  Tensor dc_q = w_uq.backward_input(ctx, std::move(dq), saved.w_uq);
   w_dq->backward_input_add(ctx, dx, q_norm->backward_input(ctx, std::move(dc_q), saved.q_norm),
                            saved.w_dq);
   return dx;
@@ -154,17 +172,18 @@ Tensor Mla::backward_input(Context& ctx, Tensor dy, const Tensor& x_again, const
 
 void Mla::backward_weight(Context& ctx, Saved&& saved) {
   Saved consumed = std::move(saved);
-  w_o.backward_weight(ctx, std::move(consumed.w_o));
-  w_ukv.backward_weight(ctx, std::move(consumed.w_ukv));
+  Products products{ctx};
+  w_o.backward_weight(products, std::move(consumed.w_o));
+  w_ukv.backward_weight(products, std::move(consumed.w_ukv));
+  w_dkv.backward_weight(products, std::move(consumed.w_dkv));
+  w_uq.backward_weight(products, std::move(consumed.w_uq));
+  if (w_dq) w_dq->backward_weight(products, std::move(consumed.w_dq));
+  products.run();
   const Tensor& latent = consumed.latent;
   rmsnorm_backward_weight(ctx, kv_norm.weight.grad.vec(), std::as_const(consumed.dc_kv).mat(),
                           latent.mat().columns(0, kv_lora_rank),
                           std::as_const(consumed.kv_norm_r).vec());
-  w_dkv.backward_weight(ctx, std::move(consumed.w_dkv));
-  w_uq.backward_weight(ctx, std::move(consumed.w_uq));
-  if (!w_dq) return;
-  q_norm->backward_weight(ctx, std::move(consumed.q_norm));
-  w_dq->backward_weight(ctx, std::move(consumed.w_dq));
+  if (w_dq) q_norm->backward_weight(ctx, std::move(consumed.q_norm));
 }
 
 }  // namespace hadal

@@ -56,10 +56,23 @@ struct Mla {
                      std::span<const int32_t> positions) const;
 
  private:
-  // c_q as W_UQ multiplies it; the input itself without a query latent.
-  LinearInput query_latent(Context& ctx, const LinearInput& x, RmsNorm::Saved& norm) const;
-  Tensor rotated_queries(Context& ctx, const LinearInput& c_q, const RopeTable& rope,
-                         std::span<const int32_t> positions) const;
+  // x down to the latents: [c_raw | k_rope], and c_q before its norm where there is one.
+  struct Latents {
+    Tensor latent, c_q;
+  };
+  Latents latents(Context& ctx, const LinearInput& x) const;
+  // What W_UQ multiplies: norm(c_q), or the input itself without a query latent.
+  LinearInput query_input(Context& ctx, const LinearInput& x, const Tensor& c_q,
+                          RmsNorm::Saved& norm) const;
+  // q, rotated, and kv.
+  struct QueriesAndKeys {
+    Tensor q, kv;
+  };
+  QueriesAndKeys up_projections(Context& ctx, const LinearInput& c_q, const LinearInput& c,
+                                const Pass& pass) const;
+  // latent [c_raw | k_rope] as the cache keeps it.
+  Tensor cached_rows(Context& ctx, Tensor latent, const RopeTable& rope,
+                     std::span<const int32_t> positions) const;
   // The last d_rope columns of q's heads and of the latent rows, as rope turns them: [T, heads, d_r].
   View<float, 3> rope_part(Tensor& q) const;
   View<float, 3> key_rope_part(Tensor& latent) const;

@@ -59,15 +59,20 @@ RoutingResult Moe::dispatch(Context& ctx, TokenDispatcher& dispatcher, const Ten
 void Moe::experts(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x, const Pass& pass,
                   Saved& saved) const {
   const std::vector<int64_t>& offsets = saved.dispatch.rows.offsets;
+  Products products{ctx};
   {
     const LinearInput x_rows = w_gate.input(ctx, dispatcher.finish_dispatch(ctx, saved.dispatch));
-    saved.gate = w_gate.forward(ctx, x_rows, offsets);
-    saved.up = w_up.forward(ctx, x_rows, offsets);
+    saved.gate = w_gate.forward(products, x_rows, offsets);
+    saved.up = w_up.forward(products, x_rows, offsets);
   }
+  if (shared) shared->forward_gate_up(products, x, pass.recompute, saved.shared);
+  products.run();
   if (!pass.recompute.norm_outputs) saved.x = x.share();
-  saved.y = shared ? shared->forward(ctx, x, pass.recompute, saved.shared) : ctx.zeros(x.shape());
   Tensor h = swiglu(ctx, saved.gate, saved.up);
-  Tensor outputs = w_down.forward(ctx, w_down.input(ctx, h), offsets);
+  Tensor outputs = w_down.forward(products, w_down.input(ctx, h), offsets);
+  saved.y =
+      shared ? shared->forward_down(products, pass.recompute, saved.shared) : ctx.zeros(x.shape());
+  products.run();
   if (!pass.recompute.swiglu_outputs) saved.h = std::move(h);
   dispatcher.start_combine(ctx, std::move(outputs), saved.dispatch);
 }
@@ -90,11 +95,12 @@ void Moe::experts_backward(Context& ctx, TokenDispatcher& dispatcher, const Tens
   if (x_again.has_data()) saved.x = x_again.share();
   const std::vector<int64_t>& offsets = saved.dispatch.rows.offsets;
   const Tensor &gate = saved.gate, &up = saved.up;
+  Products products{ctx};
   saved.dgate = ctx.empty(gate.shape());  // first dh, then dgate in its place
-  {
-    const Tensor dy_rows = dispatcher.finish_dispatch(ctx, saved.dispatch);
-    w_down.backward_input(ctx, saved.dgate, dy_rows, offsets);
-  }
+  w_down.backward_input(products, saved.dgate, dispatcher.finish_dispatch(ctx, saved.dispatch),
+                        offsets);
+  if (shared) shared->backward_down(products, saved.dy.share(), x_again, saved.shared);
+  products.run();
   Tensor row_dgates = ctx.empty({gate.dim(0)});
   {
     const Tensor h = saved.h.has_data() ? saved.h.share() : swiglu(ctx, gate, up);
@@ -106,11 +112,13 @@ void Moe::experts_backward(Context& ctx, TokenDispatcher& dispatcher, const Tens
   swiglu_backward(ctx, saved.dgate.mat(), saved.dup.mat(), std::as_const(saved.dgate).mat(),
                   gate.mat(), up.mat());
 
-  saved.dx = shared ? shared->backward_input(ctx, saved.dy.share(), x_again, saved.shared)
-                    : ctx.zeros(saved.dy.shape());
   Tensor dx_rows = ctx.empty({gate.dim(0), saved.dy.dim(1)});
-  w_gate.backward_input(ctx, dx_rows, saved.dgate, offsets);
-  w_up.backward_input(ctx, dx_rows, saved.dup, offsets, /*accumulate=*/true);
+  w_gate.backward_input(products, dx_rows, saved.dgate, offsets);
+  saved.dx = shared ? shared->backward_gate(products, saved.shared) : ctx.zeros(saved.dy.shape());
+  products.run();
+  w_up.backward_input(products, dx_rows, saved.dup, offsets, /*accumulate=*/true);
+  if (shared) shared->backward_up_add(products, saved.dx, saved.shared);
+  products.run();
   dispatcher.start_combine(ctx, std::move(dx_rows), saved.dispatch);
 }
 
@@ -135,17 +143,20 @@ Tensor Moe::dispatch_backward(Context& ctx, TokenDispatcher& dispatcher, Saved& 
 void Moe::backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& saved) {
   Saved consumed = std::move(saved);
   const std::vector<int64_t>& offsets = consumed.dispatch.rows.offsets;
-  gemm_tn(ctx, w_router.grad.mat(), std::as_const(consumed.dlogits).mat(),
-          std::as_const(consumed.x).mat());
-  if (shared) shared->backward_weight(ctx, std::move(consumed.shared));
+  Products products{ctx};
+  products.weight_gradients.push_back({w_router.grad.mat(), std::as_const(consumed.dlogits).mat(),
+                                       std::as_const(consumed.x).mat()});
+  if (shared) shared->backward_weight(products, std::move(consumed.shared));
+  products.run();
   {
     const LinearInput x_rows =
         w_gate.input(ctx, dispatched(ctx, dispatcher, consumed.x, consumed.dispatch));
     consumed.x = {};
     const Tensor dgate = std::move(consumed.dgate), dup = std::move(consumed.dup);
-    w_gate.backward_weight(ctx, dgate, x_rows, offsets);
-    w_up.backward_weight(ctx, dup, x_rows, offsets);
+    w_gate.backward_weight(products, dgate, x_rows, offsets);
+    w_up.backward_weight(products, dup, x_rows, offsets);
   }
+  products.run();
   // The rows' gradient of y is g dy, as combine weighted the outputs.
   Tensor dy_rows = dispatched(ctx, dispatcher, consumed.dy, consumed.dispatch);
   consumed.dy = {};
@@ -154,7 +165,8 @@ void Moe::backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& sav
       consumed.h.has_data() ? std::move(consumed.h) : swiglu(ctx, consumed.gate, consumed.up);
   consumed.gate = {};
   consumed.up = {};
-  w_down.backward_weight(ctx, dy_rows, w_down.input(ctx, h), offsets);
+  w_down.backward_weight(products, dy_rows, w_down.input(ctx, h), offsets);
+  products.run();
 }
 
 }  // namespace hadal

@@ -51,7 +51,9 @@ MtpBlock::InputGradient MtpBlock::combine_backward_input(Context& ctx, Tensor dx
 }
 
 void MtpBlock::combine_backward_weight(Context& ctx, Saved& saved) {
-  w_eh.backward_weight(ctx, std::move(saved.w_eh));
+  Products products{ctx};
+  w_eh.backward_weight(products, std::move(saved.w_eh));
+  products.run();
   enorm.backward_weight(ctx, std::move(saved.enorm));
   hnorm.backward_weight(ctx, std::move(saved.hnorm));
 }

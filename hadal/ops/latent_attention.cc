@@ -3,9 +3,16 @@
 #include "hadal/kernels/latent_attention.h"
 #include "hadal/kernels/reference/widen.h"
 #include "hadal/ops/check_weight.h"
+#include "hadal/ops/gemm.h"
 
 namespace hadal {
 namespace {
+
+// The [T, d] matrix of one head of a [T, H, d] tensor.
+template <class T>
+View<T, 2> of_head(View<T, 3> x, int64_t h) {
+  return {x.data() + h * x.stride(1), {x.dim(0), x.dim(2)}, {x.stride(0), 1}};
+}
 
 // w_ukv holds, per head, d_nope + d_v rows of width d_c; only one of the two heights is known here.
 void check_w_ukv(const WeightView& w_ukv, int64_t n_heads, int64_t least_rows_per_head, int64_t d_c,
@@ -62,28 +69,33 @@ void absorb_query(Context& ctx, View<float, 3> q_latent, View<const float, 3> q_
                   const WeightView& w_ukv) {
   expect_shape(q_latent, {q_nope.dim(0), q_nope.dim(1), q_latent.dim(2)}, "absorb_query q_latent");
   check_w_ukv(w_ukv, q_nope.dim(1), q_nope.dim(2), q_latent.dim(2), "absorb_query");
-  switch (ctx.device) {
-    case Device::kReference:
-      return reference::absorb_query<float>(q_latent, q_nope, reference::Widened(w_ukv).view());
-    case Device::kCpu:
-      return cpu::absorb_query(ctx.pool, q_latent, q_nope, w_ukv);
-    case Device::kCuda:
-      return cuda::absorb_query(q_latent, q_nope, w_ukv);
+  if (ctx.device == Device::kReference) {
+    return reference::absorb_query<float>(q_latent, q_nope, reference::Widened(w_ukv).view());
   }
+  const int64_t rows_per_head = w_ukv.rows / q_nope.dim(1);
+  std::vector<Product> heads;
+  for (int64_t h = 0; h < q_nope.dim(1); ++h) {
+    const int64_t first = h * rows_per_head;
+    heads.push_back(
+        {of_head(q_latent, h), of_head(q_nope, h), w_ukv.row_range(first, first + q_nope.dim(2))});
+  }
+  gemm_nn(ctx, heads);
 }
 
 void expand_value(Context& ctx, View<float, 3> o, View<const float, 3> o_latent,
                   const WeightView& w_ukv) {
   expect_shape(o, {o_latent.dim(0), o_latent.dim(1), o.dim(2)}, "expand_value o");
   check_w_ukv(w_ukv, o.dim(1), o.dim(2), o_latent.dim(2), "expand_value");
-  switch (ctx.device) {
-    case Device::kReference:
-      return reference::expand_value<float>(o, o_latent, reference::Widened(w_ukv).view());
-    case Device::kCpu:
-      return cpu::expand_value(ctx.pool, o, o_latent, w_ukv);
-    case Device::kCuda:
-      return cuda::expand_value(o, o_latent, w_ukv);
+  if (ctx.device == Device::kReference) {
+    return reference::expand_value<float>(o, o_latent, reference::Widened(w_ukv).view());
   }
+  const int64_t rows_per_head = w_ukv.rows / o.dim(1);
+  std::vector<Product> heads;
+  for (int64_t h = 0; h < o.dim(1); ++h) {
+    const int64_t end = (h + 1) * rows_per_head;
+    heads.push_back({of_head(o, h), of_head(o_latent, h), w_ukv.row_range(end - o.dim(2), end)});
+  }
+  gemm_nt(ctx, heads);
 }
 
 }  // namespace hadal

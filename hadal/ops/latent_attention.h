@@ -23,8 +23,8 @@ void latent_attention(Context& ctx, View<float, 3> o_latent, View<const float, 3
                       View<const float, 3> q_rope, View<const float, 3> pages,
                       std::span<const SequenceRows> sequences, float scale);
 
-// The two per-head products around it, W_UKV [H*(d_n+d_v), d_c] (per head: d_n rows of W_UK, then
-// d_v rows of W_UV):
+// The two products per head around it, W_UKV [H*(d_n+d_v), d_c] (per head: d_n rows of W_UK, then d_v
+// rows of W_UV). All heads are one list of ops/gemm.h.
 //   q_latent[t,h,:] = q_nope[t,h,:] W_UK,h          [Tq,H,d_n] x [d_n,d_c]
 //   o[t,h,:]        = o_latent[t,h,:] W_UV,h^T      [Tq,H,d_c] x [d_v,d_c]^T
 void absorb_query(Context& ctx, View<float, 3> q_latent, View<const float, 3> q_nope,

@@ -29,7 +29,9 @@ TEST(Layers, LinearBackward) {
   test.backward = [&](Tensor dy) {
     std::vector<Tensor> dx;
     dx.push_back(layer.backward_input(random.ctx, std::move(dy), saved));
-    layer.backward_weight(random.ctx, std::move(saved));
+    Products products{random.ctx};
+    layer.backward_weight(products, std::move(saved));
+    products.run();
     return dx;
   };
   expect_backward_matches_differences(random.ctx, test, 1, "linear");
@@ -63,7 +65,9 @@ TEST(Layers, FfnBackward) {
   test.backward = [&](Tensor dy) {
     std::vector<Tensor> dx;
     dx.push_back(layer.backward_input(random.ctx, std::move(dy), test.inputs[0], saved));
-    layer.backward_weight(random.ctx, std::move(saved));
+    Products products{random.ctx};
+    layer.backward_weight(products, std::move(saved));
+    products.run();
     return dx;
   };
   expect_backward_matches_differences(random.ctx, test, 3, "ffn");

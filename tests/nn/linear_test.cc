@@ -66,7 +66,9 @@ TEST_F(LinearTest, EveryPassReadsTheRoundedInput) {
     expect_close(elsewhere, plain.forward(ctx_, want.x), Tolerance::exact(), "y of rows elsewhere");
     expect_close(rounding.backward_input(ctx_, dy.share(), saved),
                  plain.backward_input(ctx_, dy.share(), want), Tolerance::exact(), "dx");
-    rounding.backward_weight(ctx_, std::move(saved));
+    Products products{ctx_};
+    rounding.backward_weight(products, std::move(saved));
+    products.run();
     Tensor dw = ctx_.zeros({kOut, kIn});
     gemm_tn(ctx_, dw.mat(), dy.mat(), x_rounded.mat());
     expect_close(rounding.weight.grad, dw, Tolerance::exact(), "dW");
@@ -132,11 +134,13 @@ TEST_F(GroupedLinearTest, IsOneLinearForEveryExpert) {
     EXPECT_EQ(layer.d_in(), kIn);
     EXPECT_EQ(layer.d_out(), kOut);
     const LinearInput in = layer.input(ctx_, x);
-    const Tensor y = layer.forward(ctx_, in, offsets_);
+    Products products{ctx_};
+    const Tensor y = layer.forward(products, in, offsets_);
     Tensor dx = ctx_.empty(x.shape()), twice = x.clone(ctx_.arena);
-    layer.backward_input(ctx_, dx, dy, offsets_);
-    layer.backward_input(ctx_, twice, dy, offsets_, /*accumulate=*/true);
-    layer.backward_weight(ctx_, dy, in, offsets_);
+    layer.backward_input(products, dx, dy, offsets_);
+    layer.backward_input(products, twice, dy, offsets_, /*accumulate=*/true);
+    layer.backward_weight(products, dy, in, offsets_);
+    products.run();
     for (size_t e = 0; e < single.size(); ++e) {
       SCOPED_TRACE(concat("expert ", e));
       if (offsets_[e] == offsets_[e + 1]) {
@@ -151,7 +155,8 @@ TEST_F(GroupedLinearTest, IsOneLinearForEveryExpert) {
                    Tolerance::exact(), "dx");
       single[e].backward_input_add(ctx_, twice_e, rows(dy, e), saved);
       expect_close(rows(twice, e), twice_e, Tolerance::exact(), "dx, added");
-      single[e].backward_weight(ctx_, std::move(saved));
+      single[e].backward_weight(products, std::move(saved));
+      products.run();
       expect_close(layer.weights[e].grad, single[e].weight.grad, Tolerance::exact(), "dW");
     }
   }
@@ -162,10 +167,12 @@ TEST_F(GroupedLinearTest, NoRowsAtAll) {
   GroupedLinear layer = grouped(single);
   const std::vector<int64_t> none(offsets_.size(), 0);
   const LinearInput in = layer.input(ctx_, ctx_.empty({0, kIn}));
-  EXPECT_EQ(layer.forward(ctx_, in, none).shape(), (Tensor::Shape{0, kOut}));
+  Products products{ctx_};
+  EXPECT_EQ(layer.forward(products, in, none).shape(), (Tensor::Shape{0, kOut}));
   Tensor dx = ctx_.empty({0, kIn});
-  layer.backward_input(ctx_, dx, ctx_.empty({0, kOut}), none);
-  layer.backward_weight(ctx_, ctx_.empty({0, kOut}), in, none);
+  layer.backward_input(products, dx, ctx_.empty({0, kOut}), none);
+  layer.backward_weight(products, ctx_.empty({0, kOut}), in, none);
+  products.run();
   for (const Param& weight : layer.weights) {
     for (const float g : weight.grad.flat<float>()) EXPECT_EQ(g, 0.0F);
   }

@@ -105,28 +105,6 @@ TEST_F(GemmTest, ResultDoesNotDependOnThreads) {
   }
 }
 
-// A narrow result (a router's) is cut along its rows, a flat one along its columns: no thread is
-// idle.
-TEST(GemmParts, EveryThreadHasSome) {
-  constexpr int kThreads = 4;
-  ThreadPool pool(kThreads);
-  Arena arena;
-  Context ctx(pool, arena);
-  const int64_t K = 700;
-  for (const auto& [T, N] : {std::pair{1024, 16}, {1024, 64}, {1024, 1}, {96, 700}, {70, 2000}}) {
-    const StoredWeight w(DType::kF32, N, K, 1);
-    const Matrix x(T, K, 2, 0);
-    Matrix y(T, N, 3, 0), dw(N, K, 4, 0);
-    const auto parts = [&](auto&& product) {
-      pool.start_trace();
-      product();
-      return pool.stop_trace().parts;
-    };
-    EXPECT_GE(parts([&] { gemm_nt(ctx, y.view, x.view, w.view()); }), kThreads) << T << "x" << N;
-    EXPECT_GE(parts([&] { gemm_tn(ctx, dw.view, y.view, x.view); }), kThreads) << T << "x" << N;
-  }
-}
-
 // gemm_nn and gemm_tn are the gradients of L = sum(dy * gemm_nt(x, w)): compared with central
 // differences in f64. L is linear in each operand, so only rounding (1e-16 / step) remains.
 TEST(GemmGradient, MatchesFiniteDifferences) {

@@ -10,18 +10,12 @@
 #include <vector>
 
 #include "hadal/kernels/cpu/attention_rows.h"
-#include "hadal/kernels/cpu/block_gemm.h"
 #include "hadal/kernels/cpu/few_rows.h"
 #include "hadal/kernels/cpu/scratch.h"
 
 namespace hadal::cpu {
 namespace {
 
-// The [T, d] matrix of one head of a [T, H, d] tensor.
-template <class T>
-View<T, 2> of_head(View<T, 3> x, int64_t h) {
-  return {x.data() + h * x.stride(1), {x.dim(0), x.dim(2)}, {x.stride(0), 1}};
-}
 // The [H, d] matrix of one token; the [64, d] rows of one page.
 template <class T>
 View<T, 2> of_token(View<T, 3> x, int64_t t) {
@@ -117,42 +111,6 @@ void latent_attention(ThreadPool& pool, View<float, 3> o_latent, View<const floa
     for (int64_t i = begin; i < end; ++i) {
       const Query& query = queries[static_cast<size_t>(i / H)];
       merge_blocks(partials, query, i % H, of_token(o_latent, query.row).row(i % H));
-    }
-  });
-}
-
-void absorb_query(ThreadPool& pool, View<float, 3> q_latent, View<const float, 3> q_nope,
-                  const WeightView& w_ukv) {
-  const int64_t rows_per_head = w_ukv.rows / q_nope.dim(1), d_nope = q_nope.dim(2);
-  pool.parallel_for(q_nope.dim(1), 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t h = begin; h < end; ++h) {
-      const WeightView w_uk = w_ukv.row_range(h * rows_per_head, h * rows_per_head + d_nope);
-      const View<float, 2> out = of_head(q_latent, h);
-      const View<const float, 2> in = of_head(q_nope, h);
-      if (in.dim(0) <= kFewRowsNn) {
-        few_rows_nn(out, in, w_uk, false);
-      } else {
-        block_gemm(out.data(), out.stride(0), out.dim(0), out.dim(1), in.dim(1), Operand::of(in),
-                   w_uk, false, false);
-      }
-    }
-  });
-}
-
-void expand_value(ThreadPool& pool, View<float, 3> o, View<const float, 3> o_latent,
-                  const WeightView& w_ukv) {
-  const int64_t rows_per_head = w_ukv.rows / o.dim(1), d_v = o.dim(2);
-  pool.parallel_for(o.dim(1), 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t h = begin; h < end; ++h) {
-      const WeightView w_uv =
-          w_ukv.row_range((h + 1) * rows_per_head - d_v, (h + 1) * rows_per_head);
-      const View<float, 2> out = of_head(o, h);
-      const View<const float, 2> in = of_head(o_latent, h);
-      if (in.dim(0) <= kFewRowsNt) {
-        few_rows_nt(out, in, w_uv, false);
-      } else {
-        block_gemm_nt(out, in, w_uv, false);
-      }
     }
   });
 }

@@ -1,7 +1,5 @@
 #include "hadal/kernels/gemm.h"
 
-#include "hadal/kernels/reference/widen.h"
-
 namespace hadal::reference {
 
 template <class Real>
@@ -45,28 +43,5 @@ template void gemm_nn(View<double, 2>, View<const double, 2>, View<const double,
                       double) noexcept;
 template void gemm_tn(View<float, 2>, View<const float, 2>, View<const float, 2>) noexcept;
 template void gemm_tn(View<double, 2>, View<const double, 2>, View<const double, 2>) noexcept;
-
-void grouped_gemm_nt(View<float, 2> y, View<const float, 2> x, std::span<const WeightView> w,
-                     std::span<const int64_t> offsets) {
-  for (size_t e = 0; e < w.size(); ++e) {
-    gemm_nt(y.rows(offsets[e], offsets[e + 1]), x.rows(offsets[e], offsets[e + 1]),
-            Widened(w[e]).view(), 0.0F);
-  }
-}
-
-void grouped_gemm_nn(View<float, 2> dx, View<const float, 2> dy, std::span<const WeightView> w,
-                     std::span<const int64_t> offsets, float beta) {
-  for (size_t e = 0; e < w.size(); ++e) {
-    gemm_nn(dx.rows(offsets[e], offsets[e + 1]), dy.rows(offsets[e], offsets[e + 1]),
-            Widened(w[e]).view(), beta);
-  }
-}
-
-void grouped_gemm_tn(std::span<const View<float, 2>> dw, View<const float, 2> dy,
-                     View<const float, 2> x, std::span<const int64_t> offsets) noexcept {
-  for (size_t e = 0; e < dw.size(); ++e) {
-    gemm_tn(dw[e], dy.rows(offsets[e], offsets[e + 1]), x.rows(offsets[e], offsets[e + 1]));
-  }
-}
 
 }  // namespace hadal::reference
