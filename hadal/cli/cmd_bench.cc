@@ -6,6 +6,7 @@
 #include "hadal/measure/measure_load.h"
 #include "hadal/measure/measure_tokenizer.h"
 #include "hadal/measure/measure_train.h"
+#include "hadal/ops/memory_of.h"
 
 namespace hadal::cli {
 namespace {
@@ -13,7 +14,9 @@ namespace {
 // What a bench runs on; results go out in the form that was asked for.
 struct Bench {
   explicit Bench(const CommonOptions& common)
-      : pool(common.threads), ctx{.pool = pool, .arena = arena, .device = common.chosen_device()} {}
+      : pool(common.threads),
+        arena(memory_of(common.chosen_device())),
+        ctx{.pool = pool, .arena = arena, .device = common.chosen_device()} {}
   ThreadPool pool;
   Arena arena;
   Context ctx;

@@ -5,6 +5,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
 #include "hadal/infer/generation_defaults.h"
+#include "hadal/ops/memory_of.h"
 
 namespace hadal {
 namespace {
@@ -20,6 +21,7 @@ DeepseekV3 load_with_note(Context& ctx, const std::string& folder, bool with_mtp
 TextModel::TextModel(const std::string& folder_, int n_threads, Device device, bool with_mtp)
     : folder(folder_),
       pool(n_threads),
+      arena(memory_of(device)),
       ctx{pool, arena, device},
       model(load_with_note(ctx, folder, with_mtp)) {
   if (std::filesystem::exists(folder + "/tokenizer.json")) tokenizer = Tokenizer::load(folder);

@@ -2,9 +2,13 @@
 // .cu files there define.
 #include "hadal/core/error.h"
 #include "hadal/kernels/cuda_devices.h"
+#include "hadal/kernels/device_memory.h"
 
 namespace hadal::cuda {
 
-std::vector<DeviceInfo> devices() { throw Unavailable("not in this build (cmake --preset cuda)"); }
+constexpr const char* kNotHere = "not in this build (cmake --preset cuda)";
+
+std::vector<DeviceInfo> devices() { throw Unavailable(kNotHere); }
+Memory& memory() { throw Unavailable(kNotHere); }
 
 }  // namespace hadal::cuda

@@ -1,14 +1,12 @@
 #include "hadal/tensor/arena.h"
 
 #include <algorithm>
-#include <new>
 
 #include "hadal/core/checked_math.h"
 
 namespace hadal {
 namespace {
 
-constexpr std::align_val_t kAlignment{64};
 constexpr int64_t kGranule = 256;
 
 // A waiting block may serve a request that uses at least three quarters of it.
@@ -28,7 +26,7 @@ void* Arena::take(int64_t bytes) {
     block = it->second;
     free_.erase(it);
   } else {
-    block = ::operator new(static_cast<size_t>(wanted), kAlignment);
+    block = memory_.allocate(wanted);
     reserved_ += wanted;
   }
   capacity_[block] = capacity;
@@ -48,7 +46,7 @@ void Arena::give_back(void* block, int64_t) noexcept {
 void Arena::trim() {
   const std::lock_guard lock(mutex_);
   for (const auto& [capacity, block] : free_) {
-    ::operator delete(block, kAlignment);
+    memory_.release(block);
     reserved_ -= capacity;
   }
   free_.clear();

@@ -9,11 +9,9 @@
 
 namespace hadal {
 
-enum class Device { kReference, kCpu, kCuda };
-
 struct Context {
   ThreadPool& pool;
-  Arena& arena;
+  Arena& arena;  // of the device's memory (ops/memory_of.h)
   Device device = Device::kCpu;
   Probe* probe = nullptr;
 

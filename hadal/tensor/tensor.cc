@@ -34,6 +34,7 @@ Tensor Tensor::empty(Arena& arena, DType dtype, Shape shape) {
   result.owner_ = std::shared_ptr<const void>(
       block, [&arena, n = *bytes, block](const void*) { arena.give_back(block, n); });
   result.data_ = block;
+  result.memory_ = &arena.memory();
   result.writable_ = true;
   result.dtype_ = dtype;
   result.shape_ = std::move(shape);
@@ -42,7 +43,7 @@ Tensor Tensor::empty(Arena& arena, DType dtype, Shape shape) {
 
 Tensor Tensor::zeros(Arena& arena, DType dtype, Shape shape) {
   Tensor result = empty(arena, dtype, std::move(shape));
-  std::memset(result.raw(), 0, static_cast<size_t>(result.bytes()));
+  arena.memory().zero(result.raw(), result.bytes());
   return result;
 }
 
@@ -60,6 +61,7 @@ Tensor Tensor::share() const {
   Tensor result;
   result.owner_ = owner_;
   result.data_ = data_;
+  result.memory_ = memory_;
   result.writable_ = writable_;
   result.dtype_ = dtype_;
   result.shape_ = shape_;
@@ -68,7 +70,8 @@ Tensor Tensor::share() const {
 
 Tensor Tensor::clone(Arena& arena) const {
   Tensor result = empty(arena, dtype_, shape_);
-  if (size() > 0) std::memcpy(result.raw(), data_, static_cast<size_t>(bytes()));
+  Memory& copier = on_host() ? arena.memory() : *memory_;
+  if (size() > 0) copier.copy(result.raw(), data_, bytes());
   return result;
 }
 

@@ -5,7 +5,6 @@
 // Memory comes from an Arena, or is borrowed (read-only, for instance a mapped file).
 #pragma once
 
-#include <cstring>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -28,12 +27,14 @@ class Tensor {
   Tensor(Tensor&& other) noexcept
       : owner_(std::move(other.owner_)),
         data_(std::exchange(other.data_, nullptr)),
+        memory_(other.memory_),
         writable_(other.writable_),
         dtype_(other.dtype_),
         shape_(std::move(other.shape_)) {}
   Tensor& operator=(Tensor&& other) noexcept {
     owner_ = std::move(other.owner_);
     data_ = std::exchange(other.data_, nullptr);
+    memory_ = other.memory_;
     writable_ = other.writable_;
     dtype_ = other.dtype_;
     shape_ = std::move(other.shape_);
@@ -42,16 +43,18 @@ class Tensor {
 
   static Tensor empty(Arena& arena, DType dtype, Shape shape);  // contents undefined
   static Tensor zeros(Arena& arena, DType dtype, Shape shape);
-  // Elements of somebody else, kept alive by `owner`; writing through them is refused.
+  // Elements of somebody else on the host, kept alive by `owner`; writing through them is refused.
   static Tensor borrowed(DType dtype, Shape shape, const void* data,
                          std::shared_ptr<const void> owner);
 
   Tensor share() const;              // same elements, second owner
-  Tensor clone(Arena& arena) const;  // own copy
+  Tensor clone(Arena& arena) const;  // own copy, in the arena's memory
   // Same elements under another shape of the same size; shares ownership.
   Tensor reshaped(Shape shape) const;
 
   bool has_data() const { return data_ != nullptr; }
+  // Whether the host may read the elements; views of others are for the device's ops alone.
+  bool on_host() const { return memory_->on_host(); }
   DType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }
   int rank() const { return static_cast<int>(shape_.size()); }
@@ -105,6 +108,7 @@ class Tensor {
 
   std::shared_ptr<const void> owner_;
   const void* data_ = nullptr;
+  Memory* memory_ = &host_memory();
   bool writable_ = false;
   DType dtype_ = DType::kF32;
   Shape shape_;

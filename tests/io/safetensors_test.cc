@@ -1,6 +1,8 @@
 // io/safetensors: what is written is read back, and every rule of spec 02 section 2 is enforced.
 #include "hadal/io/safetensors.h"
 
+#include <cstring>
+
 #include <gtest/gtest.h>
 
 #include "hadal/core/error.h"

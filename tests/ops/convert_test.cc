@@ -1,5 +1,7 @@
 #include "hadal/ops/convert.h"
 
+#include <cstring>
+
 #include "tests/ops/op_test.h"
 
 namespace hadal::test {

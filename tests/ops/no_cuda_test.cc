@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "hadal/ops/elementwise.h"
+#include "hadal/ops/memory_of.h"
 #include "hadal/ops/rmsnorm.h"
 #include "tests/ops/op_test.h"
 
@@ -21,6 +22,17 @@ TEST(NoCuda, AnOpWithoutAKernelNamesItself) {
   EXPECT_EQ(values, (std::vector<float>{1, 2, 3}));
   EXPECT_THAT([&] { return sum_of_squares(machine.ctx(), values); },
               ThrowsMessage<Unavailable>(HasSubstr("sum_of_squares")));
+}
+
+TEST(NoCuda, EveryDeviceHasItsMemoryOrSaysWhyNot) {
+  EXPECT_EQ(&memory_of(Device::kReference), &host_memory());
+  EXPECT_EQ(&memory_of(Device::kCpu), &host_memory());
+  try {
+    EXPECT_FALSE(memory_of(Device::kCuda).on_host());
+  } catch (const Unavailable& error) {
+    EXPECT_THAT(error.what(), testing::AnyOf(HasSubstr("not in this build"), HasSubstr("driver"),
+                                             HasSubstr("no GPU"), HasSubstr("no CUDA-capable")));
+  }
 }
 
 TEST(NoCuda, ShapesAreCheckedFirst) {
