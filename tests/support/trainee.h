@@ -9,8 +9,9 @@
 namespace hadal::test {
 
 struct Trainee : RandomModel {
-  Trainee(const ModelConfig& config, uint64_t seed, int64_t batch, int64_t row_length)
-      : RandomModel(config, seed), n_sequences(batch), length(row_length) {
+  Trainee(const ModelConfig& config, uint64_t seed, int64_t batch, int64_t row_length,
+          int n_threads = 1)
+      : RandomModel(config, seed, n_threads), n_sequences(batch), length(row_length) {
     allocate_gradients(model, arena);
     tokens = random_tokens(n_sequences * length, seed);
     targets = random_tokens(n_sequences * length, seed + 1);
