@@ -1,7 +1,7 @@
 #!/bin/sh
 # bench/compare_training.sh HADAL "PEER COMMAND" [ROUNDS]: training speed and memory against a peer.
 #
-#   bench/compare_training.sh build/hadal/hadal "/usr/bin/python3 torch_train_peer.py" 3
+#   bench/compare_training.sh build/release/hadal/hadal bench/torch_peer.py 3
 #
 # The peer command takes --threads N, trains the shape of `hadal bench train` and prints one line of
 # JSON with tok_s_best and peak_rss_mb. Each round runs hadal and the peer one after the other with

@@ -7,8 +7,8 @@
 #   training of the comparison shape (11.8M) and of `small`, micro-batches of 1 to 16 sequences,
 #   prefill and decode of `small`, products dense and grouped, and for each how often workers are
 #   called (regions), how long threads idle, and the share of the roof measured in the same run.
-# PEER=COMMAND adds a training peer: a command that takes --threads N and prints one line of JSON
-# with tok_s_best. About ten minutes on 16 cores; MINUTES=3 takes fewer steps.
+# PEER=bench/torch_peer.py adds a training peer (a command that takes --threads N and prints one line
+# of JSON with tok_s_best). About ten minutes on 16 cores; MINUTES=3 takes fewer steps.
 # The table goes to the terminal, every JSON document to OUT_FOLDER.
 set -eu
 hadal=${1:?usage: $0 HADAL [OUT_FOLDER]}
