@@ -71,7 +71,7 @@ std::string read_prompt_text(const GenerateCommand& o, const Flags& flags) {
   return read_text_argument(o.prompt_file);
 }
 
-// <fim begin> prefix <fim hole> suffix <fim end>, the model writes the middle (spec 02, section 4).
+// <fim begin> prefix <fim hole> suffix <fim end>: the model writes the middle.
 std::vector<int32_t> fill_in_middle_prompt(const TextModel& m, const std::string& prefix,
                                            const std::string& suffix) {
   const auto marks = m.need_tokenizer().fim_tokens();

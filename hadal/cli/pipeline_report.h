@@ -20,7 +20,7 @@ struct PipelineResult {
   std::optional<BubbleFormula> formula;  // of the four published schedules
 };
 
-// The fields of cli.md and more; `bubble` is the largest of the ranks.
+// What --json prints (docs/pipeline.md, "The columns"); `bubble` is the largest of the ranks.
 Json pipeline_json(const PipelineResult& result);
 
 // Figures of the whole, then one line per rank (the first kMaxRankLines).

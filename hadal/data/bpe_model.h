@@ -1,5 +1,5 @@
-// data/bpe_model.h: byte-pair merging inside one piece, exactly (spec 02 section 3): start from
-// single bytes; merge the adjacent pair of lowest rank, the leftmost of equals, until none is left.
+// data/bpe_model.h: byte-pair merging inside one piece, exactly: start from single bytes; merge the
+// adjacent pair of lowest rank, the leftmost of equals, until none is left.
 //
 // Three ways with one result: by scanning for the lowest rank (short pieces), by linear search
 // (data/linear_bpe.h), and by a heap where the vocabulary does not allow that.

@@ -1,5 +1,4 @@
-// data/byte_level.h: the printable alphabet in which tokenizer.json writes bytes (spec 02 section
-// 3).
+// data/byte_level.h: the printable alphabet in which tokenizer.json writes bytes.
 //
 // Bytes 33-126, 161-172 and 174-255 stand for themselves; the other 68 become U+0100, U+0101, ...
 // in increasing order, so that space is U+0120.

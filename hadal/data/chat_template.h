@@ -1,4 +1,4 @@
-// data/chat_template.h: a conversation as token ids, in DeepSeek-V3's format (spec 02, section 4).
+// data/chat_template.h: a conversation as token ids, in DeepSeek-V3's format (docs/formats.md).
 //
 //   BOS system [ <｜User｜> user <｜Assistant｜> answer EOS ]* <｜User｜> user <｜Assistant｜>
 //

@@ -1,4 +1,4 @@
-// data/deepseek_scanner.h: the pre-tokenizer of DeepSeek-V3 as a scanner (spec 02 section 3).
+// data/deepseek_scanner.h: the pre-tokenizer of DeepSeek-V3 as a scanner.
 //
 //   1  \p{N}{1,3}
 //   2  [\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+

@@ -18,7 +18,7 @@ namespace hadal {
 struct DocumentTokenOptions {
   double fim_rate = 0.0;
   // Share of the tokens that join punctuation and line breaks which are cut in two, so that a
-  // prompt that ends without a line break is not out of distribution (spec 03 section 5).
+  // prompt that ends without a line break is not out of distribution (report section 4.1).
   double boundary_split_rate = 0.0;
   uint64_t seed = 0;
 };

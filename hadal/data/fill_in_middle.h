@@ -1,5 +1,4 @@
-// data/fill_in_middle.h: FIM in the order prefix, suffix, middle (report section 2.1 of the data
-// part; spec 03 section 5):
+// data/fill_in_middle.h: FIM in the order prefix, suffix, middle (report section 4.1):
 //
 //   fim_begin PREFIX fim_hole SUFFIX fim_end MIDDLE
 //

@@ -1,4 +1,4 @@
-// data/packing.h: documents into rows of fixed length, "fewer truncations" (spec 03 section 5).
+// data/packing.h: documents into rows of fixed length, "fewer truncations" (report section 4.1).
 //
 // A row has R = S + 1 tokens: inputs row[0..S), targets row[1..S]. Only a document longer than R is
 // cut, into pieces of R tokens; each piece begins with the last token of the one before, so that

@@ -1,4 +1,4 @@
-// data/pre_tokenizer.h: cuts a text into the pieces inside which BPE may merge (spec 02 section 3).
+// data/pre_tokenizer.h: cuts a text into the pieces inside which BPE may merge (docs/formats.md).
 //
 // A tokenizer.json states a sequence of regular expressions; each one runs on every piece that the
 // one before left, and both its matches and the text between them become pieces. Any such sequence

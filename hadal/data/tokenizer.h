@@ -1,4 +1,4 @@
-// data/tokenizer.h: byte-level BPE as tokenizer.json describes it (spec 02 section 3).
+// data/tokenizer.h: byte-level BPE as tokenizer.json describes it (docs/formats.md).
 //
 // encode gives exactly the ids of Hugging Face's `tokenizers` for any bytes (invalid UTF-8 is first
 // replaced by U+FFFD, one per maximal subpart); decode(encode(s)) == s for valid UTF-8.

@@ -16,7 +16,7 @@ struct FamilyToken {
   bool special;
 };
 
-// Spec 02 section 3.1: the first three open the vocabulary, the others follow it.
+// As in DeepSeek-V3's file: the first three open the vocabulary, the others follow it.
 constexpr FamilyToken kFirst[] = {
     {"<｜begin▁of▁sentence｜>", true}, {"<｜end▁of▁sentence｜>", true}, {"<｜▁pad▁｜>", true}};
 constexpr FamilyToken kLast[] = {{"<｜fim▁hole｜>", false},

@@ -12,7 +12,7 @@ namespace hadal {
 // by default, the first MTP module) reads. Both [T,d].
 struct HiddenRows {
   Tensor hidden, normed;
-  // What the first MTP module takes (spec 01, section 8).
+  // What the first MTP module takes (docs/equations.md, "MTP").
   const Tensor& state(MtpHidden which) const {
     return which == MtpHidden::kPostNorm ? normed : hidden;
   }

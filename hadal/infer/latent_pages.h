@@ -1,7 +1,7 @@
 // infer/latent_pages.h: what sequences remember of their past tokens.
 //
 // One row per token and layer, [c_kv (normed latent, d_c) | k_rope (rotated key, d_r)]: 576 values
-// in DeepSeek-V3 where full keys and values would be 40960 (spec 01, section 6). Rows are f32.
+// in DeepSeek-V3 where full keys and values would be 40960. Rows are f32.
 //
 // Rows lie in pages of kPageRows = 64 tokens, the block of keys of ops/latent_attention.h. A page is
 // taken by one sequence, for every layer at once (MTP modules included), so a sequence has one list

@@ -1,6 +1,6 @@
 // infer/prefill_mla.h: attention of a chunk of new rows in MHA form, behind the latent pages.
 //
-//   [k_n | v] of every cached row = c_kv W_UKV^T, then ordinary attention   (spec 01, section 2)
+//   [k_n | v] of every cached row = c_kv W_UKV^T, then ordinary attention   (nn/mla.h)
 //
 // Per cached token and query it costs 2 H (d_nope + d_rope + d_v) operations, the absorbed form 3.4
 // times as many in DeepSeek-V3, so this is the form for many rows (infer/absorbed_mla.h for few).

@@ -1,4 +1,5 @@
-// Order of the steps (spec 05, section 7): penalties, temperature, top-k, top-p, renormalisation.
+// Order of the steps (docs/inference.md, "Sampling"): penalties, temperature, top-k, top-p,
+// renormalisation.
 #include "hadal/infer/sampler.h"
 
 #include <algorithm>

@@ -2,7 +2,8 @@
 //
 // A draft d of distribution q is kept with probability min(1, p(d) / q(d)), where p is the main
 // model's distribution at its place; a dropped one is replaced by a sample of norm(max(0, p - q)).
-// The tokens then have the main model's distribution exactly (arXiv:2302.01318; spec 05, section 6).
+// The tokens then have the main model's distribution exactly (arXiv:2302.01318; docs/inference.md,
+// "Speculative decoding").
 #pragma once
 
 #include <span>
@@ -29,7 +30,7 @@ Verdict verify_draft(std::span<const double> p, const Draft& draft, Rng& rng);
 // ends k rows before the known tokens; states that wait for their token are kept here.
 //
 // Beyond the last module, drafting goes on with that module again, fed with its own state as the
-// state of the next position (spec 01, section 8). Rows that rest on drafts are dropped after each
+// state of the next position. Rows that rest on drafts are dropped after each
 // call and made again once their tokens are known.
 //
 // Every sequence drafts for itself; only the verification is one pass for all.

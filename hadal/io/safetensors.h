@@ -1,4 +1,4 @@
-// io/safetensors.h: reading (mapped) and writing of .safetensors, spec 02 section 2.
+// io/safetensors.h: reading (mapped) and writing of .safetensors (docs/formats.md).
 #pragma once
 
 #include <map>

@@ -29,7 +29,7 @@ struct SafetensorsHeader {
 inline constexpr int64_t kMaxSafetensorsHeader = 100'000'000;  // bytes; the format's own limit
 
 // `file` is the whole file. FormatError, with `source` as the file's name, unless every rule of
-// spec 02 section 2 holds.
+// docs/formats.md, "safetensors", holds.
 SafetensorsHeader parse_safetensors(std::string_view file, const std::string& source);
 
 // The other direction: the 8 length bytes and the header, padded with spaces so that data starts at

@@ -1,5 +1,5 @@
 // model/checkpoint.h: Hugging Face checkpoint folders: config.json and (sharded) safetensors.
-// Mapped, strictly validated (spec 02 sections 1 and 2), written atomically.
+// Mapped, strictly validated (docs/formats.md, "safetensors"), written atomically.
 #pragma once
 
 #include <string>

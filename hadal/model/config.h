@@ -1,5 +1,6 @@
 // model/config.h: the shape of a DeepSeek-V3-family model. Defaults are DeepSeek-V3.
-// Read from and written to Hugging Face's config.json (model/hf_config.cc); names: style table.
+// Read from and written to Hugging Face's config.json (model/hf_config.cc). What the names are in the
+// report: docs/equations.md, "Names and shapes".
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,7 @@
 namespace hadal {
 
 // What state the MTP modules receive from the main model: after its final norm (serving engines and
-// the released weights) or before it. spec 01, section 8.
+// the released weights) or before it. docs/equations.md, "MTP".
 enum class MtpHidden { kPostNorm, kPreNorm };
 
 struct ModelConfig {
@@ -66,7 +67,7 @@ struct ModelConfig {
   bool operator==(const ModelConfig&) const = default;
 };
 
-// Exact counts, spec 01 section 10. MTP modules are counted apart.
+// Exact counts (docs/equations.md, "Parameter counts"). MTP modules are counted apart.
 struct ParameterCount {
   int64_t total = 0;   // main model, embedding and head included
   int64_t active = 0;  // per token: top_k experts in place of all

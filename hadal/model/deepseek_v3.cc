@@ -1,4 +1,4 @@
-// The list of layers that a config describes (report section 2; spec 01).
+// The list of layers that a config describes (report section 2; docs/equations.md).
 #include "hadal/model/deepseek_v3.h"
 
 #include <algorithm>
@@ -6,7 +6,7 @@
 namespace hadal {
 namespace {
 
-// q_a_layernorm and kv_a_layernorm ignore rms_norm_eps (golden conventions; b_moonlight shows it).
+// q_a_layernorm and kv_a_layernorm ignore rms_norm_eps (docs/equations.md, "RMSNorm").
 constexpr float kLatentNormEps = 1e-6F;
 // The rotary table starts with this many positions; ensure_rope makes it longer.
 constexpr int64_t kFirstRopePositions = 4096;

@@ -1,5 +1,5 @@
-// config.json of Hugging Face checkpoints, in and out (spec 02 section 1.1). Foreign key names
-// stand here and nowhere else. A value that hadal does not implement is refused, never replaced.
+// config.json of Hugging Face checkpoints, in and out (docs/formats.md, "config.json"). Foreign key
+// names stand here and nowhere else. A value that hadal does not implement is refused, never replaced.
 #include <charconv>
 #include <cmath>
 #include <cstdlib>

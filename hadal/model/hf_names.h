@@ -1,6 +1,6 @@
-// model/hf_names.h: the tensor names of Hugging Face checkpoints (spec 02, section 1.2). Those
-// names stand in hf_names.cc and nowhere else; named_params (deepseek_v3.h) is implemented there
-// too.
+// model/hf_names.h: the tensor names of Hugging Face checkpoints (docs/formats.md, "Tensors of a
+// checkpoint"). Those names stand in hf_names.cc and nowhere else; named_params (deepseek_v3.h) is
+// implemented there too.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// The built-in shapes: published models (spec 01 section 11) and small ones of our own.
+// The built-in shapes: published models and small ones of our own (docs/equations.md, "Presets").
 #include <array>
 
 #include "hadal/core/error.h"
@@ -101,7 +101,7 @@ ModelConfig kimi_k2() {
   return c;
 }
 
-// Every mechanism on, small enough for unit tests (spec 01 section 11, last line).
+// Every mechanism on, small enough for unit tests.
 ModelConfig tiny() {
   ModelConfig c;
   c.d_model = 256;

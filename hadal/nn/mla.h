@@ -1,4 +1,4 @@
-// nn/mla.h: multi-head latent attention, MHA form (report eq. 1-11; spec 01 section 2).
+// nn/mla.h: multi-head latent attention, MHA form (report eq. 1-11; docs/equations.md, "MLA").
 //
 //   c_q = norm(x W_DQ^T)              q = c_q W_UQ^T  (or x W_Q^T without a query latent)
 //   [c_raw | k_rope] = x W_DKV^T      c_kv = norm(c_raw)      [k_n | v] per head = c_kv W_UKV^T

@@ -1,7 +1,7 @@
 // ops/attention.h: causal attention in MHA form, with the keys' rotary part shared by all heads.
 //
 //   s[h,i,j] = scale * (q_n[i,h] . k_n[j,h] + q_r[i,h] . k_rope[j])  for j <= i of a sequence
-//   p = softmax_j(s)    o[i,h] = sum_j p[h,i,j] v[j,h]                     (spec 01, section 2)
+//   p = softmax_j(s)    o[i,h] = sum_j p[h,i,j] v[j,h]                     (report eq. 10)
 //
 // Layouts, T rows of `sequences` (H heads, d_n nope, d_r rope, d_v value dims):
 //   q      [T, H, d_n + d_r]   nope then rotated rope

@@ -1,4 +1,4 @@
-// ops/gemm_fp8.h: the three products of an FP8 linear on E4M3 codes (spec 03 sections 2.3 and 2.4).
+// ops/gemm_fp8.h: the three products of an FP8 linear on E4M3 codes (docs/precision.md, "Products").
 //
 //   C = sum over groups of 128 of the inner axis: (sum_{k in group} a_k b_k) * s_a * s_b
 // One product of scales per group; f32 inside a group and across groups. Codes and scales come from

@@ -1,4 +1,5 @@
-// ops/latent_attention.h: attention in absorbed (MQA) form on the latent cache (spec 01 section 5).
+// ops/latent_attention.h: attention in absorbed (MQA) form on the latent cache (docs/equations.md,
+// "MLA, absorbed form").
 //
 //   s[h,j] = scale * (q_latent[i,h] . c[j] + q_rope[i,h] . k_r[j])    p = softmax_j(s)
 //   o_latent[i,h] = sum_j p[h,j] c[j]

@@ -1,4 +1,4 @@
-// ops/quantize.h: FP8 E4M3 tiles and blocks with their scales (spec 03 section 2.3, golden units).
+// ops/quantize.h: FP8 E4M3 tiles and blocks with their scales (docs/precision.md, "Tiles and blocks").
 //
 //   amax = max |x| of the tile    s = amax / 448    code = e4m3(x / s)    x ~ code * s    (f32)
 // Activations use 1x128 tiles along the row (floor: amax at least 1e-4), weights 128x128 blocks;

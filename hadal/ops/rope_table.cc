@@ -1,4 +1,4 @@
-// ops/rope_table.cc: frequencies, magnitudes and the table of angles (spec 01 sections 3 and 4).
+// ops/rope_table.cc: frequencies, magnitudes and the table of angles (docs/equations.md, "YaRN").
 #include <algorithm>
 #include <cmath>
 #include <numbers>

@@ -1,7 +1,7 @@
 // ops/rope_yarn.h: decoupled rotary positions, interleaved pairs, with YaRN (arXiv:2309.00071).
 //
 //   x'[2i] = x[2i] cos a - x[2i+1] sin a    x'[2i+1] = x[2i] sin a + x[2i+1] cos a    a = t f_i
-// spec 01 sections 3 and 4. Angles are formed in f64.
+// docs/equations.md, "RoPE" and "YaRN". Angles are formed in f64.
 #pragma once
 
 #include <optional>

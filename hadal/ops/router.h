@@ -1,4 +1,4 @@
-// ops/router.h: choice of experts (spec 01 section 7; report eq. 12-16; V2 report section 2.1.2).
+// ops/router.h: choice of experts (report eq. 12-16; docs/equations.md, "Router").
 //
 //   noaux_tc              score = sigmoid(logits); choice = score + route_bias; group score = sum
 //                         of its two largest choices; best topk_group groups; top_k of them

@@ -5,7 +5,7 @@
 //   p -= lr * m/(1-b1^n) / (sqrt(v/(1-b2^n)) + eps)      n = steps taken, this one included
 //
 // Parameters are the F32 master weights. Moments are F32, or BF16 rounded to nearest even, as in
-// the report (spec 03 section 3). A parameter that saw no gradient still decays.
+// the report (section 3.3.3). A parameter that saw no gradient still decays.
 #pragma once
 
 #include <vector>

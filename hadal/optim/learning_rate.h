@@ -1,4 +1,4 @@
-// optim/learning_rate.h: schedules whose clock is the number of tokens seen (spec 03 section 1).
+// optim/learning_rate.h: schedules whose clock is the number of tokens seen (report section 4.2).
 //
 //   warm-up    linear from 0 to peak, over steps or over tokens
 //   constant   peak until constant_until

@@ -13,7 +13,7 @@ namespace hadal {
 struct Trainable {
   std::string name;   // for messages and checkpoints
   Param* param;       // value F32, grad allocated
-  bool decay = true;  // weight decay: matrices yes, norms no (spec 03 section 1)
+  bool decay = true;  // weight decay: matrices yes, norms no (our choice)
 };
 
 // body(i) once for every parameter. Small tensors are dealt out whole, one thread each: an MoE

@@ -1,6 +1,6 @@
 // Bytes that one token leaves in one layer between forward and backward, by tensor and by
-// recomputation policy. spec 07, section 4 and spec 03, sections 2.5 and 3: under the report's
-// policy RMSNorm outputs, the MLA up-projections and SwiGLU's output are computed again.
+// recomputation policy (docs/plan.md, "Memory and traffic"): under the report's policy RMSNorm
+// outputs, the MLA up-projections and SwiGLU's output are computed again.
 #include "hadal/plan/training_sections.h"
 
 namespace hadal {

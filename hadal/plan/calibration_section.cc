@@ -1,4 +1,4 @@
-// What the published step of DeepSeek-V3 says about every plan. spec 04, section 1: warm-up forward
+// What the published step of DeepSeek-V3 says about every plan. arXiv:2505.09343: warm-up forward
 // 1.13 s, bubble 2.06, extra backward 1.99, extra weight 0.48, overlapped pairs 13.95, optimizer
 // 0.29, step 19.926 (2048 H800, PP 16, 120 micro-batches).
 //

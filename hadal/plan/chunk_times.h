@@ -6,7 +6,7 @@
 //
 //   F = C_f + X_f    B_in = C_b + X_b    W = C_w    F&B = max(C, X) + (1 - e) min(C, X)
 //
-// e = 1: the shorter of the two vanishes; e = 0: nothing overlaps, F&B = F + B. spec 04, section 6.
+// e = 1: the shorter of the two vanishes; e = 0: nothing overlaps, F&B = F + B.
 // Times are in any one unit.
 #pragma once
 

@@ -7,7 +7,7 @@
 //   nvlink_gb_per_s = 160          # effective, one way, between GPUs of a node
 //   nic_gb_per_s = 50              # per GPU, one way
 //   price_usd_per_gpu_hour = 2.0
-// Decimal units: 1 GB is 1e9 B. Source of the built-ins: spec 07, section 8.
+// Decimal units: 1 GB is 1e9 B. The built-ins: docs/plan.md, "Clusters".
 #pragma once
 
 #include <cstdint>

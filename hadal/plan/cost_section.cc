@@ -1,5 +1,5 @@
-// The stages of a training run in steps, GPU-hours, days and money. spec 07, section 3; spec 03,
-// sections 1 and 4.
+// The stages of a training run in steps, GPU-hours, days and money (docs/plan.md, "How a step is
+// timed").
 #include "hadal/plan/training_sections.h"
 
 namespace hadal {

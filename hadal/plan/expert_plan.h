@@ -17,7 +17,7 @@
 
 namespace hadal {
 
-// What the user said; the rest follows DeepSeek's production deployment (spec 05 section 2): eight
+// What the user said; the rest follows DeepSeek's production deployment (docs/serving_plan.md): eight
 // experts and one redundant slot per GPU, eight GPUs per node.
 struct ExpertPlanOptions {
   std::optional<int64_t> n_gpus = {};       // default N / 8

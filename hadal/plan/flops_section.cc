@@ -1,6 +1,6 @@
-// Training operations per token by part. spec 07, section 2: six per multiplied parameter (two
-// forward, four backward) and the attention core in its MHA form. By convention MTP and
-// recomputation do not count towards FLOP/token and MFU; the time model does count them.
+// Training operations per token by part (docs/plan.md, "Work per token"): six per multiplied
+// parameter (two forward, four backward) and the attention core in its MHA form. By convention MTP
+// and recomputation do not count towards FLOP/token and MFU; the time model does count them.
 #include "hadal/plan/training_sections.h"
 
 namespace hadal {

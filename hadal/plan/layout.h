@@ -2,7 +2,7 @@
 //
 // Rank r of a pipeline, data-parallel replica and expert-parallel group are the three coordinates
 // of a GPU: gpus = pipeline ranks x replicas, and each expert-parallel group is `ep` replicas wide
-// at one stage. DeepSeek-V3: PP 16, EP 64 over 8 nodes, 128 replicas (spec 04, section 1).
+// at one stage. DeepSeek-V3: PP 16, EP 64 over 8 nodes, 128 replicas (arXiv:2412.19437).
 #pragma once
 
 #include <cstdint>
@@ -54,7 +54,7 @@ int64_t micro_batches(const Layout& layout, const LayoutFacts& facts);  // per r
 
 // Decoder layers of each stage, as even as possible when the head on the last stage weighs as much
 // as `head_layers` layers; what is left over goes to the middle, so that the ends, with embedding,
-// head and MTP, have fewer (spec 04, section 9).
+// head and MTP, have fewer. How DeepSeek-V3's were divided is not published.
 std::vector<int64_t> layers_of_stages(int64_t n_layers, int64_t n_stages, double head_layers);
 
 // Section "layout": its inputs, and set_layout to change them later.

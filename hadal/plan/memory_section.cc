@@ -1,6 +1,6 @@
-// Memory of one GPU by part. spec 07, section 4. Two kinds of rank compete for the largest sum: one
-// in the middle with as many layers as any, and one at an end with fewer layers, but with
-// embedding, head and MTP. EMA weights wait in host memory.
+// Memory of one GPU by part (docs/plan.md, "Memory and traffic"). Two kinds of rank compete for the
+// largest sum: one in the middle with as many layers as any, and one at an end with fewer layers,
+// but with embedding, head and MTP. EMA weights wait in host memory.
 #include <algorithm>
 
 #include "hadal/core/error.h"

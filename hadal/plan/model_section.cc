@@ -1,5 +1,6 @@
-// The model's shape and what follows from it: parameters by class. spec 01, section 10; equal to
-// count_parameters, but as formulas, so that a changed shape moves every number of the plan.
+// The model's shape and what follows from it: parameters by class (docs/equations.md, "Parameter
+// counts"). Equal to count_parameters, but as formulas, so that a changed shape moves every number of
+// the plan.
 #include "hadal/plan/training_sections.h"
 
 namespace hadal {

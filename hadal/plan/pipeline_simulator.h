@@ -3,7 +3,7 @@
 //
 // Every rank executes its list in order; a computation starts when its rank is free and its inputs
 // have arrived. Times are in any one unit (seconds in `hadal plan`, "units" in `hadal pipeline`).
-// Source of the published vectors: spec 04, sections 3 to 5.
+// What unit times give: docs/pipeline.md, "What the simulator assumes".
 #pragma once
 
 #include <cstdint>

@@ -24,7 +24,7 @@ const std::vector<std::string> kShown = {"batch_sequences",
                                          "gpu_hours_per_trillion_tokens"};
 enum Column : size_t { kGpus = 0, kTokensPerSecond = 6, kBubble = 7, kMfu = 8, kDays = 10 };
 
-// spec 04, section 7: eight planes of a two-layer fat tree of 64-port switches.
+// arXiv:2505.09343: eight planes of a two-layer fat tree of 64-port switches.
 constexpr int64_t kMultiPlaneEndpoints = 16384;
 
 Refusal problem_of(const Worksheet& sheet, int64_t gpus) {

@@ -1,5 +1,5 @@
-// plan/schedule_facts.h: what people call a schedule, and its published bubble. Source: spec 04,
-// section 5.
+// plan/schedule_facts.h: what people call a schedule, and its published bubble (docs/schedules.md,
+// "The four schedules").
 #pragma once
 
 #include <string>

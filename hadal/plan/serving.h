@@ -1,5 +1,5 @@
 // plan/serving.h: what it takes to serve a model: prefill and decode on separate pools of GPUs.
-// Spec 05 sections 1 to 3, spec 07 section 7.
+// docs/serving_plan.md says what is assumed.
 //
 // The model and the cluster are cells of the same sheet (training_sections.h, cluster.h); a sheet
 // without a cluster gets an H800 one.

@@ -1,6 +1,6 @@
 // The published figures of serving DeepSeek-V3, computed from their published inputs: the speed
-// limits of the hardware paper (spec 05 section 3) and one day of the production system (section
-// 2).
+// limits of the hardware paper and one day of the production system (docs/serving_plan.md, "Against
+// what was published").
 #include <tuple>
 
 #include "hadal/plan/serving_cells.h"

@@ -1,6 +1,6 @@
 // The decode pool: absorbed attention over the latent cache, direct point-to-point all-to-all. Two
 // micro-batches hide each other's communication: per layer the longest of reading memory, computing
-// and communicating, summed over layers. Spec 05 sections 1 and 2, spec 07 section 7.
+// and communicating, summed over layers (docs/serving_plan.md).
 #include <algorithm>
 
 #include "hadal/plan/serving_cells.h"

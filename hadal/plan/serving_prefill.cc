@@ -1,7 +1,6 @@
 // The prefill pool: large batches of prompt tokens, MHA form, all-to-all as in training (IB to a
 // node once, then NVLink). Two micro-batches hide each other's communication, so that a layer takes
-// the longest of computing, reading weights and communicating. Spec 05 section 1, spec 07
-// section 7.
+// the longest of computing, reading weights and communicating (docs/serving_plan.md).
 #include <algorithm>
 
 #include "hadal/plan/serving_cells.h"

@@ -1,4 +1,4 @@
-// What travels over which link. spec 07, section 5; spec 04, section 7.
+// What travels over which link (docs/plan.md, "Memory and traffic").
 //
 // Dispatch sends a token's copy once to each node it reaches, over the NIC to the GPU with the same
 // index there, which forwards it over NVLink to the GPUs of its experts; combine goes back.

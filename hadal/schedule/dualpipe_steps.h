@@ -1,5 +1,6 @@
-// schedule/dualpipe_steps.h: the eight steps that DualPipe and DualPipeV share (spec 04, sections 3
-// and 4). A rank has two modules, one per phase; phase 0 is the one that starts first on this rank.
+// schedule/dualpipe_steps.h: the eight steps that DualPipe and DualPipeV share (docs/schedules.md,
+// "The eight steps of DualPipe"). A rank has two modules, one per phase; phase 0 is the one that
+// starts first on this rank.
 //
 //   step  repeat          order
 //   1     2(H-h-1)        F(0)

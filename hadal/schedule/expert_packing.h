@@ -1,5 +1,5 @@
 // schedule/expert_packing.h: the two steps of the expert-parallel load balancer, for one layer or
-// one node of it. spec 04, section 8.
+// one node of it (docs/expert_placement.md, "The algorithm").
 #pragma once
 
 #include <cstdint>

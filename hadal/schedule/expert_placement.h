@@ -1,6 +1,6 @@
 // schedule/expert_placement.h: which GPU holds which routed expert, and which experts are held
-// twice (the expert-parallel load balancer, EPLB). Pure functions of a load matrix. spec 04,
-// section 8.
+// twice (the expert-parallel load balancer, EPLB). Pure functions of a load matrix.
+// docs/expert_placement.md has the algorithm.
 //
 // A replica ("physical expert") is one copy of an expert on one slot of one GPU; slots are numbered
 // node by node, GPU by GPU. L = MoE layers, N = routed experts, R = replicas in all (a multiple of

@@ -1,6 +1,5 @@
 // schedule/one_forward_one_backward.h: the order that 1F1B and ZB1P share. A rank computes one
 // forward for each rank behind it, then alternates one forward and one backward, then drains.
-// spec 04, section 5.
 #pragma once
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // schedule/schedule.h: a pipeline schedule is a value, one list of actions per rank.
 //
 // Three readers share it: the executor runs it, plan/pipeline_simulator times and draws it, and
-// schedule/schedule_check proves it. No device, no tensor, no clock. spec 04, sections 2 to 5.
+// schedule/schedule_check proves it. No device, no tensor, no clock. docs/schedules.md.
 //
 // The model is cut into stages 0 .. n_stages-1 (embedding first). A chunk is one micro-batch's work
 // on one stage, so a dependency never names a rank or a direction:

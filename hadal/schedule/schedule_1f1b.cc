@@ -1,5 +1,5 @@
 // 1F1B: every rank holds one stage, warms up with one forward per rank behind it, then alternates
-// one forward and one backward. spec 04, section 5: makespan (M + P - 1)(F + B), bubble
+// one forward and one backward. Makespan (M + P - 1)(F + B), bubble
 // (P - 1)(F + B), at most P - r chunks stored on rank r.
 #include "hadal/schedule/one_forward_one_backward.h"
 #include "hadal/schedule/schedule.h"

@@ -53,7 +53,7 @@ ScheduleCheck check_schedule(const PipelineSchedule& schedule,
                              std::optional<int64_t> max_activations = std::nullopt);
 
 // The published bound on a rank's peak_activations: stages for 1F1B and ZB1P, stages + 1 for
-// DualPipe and DualPipeV (spec 04, section 5).
+// DualPipe and DualPipeV (docs/schedules.md, "The four schedules").
 int64_t activation_bound(ScheduleKind kind, int32_t n_stages);
 
 }  // namespace hadal

@@ -1,5 +1,5 @@
 // DualPipe: micro-batches enter at both ends of the pipeline and meet in the middle, so that the
-// communication of one direction hides under the computation of the other. spec 04, section 3.
+// communication of one direction hides under the computation of the other.
 //
 // Rank r holds stage r for direction 0 (rank 0 to P-1, micro-batches 0 .. M/2-1) and stage P-1-r
 // for direction 1. In the first half of the ranks phase 0 is direction 0, in the second half

@@ -1,6 +1,6 @@
 // DualPipeV: DualPipe folded at its middle. Half as many ranks, each with stage r of the way there
 // (phase 0) and stage 2P-1-r of the way back (phase 1); no parameter is stored twice, all
-// micro-batches enter at rank 0, and the loss is computed there. spec 04, section 4.
+// micro-batches enter at rank 0, and the loss is computed there.
 #include "hadal/schedule/dualpipe_steps.h"
 
 namespace hadal {

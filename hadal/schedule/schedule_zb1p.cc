@@ -3,7 +3,6 @@
 //   - the gradient travels to rank 0 without waiting for any W,
 //   - the parts kept back fill the cool-down: bubble (P - 1)(F + B - 2W),
 //   - chunks in flight (P - r) and kept back (r) are at most P together, the memory of 1F1B.
-// spec 04, section 5.
 #include "hadal/schedule/one_forward_one_backward.h"
 #include "hadal/schedule/schedule.h"
 

@@ -37,7 +37,7 @@ struct f16 {
 float to_float(f16 value);
 f16 to_f16(float value);  // round to nearest even; overflow to infinity
 
-// FP8 E4M3 (e4m3fn): bias 7, no infinities, NaN 0x7F and 0xFF, largest 448. spec 03 section 2.2.
+// FP8 E4M3 (e4m3fn): bias 7, no infinities, NaN 0x7F and 0xFF, largest 448 (docs/precision.md).
 struct f8e4m3 {
   uint8_t bits;
 };

@@ -2,7 +2,7 @@
 // the scalars among it in a TensorBoard event file.
 //
 //   {"ts":"2026-01-31T12:00:00Z","run":"nano","step":7,"tokens":14336,"split":"train",
-//    "train/loss":5.1,"train/grad_norm":0.8,...,"moe/load":[[],[0.06,...],...]}
+//    "train/loss":5.1,"train/grad_norm":0.8,...,"moe/load":[[],[131,...],...]}
 #pragma once
 
 #include <cstdio>

@@ -41,7 +41,7 @@ TEST(PipelineCommand, JsonHasThePublishedFigures) {
     size_t ranks;
     double copies;
   };
-  // spec 04: sections 3 to 5; DualPipeV runs 8 stages on 4 ranks: 20 * 2 * 3 + (4 - 1) * 2.
+  // docs/pipeline.md, "The four schedules"; DualPipeV runs 8 stages on 4 ranks: 20 * 2 * 3 + (4 - 1) * 2.
   for (const Row& row : {Row{"1f1b", 81, 21, 8, 8, 1}, Row{"zb1p", 67, 7, 8, 8, 1},
                          Row{"dualpipe", 66, 6, 9, 8, 2}, Row{"dualpipev", 126, 6, 9, 4, 1}}) {
     SCOPED_TRACE(row.schedule);

@@ -1,4 +1,4 @@
-// io/safetensors: what is written is read back, and every rule of spec 02 section 2 is enforced.
+// io/safetensors: what is written is read back, and every rule of docs/formats.md is enforced.
 #include "hadal/io/safetensors.h"
 
 #include <cstring>

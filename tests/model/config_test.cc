@@ -12,7 +12,7 @@ struct Published {
   const char* preset;
   int64_t total, active, active_without_embedding, mtp;
 };
-// spec 01 section 10
+// docs/equations.md, "Parameter counts"
 constexpr Published kPublished[] = {
     {"deepseek-v3", 671'026'419'200, 37'552'297'472, 36'625'618'432, 11'610'068'224},
     {"deepseek-v2", 235'741'434'880, 21'375'800'320, 20'851'512'320, 0},

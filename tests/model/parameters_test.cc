@@ -23,7 +23,7 @@ std::map<std::string, Tensor::Shape> shapes_of(const ModelConfig& config) {
   return shapes;
 }
 
-// spec 02 section 1.2 and spec 01 section 10, without allocating 671 billion parameters.
+// docs/formats.md, "Tensors of a checkpoint", without allocating 671 billion parameters.
 TEST(Parameters, NamesAndShapesOfDeepseekV3) {
   const ModelConfig config;
   const auto shapes = shapes_of(config);

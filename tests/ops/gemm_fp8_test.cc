@@ -48,7 +48,7 @@ TEST_P(GemmFp8, GoldenLinearForwardAndBackward) {
   gemm_fp8_tn(ctx, dw.mat(), column_tiles(ctx, dy, gradient).operand(),
               column_tiles(ctx, x, activation).operand());
   const std::string prefix = power_of_two ? "fp8.linear_ue8m0." : "fp8.linear.";
-  const Tolerance bound{.element = 1e-5, .frobenius = 1e-5, .cosine = 1e-9};  // golden README
+  const Tolerance bound{.element = 1e-5, .frobenius = 1e-5, .cosine = 1e-9};  // of golden/README.md
   expect_close(y, golden.tensor(prefix + "y"), bound, "y");
   expect_close(dx, golden.tensor(prefix + "dx"), bound, "dx");
   expect_close(dw, golden.tensor(prefix + "dw"), bound, "dw");

@@ -146,7 +146,7 @@ TEST_F(LatentAttentionTest, AbsorbAndExpandAgreeWithReference) {
   }
 }
 
-// spec 01, section 5: absorbed and MHA form are the same function.
+// Absorbed and MHA form are the same function.
 constexpr int64_t kTokens = 20, kQueries = 6, kHeads = 3, kNope = 8, kRope = 4, kValue = 6,
                   kLatent = 24;
 

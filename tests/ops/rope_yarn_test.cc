@@ -66,7 +66,7 @@ TEST_P(RopeGolden, FrequenciesTablesAndTurns) {
 
 INSTANTIATE_TEST_SUITE_P(Units, RopeGolden, ::testing::Values("v3", "uneven", "plain"));
 
-// The table of spec 01 section 4.
+// The table of docs/equations.md, "YaRN".
 TEST(Yarn, SoftmaxScaleOfTheReleasedModels) {
   RopeConfig config;
   EXPECT_NEAR(softmax_scale(config, 192), 0.0721688, 5e-8);

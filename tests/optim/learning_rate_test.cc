@@ -1,4 +1,4 @@
-// The schedules at every boundary that the report gives (spec 03 section 1).
+// The schedules at every boundary that the report gives (section 4.2).
 #include "hadal/optim/learning_rate.h"
 
 #include <gtest/gtest.h>

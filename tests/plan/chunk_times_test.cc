@@ -36,7 +36,7 @@ TEST(ChunkTimes, StagesOfDifferentLayersShareOneMean) {
   EXPECT_DOUBLE_EQ(times.pair_share, (6.0 + 18) / (6 + 27));
 }
 
-// The report's shape of costs: computation and all-to-all about 1:1 (spec 04, section 7). Hiding
+// The report's shape of costs: computation and all-to-all about 1:1 (section 3.2.1). Hiding
 // the all-to-all then takes a step of many micro-batches to about half of its time.
 TEST(ChunkTimes, OverlapHalvesAStepOfEqualComputationAndCommunication) {
   const LayerTimes layer = {1, 1, 1, 1.5, 1.5};

@@ -14,7 +14,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 TEST(ExpertPlan, DefaultsAreDeepSeeksProductionDeployment) {
-  // spec 05, section 2: prefill 4 nodes, EP32, 9 per GPU; decode 18 nodes, EP144, 2 per GPU.
+  // docs/serving_plan.md: prefill 4 nodes, EP32, 9 per GPU; decode 18 nodes, EP144, 2 per GPU.
   const PlacementShape prefill = placement_shape({}, 256);
   EXPECT_EQ(prefill.n_gpus, 32);
   EXPECT_EQ(prefill.n_nodes, 4);

@@ -31,7 +31,7 @@ struct Published {
 };
 
 TEST(PipelineSimulator, EqualsThePublishedTables) {
-  // spec 04, sections 3 to 5: F = B_in = W = 1, F&B = 3.
+  // docs/pipeline.md, "What the simulator assumes": F = B_in = W = 1, F&B = 3.
   const Published table[] = {
       {ScheduleKind::kDualPipe, 2, 4, 12, 12, 0, 3},
       {ScheduleKind::kDualPipe, 4, 8, 26, 24, 2, 5},

@@ -1,4 +1,4 @@
-// The published bubble formulas (spec 04, section 5) against the simulation of every legal size.
+// The published bubble formulas (docs/schedules.md) against the simulation of every legal size.
 #include "hadal/plan/schedule_facts.h"
 
 #include <gmock/gmock.h>

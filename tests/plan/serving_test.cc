@@ -1,4 +1,4 @@
-// plan/serving.h against what is published about serving DeepSeek-V3 (spec 05 sections 1 to 3).
+// plan/serving.h against what is published about serving DeepSeek-V3.
 #include "hadal/plan/serving.h"
 
 #include <gmock/gmock.h>
@@ -42,7 +42,7 @@ TEST(Serving, ReportUnitsAreThePublishedOnes) {
   EXPECT_EQ(s.value("decode_tokens_per_expert"), 320);  // 32 tokens x 8 x 320 GPUs / 256
 }
 
-// Spec 07 section 7: 12.6 GB replicated, 10 x 58 experts 25.5 GB, 3 x 58 7.7 GB, tables 3.7 GB.
+// docs/serving_plan.md: 12.6 GB replicated, 10 x 58 experts 25.5 GB, 3 x 58 7.7 GB, tables 3.7 GB.
 TEST(Serving, WeightsPerGpu) {
   const Worksheet s = serve("deepseek-v3");
   EXPECT_NEAR(s.value("decode_replicated_bytes"), 12.6e9, 0.05e9);

@@ -65,7 +65,7 @@ const std::vector<Change>& changes() {
       {{{"context_2_steps", 2}},
        "gpu_hours_context_extension",
        [](const Value& was) {
-         const double phase_2 = 1000 * 480 * 131072.0 * 1202.23e9;  // spec 07, section 3
+         const double phase_2 = 1000 * 480 * 131072.0 * 1202.23e9;  // docs/plan.md
          return was("gpu_hours_context_extension") + phase_2 / (0.2475 * 989.5e12 * 3600);
        }},
       {{{"has_context_extension", 0}},

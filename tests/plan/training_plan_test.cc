@@ -60,7 +60,7 @@ TEST(TrainingPlan, EveryPublishedFigureOfTheRunIsWithinOnePercent) {
   }
 }
 
-// Spec 07, section 2: work per token, to the digits given there.
+// docs/plan.md, "Work per token", to the digits given there.
 TEST(TrainingPlan, WorkPerTokenOfDeepseekV3AndV2) {
   expect_figures(sheet_of("deepseek-v3", "h800-2048"),
                  {{"flops_linear_per_token", 219.754e9, 3e-6},
@@ -97,7 +97,7 @@ TEST(TrainingPlan, ParametersEqualTheExactCountOfEveryPreset) {
   }
 }
 
-// Spec 07, sections 4 and 5, of DeepSeek-V3's layout.
+// docs/plan.md, "Memory and traffic", of DeepSeek-V3's layout.
 TEST(TrainingPlan, MemoryAndTrafficOfDeepseekV3) {
   const Worksheet sheet = sheet_of("deepseek-v3", "h800-2048");
   expect_figures(sheet, {{"expert_parameters_per_gpu", 1.277e9, 1e-3},
@@ -196,7 +196,7 @@ TEST(TrainingPlan, EveryCellOfEveryPresetHasAFiniteValueAndAUniqueNote) {
 // each other's inverse.
 TEST(TrainingPlan, CalibrationGivesBackTheMeasuredChunks) {
   const Worksheet sheet = sheet_of("deepseek-v3", "h800-2048");
-  // Rank 0 of DualPipe(16, 120), steps 1 to 8 of spec 04 section 3 with H = 8, h = 0, m = 60:
+  // Rank 0 of DualPipe(16, 120), the eight steps of docs/schedules.md with H = 8, h = 0, m = 60:
   const double forwards = 14 + 2 + 7, pairs = 2 * 45 + 7, weights = 7 + 7 + 1;
   const double full_backwards = 7 + 1, backward_inputs = 7 + 1 + 7;
   EXPECT_NEAR(sheet.value("forward_seconds"), 1.13 / forwards, 1e-12);

@@ -26,7 +26,7 @@ using ::testing::HasSubstr;
 using Loads = std::vector<std::vector<double>>;
 using Ids = std::vector<int32_t>;
 
-// spec 04, section 8
+// docs/expert_placement.md, "The published example"
 const Loads kPublishedLoad = {{90, 132, 40, 61, 104, 165, 39, 4, 73, 56, 183, 86},
                               {20, 107, 104, 64, 19, 197, 187, 157, 172, 86, 16, 27}};
 constexpr PlacementShape kPublishedShape = {

@@ -1,5 +1,5 @@
 // The four schedules through the checker at all legal sizes to 16 stages, and their facts against
-// what follows from spec 04 by counting.
+// what follows from docs/schedules.md by counting.
 #include "hadal/schedule/schedule_check.h"
 
 #include <gtest/gtest.h>
@@ -52,7 +52,7 @@ TEST(LargeSchedule, IsProven) {
   EXPECT_EQ(check.ranks[20].n_forward, 4096);
 }
 
-// Spec 04, section 3: last column of the table.
+// Last column of the table in docs/pipeline.md, "What the simulator assumes".
 TEST(ScheduleFacts, DualPipeStoresThePublishedActivations) {
   const int32_t rows[][3] = {{2, 4, 3},  {4, 8, 5},    {4, 10, 5},  {8, 16, 9},
                              {8, 20, 9}, {16, 32, 17}, {16, 60, 17}};

@@ -246,7 +246,7 @@ TEST(Deadlock, BlockedTransfersAreSaidInWords) {
   EXPECT_THAT(check(R"("B 1 0", "send g 1 0 -> 0", "recv a 0 1 <- 0",)"), ElementsAre());
 }
 
-// Spec 04, section 3: the end rank posts its receive before W, and the rank at the turn keeps the
+// docs/schedules.md: the end rank posts its receive before W, and the rank at the turn keeps the
 // last output of step 2 back for the batch that takes the gradient. With neither, both wait with a
 // send for the other; with one of the two, they go on.
 TEST(Deadlock, DualPipeNeedsItsCommunicationRules) {

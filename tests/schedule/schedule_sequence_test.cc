@@ -1,4 +1,4 @@
-// The order of computation of the four schedules against spec 04, sections 3 to 5.
+// The order of computation of the four schedules against docs/schedules.md.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -75,7 +75,7 @@ TEST(DualPipe, EightRanksTwentyMicroBatchesAreTheSpecsSequences) {
   EXPECT_EQ(dualpipe_phases(8, 20, 4), middle);
 }
 
-// The eight steps of spec 04, section 3, with numbers put in by hand for h = 1, H = 4, m = 10.
+// docs/schedules.md, "The eight steps of DualPipe", with numbers put in by hand for h = 1, H = 4, m = 10.
 TEST(DualPipe, ARankBetweenEndAndMiddleFollowsTheTable) {
   const std::string expected = times(4, "F0 ") + times(2, "F0 F1 ") + times(2, "Bi1 W F1 ") +
                                times(4, "FB01 FB10 ") + times(2, "B1 FB10 ") +
@@ -97,7 +97,7 @@ TEST(DualPipe, RanksHoldTheirStageAndItsMirror) {
   EXPECT_EQ(schedule.name, "dualpipe");
 }
 
-// Spec 04, section 4: h becomes r, H becomes P, m becomes M; P = 4, M = 10.
+// The same steps: h becomes r, H becomes P, m becomes M; P = 4, M = 10.
 TEST(DualPipeV, FollowsTheTable) {
   const auto of_rank = [](int32_t rank) {
     return phases(schedule_dualpipev(8, 10, rank),
@@ -134,7 +134,7 @@ TEST(ZeroBubble, KeepsOneWeightPartPerRankBeforeIt) {
             "W 2 3, ");
 }
 
-// Communication rules of spec 04, section 3, on the smallest rank that has all of them.
+// The rules about transfers in docs/schedules.md, on the smallest rank that has all of them.
 TEST(DualPipe, TransfersStandWhereTheRulesSay) {
   std::string text;
   const std::vector<Action> actions = schedule_dualpipe(4, 8, 0);

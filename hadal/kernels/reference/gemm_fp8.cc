@@ -19,7 +19,7 @@ std::array<float, 256> decode_table() noexcept {
 }
 
 // sum over groups g of ( sum_{k in g} a(k) b(k) ) * scale(g): products of codes are exact in f32,
-// the group's sum and the sum of groups are f32 (spec 03 section 2.4).
+// the group's sum and the sum of groups are f32 (docs/precision.md, "Products").
 template <class Product, class Scale>
 float sum_groups(int64_t n, const Product& product, const Scale& scale) noexcept {
   float total = 0;
