@@ -1,5 +1,5 @@
 #!/bin/sh
-# Format, room rule and clang-tidy over the files given, or over all of hadal/.
+# Format, room rule, paths and clang-tidy over the files given, or over all of hadal/.
 #   tools/lint.sh [BUILD_FOLDER] [FILE...]     (BUILD_FOLDER has compile_commands.json)
 # shellcheck disable=SC2086  # lists are meant to split
 set -eu
@@ -9,6 +9,7 @@ build=${1:-build/release}
 sources=${*:-$(git ls-files 'hadal/*.cc' 'hadal/*.h' 'tests/*.cc' 'tests/*.h' 'bench/*.cc' 'fuzz/*.cc')}
 clang-format --dry-run -Werror $sources
 python3 tools/check_rooms.py
+python3 tools/check_paths.py
 # Only what this build compiles: the others (MPI, CUDA) lack their headers here.
 compiled=$(for file in $(printf '%s\n' $sources | grep '^hadal/.*\.cc$'); do
   if grep -qF "$PWD/$file\"" "$build/compile_commands.json"; then echo "$file"; fi
