@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Checks that what comments and pages point to is in the repository.
 
-Read are the comments of hadal/, tests/, bench/, fuzz/ and tools/, and the pages README.md, docs/*.md, docs/decisions/*.md,
-bench/README.md, tests/golden/README.md. docs/log.md tells of the past and may name what is gone.
+Read are the comments of hadal/, tests/, bench/, fuzz/ and tools/, and the pages of the root, docs/, tests/ and bench/. docs/log.md tells of the past and may name what is gone.
   - A path from the root (`docs/plan.md`, `hadal/nn/mla.h`) names a file or folder; one that begins with a
     room (`nn/mla.h`) or with a folder of tests/ (`support/compare.h`) a file there.
   - A page named alone (plan.md) is one of the repository's.
@@ -24,6 +23,7 @@ ROOMS = sorted({p.name for top in UNDER for p in (ROOT / top).iterdir() if p.is_
 FROM_TOP = re.compile(rf"(?<![\w./~<>-])(?:{'|'.join(TOP)})/(?:[\w.-]+/)*[\w.-]*\w(?![\w*<{{])/?")
 FROM_ROOM = re.compile(rf"(?<![\w./~<>-])(?:{'|'.join(ROOMS)})/(?:\w+/)*\w+\.(?:h|cc|cu|inc|md|py|html)\b")
 PAGE = re.compile(r"(?<![\w./<>*-])[\w-]+\.md\b")  # a page by its name alone
+YOURS = re.compile(r"(?:\b|_)NAME(?:\b|_)")  # ops/NAME.h: a file that a reader will add
 CITED = re.compile(r'(docs/[\w/.-]+\.md)((?:,? (?:and )?"[^"\n]+")+)')
 LINKED = re.compile(r"\]\(([\w/.-]*)(?:#([\w-]+))?\)")
 PAGES = {path.name for top in [".", *TOP] for path in (ROOT / top).glob("**/*.md" if top != "." else "*.md")}
@@ -87,7 +87,7 @@ def problems(text, page=None):
     """(position in `text`, message); page: the file whose links are relative to it."""
     for expression, folders in [(FROM_TOP, [""]), (FROM_ROOM, ["", *UNDER])]:
         for match in expression.finditer(text):
-            if any((ROOT / folder / match[0]).exists() for folder in folders):
+            if YOURS.search(match[0]) or any((ROOT / folder / match[0]).exists() for folder in folders):
                 continue
             if match[0] in NOT_KEPT:
                 not_kept_seen.add(match[0])
@@ -115,7 +115,7 @@ def violations():
     files = [(path, None) for top in ["hadal", "tests", "bench", "fuzz", "tools"]
              for path in sorted((ROOT / top).rglob("*"))
              if path.suffix in {".h", ".cc", ".cu", ".cuh", ".py", ".sh", ".cmake"} or path.name == "CMakeLists.txt"]
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "tests").rglob("*.md")),
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "tests").rglob("*.md")),
              *sorted((ROOT / "bench").rglob("*.md"))]
     files += [(page, page) for page in pages if page.name != "log.md"]
     for path, page in files:
