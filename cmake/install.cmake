@@ -2,17 +2,8 @@ include(GNUInstallDirs)
 install(TARGETS hadal RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
-# Man page and shell completions come out of the binary itself, from the same table as --help.
+# Man page and shell completions come out of the binary itself (hadal/CMakeLists.txt).
 set(generated ${CMAKE_BINARY_DIR}/generated)
-add_custom_command(
-  OUTPUT ${generated}/hadal.1 ${generated}/hadal.bash ${generated}/_hadal ${generated}/hadal.fish
-  COMMAND ${CMAKE_COMMAND} -E make_directory ${generated}
-  COMMAND $<TARGET_FILE:hadal> completion man > ${generated}/hadal.1
-  COMMAND $<TARGET_FILE:hadal> completion bash > ${generated}/hadal.bash
-  COMMAND $<TARGET_FILE:hadal> completion zsh > ${generated}/_hadal
-  COMMAND $<TARGET_FILE:hadal> completion fish > ${generated}/hadal.fish
-  DEPENDS hadal VERBATIM)
-add_custom_target(hadal_generated ALL DEPENDS ${generated}/hadal.1)
 install(FILES ${generated}/hadal.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${generated}/hadal.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
         RENAME hadal)

@@ -35,7 +35,7 @@ void bind(Flags& flags, GenerateCommand& o) {
   flags.option("suffix", o.suffix,
                "text that follows what is written: fills in the middle, if the tokenizer has the "
                "marks for it");
-  flags.option("max-tokens,-n", o.max_tokens, "tokens to write at most");
+  flags.option("max-tokens,-n", o.max_tokens, "tokens to write at most; -1: as the context allows");
   flags.option("max-context,-c,--ctx-size", o.max_context,
                "tokens of prompt and answer together at most; 0: as many as the model has "
                "positions");
@@ -133,6 +133,7 @@ int64_t context_limit(const GenerateCommand& o, const ModelConfig& config) {
 int64_t answer_limit(const GenerateCommand& o, const Flags& flags, int64_t context,
                      int64_t n_prompt) {
   const int64_t room = context - n_prompt;
+  if (o.max_tokens == -1 && room >= 1) return room;
   if (!flags.given("max-tokens") && room >= 1) return std::min(o.max_tokens, room);
   return o.max_tokens;
 }

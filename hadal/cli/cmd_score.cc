@@ -54,7 +54,7 @@ int run(const ScoreCommand& o, const CommonOptions& common, const Flags& flags, 
                          .expected = "some text"});
   // The first token is conditioned on BOS; a tokenizer without BOS leaves it without a score.
   const bool has_bos = tokenizer.bos_id().has_value();
-  if (has_bos) ids.insert(ids.begin(), *tokenizer.bos_id());
+  put_bos_first(tokenizer, ids);
 
   ProgressLine progress;
   ScoreOptions options{.window = o.window, .stride = o.stride};

@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <new>
+#include <random>
 
 #include "hadal/core/error.h"
 #include "hadal/core/interrupt.h"
@@ -217,7 +218,7 @@ void bind_common(Flags& flags, Common& common) {
   flags.flag("json", common.options.json, "print exactly one JSON document on stdout");
   flags.flag("quiet,-q", common.options.quiet, "no progress, no notes");
   flags.option("threads,-t", common.threads, "threads; 0 = the cores this process may use");
-  flags.option("seed", common.seed, "seed of everything random");
+  flags.option("seed", common.seed, "seed of everything random; -1: another one every time");
   flags.choice("device", common.options.device, {"cpu", "cuda"}, "where to compute");
 }
 
@@ -228,11 +229,13 @@ void settle_common(const Flags& flags, Common& common) {
            .problem = "out of range",
            .found = common.threads,
            .expected = "1 to 1024, or 0 for all cores"});
-  require(
-      common.seed >= 0,
-      {.field = "--seed", .problem = "negative", .found = common.seed, .expected = "0 or more"});
+  require(common.seed >= -1, {.field = "--seed",
+                              .problem = "out of range",
+                              .found = common.seed,
+                              .expected = "0 or more, or -1 for another one every time"});
   options.threads = common.threads == 0 ? available_cores() : static_cast<int>(common.threads);
-  options.seed = static_cast<uint64_t>(common.seed);
+  const bool any = common.seed == -1;
+  options.seed = any ? std::random_device()() : static_cast<uint64_t>(common.seed);
   options.seed_given = flags.given("seed");
   if (options.device != "cpu") {
     throw Unavailable(concat("--device: this build computes on the CPU only (found ",
@@ -241,6 +244,7 @@ void settle_common(const Flags& flags, Common& common) {
   Terminal seen = detect_terminal();
   seen.quiet = options.quiet;
   set_terminal(seen);
+  if (any) log_note("seed ", options.seed);
 }
 
 // The words before the first option that name a command: "tokenizer encode" before "tokenizer".
@@ -357,9 +361,7 @@ int run_command(const std::vector<Command>& commands, const Command& command, in
   const NameOf option_of = [&impl](const std::string& field) { return impl.option_of(field); };
   Output out(common.options.json, option_of);
   try {
-    const int code = command.run(common.options, flags, out);
-    if (std::fflush(stdout) != 0) throw IoError("standard output: cannot be written");
-    return code;
+    return command.run(common.options, flags, out);
   } catch (const Error& error) {
     return report(error, option_of);
   }
@@ -408,7 +410,10 @@ CommandInfo describe(const Command& command) {
 int run_hadal(int argc, const char* const* argv) {
   set_terminal(detect_terminal());
   try {
-    return dispatch(argc, argv);
+    const int code = dispatch(argc, argv);
+    // A full disk shows only now, or in the middle: then only the stream remembers.
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+    throw IoError("standard output: cannot be written; is the disk full?");
   } catch (const Error& error) {
     return report(error, plain_name);
   } catch (const std::bad_alloc&) {

@@ -125,6 +125,7 @@ std::string published_text(const Worksheet& sheet) {
   std::string text = "\nAgainst publications\n";
   text += "  " + padded("", 36) + padded("here", 20, true) + padded("published", 20, true) +
           "  deviation\n";
+  bool calibrated = false;
   for (const Worksheet::Published& each : sheet.published_values()) {
     const std::string unit = sheet.cell(each.name).unit;
     const double value = sheet.value(each.name);
@@ -134,7 +135,12 @@ std::string published_text(const Worksheet& sheet) {
             (std::abs(value / each.value - 1) > 0.01 && agrees_to_the_digits(value, each.value)
                  ? " (equal in the digits given)"
                  : "") +
-            "\n";
+            (each.calibrated ? "  calibrated\n" : "\n");
+    calibrated = calibrated || each.calibrated;
+  }
+  if (calibrated) {
+    text +=
+        "  calibrated: follows from efficiencies chosen to meet it; evidence are the other rows\n";
   }
   return text;
 }

@@ -20,7 +20,7 @@ void SamplingFlags::bind(Flags& flags) {
   flags.option("temperature,--temp", temperature,
                "0 takes the most probable token; higher is bolder (default: the model's "
                "generation_config.json)");
-  flags.option("top-k", top_k, "sample from the K most probable tokens; 0: all");
+  flags.option("top-k", top_k, "sample from the K most probable tokens; 0 or -1: all");
   flags.option("top-p", top_p, "sample from the smallest set of probability P; 1: all");
   flags.option("repetition-penalty,--repeat-penalty", repetition_penalty,
                "divide the positive and multiply the negative logits of tokens seen; 1: off");
@@ -47,6 +47,7 @@ SamplingOptions SamplingFlags::sampling(const Flags& flags, const CommonOptions&
   options.temperature = pick("temperature", temperature, defaults.temperature);
   options.top_p = pick("top-p", top_p, defaults.top_p);
   options.top_k = pick("top-k", top_k, defaults.top_k);
+  if (options.top_k == -1) options.top_k = 0;
   options.repetition_penalty =
       pick("repetition-penalty", repetition_penalty, defaults.repetition_penalty);
   options.presence_penalty = presence_penalty;

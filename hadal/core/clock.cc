@@ -22,4 +22,16 @@ std::string rfc3339_utc(double unix_time) {
   return text;
 }
 
+std::string local_time(double unix_time) {
+  const std::time_t seconds = static_cast<std::time_t>(unix_time);
+  const std::time_t now = static_cast<std::time_t>(unix_seconds());
+  std::tm parts{}, today{};
+  localtime_r(&seconds, &parts);
+  localtime_r(&now, &today);
+  const bool is_today = parts.tm_yday == today.tm_yday && parts.tm_year == today.tm_year;
+  char text[32];
+  std::strftime(text, sizeof(text), is_today ? "%H:%M" : "%d %b %H:%M", &parts);
+  return text;
+}
+
 }  // namespace hadal

@@ -123,7 +123,7 @@ struct IoError : Error {  // the system refused: full disk, unwritable folder
 struct Unavailable : Error {  // this build or machine lacks what was asked for
   using Error::Error;
 };
-struct Interrupted : Error {  // SIGINT or SIGTERM, after everything was saved
+struct Interrupted : Error {  // SIGINT, SIGTERM or SIGHUP, after everything was saved
   using Error::Error;
   int exit_code() const override { return 130; }
 };

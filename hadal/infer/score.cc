@@ -43,18 +43,19 @@ void score_window(Context& ctx, const DeepseekV3& model, LatentPages& pages,
 std::vector<double> score_tokens(Context& ctx, const DeepseekV3& model,
                                  const std::vector<int32_t>& tokens, const ScoreOptions& options) {
   const int64_t most = model.config.max_position_embeddings;
-  const int64_t window = options.window > 0 ? options.window : most;
+  const int64_t window = options.window != 0 ? options.window : most;
   require(window >= 2 && window <= most, {.field = "window",
                                           .problem = "out of range",
                                           .found = window,
-                                          .expected = {"2 to ", most},
+                                          .expected = {"2 to ", most, ", or 0 for all positions"},
                                           .advice = "the model has no more positions"});
-  const int64_t stride = options.stride > 0 ? options.stride : std::max<int64_t>(1, window / 2);
-  require(stride < window, {.field = "stride",
-                            .problem = "out of range",
-                            .found = stride,
-                            .expected = {"1 to ", window - 1},
-                            .advice = "windows must overlap, so that every token has context"});
+  const int64_t stride = options.stride != 0 ? options.stride : std::max<int64_t>(1, window / 2);
+  require(stride >= 1 && stride < window,
+          {.field = "stride",
+           .problem = "out of range",
+           .found = stride,
+           .expected = {"1 to ", window - 1},
+           .advice = "windows must overlap, so that every token has context"});
   for (const int32_t id : tokens) {
     require(id >= 0 && id < model.config.vocab_size,
             {.field = "token_ids",

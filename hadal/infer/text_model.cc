@@ -27,6 +27,11 @@ TextModel::TextModel(const std::string& folder_, int n_threads, Device device, b
   if (std::filesystem::exists(folder + "/tokenizer.json")) tokenizer = Tokenizer::load(folder);
 }
 
+void put_bos_first(const Tokenizer& tokenizer, std::vector<int32_t>& ids) {
+  const std::optional<int32_t> bos = tokenizer.bos_id();
+  if (bos && (ids.empty() || ids.front() != *bos)) ids.insert(ids.begin(), *bos);
+}
+
 const Tokenizer& TextModel::need_tokenizer() const {
   if (!tokenizer) {
     throw FormatError({.place = {folder, "/tokenizer.json"},
@@ -41,7 +46,7 @@ const Tokenizer& TextModel::need_tokenizer() const {
 std::vector<int32_t> TextModel::encode(const std::string& text) const {
   const Tokenizer& t = need_tokenizer();
   std::vector<int32_t> ids = t.encode(text);
-  if (t.add_bos() && t.bos_id()) ids.insert(ids.begin(), *t.bos_id());
+  if (t.add_bos()) put_bos_first(t, ids);
   return ids;
 }
 

@@ -11,12 +11,15 @@
 
 namespace hadal {
 
+// BOS before `ids`, unless they begin with it already or the tokenizer has none.
+void put_bos_first(const Tokenizer& tokenizer, std::vector<int32_t>& ids);
+
 struct TextModel {
   // Weights stay in the type they are stored in: decoding is bound by reading them.
   TextModel(const std::string& folder, int n_threads, Device device, bool with_mtp);
 
   const Tokenizer& need_tokenizer() const;  // FormatError when the folder has none
-  // Ids of `text`, behind BOS where the tokenizer's settings ask for it.
+  // Ids of `text`, behind BOS where the tokenizer's settings ask for it and the text has none.
   std::vector<int32_t> encode(const std::string& text) const;
   // End of text, as generation_config.json, config.json and the tokenizer name it.
   std::vector<int32_t> stop_tokens() const;

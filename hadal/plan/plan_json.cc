@@ -90,6 +90,7 @@ Json published_json(const Worksheet& sheet) {
     one["published"] = each.value;
     one["deviation"] = each.value != 0 ? sheet.value(each.name) / each.value - 1 : 0.0;
     one["source"] = each.source;
+    one["calibrated"] = each.calibrated;
     list.push_back(std::move(one));
   }
   return list;

@@ -205,9 +205,10 @@ void Worksheet::computed(const std::string& name, const std::vector<std::string>
   impl_->add({name, "", unit, "", note, Origin::kSimulated, inputs}, std::move(node));
 }
 
-void Worksheet::published(const std::string& name, double value, const std::string& source) {
+void Worksheet::published(const std::string& name, double value, const std::string& source,
+                          bool calibrated) {
   impl_->find(name);
-  impl_->published.push_back({name, source, value});
+  impl_->published.push_back({name, source, value, calibrated});
 }
 
 bool Worksheet::has(const std::string& name) const { return impl_->index_of.contains(name); }

@@ -48,7 +48,9 @@ class Worksheet {
                 std::function<double(const Worksheet&)> procedure, const std::string& unit,
                 const std::string& note);
   // What a publication says a cell should be; shown with the deviation.
-  void published(const std::string& name, double value, const std::string& source);
+  // calibrated: an input was chosen so that the cell comes out as published, which proves nothing.
+  void published(const std::string& name, double value, const std::string& source,
+                 bool calibrated = false);
 
   bool has(const std::string& name) const;
   // Evaluates what is needed, once. ConfigError: no such cell (with the nearest name), a result
@@ -72,6 +74,7 @@ class Worksheet {
   struct Published {
     std::string name, source;
     double value;
+    bool calibrated;
   };
   const std::vector<Section>& sections() const;
   const std::vector<Cell>& cells() const;  // in order of definition

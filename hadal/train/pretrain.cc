@@ -12,6 +12,7 @@
 #include "hadal/train/held_out.h"
 #include "hadal/train/metrics.h"
 #include "hadal/train/report.h"
+#include "hadal/train/run_opening.h"
 #include "hadal/train/run_plan.h"
 #include "hadal/train/run_start.h"
 #include "hadal/train/run_summary.h"
@@ -79,6 +80,8 @@ class Session {
   Json train() {
     started_ = last_save_ = monotonic_seconds();
     fraction_at_start_ = plan_.fraction_done(clock(), elapsed());
+    for (const std::string& line : opening_lines(shape_, data_, plan_, config_)) log_note(line);
+    warn_of_warmup();
     if (plan_.finished(clock(), elapsed())) {
       log_note(run_.path(), ": nothing left of the plan of ", plan_.planned_tokens(),
                " tokens; a longer one: --set train.max_seconds=0 --set train.tokens=N");
@@ -120,7 +123,18 @@ class Session {
     plan_.restore(progress_.planned_tokens, progress_.elapsed_seconds);
     saved_step_ = state_.steps;
     record_settings();
-    log_note("going on from ", checkpoint_);
+    log_note("going on from ", checkpoint_, ", step ", state_.steps);
+    warn(plan_change_warning(config_, progress_.planned_tokens, plan_, clock()));
+  }
+
+  static void warn(const std::string& text) {
+    if (!text.empty()) log_warning(text);
+  }
+  // Once, when the plan is known: a run limited by time alone makes it on the way.
+  void warn_of_warmup() {
+    if (warmup_judged_ || plan_.planned_tokens() == 0) return;
+    warmup_judged_ = true;
+    warn(warmup_warning(config_, plan_));
   }
 
   void one_step() {
@@ -133,13 +147,16 @@ class Session {
     plan_.observe(clock(), elapsed());
     tokens_trained_ += n * batch.length;
     seconds_trained_ += seconds;
+    warn_of_warmup();
+    const double done = plan_.fraction_done(clock(), elapsed());
+    // The first step pays for fresh memory; two more say how fast the others are.
+    if (++steps_here_ == 3 && done < 1.0) log_note(expected_end(seconds_left(done)));
 
     const StepFigures figures = step_figures(report, batch, data_.target_bytes(batch), seconds);
     const bool with_load = due(config_.log.load_every_steps) || state_.steps == 1;
     metrics_->write(state_.steps, state_.tokens, "train",
                     step_metrics(report, plan, figures, with_load));
     if (line_.due()) {
-      const double done = plan_.fraction_done(clock(), elapsed());
       line_.show(progress_text(figures, state_.steps, done, seconds_left(done)));
     }
   }
@@ -235,7 +252,8 @@ class Session {
   int64_t saved_step_ = -1;
   double started_ = 0.0, last_save_ = 0.0, fraction_at_start_ = 0.0;
   double seconds_trained_ = 0.0;
-  int64_t tokens_trained_ = 0;
+  int64_t tokens_trained_ = 0, steps_here_ = 0;
+  bool warmup_judged_ = false;
 };
 
 }  // namespace

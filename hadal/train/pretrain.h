@@ -7,7 +7,7 @@
 
 namespace hadal {
 
-// Trains until the configured end, or (SIGINT, SIGTERM) saves and throws Interrupted. With `resume`
+// Trains until the configured end, or (SIGINT, SIGTERM, SIGHUP) saves and throws Interrupted. With `resume`
 // the run in config.train.out goes on bit for bit from its newest valid checkpoint. Returns what
 // `hadal train --json` prints.
 Json pretrain(Context& ctx, const TrainConfig& config, bool resume);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "hadal/core/checked_math.h"
+
 namespace hadal {
 namespace {
 
@@ -19,6 +21,21 @@ int64_t tokens_of_steps(const TrainConfig& config, int64_t steps) {
   return tokens;
 }
 
+// The other way round: the steps until `tokens` are reached.
+int64_t steps_of_tokens(const TrainConfig& config, int64_t tokens) {
+  const BatchRamp ramp = batch_ramp(config);
+  int64_t steps = 0, seen = 0;
+  while (seen < tokens) {
+    const int64_t step_tokens = batch_sequences(ramp, seen) * config.train.seq_len;
+    if (ramp.start == 0 || seen >= ramp.ramp_tokens) {
+      return steps + ceil_div(tokens - seen, step_tokens);
+    }
+    seen += step_tokens;
+    ++steps;
+  }
+  return steps;
+}
+
 }  // namespace
 
 RunPlan::RunPlan(const TrainConfig& config) : config_(config) {
@@ -27,6 +44,11 @@ RunPlan::RunPlan(const TrainConfig& config) : config_(config) {
     planned_tokens_ =
         planned_tokens_ > 0 ? std::min(planned_tokens_, config.train.tokens) : config.train.tokens;
   }
+}
+
+int64_t RunPlan::planned_steps() const {
+  const int64_t steps = steps_of_tokens(config_, planned_tokens_);
+  return config_.train.steps > 0 ? std::min(steps, config_.train.steps) : steps;
 }
 
 bool RunPlan::by_time_alone() const {

@@ -21,6 +21,7 @@ class RunPlan {
   bool finished(const TrainingClock& clock, double elapsed_seconds) const;
 
   int64_t planned_tokens() const { return planned_tokens_; }  // 0: not known yet
+  int64_t planned_steps() const;                              // 0: not known yet
   LearningRateSchedule learning_rates() const;
   double fraction_done(const TrainingClock& clock, double elapsed_seconds) const;
 

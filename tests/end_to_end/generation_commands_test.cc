@@ -48,6 +48,42 @@ TEST(GenerateCommand, ReportsEveryFieldOfTheContract) {
   }
 }
 
+// A prompt that begins with BOS itself gets no second one, and llama.cpp's -1s are understood.
+TEST(GenerateCommand, OneBosHoweverThePromptBegins) {
+  const std::string bos = "<｜begin▁of▁sentence｜>";
+  const auto prompt_tokens = [](const std::string& prompt) {
+    return json_of(generate({"-p", prompt, "-n", "1", "--json"})).at("prompt_tokens").as_integer();
+  };
+  EXPECT_EQ(prompt_tokens(bos + "the cat"), prompt_tokens("the cat"));
+  EXPECT_EQ(prompt_tokens(bos + bos + "the cat"), prompt_tokens("the cat") + 1);
+  const auto scored = [](const std::string& text) {
+    return json_of(run({"score", "-m", text_model_folder(), "--text", text, "--json"}));
+  };
+  EXPECT_EQ(scored(bos + "the cat").at("tokens"), scored("the cat").at("tokens"));
+  EXPECT_EQ(scored(bos + "the cat").at("logprobs"), scored("the cat").at("logprobs"));
+}
+
+TEST(GenerateCommand, MinusOneMeansWhatItMeansElsewhere) {
+  const Json all = json_of(generate({"-p", "the", "-n", "-1", "--ignore-eos", "--json"}));
+  EXPECT_EQ(static_cast<int64_t>(all.at("tokens").as_array().size()),
+            128 - all.at("prompt_tokens").as_integer());
+  const auto sampled = [](const char* top_k) {
+    return json_of(generate({"-p", "the", "-n", "20", "--temp", "1", "--seed", "3", "--top-k",
+                             top_k, "--json"}))
+        .at("tokens");
+  };
+  EXPECT_EQ(sampled("-1"), sampled("0"));
+  EXPECT_NE(sampled("-1"), sampled("1"));
+  EXPECT_EQ(generate({"-p", "the", "-n", "-2"}).exit_code, 2);
+  EXPECT_EQ(generate({"-p", "the", "--top-k", "-2"}).exit_code, 2);
+  EXPECT_EQ(generate({"-p", "the", "--seed", "-2"}).exit_code, 2);
+  const auto any = [] {
+    return json_of(generate({"-p", "the", "-n", "30", "--temp", "1", "--seed", "-1", "--json"}))
+        .at("tokens");
+  };
+  EXPECT_NE(any(), any());
+}
+
 TEST(GenerateCommand, GreedyOutputIsTheSameAtEveryDepthAndOnEveryThreadCount) {
   const auto tokens = [](const char* speculate, const char* threads) {
     return json_of(generate({"-p", "the", "-n", "60", "--temp", "0", "--speculate", speculate,

@@ -113,8 +113,8 @@ TEST_F(TrainProcess, KilledRunsEndLikeTheOneLeftAlone) {
 TEST_F(TrainProcess, ATerminatedRunSavesAndExitsWith130) {
   const RunResult whole = run_hadal(arguments("whole", false));
   ASSERT_EQ(whole.exit_code, 0) << whole.err;
-  for (const int signal : {SIGTERM, SIGINT}) {
-    const std::string name = signal == SIGTERM ? "terminated" : "interrupted";
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+    const std::string name = concat("signal", signal);
     const pid_t child = start(name, false);
     wait_for_metrics(name, child, 10);
     kill(child, signal);

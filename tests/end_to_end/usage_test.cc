@@ -1,9 +1,13 @@
 // The binary itself: exit codes, the one-line error, and where output goes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
 
 #include "hadal/core/json.h"
 #include "tests/support/run_hadal.h"
+#include "tests/support/temporary_folder.h"
 
 namespace hadal::testing {
 namespace {
@@ -16,6 +20,21 @@ TEST(Usage, HelpAndVersionGoToStdout) {
     EXPECT_EQ(result.exit_code, 0) << word;
     EXPECT_THAT(result.out, HasSubstr("hadal")) << word;
     EXPECT_EQ(result.err, "") << word;
+  }
+}
+
+// Of little output and of more than a buffer holds: written out at the end, or in the middle.
+TEST(Usage, AFullDeviceIsAnErrorAndNotSilence) {
+  const std::string errors = ::testing::TempDir() + "full-device";
+  for (const char* words : {"--help", "completion man", "completion bash", "presets", "plan",
+                            "plan --json", "plan --help", "inspect " HADAL_GOLDEN_DIR "/f_tied"}) {
+    const std::string line = concat(HADAL_BINARY " ", words, " > /dev/full 2> '", errors, "'");
+    const int status = std::system(line.c_str());
+    ASSERT_TRUE(WIFEXITED(status)) << words;
+    EXPECT_EQ(WEXITSTATUS(status), 1) << words;
+    EXPECT_EQ(test::read_bytes(errors),
+              "hadal: error: standard output: cannot be written; is the disk full?\n")
+        << words;
   }
 }
 

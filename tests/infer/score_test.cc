@@ -63,7 +63,9 @@ TEST_F(ScoreTest, WrongWindowsAndIdsAreErrors) {
     return test::refusal_of([&] { score_tokens(random_.ctx, random_.model, ids, options); });
   };
   EXPECT_EQ(refused(tokens, {.window = 1}).field, "window");
-  EXPECT_EQ(refused(tokens, {.window = 513}).expected, "2 to 512");
+  EXPECT_EQ(refused(tokens, {.window = 513}).expected, "2 to 512, or 0 for all positions");
+  EXPECT_EQ(refused(tokens, {.window = -64}).field, "window");
+  EXPECT_EQ(refused(tokens, {.window = 4, .stride = -1}).field, "stride");
   EXPECT_EQ(refused(tokens, {.window = 4, .stride = 4}).field, "stride");
   EXPECT_EQ(refused(tokens, {.window = 4, .stride = 4}).found, "4");
   EXPECT_EQ(refused({1, 53}, {}).field, "token_ids");

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "hadal/train/report_data.h"
+#include "hadal/train/run_opening.h"
 #include "hadal/train/run_plan.h"
 #include "tests/support/small_run.h"
 
@@ -83,6 +84,45 @@ TEST_F(RunPlanTest, StepsOfARampAreWalked) {
       {"train.steps=5", "train.batch_ramp_start_sequences=2", "train.batch_ramp_tokens=200"});
   // Sequences 2, 3, 6, then the ramp is over: 40 + 60 + 120 + 2 * 200 tokens.
   EXPECT_EQ(RunPlan(ramp).planned_tokens(), 620);
+}
+
+TEST_F(RunPlanTest, StepsOfPlannedTokens) {
+  EXPECT_EQ(RunPlan(config({"train.tokens=1000"})).planned_steps(), 5);
+  EXPECT_EQ(RunPlan(config({"train.tokens=1001"})).planned_steps(), 6);
+  EXPECT_EQ(RunPlan(config({"train.steps=7", "train.tokens=2000"})).planned_steps(), 7);
+  EXPECT_EQ(RunPlan(config({"train.max_seconds=9"})).planned_steps(), 0);
+  const TrainConfig ramp = config(
+      {"train.tokens=620", "train.batch_ramp_start_sequences=2", "train.batch_ramp_tokens=200"});
+  EXPECT_EQ(RunPlan(ramp).planned_steps(), 5);
+}
+
+// The default warm-up of 2000 steps under a plan of 200: 10 % of the rate, and nobody said so.
+TEST_F(RunPlanTest, AWarmUpLongerThanTheRunIsSaid) {
+  const auto warning = [&](const std::vector<std::string>& set) {
+    const TrainConfig c = config(set);
+    return warmup_warning(c, RunPlan(c));
+  };
+  EXPECT_EQ(warning({"train.steps=200", "optimizer.warmup_steps=2000"}),
+            "optimizer.warmup_steps: the warm-up is longer than the run (found 2000, expected at "
+            "most 200 steps), so the learning rate only reaches 10.0 % of its peak; set a shorter "
+            "one");
+  EXPECT_EQ(warning({"train.steps=2000", "optimizer.warmup_steps=2000"}), "");
+  EXPECT_NE(warning({"train.steps=1999", "optimizer.warmup_steps=2000"}), "");
+  const std::vector<std::string> by_tokens = {"train.tokens=1000", "optimizer.warmup_steps=0",
+                                              "optimizer.warmup_tokens=4000"};
+  EXPECT_NE(warning(by_tokens).find("reaches 25.0 %"), std::string::npos);
+  EXPECT_EQ(warning({"train.max_seconds=9", "optimizer.warmup_steps=2000"}), "");  // no plan yet
+}
+
+TEST_F(RunPlanTest, ALongerPlanThatRaisesTheRateIsSaid) {
+  const TrainConfig longer = config({"train.tokens=100000", "optimizer.warmup_steps=0"});
+  const RunPlan plan(longer);
+  // At the end of a plan of 10000 tokens the rate is a thirtieth of its peak.
+  const std::string text = plan_change_warning(longer, 10000, plan, {50, 10000, 0});
+  EXPECT_NE(text.find("100K tokens, and was 10"), std::string::npos) << text;
+  EXPECT_EQ(plan_change_warning(longer, 100000, plan, {50, 10000, 0}), "");
+  EXPECT_EQ(plan_change_warning(longer, 10000, plan, {5, 1000, 0}), "");  // both constant here
+  EXPECT_EQ(plan_change_warning(longer, 0, plan, {50, 10000, 0}), "");
 }
 
 TEST_F(RunPlanTest, TimePlansTokensFromTheMeasuredSpeed) {
