@@ -54,6 +54,12 @@ ModelConfig load_config(const std::string& path) {
 
 DeepseekV3 load_model(Context& ctx, const std::string& folder, const LoadOptions& options) {
   const OpenCheckpoint checkpoint = open_checkpoint(folder, options.with_mtp);
+    if (path.find('/') != std::string::npos) {
+      throw FormatError(
+          {.place = path,
+           .problem = "no such folder or file",
+           .advice = "give the folder of a model, its config.json or a preset's name"});
+    }
   DeepseekV3 model = make_model(checkpoint.config, ctx.arena);
   const std::vector<NamedParam> params = named_params(model);
   const std::vector<StoredWeight> weights = find_all_stored(checkpoint, params);

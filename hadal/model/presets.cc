@@ -202,10 +202,17 @@ constexpr std::array kAliases = {
     Alias{"k2", "kimi-k2"},
 };
 
+// Who publishes models under these names. Any other folder's name in front makes a path of it: what
+// is not there must not be answered for a preset that happens to be called as its end.
+constexpr std::string_view kPublishers[] = {"deepseek-ai/", "moonshotai/"};
+
 std::string normalised(const std::string& name) {
-  std::string result = name.substr(name.find_last_of('/') + 1);  // npos + 1 == 0
+  std::string result = name;
   for (char& c : result)
     c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c == '_' ? '-' : c;
+  for (const std::string_view publisher : kPublishers) {
+    if (result.starts_with(publisher)) result.erase(0, publisher.size());
+  }
   for (const Alias& alias : kAliases) {
     if (result == alias.alias) return alias.name;
   }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "hadal/core/error.h"
+#include "hadal/model/checkpoint.h"
 
 namespace hadal::test {
 namespace {
@@ -59,6 +60,23 @@ TEST(PresetTest, NamesAsPeopleWriteThem) {
   } catch (const ConfigError& error) {
     EXPECT_NE(std::string(error.what()).find("did you mean deepseek-v3"), std::string::npos);
   }
+}
+
+// A path that is not there is no preset, whatever it ends in.
+TEST(PresetTest, APathThatEndsInAPresetsNameIsNone) {
+  for (const char* path : {"/no/such/small", "no/such/small", "runs/small", "./small", "small/",
+                           "/small", "no/such/deepseek-ai/DeepSeek-V3"}) {
+    EXPECT_THROW(find_preset(path), ConfigError) << path;
+    try {
+      load_config(path);
+      ADD_FAILURE() << path;
+    } catch (const FormatError& error) {
+      EXPECT_EQ(std::string(error.what()).find(path + std::string(": no such folder")), 0U)
+          << error.what();
+    }
+  }
+  EXPECT_EQ(load_config("deepseek-ai/DeepSeek-V3"), find_preset("deepseek-v3").config);
+  EXPECT_EQ(load_config("moonshotai/Moonlight_16B_A3B"), find_preset("moonlight").config);
 }
 
 Json v3_json() { return config_to_hf(find_preset("deepseek-v3").config); }
