@@ -9,6 +9,7 @@
 #include "hadal/corpus/content_hash.h"
 #include "hadal/data/bpe_trainer.h"
 #include "hadal/io/atomic_write.h"
+#include "hadal/io/model_files.h"
 
 namespace hadal {
 namespace {
@@ -17,7 +18,8 @@ struct TokenizerFiles {
   std::string tokenizer_json, tokenizer_config_json;  // the second may be absent: ""
 };
 
-TokenizerFiles find_tokenizer_files(const std::string& source) {
+TokenizerFiles find_tokenizer_files(const std::string& given) {
+  const std::string source = model_folder(given);
   const bool is_folder = std::filesystem::is_directory(source);
   const std::string folder =
       is_folder ? source : std::filesystem::path(source).parent_path().string();

@@ -14,6 +14,7 @@
 #include "hadal/data/bpe_model.h"
 #include "hadal/data/pre_tokenizer.h"
 #include "hadal/data/tokenizer_json.h"
+#include "hadal/io/model_files.h"
 
 namespace hadal {
 namespace {
@@ -218,8 +219,9 @@ Tokenizer Tokenizer::from_json(std::string_view tokenizer_json, std::string_view
   return Tokenizer(std::move(impl));
 }
 
-Tokenizer Tokenizer::load(const std::string& path) {
+Tokenizer Tokenizer::load(const std::string& given) {
   namespace fs = std::filesystem;
+  const std::string path = model_folder(given);
   std::error_code ignored;
   const bool folder = fs::is_directory(path, ignored);
   const fs::path file = folder ? fs::path(path) / "tokenizer.json" : fs::path(path);
@@ -228,6 +230,7 @@ Tokenizer Tokenizer::load(const std::string& path) {
                              ": no tokenizer (found no tokenizer.json, expected one); give a "
                              "folder that holds one, or train one with hadal tokenizer train"));
   }
+  refuse_foreign_file(file.string(), "tokenizer.json");
   const fs::path config = file.parent_path() / "tokenizer_config.json";
   const std::string config_text =
       fs::exists(config, ignored) ? read_text_file(config.string()) : std::string();

@@ -24,7 +24,7 @@ struct AddedToken {
 
 class Tokenizer {
  public:
-  // A tokenizer.json, or a folder that holds one (with tokenizer_config.json if present).
+  // A tokenizer.json, or a folder that holds one (with tokenizer_config.json if present), or a run's.
   static Tokenizer load(const std::string& path);
   // From memory; `config_json` (tokenizer_config.json) may be empty, `source` names it in messages.
   static Tokenizer from_json(std::string_view tokenizer_json, std::string_view config_json,

@@ -5,6 +5,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
 #include "hadal/infer/generation_defaults.h"
+#include "hadal/io/model_files.h"
 #include "hadal/ops/memory_of.h"
 
 namespace hadal {
@@ -18,8 +19,8 @@ DeepseekV3 load_with_note(Context& ctx, const std::string& folder, bool with_mtp
 
 }  // namespace
 
-TextModel::TextModel(const std::string& folder_, int n_threads, Device device, bool with_mtp)
-    : folder(folder_),
+TextModel::TextModel(const std::string& path, int n_threads, Device device, bool with_mtp)
+    : folder(model_folder(path)),
       pool(n_threads),
       arena(memory_of(device)),
       ctx{pool, arena, device},

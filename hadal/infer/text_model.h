@@ -16,7 +16,8 @@ void put_bos_first(const Tokenizer& tokenizer, std::vector<int32_t>& ids);
 
 struct TextModel {
   // Weights stay in the type they are stored in: decoding is bound by reading them.
-  TextModel(const std::string& folder, int n_threads, Device device, bool with_mtp);
+  // `path`: a model's folder or a run's.
+  TextModel(const std::string& path, int n_threads, Device device, bool with_mtp);
 
   const Tokenizer& need_tokenizer() const;  // FormatError when the folder has none
   // Ids of `text`, behind BOS where the tokenizer's settings ask for it and the text has none.
@@ -24,7 +25,7 @@ struct TextModel {
   // End of text, as generation_config.json, config.json and the tokenizer name it.
   std::vector<int32_t> stop_tokens() const;
 
-  std::string folder;
+  std::string folder;  // a run's newest checkpoint
   ThreadPool pool;
   Arena arena;
   Context ctx;

@@ -9,6 +9,7 @@
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/json.h"
 #include "hadal/core/log.h"
+#include "hadal/io/model_files.h"
 
 namespace hadal {
 namespace {
@@ -116,8 +117,9 @@ void TensorSource::add_mapped(const std::string& index_path) {
   }
 }
 
-TensorSource TensorSource::open(const std::string& path) {
+TensorSource TensorSource::open(const std::string& given) {
   namespace fs = std::filesystem;
+  const std::string path = model_folder(given);
   TensorSource result;
   result.path_ = path;
   std::error_code error;
@@ -128,8 +130,14 @@ TensorSource TensorSource::open(const std::string& path) {
       return result;
     }
     if (!fs::exists(folder / kSingleName, error)) {
-      throw FormatError(concat(path, ": no weights in this folder (expected ", kSingleName, " or ",
-                               kIndexName, "); give the folder of a Hugging Face checkpoint"));
+      const UnreadWeights unread = unread_weights(path);
+      const bool none = unread.found.empty();
+      throw FormatError(
+          {.place = path,
+           .problem = none ? "no weights in this folder" : "no weights that hadal reads",
+           .found = unread.found,
+           .expected = {kSingleName, " or ", kIndexName},
+           .advice = none ? "give the folder of a Hugging Face checkpoint" : unread.advice});
     }
     result.files_.push_back(
         std::make_unique<SafetensorsFile>(SafetensorsFile::open((folder / kSingleName).string())));

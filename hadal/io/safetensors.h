@@ -35,7 +35,8 @@ class SafetensorsFile {
   int64_t data_offset_ = 0;
 };
 
-// One file or a sharded checkpoint (folder with model.safetensors.index.json or model.safetensors).
+// One file or a sharded checkpoint (folder with model.safetensors.index.json or model.safetensors;
+// a run's folder stands for its newest).
 class TensorSource {
  public:
   static TensorSource open(const std::string& path);

@@ -9,6 +9,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/json.h"
+#include "hadal/io/model_files.h"
 
 namespace hadal {
 namespace {
@@ -249,6 +250,7 @@ int64_t stored_bytes(const TensorInfo& info) {
 
 SafetensorsHeader parse_safetensors(std::string_view file, const std::string& source) {
   if (file.size() < 8) {
+    refuse_foreign_format(file, source, "safetensors");
     throw FormatError(concat(source, ": too short for safetensors (found ", file.size(),
                              " bytes, expected at least 8)", kBroken));
   }
@@ -258,6 +260,7 @@ SafetensorsHeader parse_safetensors(std::string_view file, const std::string& so
   }
   const uint64_t longest = std::min<uint64_t>(kMaxSafetensorsHeader, file.size() - 8);
   if (length > longest) {
+    refuse_foreign_format(file, source, "safetensors");
     throw FormatError(concat(source, ": safetensors header too long (found ", length,
                              " bytes, expected at most ", longest, ")", kBroken));
   }

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "hadal/core/error.h"
+#include "hadal/io/model_files.h"
 #include "hadal/model/checkpoint_reader.h"
 #include "hadal/model/checkpoint_writer.h"
 #include "hadal/model/hf_names.h"
@@ -15,6 +16,7 @@ namespace fs = std::filesystem;
 constexpr int64_t kMaxConfigBytes = int64_t{4} << 20;
 
 ModelConfig read_config(const std::string& path) {
+  refuse_foreign_file(path, "config.json");
   return config_from_hf(parse_json(read_text_file(path, kMaxConfigBytes), path), path);
 }
 
@@ -32,14 +34,19 @@ WeightForm form_of(SaveDType dtype) {
 
 }  // namespace
 
-ModelConfig load_config(const std::string& path) {
+ModelConfig load_config(const std::string& given) {
+  const std::string path = model_folder(given);
   std::error_code error;
   if (fs::is_directory(path, error)) {
     const std::string file = (fs::path(path) / "config.json").string();
     if (!fs::exists(file, error)) {
-      throw FormatError(concat(path,
-                               ": no config.json in this folder; give the folder of a Hugging "
-                               "Face checkpoint"));
+      const UnreadWeights unread = unread_weights(path);
+      throw FormatError({.place = path,
+                         .problem = "no config.json in this folder",
+                         .found = unread.found,
+                         .advice = unread.found.ends_with(".gguf")
+                                       ? unread.advice
+                                       : "give the folder of a Hugging Face checkpoint"});
     }
     return read_config(file);
   }
@@ -47,6 +54,12 @@ ModelConfig load_config(const std::string& path) {
   try {
     return find_preset(path).config;
   } catch (const ConfigError& no_preset) {
+    if (path.find('/') != std::string::npos) {
+      throw FormatError(
+          {.place = path,
+           .problem = "no such folder or file",
+           .advice = "give the folder of a model, its config.json or a preset's name"});
+    }
     throw FormatError(
         concat(path, ": neither a file, nor a folder, nor a preset; ", no_preset.what()));
   }
@@ -54,12 +67,6 @@ ModelConfig load_config(const std::string& path) {
 
 DeepseekV3 load_model(Context& ctx, const std::string& folder, const LoadOptions& options) {
   const OpenCheckpoint checkpoint = open_checkpoint(folder, options.with_mtp);
-    if (path.find('/') != std::string::npos) {
-      throw FormatError(
-          {.place = path,
-           .problem = "no such folder or file",
-           .advice = "give the folder of a model, its config.json or a preset's name"});
-    }
   DeepseekV3 model = make_model(checkpoint.config, ctx.arena);
   const std::vector<NamedParam> params = named_params(model);
   const std::vector<StoredWeight> weights = find_all_stored(checkpoint, params);

@@ -8,7 +8,7 @@
 
 namespace hadal {
 
-// A folder with config.json, or config.json itself, or a preset's name.
+// A folder with config.json, a run's folder, config.json itself or a preset's name.
 ModelConfig load_config(const std::string& path);
 
 // kF32: values that can be trained, in the context's arena. kAsStored: matrices are multiplied where

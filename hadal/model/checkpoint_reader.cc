@@ -6,6 +6,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/log.h"
+#include "hadal/io/model_files.h"
 #include "hadal/model/hf_names.h"
 
 namespace hadal {
@@ -64,9 +65,11 @@ void check_unused(const OpenCheckpoint& checkpoint, const std::set<std::string>&
 
 }  // namespace
 
-OpenCheckpoint open_checkpoint(const std::string& folder, bool with_mtp) {
+OpenCheckpoint open_checkpoint(const std::string& path, bool with_mtp) {
+  const std::string folder = model_folder(path);
   std::error_code error;
   if (!std::filesystem::is_directory(folder, error)) {
+    refuse_foreign_file(folder, "a model folder");
     throw FormatError(
         concat(folder, ": not a folder; give the folder of a Hugging Face checkpoint"));
   }

@@ -16,7 +16,8 @@ struct OpenCheckpoint {
   TensorSource source;
 };
 // FormatError unless the folder holds at least as many tensors as its config.json asks for.
-OpenCheckpoint open_checkpoint(const std::string& folder, bool with_mtp);
+// `path`: such a folder, or a run's.
+OpenCheckpoint open_checkpoint(const std::string& path, bool with_mtp);
 
 // Where every parameter lies. FormatError if one is missing or unfit, or if a tensor is left over
 // that is neither a known copy nor ignorable.

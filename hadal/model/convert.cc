@@ -9,6 +9,7 @@
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
 #include "hadal/core/number_text.h"
+#include "hadal/io/model_files.h"
 #include "hadal/model/checkpoint_reader.h"
 #include "hadal/model/checkpoint_writer.h"
 #include "hadal/model/hf_names.h"
@@ -135,8 +136,9 @@ class Progress {
 
 }  // namespace
 
-ConvertReport convert_checkpoint(Context& ctx, const std::string& source_folder,
+ConvertReport convert_checkpoint(Context& ctx, const std::string& source,
                                  const std::string& target_folder, const ConvertOptions& options) {
+  const std::string source_folder = model_folder(source);
   const OpenCheckpoint checkpoint = open_checkpoint(source_folder, /*with_mtp=*/true);
   check_target(source_folder, target_folder, options.overwrite);
   DeepseekV3 shapes = make_model(checkpoint.config, ctx.arena);

@@ -11,6 +11,7 @@
 #include "hadal/core/log.h"
 #include "hadal/core/number_text.h"
 #include "hadal/io/manifest.h"
+#include "hadal/io/model_files.h"
 #include "hadal/model/checkpoint_reader.h"
 
 namespace hadal {
@@ -141,6 +142,22 @@ void add_config(Json& document, const ModelConfig& config) {
   document["parameters_mtp"] = count.mtp;
 }
 
+// Whoever inspects a folder asks about its weights: a description of config.json alone must not pass
+// for an answer.
+void check_for_unread_weights(const std::string& path, bool verify) {
+  std::error_code error;
+  if (!fs::is_directory(path, error)) return;
+  const UnreadWeights unread = unread_weights(path);
+  if (unread.found.empty()) return;
+  const Refusal refusal({.place = path,
+                         .problem = "no weights that hadal reads",
+                         .found = unread.found,
+                         .expected = "model.safetensors or model.safetensors.index.json",
+                         .advice = unread.advice});
+  if (verify) throw FormatError(refusal);
+  log_note(refusal.line(), "; what follows is config.json alone");
+}
+
 int64_t element_count(const TensorSource& source) {
   int64_t n = 0;
   for (const auto& [name, entry] : source.entries()) {
@@ -167,7 +184,7 @@ const char* kind_name(InspectKind kind) {
 
 InspectKind kind_of(const std::string& path) {
   std::error_code error;
-  if (fs::is_directory(path, error)) return kind_of_folder(path);
+  if (fs::is_directory(path, error)) return kind_of_folder(model_folder(path));
   if (!fs::exists(path, error)) return InspectKind::kConfig;  // a preset, or load_config says no
   if (path.ends_with(".json")) return kind_of_json(path);
   return InspectKind::kSafetensors;
@@ -183,6 +200,7 @@ Json inspect_path(Context& ctx, const std::string& path, InspectKind kind, bool 
   }
   if (kind == InspectKind::kTokenizer) return document;
   if (kind == InspectKind::kConfig) {
+    check_for_unread_weights(path, verify);
     add_config(document, load_config(path));
   } else if (kind == InspectKind::kSafetensors) {
     const TensorSource source = TensorSource::open(path);
@@ -197,7 +215,7 @@ Json inspect_path(Context& ctx, const std::string& path, InspectKind kind, bool 
     add_tensors(document, checkpoint.source);
     if (verify) {
       verify_values(ctx, checkpoint.source, document["bytes"].as_integer());
-      verify_manifest(path);
+      verify_manifest(model_folder(path));
     }
   }
   document["verified"] = verify;

@@ -9,8 +9,8 @@
 namespace hadal {
 
 enum class InspectKind { kCheckpoint, kSafetensors, kTokenizer, kConfig };
-// A checkpoint folder, a .safetensors file or index, a tokenizer.json or its folder, a config.json
-// or a preset's name. FormatError if it is none of these.
+// A checkpoint folder or a run's, a .safetensors file or index, a tokenizer.json or its folder, a
+// config.json or a preset's name. FormatError if it is none of these.
 InspectKind kind_of(const std::string& path);
 
 // kind, architecture, parameters_total, parameters_active, parameters_mtp, bytes, files,

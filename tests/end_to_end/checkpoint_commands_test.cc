@@ -1,8 +1,11 @@
 // `hadal inspect`, `convert` and `presets` as a user or script meets them.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "hadal/core/json.h"
 #include "tests/support/run_hadal.h"
+#include "tests/support/small_run.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal::test {
@@ -105,6 +108,60 @@ TEST_F(HostileFileTest, AbsurdConfigurations) {
       expect_refused({"inspect", folder_.path()});
     }
   }
+}
+
+// Every command that takes a model folder takes the folder of a run.
+TEST(ModelFolderTest, ARunIsOneForEveryCommand) {
+  const SmallRun small;
+  small.train("run");
+  const TemporaryFolder out;
+  const std::string run = small.path("run");
+  const std::string ids = out.write("ids.json", "[[1, 2, 3]]");
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"generate", "-m", run, "-p", "the", "-n", "2"},
+           {"generate", "-m", run, "--prompt-tokens", ids, "-n", "2"},
+           {"score", "-m", run, "--text", "the"},
+           {"chat", "-m", run, "-n", "2"},
+           {"inspect", run, "--verify"},
+           {"convert", run, out / "f32", "--dtype", "f32"},
+           {"dump", "--model", run, "--tokens", ids, "--what", "logits", "--out",
+            out / "dump.safetensors"},
+           {"plan", "--model", run},
+           {"plan", "experts", "--model", run, "--zipf", "0.8", "--gpus", "4"},
+           {"tokenizer", "encode", "-m", run, "--text", "the"},
+           {"bench", "load", "--model", run, "--rounds", "1"},
+       }) {
+    const RunResult result = run_hadal(arguments, "hello\n");
+    EXPECT_EQ(result.exit_code, 0) << arguments[0] << ": " << result.err;
+  }
+  EXPECT_EQ(run_hadal({"generate", "-m", run, "-p", "the", "-n", "4"}).out,
+            run_hadal({"generate", "-m", run + "/latest", "-p", "the", "-n", "4"}).out);
+  EXPECT_EQ(run_hadal({"inspect", out / "f32", "--verify"}).exit_code, 0);
+  EXPECT_EQ(run_hadal({"tokenizer", "encode", "-m", out / "f32", "--text", "the"}).exit_code, 0);
+}
+
+TEST_F(HostileFileTest, APathThatEndsInAPresetsName) {
+  for (const char* path : {"/no/such/small", "no/such/deepseek-v3", "runs/nano"}) {
+    expect_refused({"plan", "--model", path});
+    expect_refused({"inspect", path});
+    EXPECT_NE(run_hadal({"inspect", path}).err.find("no such folder"), std::string::npos);
+  }
+}
+
+TEST_F(HostileFileTest, WeightsOfAnotherFormat) {
+  const std::string gguf = folder_.write("x.gguf", std::string_view("GGUF\3\0\0\0", 8));
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"inspect", gguf}, {"plan", "--model", gguf}, {"generate", "-m", gguf, "-p", "x"}}) {
+    expect_refused(arguments);
+    EXPECT_NE(run_hadal(arguments).err.find("GGUF, not "), std::string::npos);
+  }
+  std::filesystem::remove(folder_ / "model.safetensors");
+  std::filesystem::rename(gguf, folder_ / "pytorch_model.bin");
+  expect_refused({"inspect", folder_.path(), "--verify"});
+  expect_refused({"generate", "-m", folder_.path(), "--prompt-tokens", "x"});
+  const RunResult described = run_hadal({"inspect", folder_.path()});
+  EXPECT_EQ(described.exit_code, 0) << "config.json is sound";
+  EXPECT_NE(described.err.find("pytorch_model.bin"), std::string::npos) << described.err;
 }
 
 }  // namespace

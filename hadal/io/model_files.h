@@ -1,0 +1,25 @@
+// io/model_files.h: the paths and files that people give for a model, and what each of them is.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace hadal {
+
+// The folder of a run stands for its newest checkpoint, RUN/latest; every other path for itself.
+// FormatError if the run has no checkpoint yet.
+std::string model_folder(const std::string& path);
+
+// FormatError if a file begins as GGUF, PyTorch's archives, a Git LFS pointer or a web page do: what
+// is often given, or found, in place of `wanted` ("safetensors").
+void refuse_foreign_format(std::string_view file, const std::string& path, std::string_view wanted);
+void refuse_foreign_file(const std::string& path, std::string_view wanted);  // by its first bytes
+
+// Files of a folder that hold weights in a form hadal does not read: "pytorch_model.bin and 3 more"
+// and the way out. REQUIRES a folder without model.safetensors and its index.
+struct UnreadWeights {
+  std::string found, advice;  // empty: there are none
+};
+UnreadWeights unread_weights(const std::string& folder);
+
+}  // namespace hadal
