@@ -1,88 +1,17 @@
 // config.json of Hugging Face checkpoints, in and out (docs/formats.md, "config.json"). Foreign key
-// names stand here and nowhere else. A value that hadal does not implement is refused, never replaced.
+// names stand here and in hf_rope.cc, and nowhere else. A value that hadal does not implement is
+// refused, never replaced.
 #include <charconv>
-#include <cmath>
 #include <cstdlib>
 
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
 #include "hadal/model/config.h"
+#include "hadal/model/hf_fields.h"
+#include "hadal/model/hf_rope.h"
 
 namespace hadal {
 namespace {
-
-// Reads the members of one object; every error names file, key, found and expected.
-class Fields {
- public:
-  Fields(const Json& object, std::string source, std::string prefix = "")
-      : object_(object), source_(std::move(source)), prefix_(std::move(prefix)) {
-    if (!object.is_object()) {
-      throw FormatError(concat(source_, ": ", prefix_.empty() ? "the configuration" : prefix_,
-                               " is no object (found ", object.type_name(), ", expected {...})"));
-    }
-  }
-
-  // null counts as absent
-  const Json* find(std::string_view key) const {
-    const Json* value = object_.find(key);
-    return value && !value->is_null() ? value : nullptr;
-  }
-  bool has(std::string_view key) const { return find(key) != nullptr; }
-
-  int64_t integer(std::string_view key) const { return to_integer(key, required(key)); }
-  int64_t integer(std::string_view key, int64_t fallback) const {
-    const Json* value = find(key);
-    return value ? to_integer(key, *value) : fallback;
-  }
-  double number(std::string_view key) const { return to_number(key, required(key)); }
-  double number(std::string_view key, double fallback) const {
-    const Json* value = find(key);
-    return value ? to_number(key, *value) : fallback;
-  }
-  bool boolean(std::string_view key, bool fallback) const {
-    const Json* value = find(key);
-    if (value && !value->is_bool()) refuse(key, value->dump(), "true or false");
-    return value ? value->as_bool() : fallback;
-  }
-  std::string text(std::string_view key, const std::string& fallback) const {
-    const Json* value = find(key);
-    if (value && !value->is_string()) refuse(key, value->dump(), "a string");
-    return value ? value->as_string() : fallback;
-  }
-  int64_t to_integer(std::string_view key, const Json& value) const {
-    const bool whole = value.is_number() && std::abs(value.as_number()) < 0x1.0p62 &&
-                       std::trunc(value.as_number()) == value.as_number();
-    if (!whole) refuse(key, value.dump(), "a whole number");
-    return value.as_integer();
-  }
-
-  [[noreturn]] void refuse(std::string_view key, const std::string& found,
-                           std::string_view expected) const {
-    throw FormatError(concat(source_, ": ", name(key), ": not supported (found ",
-                             found.substr(0, 100), ", expected ", expected, ")"));
-  }
-  std::string name(std::string_view key) const {
-    return prefix_.empty() ? std::string(key) : concat(prefix_, ".", key);
-  }
-  const std::string& source() const { return source_; }
-
- private:
-  const Json& required(std::string_view key) const {
-    const Json* value = object_.find(key);
-    if (!value) {
-      throw FormatError(
-          concat(source_, ": ", name(key), ": missing; a DeepSeek-V3 config.json needs this key"));
-    }
-    return *value;
-  }
-  double to_number(std::string_view key, const Json& value) const {
-    if (!value.is_number() || !std::isfinite(value.as_number()))
-      refuse(key, value.dump(), "a number");
-    return value.as_number();
-  }
-  const Json& object_;
-  std::string source_, prefix_;
-};
 
 template <class T>
 struct Spelling {
@@ -97,9 +26,10 @@ constexpr Spelling<TopkMethod> kMethods[] = {
     {"greedy", TopkMethod::kGreedy}};
 constexpr Spelling<MtpHidden> kMtpHidden[] = {{"post_norm", MtpHidden::kPostNorm},
                                               {"pre_norm", MtpHidden::kPreNorm}};
+constexpr Spelling<bool> kPowerOfTwoScales[] = {{"ue8m0", true}, {"float", false}};
 
 template <class T, size_t N>
-T choose(const Fields& fields, std::string_view key, const Spelling<T> (&spellings)[N],
+T choose(const HfFields& fields, std::string_view key, const Spelling<T> (&spellings)[N],
          T fallback) {
   if (!fields.has(key)) return fallback;
   const std::string found = fields.text(key, "");
@@ -119,20 +49,8 @@ const char* spelling_of(const Spelling<T> (&spellings)[N], T value) {
   return "";
 }
 
-void expect_text(const Fields& fields, std::string_view key, const std::string& only) {
-  if (fields.has(key) && fields.text(key, only) != only) {
-    fields.refuse(key, in_quotes(fields.text(key, only)), in_quotes(only));
-  }
-}
-
-void expect_boolean(const Fields& fields, std::string_view key, bool only) {
-  if (fields.boolean(key, only) != only) {
-    fields.refuse(key, only ? "false" : "true", only ? "true" : "false");
-  }
-}
-
 // What every supported checkpoint agrees on.
-void refuse_other_architectures(const Fields& fields, const ModelConfig& config) {
+void refuse_other_architectures(const HfFields& fields, const ModelConfig& config) {
   if (const Json* names = fields.find("architectures")) {
     const bool known = names->is_array() && names->as_array().size() == 1 &&
                        (names->as_array()[0] == Json("DeepseekV3ForCausalLM") ||
@@ -142,9 +60,9 @@ void refuse_other_architectures(const Fields& fields, const ModelConfig& config)
                     "[\"DeepseekV3ForCausalLM\"] or [\"DeepseekV2ForCausalLM\"]");
     }
   }
-  expect_text(fields, "hidden_act", "silu");
-  expect_boolean(fields, "attention_bias", false);
-  expect_boolean(fields, "rope_interleave", true);
+  fields.expect_text("hidden_act", "silu");
+  fields.expect_boolean("attention_bias", false);
+  fields.expect_boolean("rope_interleave", true);
   if (fields.number("attention_dropout", 0.0) != 0.0) {
     fields.refuse("attention_dropout", fields.find("attention_dropout")->dump(), "0");
   }
@@ -159,43 +77,7 @@ void refuse_other_architectures(const Fields& fields, const ModelConfig& config)
   }
 }
 
-std::optional<YarnConfig> read_yarn(const Fields& fields) {
-  const Fields& f = fields;
-  const std::string type = f.text("type", f.text("rope_type", "default"));
-  if (f.has("type") && f.has("rope_type") && f.text("rope_type", "") != type) {
-    f.refuse("rope_type", in_quotes(f.text("rope_type", "")),
-             "the same as type, " + in_quotes(type));
-  }
-  if (type == "default") return std::nullopt;
-  if (type != "yarn") f.refuse(f.has("type") ? "type" : "rope_type", in_quotes(type), "\"yarn\"");
-  if (f.has("attention_factor")) {
-    f.refuse("attention_factor", f.find("attention_factor")->dump(), "mscale and mscale_all_dim");
-  }
-  expect_boolean(f, "truncate", true);
-  YarnConfig yarn;
-  yarn.factor = f.number("factor");
-  yarn.original_max_position = f.integer("original_max_position_embeddings");
-  yarn.beta_fast = f.number("beta_fast", 32.0);
-  yarn.beta_slow = f.number("beta_slow", 1.0);
-  yarn.mscale = f.number("mscale", 1.0);
-  yarn.mscale_all_dim = f.number("mscale_all_dim", 0.0);
-  return yarn;
-}
-
-// Older files: rope_theta and rope_scaling. Newer: rope_parameters holds both.
-void read_rope(const Fields& fields, ModelConfig& config) {
-  config.rope_theta = fields.number("rope_theta", 10000.0);
-  config.yarn.reset();
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    const Json* object = fields.find(key);
-    if (!object) continue;
-    const Fields rope(*object, fields.source(), key);
-    config.rope_theta = rope.number("rope_theta", config.rope_theta);
-    config.yarn = read_yarn(rope);
-  }
-}
-
-void read_router(const Fields& fields, ModelConfig& config) {
+void read_router(const HfFields& fields, ModelConfig& config) {
   const bool v2 = config.model_type == "deepseek_v2";
   RouterConfig& router = config.router;
   router.scoring = choose(fields, "scoring_func", kScoring,
@@ -205,6 +87,14 @@ void read_router(const Fields& fields, ModelConfig& config) {
   router.n_routed_experts = fields.integer("n_routed_experts");
   router.top_k = fields.integer("num_experts_per_tok");
   const bool grouped = router.method != TopkMethod::kGreedy;
+  for (const char* key : {"n_group", "topk_group"}) {
+    if (!grouped || !fields.is_null(key)) continue;
+    throw FormatError({.place = fields.source(),
+                       .field = key,
+                       .problem = "null, and this router chooses among groups",
+                       .expected = "a whole number",
+                       .advice = "write 1 for a model without groups"});
+  }
   router.n_group = grouped ? fields.integer("n_group") : fields.integer("n_group", 1);
   router.topk_group = grouped ? fields.integer("topk_group") : fields.integer("topk_group", 1);
   router.norm_topk_prob = fields.boolean("norm_topk_prob", !v2);
@@ -218,10 +108,10 @@ void read_router(const Fields& fields, ModelConfig& config) {
   router.routed_scaling_factor = static_cast<float>(scaling);
 }
 
-void read_quantization(const Fields& fields, ModelConfig& config) {
+void read_quantization(const HfFields& fields, ModelConfig& config) {
   const Json* object = fields.find("quantization_config");
   if (!object) return;
-  const Fields quantization(*object, fields.source(), "quantization_config");
+  const HfFields quantization(*object, fields.source(), "quantization_config");
   const std::string method = quantization.text("quant_method", "");
   if (method == "hadal") {  // 8 and 4 bit blocks, docs/formats.md; the tensors say which
     const int64_t bits = quantization.integer("bits");
@@ -233,18 +123,28 @@ void read_quantization(const Fields& fields, ModelConfig& config) {
   if (method != "fp8") {
     quantization.refuse("quant_method", in_quotes(method), "\"fp8\" or \"hadal\"");
   }
-  expect_text(quantization, "fmt", "e4m3");
-  expect_text(quantization, "activation_scheme", "dynamic");
+  quantization.expect_text("fmt", "e4m3");
+  quantization.expect_text("activation_scheme", "dynamic");
   const Json* block = quantization.find("weight_block_size");
   if (!block || *block != Json(Json::Array{128, 128})) {
     quantization.refuse("weight_block_size", block ? block->dump() : "nothing", "[128,128]");
   }
-  expect_text(quantization, "scale_fmt", "ue8m0");
   config.fp8 = true;
-  config.fp8_power_of_two_scales = quantization.has("scale_fmt");
+  config.fp8_power_of_two_scales = choose(quantization, "scale_fmt", kPowerOfTwoScales, false);
 }
 
-void read_ids(const Fields& fields, ModelConfig& config) {
+// Two spellings of one number.
+int64_t read_n_mtp(const HfFields& fields) {
+  const int64_t other = fields.integer("num_mtp_layers", 0);
+  const int64_t n_mtp = fields.integer("num_nextn_predict_layers", other);
+  if (fields.has("num_mtp_layers") && other != n_mtp) {
+    fields.refuse("num_mtp_layers", std::to_string(other),
+                  concat("num_nextn_predict_layers, ", n_mtp));
+  }
+  return n_mtp;
+}
+
+void read_ids(const HfFields& fields, ModelConfig& config) {
   config.bos_token_id = fields.integer("bos_token_id", -1);
   config.eos_token_ids.clear();
   const Json* eos = fields.find("eos_token_id");
@@ -289,7 +189,7 @@ Json fp8_to_hf(bool power_of_two_scales) {
 }  // namespace
 
 ModelConfig config_from_hf(const Json& json, const std::string& source) {
-  const Fields fields(json, source);
+  const HfFields fields(json, source);
   ModelConfig c;
   c.model_type = fields.text("model_type", "");
   if (c.model_type != "deepseek_v3" && c.model_type != "deepseek_v2" && c.model_type != "kimi_k2") {
@@ -312,14 +212,14 @@ ModelConfig config_from_hf(const Json& json, const std::string& source) {
   c.qk_nope_head_dim = fields.integer("qk_nope_head_dim");
   c.qk_rope_head_dim = fields.integer("qk_rope_head_dim");
   c.v_head_dim = fields.integer("v_head_dim");
-  read_rope(fields, c);
+  read_hf_rope(fields, c);
   c.d_ff = fields.integer("intermediate_size");
   c.d_expert = fields.integer("moe_intermediate_size");
   c.n_shared_experts = fields.integer("n_shared_experts", 0);
   c.first_k_dense_replace = fields.integer("first_k_dense_replace");
   c.moe_layer_freq = fields.integer("moe_layer_freq", 1);
   read_router(fields, c);
-  c.n_mtp = fields.integer("num_nextn_predict_layers", fields.integer("num_mtp_layers", 0));
+  c.n_mtp = read_n_mtp(fields);
   c.mtp_hidden = choose(fields, "hadal_mtp_hidden", kMtpHidden, MtpHidden::kPostNorm);
   read_ids(fields, c);
   read_quantization(fields, c);

@@ -155,6 +155,78 @@ TEST(HfConfigTest, ReadsFp8Settings) {
   EXPECT_EQ(config_from_hf(config_to_hf(config), ""), config);
 }
 
+// A default that newer tools write, and the other spelling of the same file.
+TEST(HfConfigTest, FloatScalesAreOrdinaryOnes) {
+  Json json = v3_json();
+  json["quantization_config"] = parse_json(
+      R"({"quant_method":"fp8","activation_scheme":"dynamic","weight_block_size":[128,128]})", "");
+  const ModelConfig without = config_from_hf(json, "");
+  json["quantization_config"]["scale_fmt"] = "float";
+  EXPECT_EQ(config_from_hf(json, ""), without);
+  EXPECT_FALSE(without.fp8_power_of_two_scales);
+  json["quantization_config"]["scale_fmt"] = "int8";
+  EXPECT_NE(refusal(json).find("found \"int8\", expected \"ue8m0\" or \"float\""),
+            std::string::npos)
+      << refusal(json);
+}
+
+TEST(HfConfigTest, TwoPlacesForTheRotationMustAgree) {
+  Json json = v3_json();
+  const ModelConfig yarn = config_from_hf(json, "");
+  Json block = json.at("rope_scaling");
+  json["rope_parameters"] = Json::object();  // says nothing
+  EXPECT_EQ(config_from_hf(json, ""), yarn);
+  json["rope_parameters"]["rope_theta"] = 10000;
+  EXPECT_EQ(config_from_hf(json, ""), yarn);
+  json["rope_parameters"] = block;
+  EXPECT_EQ(config_from_hf(json, ""), yarn);
+  json["rope_parameters"]["factor"] = 4;
+  EXPECT_NE(refusal(json).find("rope_parameters: contradicts rope_scaling"), std::string::npos)
+      << refusal(json);
+  json["rope_parameters"] = parse_json(R"({"rope_type":"default","rope_theta":10000.0})", "");
+  EXPECT_NE(refusal(json).find("found no scaling, expected as there, YaRN of factor 40"),
+            std::string::npos)
+      << refusal(json);
+  json["rope_scaling"] = nullptr;
+  EXPECT_FALSE(config_from_hf(json, "").yarn.has_value());
+  json["rope_parameters"]["rope_theta"] = 50000;
+  EXPECT_NE(refusal(json).find("rope_parameters.rope_theta: contradicts rope_theta (found 50000"),
+            std::string::npos)
+      << refusal(json);
+}
+
+TEST(HfConfigTest, ARopeBlockWithoutATypeIsNoWayToSayNone) {
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    Json json = v3_json();
+    Json block = json.at("rope_scaling");
+    erase(block, "type");
+    json["rope_scaling"] = nullptr;
+    json[key] = block;
+    EXPECT_NE(refusal(json).find(std::string(key) + ": a block without a type"), std::string::npos)
+        << refusal(json);
+  }
+  Json json = v3_json();
+  json["rope_scaling"] = Json::object();
+  EXPECT_NE(refusal(json).find("rope_scaling: a block without a type"), std::string::npos);
+}
+
+TEST(HfConfigTest, GroupsThatAreNull) {
+  for (const char* key : {"n_group", "topk_group"}) {
+    Json json = v3_json();
+    json[key] = nullptr;
+    EXPECT_NE(refusal(json).find(std::string(key) + ": null"), std::string::npos) << refusal(json);
+    EXPECT_NE(refusal(json).find("write 1"), std::string::npos) << refusal(json);
+  }
+}
+
+TEST(HfConfigTest, TwoSpellingsOfTheMtpModulesMustAgree) {
+  Json json = v3_json();
+  json["num_mtp_layers"] = 1;
+  EXPECT_EQ(config_from_hf(json, "").n_mtp, 1);
+  json["num_mtp_layers"] = 2;
+  EXPECT_NE(refusal(json).find("num_mtp_layers"), std::string::npos);
+}
+
 struct BadValue {
   const char *key, *value;
 };
