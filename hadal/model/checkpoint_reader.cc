@@ -7,6 +7,7 @@
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/log.h"
 #include "hadal/io/model_files.h"
+#include "hadal/model/found_config.h"
 #include "hadal/model/hf_names.h"
 
 namespace hadal {
@@ -74,9 +75,16 @@ OpenCheckpoint open_checkpoint(const std::string& path, bool with_mtp) {
         concat(folder, ": not a folder; give the folder of a Hugging Face checkpoint"));
   }
   OpenCheckpoint result;
-  result.stored_config = result.config = load_config(folder);
-  if (!with_mtp) result.config.n_mtp = 0;
+  result.stored_config = load_config(folder);
   result.source = TensorSource::open(folder);
+  ModelConfig used = result.stored_config;
+  if (!with_mtp) used.n_mtp = 0;
+  if (const auto copy = find_false_copy(used, result.source, /*whole=*/false)) {
+    log_note(copy->line());
+  }
+  correct_by_weights(result.stored_config, result.source);
+  result.config = result.stored_config;
+  if (!with_mtp) result.config.n_mtp = 0;
   check_count(result.config, result.source);
   return result;
 }

@@ -11,7 +11,7 @@
 namespace hadal {
 
 struct OpenCheckpoint {
-  ModelConfig stored_config;  // as config.json says
+  ModelConfig stored_config;  // as config.json says, corrected by the weights (found_config.h)
   ModelConfig config;         // the same; without MTP modules if they were not wanted
   TensorSource source;
 };

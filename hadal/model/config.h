@@ -80,7 +80,10 @@ ParameterCount count_parameters(const ModelConfig& config);
 // a value that hadal does not implement is a FormatError naming the key.
 ModelConfig config_from_hf(const Json& json, const std::string& source);
 Json config_to_hf(const ModelConfig& config);
-// The same config.json, other keys untouched, for weights stored in another way.
+// The same config.json, other keys untouched, where the weights were found to contradict it
+// (model/found_config.h).
+void set_hf_found(Json& config, const ModelConfig& found);
+// The same, for weights stored in another way.
 enum class HfStorage { kF32, kBF16, kFp8, kFp8PowerOfTwo, kQ8, kQ4 };
 void set_hf_storage(Json& config, HfStorage storage);
 

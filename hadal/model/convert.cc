@@ -156,6 +156,7 @@ ConvertReport convert_checkpoint(Context& ctx, const std::string& source,
   CheckpointFiles files{.config = parse_json_file(config_path),
                         .generation_config = "",
                         .max_shard_bytes = options.max_shard_bytes};
+  set_hf_found(files.config, checkpoint.config);
   set_hf_storage(files.config, storage_of(options.dtype, power_of_two));
   const fs::path generation = fs::path(source_folder) / "generation_config.json";
   if (fs::exists(generation)) files.generation_config = read_text_file(generation.string());

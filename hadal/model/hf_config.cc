@@ -291,6 +291,13 @@ Json config_to_hf(const ModelConfig& c) {
   return json;
 }
 
+void set_hf_found(Json& config, const ModelConfig& found) {
+  const Json* tied = config.find("tie_word_embeddings");
+  if (tied && *tied == Json(!found.tie_word_embeddings)) {
+    config["tie_word_embeddings"] = found.tie_word_embeddings;
+  }
+}
+
 void set_hf_storage(Json& config, HfStorage storage) {
   std::erase_if(config.as_object(), [](const Json::Member& member) {
     return member.first == "dtype" || member.first == "quantization_config";

@@ -104,6 +104,8 @@ bool hf_is_quantised(const std::string& weight_name) {
          weight_name.ends_with(".kv_a_proj_with_mqa.weight");
 }
 
+std::string hf_embedding_name() { return kEmbedding; }
+
 std::string hf_head_name() { return kHead; }
 
 bool hf_is_ignored(const std::string& name) { return name.ends_with(".rotary_emb.inv_freq"); }

@@ -20,6 +20,7 @@ std::string quant_scale_name(const std::string& weight_name);
 // feed-forward networks; not eh_proj, router, embedding, head and norms.
 bool hf_is_quantised(const std::string& weight_name);
 
+std::string hf_embedding_name();
 std::string hf_head_name();  // may be repeated where embedding and head are tied
 
 // Not parameters, but found in some checkpoints: rotary frequencies.

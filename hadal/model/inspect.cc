@@ -13,6 +13,7 @@
 #include "hadal/io/manifest.h"
 #include "hadal/io/model_files.h"
 #include "hadal/model/checkpoint_reader.h"
+#include "hadal/model/found_config.h"
 
 namespace hadal {
 namespace {
@@ -214,6 +215,8 @@ Json inspect_path(Context& ctx, const std::string& path, InspectKind kind, bool 
     add_config(document, checkpoint.config);
     add_tensors(document, checkpoint.source);
     if (verify) {
+      const auto copy = find_false_copy(load_config(path), checkpoint.source, /*whole=*/true);
+      if (copy) throw FormatError(*copy);
       verify_values(ctx, checkpoint.source, document["bytes"].as_integer());
       verify_manifest(model_folder(path));
     }

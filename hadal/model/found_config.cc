@@ -1,0 +1,89 @@
+#include "hadal/model/found_config.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
+#include "hadal/core/log.h"
+#include "hadal/model/hf_names.h"
+#include "hadal/model/stored_weight.h"
+
+namespace hadal {
+namespace {
+
+constexpr int64_t kRowsAtOnce = 64;
+
+bool is_plain_type(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kF16;
+}
+
+// Rows of a table where they lie.
+Tensor slice_of(const Tensor& table, int64_t first, int64_t last) {
+  const int64_t row_bytes = table.dim(1) * dtype_bytes(table.dtype());
+  const auto* begin = static_cast<const std::byte*>(table.raw()) + first * row_bytes;
+  return Tensor::borrowed(table.dtype(), {last - first, table.dim(1)}, begin, nullptr);
+}
+
+bool same_values(const Tensor& a, const Tensor& b) {
+  if (a.dtype() == b.dtype()) {
+    return std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.bytes())) == 0;
+  }
+  ThreadPool pool(1);
+  Arena arena;
+  Context host{pool, arena};
+  return same_values(widened(host, a), widened(host, b));
+}
+
+// Whether `name` stores what `of` does, in whatever type. True also where one of them is missing or
+// of another shape: that is refused elsewhere.
+bool is_copy(const TensorSource& source, const std::string& name, const std::string& of,
+             const Tensor::Shape& shape, bool whole) {
+  const auto *entry = source.find(name), *original = source.find(of);
+  if (!entry || !original) return true;
+  if (entry->info->shape != shape || original->info->shape != shape) return true;
+  if (!is_plain_type(entry->info->dtype) || !is_plain_type(original->info->dtype)) return false;
+  const Tensor a = source.tensor(*entry), b = source.tensor(*original);
+  const int64_t n_rows = shape[0];
+  for (int64_t first = 0; first < n_rows; first += kRowsAtOnce) {
+    const int64_t last = std::min(first + kRowsAtOnce, n_rows);
+    if (!whole && first > 0 && last < n_rows) continue;
+    if (!same_values(slice_of(a, first, last), slice_of(b, first, last))) return false;
+  }
+  return true;
+}
+
+bool has_head_of_its_own(const ModelConfig& config, const TensorSource& source) {
+  return config.tie_word_embeddings &&
+         !is_copy(source, hf_head_name(), hf_embedding_name(), {config.vocab_size, config.d_model},
+                  /*whole=*/true);
+}
+
+}  // namespace
+
+void correct_by_weights(ModelConfig& config, const TensorSource& source) {
+  if (has_head_of_its_own(config, source)) config.tie_word_embeddings = false;
+}
+
+std::optional<Refusal> find_false_copy(const ModelConfig& config, const TensorSource& source,
+                                       bool whole) {
+  if (has_head_of_its_own(config, source)) {
+    return Refusal({.place = source.path(),
+                    .problem = "config.json ties the head to the embedding, the weights do not",
+                    .found = {in_quotes(hf_head_name()), " with values of its own"},
+                    .expected = "those of the embedding",
+                    .advice = "the stored head is used"});
+  }
+  const Tensor::Shape table = {config.vocab_size, config.d_model};
+  for (const HfCopy& copy : hf_mtp_copies(config)) {
+    if (is_copy(source, copy.name, copy.of, table, whole)) continue;
+    return Refusal({.place = source.path(),
+                    .problem = "an MTP module shares its tables, and one is no copy",
+                    .found = {in_quotes(copy.name), " with values of its own"},
+                    .expected = {"those of ", in_quotes(copy.of)},
+                    .advice = "the main model's is used"});
+  }
+  return std::nullopt;
+}
+
+}  // namespace hadal
