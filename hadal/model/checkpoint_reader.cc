@@ -28,6 +28,20 @@ void check_count(const ModelConfig& config, const TensorSource& source) {
   }
 }
 
+void refuse_fused_experts(const TensorSource& source) {
+  for (const auto& [name, entry] : source.entries()) {
+    const std::string unfused = hf_unfused_name(name);
+    if (unfused.empty()) continue;
+    throw FormatError(
+        {.place = entry.file->path(),
+         .problem = "all experts of a layer in one tensor",
+         .found = in_quotes(name),
+         .expected = {in_quotes(unfused), " and so on, one for each expert"},
+         .advice = "save it again in the original format, as save_pretrained of transformers does "
+                   "unless told save_original_format=False"});
+  }
+}
+
 // What is in the files but not in the model: copies and leftovers that are known, or an error.
 void check_unused(const OpenCheckpoint& checkpoint, const std::set<std::string>& used) {
   const auto& [stored_config, config, source] = checkpoint;
@@ -77,6 +91,7 @@ OpenCheckpoint open_checkpoint(const std::string& path, bool with_mtp) {
   OpenCheckpoint result;
   result.stored_config = load_config(folder);
   result.source = TensorSource::open(folder);
+  refuse_fused_experts(result.source);
   ModelConfig used = result.stored_config;
   if (!with_mtp) used.n_mtp = 0;
   if (const auto copy = find_false_copy(used, result.source, /*whole=*/false)) {

@@ -59,9 +59,40 @@ bool has_head_of_its_own(const ModelConfig& config, const TensorSource& source) 
                   /*whole=*/true);
 }
 
+// Layers that have any tensor, those of MTP modules included. One that has only some is damaged.
+int64_t count_stored_layers(const TensorSource& source) {
+  int64_t last = -1;
+  for (const auto& [name, entry] : source.entries()) last = std::max(last, hf_layer_of(name));
+  return last + 1;
+}
+
+void correct_n_mtp(ModelConfig& config, const TensorSource& source) {
+  const int64_t n_mtp = count_stored_layers(source) - config.n_layers;
+  if (n_mtp < 0) return;  // more is missing than MTP modules: incomplete, or another model's
+  if (config.n_mtp == 0 && n_mtp > 0) {
+    log_note(
+        Refusal({.place = source.path(),
+                 .problem = "the weights go on behind the last layer of config.json",
+                 .found = {config.n_layers + n_mtp, " layers"},
+                 .expected = config.n_layers,
+                 .advice = "no MTP module is made of them: num_nextn_predict_layers is not set"})
+            .line());
+  } else if (n_mtp < config.n_mtp) {
+    log_note(Refusal({.place = source.path(),
+                      .problem = "the weights lack MTP modules of config.json",
+                      .found = n_mtp,
+                      .expected = config.n_mtp,
+                      .advice = n_mtp == 0 ? "the main model runs, without drafts from MTP"
+                                           : "those that are there are used"})
+                 .line());
+    config.n_mtp = n_mtp;
+  }
+}
+
 }  // namespace
 
 void correct_by_weights(ModelConfig& config, const TensorSource& source) {
+  correct_n_mtp(config, source);
   if (has_head_of_its_own(config, source)) config.tie_word_embeddings = false;
 }
 

@@ -11,7 +11,7 @@
 namespace hadal {
 
 // Corrects `config` to what is stored: tie_word_embeddings where the head is a table of its own,
-// which find_false_copy names.
+// which find_false_copy names, and n_mtp where tools dropped the modules, with a note line.
 void correct_by_weights(ModelConfig& config, const TensorSource& source);
 
 // The first table that `config` takes for a copy and that is none: a tied head, or a table inside an

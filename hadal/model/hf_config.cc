@@ -296,6 +296,12 @@ void set_hf_found(Json& config, const ModelConfig& found) {
   if (tied && *tied == Json(!found.tie_word_embeddings)) {
     config["tie_word_embeddings"] = found.tie_word_embeddings;
   }
+  for (const char* key : {"num_nextn_predict_layers", "num_mtp_layers"}) {
+    const Json* n_mtp = config.find(key);
+    if (n_mtp && n_mtp->is_number() && n_mtp->as_integer() != found.n_mtp) {
+      config[key] = found.n_mtp;
+    }
+  }
 }
 
 void set_hf_storage(Json& config, HfStorage storage) {

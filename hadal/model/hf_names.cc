@@ -108,6 +108,17 @@ std::string hf_embedding_name() { return kEmbedding; }
 
 std::string hf_head_name() { return kHead; }
 
+std::string hf_unfused_name(const std::string& name) {
+  constexpr std::string_view kExperts = ".mlp.experts.";
+  const size_t at = name.find(kExperts);
+  if (at == std::string::npos) return "";
+  const std::string_view rest = std::string_view(name).substr(at + kExperts.size());
+  const bool gate_up = rest.starts_with("gate_up_proj");
+  if (!gate_up && !rest.starts_with("down_proj")) return "";
+  return concat(name.substr(0, at), kExperts,
+                gate_up ? "0.gate_proj.weight" : "0.down_proj.weight");
+}
+
 bool hf_is_ignored(const std::string& name) { return name.ends_with(".rotary_emb.inv_freq"); }
 
 std::vector<HfCopy> hf_mtp_copies(const ModelConfig& config) {

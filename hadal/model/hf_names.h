@@ -23,6 +23,10 @@ bool hf_is_quantised(const std::string& weight_name);
 std::string hf_embedding_name();
 std::string hf_head_name();  // may be repeated where embedding and head are tied
 
+// "model.layers.3.mlp.experts.gate_up_proj": all experts of a layer in one tensor, as newer tools
+// hold them in memory. Gives a name that a checkpoint has in its place, "" for other names.
+std::string hf_unfused_name(const std::string& name);
+
 // Not parameters, but found in some checkpoints: rotary frequencies.
 bool hf_is_ignored(const std::string& name);
 

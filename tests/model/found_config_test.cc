@@ -142,5 +142,59 @@ TEST_F(ContradictionTest, TablesOfAnMtpModuleThatAreNoCopies) {
   EXPECT_NE(TensorSource::open(folder_ / "out").find(copy), nullptr) << "kept as it is";
 }
 
+TEST_F(ContradictionTest, WithoutItsMtpTensorsTheMainModelRuns) {
+  start_from("a_yarn_mtp");
+  DeepseekV3 main = load_folder(folder_.path(), arena_, {.with_mtp = false});
+  std::erase_if(tensors_,
+                [](const auto& entry) { return entry.first.starts_with("model.layers.3."); });
+  write();
+  const std::string note = load(folder_.path());
+  EXPECT_EQ(lines(note), 1) << note;
+  EXPECT_NE(note.find("the weights lack MTP modules of config.json (found 0, expected 1); the main "
+                      "model runs"),
+            std::string::npos)
+      << note;
+  EXPECT_EQ(model_.config, main.config);
+  EXPECT_EQ(lines(convert("out", ConvertDType::kF32)), 1);
+  EXPECT_EQ(load(folder_ / "out"), "") << "config.json is corrected";
+  EXPECT_EQ(inspect(folder_ / "out", true).at("parameters_mtp").as_integer(), 0);
+
+  tensors_["model.layers.3.enorm.weight"] = tensors_.at("model.norm.weight").clone(arena_);
+  write();
+  EXPECT_THROW(load(folder_.path()), FormatError) << "a part of a module is damage";
+  GetCapturedStderr();
+}
+
+TEST_F(ContradictionTest, MtpTensorsThatTheConfigDoesNotCount) {
+  start_from("a_yarn_mtp");
+  set_config("num_nextn_predict_layers", 0);
+  const std::string note = load(folder_.path());
+  EXPECT_EQ(lines(note), 1) << note;
+  EXPECT_NE(note.find("found 4 layers, expected 3"), std::string::npos) << note;
+}
+
+TEST_F(ContradictionTest, FusedExpertsAreNamedWithTheWayOut) {
+  start_from("a_yarn_mtp");
+  std::erase_if(tensors_, [](const auto& entry) {
+    return entry.first.find(".mlp.experts.") != std::string::npos;
+  });
+  tensors_["model.layers.1.mlp.experts.gate_up_proj"] =
+      Tensor::zeros(arena_, DType::kBF16, {8, 24, 64});
+  tensors_["model.layers.1.mlp.experts.down_proj"] =
+      Tensor::zeros(arena_, DType::kBF16, {8, 64, 12});
+  write();
+  try {
+    load_folder(folder_.path(), arena_);
+    FAIL();
+  } catch (const FormatError& error) {
+    const std::string text = error.what();
+    EXPECT_NE(text.find("found \"model.layers.1.mlp.experts.down_proj\", expected "
+                        "\"model.layers.1.mlp.experts.0.down_proj.weight\""),
+              std::string::npos)
+        << text;
+    EXPECT_NE(text.find("save_pretrained"), std::string::npos) << text;
+  }
+}
+
 }  // namespace
 }  // namespace hadal::test
