@@ -14,6 +14,7 @@
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
 #include "hadal/core/number_text.h"
+#include "hadal/data/stored_template.h"
 #include "hadal/infer/conversation.h"
 #include "hadal/infer/session.h"
 #include "hadal/infer/text_stream.h"
@@ -115,11 +116,8 @@ class Chat {
             m_.model.config, options_.draft_tokens > 0 ? m_.model.config.n_mtp : 0));
     log_note(o_.model, ": context ", session_.capacity(), " tokens, latent cache up to ",
              human_bytes(bytes));
-    if (!conversation_.has_roles()) {
-      log_note(
-          "The tokenizer has no role tokens, so this is a base model: it writes on where your "
-          "text ends.");
-    }
+    const std::string note = prompt_note(m_.folder, conversation_.has_roles());
+    if (!note.empty()) log_note(note);
     if (on_terminal) log_note("/help lists what can be typed; Ctrl-D leaves.");
   }
 

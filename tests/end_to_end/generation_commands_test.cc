@@ -6,6 +6,7 @@
 
 #include "hadal/core/json.h"
 #include "tests/support/run_hadal.h"
+#include "tests/support/temporary_folder.h"
 #include "tests/support/text_model_folder.h"
 
 namespace hadal {
@@ -248,6 +249,16 @@ TEST(ChatCommand, TalksThroughAPipe) {
   EXPECT_EQ(messages[0].at("role").as_string(), "system");
   EXPECT_EQ(messages[1].at("content").as_string(), "the cat");
   EXPECT_EQ(messages[2].at("role").as_string(), "assistant");
+}
+
+TEST(ChatCommand, ATemplateThatIsNotExecutedIsSaid) {
+  const test::TemporaryFolder folder;
+  test::copy_files(text_model_folder(), folder.path());
+  const std::vector<std::string> chat = {"chat", "-m", folder.path(), "-n", "2"};
+  EXPECT_EQ(run(chat, "hi\n").err.find("template"), std::string::npos);
+  folder.write("chat_template.jinja", "{{ bos_token }}<think>");
+  EXPECT_NE(run(chat, "hi\n").err.find("chat_template.jinja: this chat template is not"),
+            std::string::npos);
 }
 
 TEST(ChatCommand, AFullContextIsSaidAndTheChatGoesOn) {
