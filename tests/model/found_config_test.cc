@@ -91,7 +91,7 @@ TEST_F(ContradictionTest, ATiedHeadThatIsAnotherTableIsUsedAndKept) {
   const std::string note = load(folder_.path());
   EXPECT_EQ(lines(note), 1) << note;
   EXPECT_NE(note.find("the stored head is used"), std::string::npos) << note;
-  EXPECT_FALSE(model_.config.tie_word_embeddings);
+  ASSERT_FALSE(model_.config.tie_word_embeddings);
   EXPECT_EQ(model_.head.master.flat<float>()[static_cast<size_t>(model_.head.master.size()) / 2],
             3.0F);
 
