@@ -149,9 +149,10 @@ void check_for_unread_weights(const std::string& path, bool verify) {
   std::error_code error;
   if (!fs::is_directory(path, error)) return;
   const UnreadWeights unread = unread_weights(path);
-  if (unread.found.empty()) return;
+  const bool none = unread.found.empty();
+  if (none && !verify) return;
   const Refusal refusal({.place = path,
-                         .problem = "no weights that hadal reads",
+                         .problem = none ? "no weights to verify" : "no weights that hadal reads",
                          .found = unread.found,
                          .expected = "model.safetensors or model.safetensors.index.json",
                          .advice = unread.advice});

@@ -159,6 +159,9 @@ TEST_F(HostileFileTest, WeightsOfAnotherFormat) {
   std::filesystem::rename(gguf, folder_ / "pytorch_model.bin");
   expect_refused({"inspect", folder_.path(), "--verify"});
   expect_refused({"generate", "-m", folder_.path(), "--prompt-tokens", "x"});
+  std::filesystem::rename(folder_ / "pytorch_model.bin", folder_ / "other");
+  expect_refused({"inspect", folder_.path(), "--verify"});  // config.json alone: nothing was read
+  std::filesystem::rename(folder_ / "other", folder_ / "pytorch_model.bin");
   const RunResult described = run_hadal({"inspect", folder_.path()});
   EXPECT_EQ(described.exit_code, 0) << "config.json is sound";
   EXPECT_NE(described.err.find("pytorch_model.bin"), std::string::npos) << described.err;
