@@ -310,17 +310,9 @@ std::vector<CommandInfo> verbs_of_family(const std::vector<Command>& commands,
   return verbs;
 }
 
-// One line whatever a file or an option contained.
-std::string one_line(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
-  }
-  return text;
-}
-
 int report(const Error& error, const NameOf& option_of) {
   const bool asked_for = dynamic_cast<const Interrupted*>(&error) != nullptr;
-  log_line(asked_for ? "" : "error: ", one_line(error.line(option_of)));
+  log_line(asked_for ? "" : "error: ", error.line(option_of));
   return error.exit_code();
 }
 
@@ -420,7 +412,7 @@ int run_hadal(int argc, const char* const* argv) {
     log_line("error: ", "memory: not enough for this work; use a smaller model, batch or context");
     return 1;
   } catch (const std::exception& error) {
-    log_line("error: ", one_line(error.what()));
+    log_line("error: ", error.what());
     return 1;
   }
 }

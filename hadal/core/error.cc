@@ -2,8 +2,12 @@
 
 #include <cctype>
 
+#include "hadal/core/in_quotes.h"
+
 namespace hadal {
 namespace {
+
+constexpr size_t kLongestFound = 400;  // bytes of a value echoed
 
 bool is_in_names(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.';
@@ -43,12 +47,12 @@ std::string Words::text() const {
 }
 
 Refusal::Refusal(const Complaint& complaint)
-    : place(complaint.place.text()),
-      field(complaint.field.text()),
-      problem(complaint.problem.text()),
-      found(complaint.found.text()),
-      expected(complaint.expected.text()),
-      advice(complaint.advice.text()) {}
+    : place(harmless_line(complaint.place.text())),
+      field(harmless_line(complaint.field.text())),
+      problem(harmless_line(complaint.problem.text())),
+      found(one_line(complaint.found.text(), kLongestFound)),
+      expected(harmless_line(complaint.expected.text())),
+      advice(harmless_line(complaint.advice.text())) {}
 
 Refusal Refusal::in(const std::string& outer) const {
   Refusal moved = *this;
@@ -69,7 +73,9 @@ std::string Refusal::line(const NameOf& name_of) const {
     text += ")";
   }
   if (!advice.empty()) text += "; " + with_names(advice, name_of);
-  return text;
+  return harmless_line(std::move(text));
 }
+
+Error::Error(const std::string& text) : std::runtime_error(harmless_line(text)) {}
 
 }  // namespace hadal

@@ -80,7 +80,8 @@ std::string in_braces(const std::string& field);   // leaves the choice to a lat
 // "lower {max_tokens}" -> "lower --max-tokens". Other braces, as JSON has them, stay.
 std::string with_names(std::string_view text, const NameOf& name_of);
 
-// A complaint that stays.
+// A complaint that stays, every field made harmless to show (core/in_quotes.h), `found` also short:
+// it is what a file or a user wrote.
 struct Refusal {
   std::string place, field, problem, found, expected, advice;
 
@@ -97,7 +98,7 @@ struct Refusal {
 
 // A complaint, or only a text: then the fields are empty.
 struct Error : std::runtime_error, Refusal {
-  explicit Error(const std::string& text) : std::runtime_error(text) {}
+  explicit Error(const std::string& text);
   explicit Error(const Refusal& why) : std::runtime_error(why.line()), Refusal(why) {}
   explicit Error(const Complaint& why) : Error(Refusal(why)) {}
   virtual int exit_code() const { return 1; }  // the work failed

@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
 
 namespace hadal {
 namespace {
@@ -38,7 +39,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
   bool end_array() override { return close(); }
   bool key(string_t& value) override {
     Level& level = stack_.back();
-    if (!level.keys.insert(value).second) return fail("duplicate key \"" + value + "\"");
+    if (!level.keys.insert(value).second) return fail("duplicate key " + in_quotes(value));
     level.key = std::move(value);
     return true;
   }
@@ -105,10 +106,11 @@ std::string place(std::string_view text, size_t position) {
 }
 
 // nlohmann's texts read "[json.exception.parse_error.101] parse error at line 1, column 2: syntax
-// error while parsing value - invalid literal; ...": keep what follows the last " - ".
+// error while parsing value - invalid literal; last read: '...'": keep what follows the " - ". What
+// was read last may be all of a long string.
 std::string short_reason(const std::string& what) {
   const size_t dash = what.find(" - ");
-  return dash == std::string::npos ? what : what.substr(dash + 3);
+  return one_line(dash == std::string::npos ? what : what.substr(dash + 3), 200);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "hadal/core/clock.h"
+#include "hadal/core/in_quotes.h"
 #include "hadal/core/number_text.h"
 
 namespace hadal {
@@ -61,7 +62,7 @@ Terminal detect_terminal() {
 
 void log_line(const char* level, const std::string& text) {
   clear_drawn_line();
-  std::fprintf(stderr, "hadal: %s%s\n", level, text.c_str());
+  std::fprintf(stderr, "hadal: %s%s\n", level, harmless_line(text).c_str());
 }
 
 ProgressLine::ProgressLine(double plain_interval_seconds) : interval_(plain_interval_seconds) {

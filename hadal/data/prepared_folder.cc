@@ -49,6 +49,19 @@ Json counts_json(const DataCounts& counts) {
                            {"held_back_documents", c.held_back_documents}});
 }
 
+// Every split in full: shards are read until one is not there, so the next one is what is missing.
+void check_rows(const std::string& folder, const std::string& name, const TokenShards& shards,
+                int64_t expected) {
+  if (shards.n_rows() == expected) return;
+  const bool missing = shards.n_rows() < expected;
+  throw FormatError(
+      Complaint{.place = token_shard_path(folder, name, shards.n_shards() - (missing ? 0 : 1)),
+                .problem = missing ? "missing" : "one too many",
+                .found = {shards.n_rows(), " sequences in ", shards.n_shards(), " shards"},
+                .expected = expected,
+                .advice = "prepare the data again"});
+}
+
 uint64_t hash_of_file(const std::string& path) { return exact_hash(read_text_file(path)).low; }
 
 }  // namespace
@@ -180,7 +193,13 @@ DataConfig config_of_manifest(const Json& manifest) {
 }
 
 PreparedData open_prepared_folder(const std::string& folder, uint64_t seed) {
-  const DataCounts counts = counts_of_manifest(read_manifest(folder));
+  const Json manifest = read_manifest(folder);
+  DataCounts counts;
+  try {
+    counts = counts_of_manifest(manifest);
+  } catch (const FormatError& error) {
+    throw FormatError(concat(folder, "/manifest.json: ", error.what(), "; prepare the data again"));
+  }
   const std::string tokenizer_folder = folder + "/tokenizer";
   Tokenizer tokenizer = Tokenizer::load(tokenizer_folder);
   TokenShards train = TokenShards::open(folder, "train");
@@ -193,12 +212,10 @@ PreparedData open_prepared_folder(const std::string& folder, uint64_t seed) {
                         ": its tokens belong to another tokenizer; prepare the data again");
     }
   }
-  if (train.n_rows() != counts.train_rows || validation.n_rows() != counts.validation_rows ||
-      !tokenizer.eos_id()) {
-    throw FormatError(concat(folder, ": its files do not belong together (found ", train.n_rows(),
-                             " and ", validation.n_rows(), " sequences, expected ",
-                             counts.train_rows, " and ", counts.validation_rows,
-                             "); prepare the data again"));
+  check_rows(folder, "train", train, counts.train_rows);
+  check_rows(folder, "validation", validation, counts.validation_rows);
+  if (!tokenizer.eos_id()) {
+    throw FormatError(concat(tokenizer_folder, ": no end-of-text token; prepare the data again"));
   }
   const int32_t pad_id = *tokenizer.eos_id();
   return PreparedData{folder,

@@ -33,12 +33,6 @@ uint64_t header_hash(const Header& header) {
   return XXH3_64bits(&header, offsetof(Header, header_hash));
 }
 
-std::string shard_path(const std::string& folder, const std::string& name, int64_t index) {
-  char number[16];
-  std::snprintf(number, sizeof(number), "-%05lld", static_cast<long long>(index));
-  return folder + "/" + name + number + ".tokens";
-}
-
 // The largest value of the width marks padding, so it is no id.
 int64_t width_for(int64_t vocab_size) { return vocab_size <= 0xFFFF ? 2 : 4; }
 
@@ -81,6 +75,12 @@ Header read_header(const MappedFile& file) {
 }
 
 }  // namespace
+
+std::string token_shard_path(const std::string& folder, const std::string& name, int64_t index) {
+  char number[16];
+  std::snprintf(number, sizeof(number), "-%05lld", static_cast<long long>(index));
+  return folder + "/" + name + number + ".tokens";
+}
 
 TokenShardWriter::TokenShardWriter(std::string folder, std::string name, const ShardShape& shape,
                                    int64_t shard_bytes)
@@ -127,7 +127,7 @@ void TokenShardWriter::write_shard() {
   header.tokenizer_hash = shape_.tokenizer_hash;
   header.rows_hash = XXH3_64bits(payload_.data(), payload_.size());
   header.header_hash = header_hash(header);
-  AtomicFile file(shard_path(folder_, name_, n_shards_++));
+  AtomicFile file(token_shard_path(folder_, name_, n_shards_++));
   file.write(&header, sizeof(header));
   file.write(payload_.data(), payload_.size());
   file.commit();
@@ -138,7 +138,7 @@ void TokenShardWriter::write_shard() {
 TokenShards TokenShards::open(const std::string& folder, const std::string& name) {
   TokenShards shards;
   for (int64_t index = 0;; ++index) {
-    const std::string path = shard_path(folder, name, index);
+    const std::string path = token_shard_path(folder, name, index);
     if (index > 0 && !std::filesystem::exists(path)) break;
     const auto file = MappedFile::open(path);
     const Header header = read_header(*file);

@@ -40,6 +40,9 @@ class TokenShardWriter {
   std::vector<std::byte> payload_;
 };
 
+// FOLDER/NAME-00000.tokens
+std::string token_shard_path(const std::string& folder, const std::string& name, int64_t index);
+
 class TokenShards {
  public:
   // Every rule of the format is checked, the checksum of the rows included: FormatError.
@@ -47,6 +50,7 @@ class TokenShards {
 
   const ShardShape& shape() const { return shape_; }
   int64_t n_rows() const { return n_rows_; }
+  int64_t n_shards() const { return static_cast<int64_t>(shards_.size()); }
   // REQUIRES 0 <= index < n_rows(), row.size() == row_tokens. Padding reads as kPadToken.
   void read_row(int64_t index, std::span<int32_t> row) const;
   uint64_t hash() const { return hash_; }  // of all rows, in order

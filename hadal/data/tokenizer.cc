@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
 #include "hadal/core/json.h"
 #include "hadal/core/thread_pool.h"
 #include "hadal/core/utf8.h"
@@ -191,8 +192,9 @@ void Tokenizer::Impl::read_config(const Json& config, const std::string& source)
     const auto name = token_name(config, key);
     *id = find(name.value_or(family));
     if (name && !*id) {
-      throw FormatError(concat(source, ": ", key, ": not in tokenizer.json (found \"", *name,
-                               "\", expected one of its tokens); correct one of the two files"));
+      throw FormatError(concat(source, ": ", key, ": not in tokenizer.json (found ",
+                               in_quotes(*name),
+                               ", expected one of its tokens); correct one of the two files"));
     }
   }
   const Json* add = config.find("add_bos_token");

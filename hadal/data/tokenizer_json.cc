@@ -389,6 +389,7 @@ void read_merges(const Field& model, const std::vector<Entry>& entries, const To
       left = both.substr(0, space);
       right = both.substr(space + 1);
     }
+    if (left.empty() || right.empty()) here().wrong_type("two tokens that are not empty");
     joined.assign(left).append(right);
     const BpeMerge merge = {index.find(left), index.find(right), guess.find(joined, index)};
     if (std::min({merge.left, merge.right, merge.result}) < 0) {

@@ -47,6 +47,18 @@ TEST(Error, WhatHoldsIsNeverWritten) {
   require(true, {.field = "x", .problem = "wrong", .found = {"a ", Costly()}});
 }
 
+TEST(Error, WhatAFileHeldIsShortAndHarmlessInEveryField) {
+  const std::string hostile = "\x1b[2J\xFF" + std::string(1 << 20, 'x');
+  const FormatError error(Complaint{.place = "a\nb", .problem = "wrong", .found = hostile});
+  EXPECT_EQ(error.place, "a b");
+  EXPECT_LT(error.found.size(), 500U);
+  EXPECT_TRUE(std::string(error.what()).starts_with("a b: wrong (found \\x1b[2J\\xffxxx"));
+  const std::string plain = FormatError(hostile + "; mend it").what();
+  EXPECT_TRUE(plain.starts_with("\\x1b[2J\\xffxxx"));
+  EXPECT_TRUE(plain.ends_with("; mend it"));
+  EXPECT_LT(plain.size(), 5000U);
+}
+
 TEST(Error, WhatIsNotSaidLeavesNoTrace) {
   const auto line = [](const Complaint& why) { return Refusal(why).line(); };
   EXPECT_EQ(line({.field = "x", .problem = "wrong"}), "x: wrong");

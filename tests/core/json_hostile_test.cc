@@ -4,6 +4,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/json.h"
+#include "hadal/core/utf8.h"
 
 namespace hadal::test {
 namespace {
@@ -74,6 +75,38 @@ TEST(InQuotesTest, KeepsErrorsOnOneLine) {
   EXPECT_EQ(in_quotes("a b"), "\"a b\"");
   EXPECT_EQ(in_quotes("a\n\x1b"), "\"a\\x0a\\x1b\"");
   EXPECT_EQ(in_quotes(std::string(1000, 'x')), "\"" + std::string(100, 'x') + "...\"");
+}
+
+TEST(InQuotesTest, NothingQuotedHarmsATerminal) {
+  EXPECT_EQ(in_quotes("caf\u00e9 \xE9 \xF0\x9F"), "\"caf\u00e9 \\xe9 \\xf0\\x9f\"");
+  EXPECT_EQ(in_quotes("\u009b31m"), "\"\\xc2\\x9b31m\"");     // C1: begins a sequence
+  EXPECT_EQ(in_quotes("a\u202Eb"), "\"a\\xe2\\x80\\xaeb\"");  // turns the direction
+  EXPECT_EQ(in_quotes(std::string(99, 'x') + "\u00e9"), "\"" + std::string(99, 'x') + "...\"");
+}
+
+TEST(InQuotesTest, AMessageIsOneBoundedLine) {
+  EXPECT_EQ(harmless_line("a.txt: wrong\n\tthere \u00e9"), "a.txt: wrong  there \u00e9");
+  EXPECT_EQ(harmless_line("\x1b[2J\xFF"), "\\x1b[2J\\xff");
+  std::string long_line = "a.txt: ";
+  for (int i = 0; i < 100'000; ++i) long_line += "\u00e9\xE9";
+  const std::string cut = harmless_line(long_line + "; mend it");
+  EXPECT_LE(cut.size(), kLongestLine);
+  EXPECT_TRUE(cut.starts_with("a.txt: "));
+  EXPECT_TRUE(cut.ends_with("; mend it"));
+  EXPECT_TRUE(valid_utf8(cut));
+}
+
+TEST(JsonHostileTest, ErrorsEchoLittleAndNothingHarmful) {
+  const std::string megabyte(1 << 20, 'x');
+  for (const std::string& text :
+       {"{\"" + megabyte + "\":1,\"" + megabyte + "\":2}", "[\"" + megabyte + "\x01\"]",
+        "[\"" + megabyte + "\xFF\"]", std::string("[\x1b[2J]")}) {
+    const std::string message = refusal(text);
+    EXPECT_NE(message, "");
+    EXPECT_LT(message.size(), 400U);
+    EXPECT_TRUE(valid_utf8(message));
+    EXPECT_EQ(message.find('\x1b'), std::string::npos);
+  }
 }
 
 }  // namespace

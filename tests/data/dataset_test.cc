@@ -203,6 +203,41 @@ TEST(PrepareData, FailureLeavesNothingAndDamageIsRepaired) {
   EXPECT_EQ(cache.names().size(), 1u);
 }
 
+TEST(PreparedFolder, AMissingOrCutShardIsNamed) {
+  const TemporaryFolder text, cache;
+  write_corpus(text);
+  ThreadPool pool(1);
+  const PreparedData data = prepare_data(small_config(text, cache), pool);
+  const auto error_of = [&] {
+    try {
+      open_prepared_folder(data.folder, 0);
+    } catch (const FormatError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const std::string first = data.folder + "/train-00000.tokens";
+  const std::string manifest_path = data.folder + "/manifest.json";
+  const std::string manifest = test::read_bytes(manifest_path);
+  // A folder of two shards whose second is gone reads as one that says fewer rows than its manifest.
+  Json more = parse_json(manifest, manifest_path);
+  more["counts"]["train_rows"] = data.counts.train_rows + 7;
+  cache.write(fs::relative(manifest_path, cache.path()).string(), more.dump());
+  EXPECT_EQ(error_of().find(data.folder + "/train-00001.tokens: missing"), 0u) << error_of();
+  more["counts"]["train_rows"] = data.counts.train_rows - 1;
+  cache.write(fs::relative(manifest_path, cache.path()).string(), more.dump());
+  EXPECT_EQ(error_of().find(first + ": one too many"), 0u) << error_of();
+  cache.write(fs::relative(manifest_path, cache.path()).string(),
+              "{\"format\":\"hadal prepared data\",\"version\":2}");
+  EXPECT_EQ(error_of().find(manifest_path + ": "), 0u) << error_of();
+  cache.write(fs::relative(manifest_path, cache.path()).string(), manifest);
+  EXPECT_EQ(error_of(), "");
+  fs::resize_file(first, fs::file_size(first) - 2);
+  EXPECT_EQ(error_of().find(first + ": "), 0u) << error_of();
+  fs::remove(first);
+  EXPECT_EQ(error_of().find(first + ": "), 0u) << error_of();
+}
+
 TEST(PrepareData, UnwritableCacheAndUselessInputAreSaid) {
   const TemporaryFolder text, cache;
   ThreadPool pool(1);

@@ -131,6 +131,12 @@ const std::vector<Damage>& damages() {
       {"merge twice",
        [](Json& d) { d["model"]["merges"].push_back(d["model"]["merges"].as_array()[0]); },
        "duplicate merge"},
+      {"merge with nothing",
+       [](Json& d) {
+         d["model"]["vocab"][""] = 639000;
+         d["model"]["merges"].push_back(Json::Array{"a", ""});
+       },
+       "two tokens that are not empty"},
       {"added id", [](Json& d) { added(d, 0)["id"] = 5; }, "has another id in model.vocab"},
       {"added id taken", [](Json& d) { added(d, 5)["id"] = 300; }, "duplicate id (found 300"},
       {"added twice", [](Json& d) { added(d, 5)["content"] = added(d, 4)["content"]; },
