@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <mutex>
 
 #include "hadal/core/error.h"
@@ -45,11 +46,14 @@ void cut_out(const AddedTokenMatcher& matcher, std::string_view text, std::vecto
       cut_out(*next, part, out, nullptr);
     }
   };
-  size_t done = 0;
-  while (const auto match = matcher.find(text, done)) {
-    plain(text.substr(done, match->at - done));
+  size_t done = 0, from = 0;
+  while (const auto match = matcher.find(text, from, done)) {
+    from = match->resume;
+    // A token of white space may lie in what the one before it took; with lstrip none of it is left.
+    if (match->begin >= match->end) continue;
+    if (match->begin > done) plain(text.substr(done, match->begin - done));
     out.push_back({{}, match->id});
-    done = match->at + match->length;
+    done = match->end;
   }
   plain(text.substr(done));
 }
@@ -65,6 +69,8 @@ struct Tokenizer::Impl {
   std::vector<bool> special;
   std::optional<int32_t> bos, eos;
   bool add_bos = false;
+  // ignore_merges: the pieces whose own token their merges do not lead to.
+  std::map<std::string, int32_t, std::less<>> unmerged;
 
   // Idle scratch space; holds at most as many as threads encoded at one time.
   mutable std::mutex mutex;
@@ -81,10 +87,13 @@ struct Tokenizer::Impl {
     for (const AddedToken& token : definition.added_tokens) {
       special[static_cast<size_t>(token.id)] = token.special;
     }
+    find_unmerged();
     definition.merges = {};
+    definition.whole_pieces = {};
   }
 
   void sort_by_bytes();
+  void find_unmerged();
   size_t size() const { return definition.begin.size() - 1; }
 
   std::unique_ptr<EncodeScratch> take_scratch() const {
@@ -99,6 +108,17 @@ struct Tokenizer::Impl {
     idle.push_back(std::move(scratch));
   }
 
+  void encode_piece(std::string_view piece, const char* readable_end, BpeModel::Scratch& scratch,
+                    std::vector<int32_t>& ids) const {
+    if (!unmerged.empty()) {
+      if (const auto whole = unmerged.find(piece); whole != unmerged.end()) {
+        ids.push_back(whole->second);
+        return;
+      }
+    }
+    bpe.encode(piece, readable_end, scratch, ids);
+  }
+
   void encode_plain(std::string_view text, const char* readable_end, EncodeScratch& scratch,
                     std::vector<int32_t>& ids) const {
     const char* piece = text.data();
@@ -106,7 +126,7 @@ struct Tokenizer::Impl {
       scratch.lengths.clear();
       at = pre_tokenizer->split(text, at, scratch.lengths);
       for (const uint32_t length : scratch.lengths) {
-        bpe.encode({piece, length}, readable_end, scratch.bpe, ids);
+        encode_piece({piece, length}, readable_end, scratch.bpe, ids);
         piece += length;
       }
     }
@@ -186,17 +206,30 @@ void Tokenizer::Impl::sort_by_bytes() {
   for (const Key& key : keys) by_bytes.push_back(key.id);
 }
 
+void Tokenizer::Impl::find_unmerged() {
+  BpeModel::Scratch scratch;
+  std::vector<int32_t> ids;
+  for (const auto& [piece, id] : definition.whole_pieces) {
+    ids.clear();
+    bpe.encode(piece, piece.data() + piece.size(), scratch, ids);
+    if (ids != std::vector<int32_t>{id}) unmerged.emplace(piece, id);
+  }
+}
+
 void Tokenizer::Impl::read_config(const Json& config, const std::string& source) {
   for (const auto& [key, family, id] : {std::tuple{"bos_token", "<｜begin▁of▁sentence｜>", &bos},
                                         std::tuple{"eos_token", "<｜end▁of▁sentence｜>", &eos}}) {
     const auto name = token_name(config, key);
-    *id = find(name.value_or(family));
+    *id = id == &bos && !name && definition.prepended ? definition.prepended
+                                                      : find(name.value_or(family));
     if (name && !*id) {
       throw FormatError(concat(source, ": ", key, ": not in tokenizer.json (found ",
                                in_quotes(*name),
                                ", expected one of its tokens); correct one of the two files"));
     }
   }
+  // transformers rebuilds the post-processor from add_bos_token where that is said.
+  add_bos = definition.prepended.has_value();
   const Json* add = config.find("add_bos_token");
   if (add != nullptr && !add->is_null()) {
     if (!add->is_bool()) {
@@ -204,6 +237,15 @@ void Tokenizer::Impl::read_config(const Json& config, const std::string& source)
                                ", expected true or false); correct the file"));
     }
     add_bos = add->as_bool();
+  }
+  if (add_bos && definition.prepended && bos != definition.prepended) {
+    throw FormatError(
+        Complaint{.place = source,
+                  .field = "bos_token",
+                  .problem = "not what the post-processor of tokenizer.json puts before a text",
+                  .found = bos ? concat("id ", *bos) : std::string("none"),
+                  .expected = {"id ", *definition.prepended},
+                  .advice = "correct one of the two files"});
   }
 }
 

@@ -50,7 +50,7 @@ class Tokenizer {
   std::optional<int32_t> bos_id()
       const;  // tokenizer_config.json, else the family's names in added_tokens
   std::optional<int32_t> eos_id() const;
-  bool add_bos() const;  // tokenizer_config.json add_bos_token
+  bool add_bos() const;  // tokenizer_config.json, else the post-processor
 
   // FIM marks, if this tokenizer has them.
   struct FimTokens {

@@ -5,117 +5,22 @@
 
 #include <algorithm>
 #include <bit>
-#include <initializer_list>
 #include <unordered_set>
 
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
 #include "hadal/data/byte_level.h"
+#include "hadal/data/tokenizer_json_field.h"
+#include "hadal/data/tokenizer_post_processor.h"
 
 namespace hadal {
 namespace {
 
 namespace dom = simdjson::dom;
+using Field = TokenizerJsonField;
 
 constexpr size_t kMaxAddedTokenBytes = 4096;
 constexpr size_t kMaxStages = 64;
-
-// A value with the path that leads to it, so that every message can name the field.
-class Field {
- public:
-  Field(dom::element value, std::string path) : value_(value), path_(std::move(path)) {}
-
-  [[noreturn]] void fail(const std::string& what) const {
-    throw FormatError(concat(path_, ": ", what));
-  }
-  [[noreturn]] void not_supported(const std::string& expected) const {
-    fail(concat("not supported (found ", in_quotes(simdjson::minify(value_)), ", expected ",
-                expected, "); hadal reads byte-level BPE tokenizers"));
-  }
-  [[noreturn]] void wrong_type(const char* expected) const {
-    fail(concat("wrong type (found ", in_quotes(simdjson::minify(value_)), ", expected ", expected,
-                "); the file is damaged or not a tokenizer"));
-  }
-
-  Field at(std::string_view key) const {
-    dom::element found;
-    if (object()[key].get(found) != simdjson::SUCCESS) {
-      fail(concat("missing field ", key,
-                  " (found none, expected one); the file is damaged or not "
-                  "a tokenizer"));
-    }
-    return {found, path_ + (path_.ends_with(": ") ? "" : ".") + std::string(key)};
-  }
-  // Null and absent are the same in these files.
-  bool has(std::string_view key) const {
-    dom::element found;
-    return object()[key].get(found) == simdjson::SUCCESS && !found.is_null();
-  }
-  std::vector<Field> items() const {
-    std::vector<Field> out;
-    for (const dom::element item : array()) {
-      out.emplace_back(item, concat(path_, "[", out.size(), "]"));
-    }
-    return out;
-  }
-
-  dom::object object() const {
-    dom::object found;
-    if (value_.get(found) != simdjson::SUCCESS) wrong_type("an object");
-    return found;
-  }
-  dom::array array() const {
-    dom::array found;
-    if (value_.get(found) != simdjson::SUCCESS) wrong_type("an array");
-    return found;
-  }
-  std::string_view string() const {
-    std::string_view found;
-    if (value_.get(found) != simdjson::SUCCESS) wrong_type("a string");
-    return found;
-  }
-  bool boolean() const {
-    bool found = false;
-    if (value_.get(found) != simdjson::SUCCESS) wrong_type("true or false");
-    return found;
-  }
-  int32_t id() const {
-    int64_t found = 0;
-    if (value_.get(found) != simdjson::SUCCESS) wrong_type("a token id");
-    if (found < 0 || found >= BpeModel::kMaxTokens) {
-      fail(concat("token id out of range (found ", found, ", expected 0 to ",
-                  BpeModel::kMaxTokens - 1, "); the file is damaged"));
-    }
-    return static_cast<int32_t>(found);
-  }
-  const std::string& path() const { return path_; }
-
-  void allow_only(std::initializer_list<std::string_view> names) const {
-    for (const auto member : object()) {
-      if (std::find(names.begin(), names.end(), member.key) != names.end()) continue;
-      fail(concat("unknown field ", in_quotes(member.key),
-                  " (expected only fields that hadal "
-                  "implements); its meaning is not known, so nothing is guessed"));
-    }
-  }
-  // Absent, null or exactly `wanted`.
-  void expect(std::string_view key, bool wanted) const {
-    if (has(key) && at(key).boolean() != wanted) at(key).not_supported(wanted ? "true" : "false");
-  }
-  void expect_null(std::string_view key) const {
-    if (has(key)) at(key).not_supported("null");
-  }
-  void expect_empty(std::string_view key) const {  // null or ""
-    if (has(key) && !at(key).string().empty()) at(key).not_supported("null");
-  }
-  void expect_string(std::string_view key, std::string_view wanted) const {
-    if (at(key).string() != wanted) at(key).not_supported(in_quotes(wanted));
-  }
-
- private:
-  dom::element value_;
-  std::string path_;
-};
 
 // From a token as the file writes it to its id: open addressing over hashes, compared in full.
 class TokenIndex {
@@ -153,9 +58,8 @@ void read_normalizer(const Field& root) {
   }
 }
 
-void read_byte_level(const Field& field, bool splits, std::vector<SplitStage>& stages) {
-  field.allow_only({"type", "add_prefix_space", "trim_offsets", "use_regex"});
-  if (!splits) return;  // as decoder or post-processor its switches do not touch ids or text
+void read_byte_level(const Field& field, std::vector<SplitStage>& stages) {
+  check_byte_level(field);
   field.expect("add_prefix_space", false);
   // Absent means true in files written before the switch existed.
   if (field.has("use_regex") && !field.at("use_regex").boolean()) return;
@@ -193,7 +97,7 @@ void read_pre_tokenizer(const Field& field, std::vector<SplitStage>& stages, boo
     stages.push_back(
         {field.at("individual_digits").boolean() ? R"(\p{N})" : R"(\p{N}+)", field.path()});
   } else if (type == "ByteLevel") {
-    read_byte_level(field, true, stages);
+    read_byte_level(field, stages);
     byte_level = true;
   } else {
     field.at("type").not_supported("Split, Digits, ByteLevel or a Sequence of them");
@@ -222,11 +126,14 @@ void read_added_tokens(const Field& root, TokenizerDefinition& out) {
   std::unordered_set<std::string_view> contents;
   for (const Field& item : root.at("added_tokens").items()) {
     item.allow_only({"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
-    for (const char* flag : {"single_word", "lstrip", "rstrip"}) item.expect(flag, false);
-    AddedToken token;
+    const auto flag = [&](const char* name) { return item.has(name) && item.at(name).boolean(); };
+    AddedTokenRule token;
+    token.single_word = flag("single_word");
+    token.lstrip = flag("lstrip");
+    token.rstrip = flag("rstrip");
     token.id = item.at("id").id();
     token.content = item.at("content").string();
-    token.special = item.has("special") && item.at("special").boolean();
+    token.special = flag("special");
     if (token.content.empty() || token.content.size() > kMaxAddedTokenBytes) {
       item.at("content").fail(concat("wrong length (found ", token.content.size(),
                                      " bytes, expected 1 to ", kMaxAddedTokenBytes,
@@ -244,7 +151,7 @@ void read_added_tokens(const Field& root, TokenizerDefinition& out) {
     const bool normalized =
         item.has("normalized") ? item.at("normalized").boolean() : !token.special;
     (normalized ? out.normalized : out.verbatim).push_back(token);
-    out.added_tokens.push_back(std::move(token));
+    out.added_tokens.push_back(token);
   }
   std::sort(out.added_tokens.begin(), out.added_tokens.end(),
             [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
@@ -259,7 +166,7 @@ void check_model(const Field& model) {
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     model.expect_empty(key);
   }
-  for (const char* key : {"fuse_unk", "byte_fallback", "ignore_merges"}) model.expect(key, false);
+  for (const char* key : {"fuse_unk", "byte_fallback"}) model.expect(key, false);
 }
 
 struct Entry {
@@ -322,6 +229,19 @@ void store_tokens(const Field& root, std::vector<Entry> entries, const TokenInde
     }
   }
   out.begin.push_back(static_cast<uint32_t>(out.bytes.size()));
+}
+
+// With ignore_merges a piece that is an entry of the vocabulary as a whole is that entry. Pieces are
+// looked up in the byte alphabet, so an entry outside of it is none.
+void read_whole_pieces(const Field& model, const std::vector<Entry>& entries,
+                       TokenizerDefinition& out) {
+  if (!model.has("ignore_merges") || !model.at("ignore_merges").boolean()) return;
+  for (const Entry& entry : entries) {
+    std::string piece;
+    if (!entry.text.empty() && append_from_byte_level(entry.text, piece)) {
+      out.whole_pieces.emplace_back(std::move(piece), entry.id);
+    }
+  }
 }
 
 void find_byte_tokens(const Field& model, const TokenIndex& index, TokenizerDefinition& out) {
@@ -423,18 +343,19 @@ TokenizerDefinition parse_tokenizer_json(std::string_view text, const std::strin
   const Field root(document, source + ": ");
   root.allow_only({"version", "truncation", "padding", "added_tokens", "normalizer",
                    "pre_tokenizer", "post_processor", "decoder", "model"});
-  for (const char* key : {"truncation", "padding"}) root.expect_null(key);
+  // What a program cut or filled its batches to when it saved the file. They are settings of its
+  // calls (transformers sets them anew for each) and touch no id of a text.
+  for (const char* key : {"truncation", "padding"}) {
+    if (root.has(key)) root.at(key).object();
+  }
   TokenizerDefinition out;
   read_normalizer(root);
   out.stages = read_pre_tokenizers(root);
-  for (const char* key : {"post_processor", "decoder"}) {
-    if (!root.has(key)) continue;
-    root.at(key).expect_string("type", "ByteLevel");
-    read_byte_level(root.at(key), false, out.stages);
-  }
   if (!root.has("decoder")) {
     root.fail("decoder: missing (found none, expected ByteLevel); the file is damaged");
   }
+  root.at("decoder").expect_string("type", "ByteLevel");
+  check_byte_level(root.at("decoder"));
   read_added_tokens(root, out);
   const Field model = root.at("model");
   check_model(model);
@@ -442,7 +363,9 @@ TokenizerDefinition parse_tokenizer_json(std::string_view text, const std::strin
   const TokenIndex index = index_vocab(model, entries);
   find_byte_tokens(model, index, out);
   read_merges(model, entries, index, out);
+  read_whole_pieces(model, entries, out);
   store_tokens(root, std::move(entries), index, out);
+  out.prepended = read_post_processor(root, out);
   return out;
 }
 

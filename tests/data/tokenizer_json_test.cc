@@ -47,11 +47,20 @@ Json& stage(Json& document, size_t i) {
 }
 Json& added(Json& document, size_t i) { return document["added_tokens"].as_array()[i]; }
 
+// What transformers writes for "BOS, then the text", with id 0; `more` goes on behind the text.
+Json bos_template(const std::string& more) {
+  return parse_json(
+      R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"bos","type_id":0}},)"
+      R"({"Sequence":{"id":"A","type_id":0}})" +
+          more + R"(],"pair":[],"special_tokens":{"bos":{"id":"bos","ids":[0],"tokens":["bos"]}}})",
+      "template");
+}
+
 const std::vector<Damage>& damages() {
   static const std::vector<Damage> all = {
       {"unknown field", [](Json& d) { d["extra"] = 1; }, "unknown field \"extra\""},
-      {"truncation", [](Json& d) { d["truncation"] = Json::object(); }, "truncation"},
-      {"padding", [](Json& d) { d["padding"] = Json::object(); }, "padding"},
+      {"truncation", [](Json& d) { d["truncation"] = 5; }, "truncation"},
+      {"padding", [](Json& d) { d["padding"] = "x"; }, "padding"},
       {"normalizer",
        [](Json& d) {
          d["normalizer"] = Json::Object{{"type", "NFKC"}};
@@ -91,7 +100,7 @@ const std::vector<Damage>& damages() {
        [](Json& d) { stage(d, 0)["pattern"]["Regex"] = std::string(1 << 20, 'a'); }, "too long"},
       {"post-processor",
        [](Json& d) {
-         d["post_processor"] = Json::Object{{"type", "TemplateProcessing"}};
+         d["post_processor"] = Json::Object{{"type", "BertProcessing"}};
        },
        "post_processor.type"},
       {"decoder",
@@ -104,7 +113,29 @@ const std::vector<Damage>& damages() {
       {"dropout", [](Json& d) { d["model"]["dropout"] = 0.1; }, "model.dropout"},
       {"unknown token", [](Json& d) { d["model"]["unk_token"] = "x"; }, "model.unk_token"},
       {"byte fallback", [](Json& d) { d["model"]["byte_fallback"] = true; }, "model.byte_fallback"},
-      {"ignore merges", [](Json& d) { d["model"]["ignore_merges"] = true; }, "model.ignore_merges"},
+      {"template without text",
+       [](Json& d) {
+         d["post_processor"] = Json::Object{
+             {"type", "TemplateProcessing"}, {"single", Json::array()}, {"special_tokens", {}}};
+       },
+       "post_processor.single"},
+      {"template with EOS",
+       [](Json& d) { d["post_processor"] = bos_template(R"(,{"SpecialToken":{"id":"bos"}})"); },
+       "post_processor.single"},
+      {"template of an unknown id",
+       [](Json& d) {
+         d["post_processor"] = bos_template("");
+         d["post_processor"]["special_tokens"]["bos"]["ids"] = Json::Array{640000};
+       },
+       "post_processor.special_tokens.bos.ids[0]: no such token"},
+      {"two templates",
+       [](Json& d) {
+         const Json once = bos_template("");
+         d["post_processor"] =
+             Json::Object{{"type", "Sequence"}, {"processors", Json::Array{once, once}}};
+       },
+       "post_processor.processors[1]"},
+      {"ignore merges", [](Json& d) { d["model"]["ignore_merges"] = 1; }, "model.ignore_merges"},
       {"prefix", [](Json& d) { d["model"]["continuing_subword_prefix"] = "##"; },
        "continuing_subword_prefix"},
       {"model missing", [](Json& d) { d["model"] = nullptr; }, "model"},
@@ -143,9 +174,9 @@ const std::vector<Damage>& damages() {
        "added_tokens[5].content: duplicate token"},
       {"added empty", [](Json& d) { added(d, 5)["content"] = ""; }, "added_tokens[5].content"},
       {"added huge id", [](Json& d) { added(d, 5)["id"] = 1 << 30; }, "added_tokens[5].id"},
-      {"lstrip", [](Json& d) { added(d, 4)["lstrip"] = true; }, "added_tokens[4].lstrip"},
-      {"rstrip", [](Json& d) { added(d, 4)["rstrip"] = true; }, "added_tokens[4].rstrip"},
-      {"single word", [](Json& d) { added(d, 4)["single_word"] = true; },
+      {"lstrip", [](Json& d) { added(d, 4)["lstrip"] = 1; }, "added_tokens[4].lstrip"},
+      {"rstrip", [](Json& d) { added(d, 4)["rstrip"] = 1; }, "added_tokens[4].rstrip"},
+      {"single word", [](Json& d) { added(d, 4)["single_word"] = 1; },
        "added_tokens[4].single_word"},
   };
   return all;
@@ -186,6 +217,82 @@ TEST(TokenizerJson, NullAndAbsentAreTheSame) {
     std::erase_if(document.as_object(), [&](const auto& member) { return member.first == key; });
   }
   EXPECT_EQ(error_of(document.dump()), "no error");
+}
+
+Tokenizer load(const Json& document, const std::string& config = "") {
+  return Tokenizer::from_json(document.dump(), config, "tokenizer.json");
+}
+
+TEST(TokenizerJson, SavedAgainByTransformersItGivesTheSameIds) {
+  Json document = parse_json(good_text(), "good");
+  const std::string text = "Hello there, 1234 caf\u00e9s\n<｜User｜>";
+  const std::vector<int32_t> ids = load(document).encode(text);
+  EXPECT_FALSE(load(document).add_bos());
+  document["truncation"] = Json::Object{{"direction", "Right"}, {"max_length", 4}};
+  document["padding"] = Json::Object{{"direction", "Left"}, {"pad_id", 1}};
+  document["model"]["ignore_merges"] = true;
+  const Json byte_level = document["post_processor"];
+  for (const Json& processor :
+       {bos_template(""),
+        Json(Json::Object{{"type", "Sequence"},
+                          {"processors", Json::Array{byte_level, bos_template("")}}})}) {
+    document["post_processor"] = processor;
+    const Tokenizer tokenizer = load(document);
+    EXPECT_EQ(tokenizer.encode(text), ids);
+    EXPECT_TRUE(tokenizer.add_bos());
+    EXPECT_EQ(tokenizer.bos_id(), 0);
+    EXPECT_FALSE(load(document, R"({"add_bos_token": false})").add_bos());
+  }
+  // The two files name different tokens: which one is meant cannot be known.
+  EXPECT_THROW(load(document, R"({"bos_token": "!"})"), FormatError);
+}
+
+TEST(TokenizerJson, WithIgnoreMergesAWholePieceIsItsOwnToken) {
+  Json document = parse_json(good_text(), "good");
+  document["model"]["vocab"]["zqzqz"] = 639000;  // no merge leads to it
+  EXPECT_GT(load(document).encode("zqzqz").size(), 1U);
+  document["model"]["ignore_merges"] = true;
+  EXPECT_EQ(load(document).encode("zqzqz"), std::vector<int32_t>{639000});
+  EXPECT_GT(load(document).encode("zqzqzq").size(), 1U);
+}
+
+// The ids are those of `tokenizers` 0.22: 1 stands for the token, its text is "<x>".
+TEST(TokenizerJson, AddedTokensTakeSpaceAndStandAloneAsTheirFlagsSay) {
+  const Json good = parse_json(good_text(), "good");
+  constexpr int32_t kId = 639001;
+  const auto split = [&](const char* flag, const std::string& text, const Json& second = {}) {
+    Json document = good;
+    document["added_tokens"].push_back(Json::Object{{"id", kId}, {"content", "<x>"}, {flag, true}});
+    if (!second.is_null()) document["added_tokens"].push_back(second);
+    const Tokenizer tokenizer = load(document);
+    std::string shown;
+    std::vector<int32_t> plain;
+    const auto flush = [&] {
+      if (!plain.empty()) shown += "[" + tokenizer.decode(plain) + "]";
+      plain.clear();
+    };
+    for (const int32_t id : tokenizer.encode(text)) {
+      if (id == kId) flush();
+      if (id == kId) shown += "1";
+      if (id != kId) plain.push_back(id);
+    }
+    flush();
+    return shown;
+  };
+  EXPECT_EQ(split("lstrip", "a \n <x> b"), "[a]1[ b]");
+  EXPECT_EQ(split("rstrip", "a <x>\u3000\n b"), "[a ]1[b]");
+  EXPECT_EQ(split("lstrip", " <x>  <x>"), "11");
+  EXPECT_EQ(split("rstrip", "<x>  <x> "), "11");
+  // A token in the white space that the one before it took.
+  const Json line_end = Json::Object{{"id", 639002}, {"content", "\n"}};
+  EXPECT_EQ(split("rstrip", "<x>\na", line_end), "1[\na]");
+  Json greedy = line_end;
+  greedy["lstrip"] = true;
+  EXPECT_EQ(split("rstrip", "<x>\na", greedy), "1[a]");
+  EXPECT_EQ(split("single_word", "a<x><x>"), "[a<x>]1");
+  EXPECT_EQ(split("single_word", "a<x> <x> <x>b <x>"), "[a<x> ]1[ <x>b ]1");
+  EXPECT_EQ(split("single_word", "\u00e9<x> !<x>! _<x> <x>\u0301"),
+            "[\u00e9<x> !]1[! _<x> <x>\u0301]");
 }
 
 TEST(TokenizerJson, SaysWhenThereIsNoFile) {
