@@ -13,6 +13,8 @@ void bind_sources(Flags& flags, std::vector<std::string>& paths, SourceOptions& 
   flags.positional("PATHS", paths, "files, folders (recursive) or quoted patterns");
   flags.option("text-field", options.text_field,
                "field of a JSON lines record that holds the text");
+  flags.option("encoding", options.encoding,
+               "of the files, as iconv names it: latin-1, cp1252 (default: UTF-8)");
   flags.option("max-document-bytes", options.max_document_bytes,
                "a longer document is an error; bounds what an archive may grow to");
 }

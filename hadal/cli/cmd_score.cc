@@ -11,7 +11,7 @@ namespace hadal::cli {
 namespace {
 
 struct ScoreCommand {
-  std::string model, text, file;
+  std::string model, text, file, encoding;
   int64_t window = 0, stride = 0;
 };
 
@@ -24,6 +24,7 @@ void bind(Flags& flags, ScoreCommand& o) {
   flags.required("model,-m", o.model, "model folder");
   flags.option("text", o.text, "text to score");
   flags.option("file,-f", o.file, "file to score; - reads standard input");
+  flags.option("encoding", o.encoding, "of the file: latin-1, cp1252 (default: UTF-8)");
   flags.option("window", o.window,
                "tokens read together; 0: as many as the model has positions. A longer text is read "
                "in overlapping windows");
@@ -46,7 +47,7 @@ int run(const ScoreCommand& o, const CommonOptions& common, const Flags& flags, 
            .advice = "see hadal score --help"});
   TextModel m(o.model, common.threads, common.chosen_device(), /*with_mtp=*/false);
   const Tokenizer& tokenizer = m.need_tokenizer();
-  const std::string text = flags.given("text") ? o.text : read_text_argument(o.file);
+  const std::string text = flags.given("text") ? o.text : read_text_argument(o.file, o.encoding);
   std::vector<int32_t> ids = tokenizer.encode_parallel(text, m.pool);
   require(!ids.empty(), {.field = flags.given("text") ? "--text" : o.file,
                          .problem = "nothing to score",

@@ -1,11 +1,9 @@
 // cli/cmd_tokenizer.cc: `hadal tokenizer train|encode|decode|info`
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <ctime>
 
 #include "hadal/cli/commands.h"
+#include "hadal/cli/sampling_flags.h"
 #include "hadal/core/clock.h"
 #include "hadal/core/error.h"
 #include "hadal/core/json.h"
@@ -19,21 +17,6 @@
 
 namespace hadal::cli {
 namespace {
-
-std::string read_standard_input() {
-  std::string text;
-  std::array<char, 1 << 16> buffer;
-  ssize_t got = 0;
-  while ((got = ::read(STDIN_FILENO, buffer.data(), buffer.size())) > 0) {
-    text.append(buffer.data(), static_cast<size_t>(got));
-  }
-  if (got < 0) throw IoError("-: cannot read the standard input; give a file");
-  return text;
-}
-
-std::string read_input(const std::string& path) {
-  return path == "-" ? read_standard_input() : read_text_file(path);
-}
 
 // ---- encode ----
 
@@ -97,7 +80,7 @@ int run_encode(const EncodeOptions& o, const CommonOptions& common, Output& out)
                        .advice = "give one"});
   }
   const Tokenizer tokenizer = Tokenizer::load(o.model);
-  const std::string text = o.text_given ? o.text : read_input(o.file);
+  const std::string text = o.text_given ? o.text : read_text_argument(o.file);
   ThreadPool pool(common.threads);
   const auto encode = [&] {
     return pool.n_threads() == 1 ? tokenizer.encode(text, !o.no_added_tokens)
@@ -196,7 +179,7 @@ int run_decode(const DecodeOptions& o, const CommonOptions&, Output& out) {
   }
   const Tokenizer tokenizer = Tokenizer::load(o.model);
   const bool from_file = !o.file.empty();
-  const std::vector<int32_t> ids = parse_ids(from_file ? read_input(o.file) : o.ids,
+  const std::vector<int32_t> ids = parse_ids(from_file ? read_bytes_argument(o.file) : o.ids,
                                              from_file ? o.file : "--ids", tokenizer.vocab_size());
   const std::string text = tokenizer.decode(ids, o.skip_special);
   Json report;
@@ -249,6 +232,7 @@ int run_info(const InfoOptions& o, const CommonOptions&, Output& out) {
 
 struct TrainOptions {
   std::vector<std::string> data;
+  SourceOptions source;
   std::string out;
   int64_t vocab_size = 4096;
 };
@@ -257,6 +241,7 @@ void bind_train(Flags& flags, TrainOptions& o) {
   flags.example("hadal tokenizer train --data texts/ --vocab-size 4096 --out tok",
                 "a vocabulary of 4096 ids from a folder of texts");
   flags.option("data", o.data, "files, folders or patterns; may be given several times");
+  flags.option("encoding", o.source.encoding, "of the files: latin-1, cp1252 (default: UTF-8)");
   flags.option("vocab-size", o.vocab_size, "all ids, with the 256 bytes and the control tokens");
   flags.required("out", o.out, "folder for tokenizer.json and tokenizer_config.json");
 }
@@ -273,7 +258,7 @@ int run_train(const TrainOptions& o, const CommonOptions& common, Output& out) {
   int64_t documents = 0, bytes = 0;
   {
     ProgressLine progress;
-    const auto source = open_sources(list_source_files(o.data), {});
+    const auto source = open_sources(list_source_files(o.data), o.source);
     while (const auto document = source->next()) {
       trainer.add(document->text);
       ++documents;
@@ -282,6 +267,7 @@ int run_train(const TrainOptions& o, const CommonOptions& common, Output& out) {
       progress.show(concat("tokenizer  reading ", human_bytes(static_cast<double>(bytes)), " in ",
                            documents, " documents"));
     }
+    SourceRemarks::say(source->counts().remarks.lines());
   }
   const TrainedTokenizer trained = trainer.train();
   write_tokenizer_folder(trained, o.out);

@@ -14,10 +14,9 @@ struct TrainOptions {
 };
 
 void bind(Flags& flags, TrainOptions& o) {
-  flags.library_names({{"text_field", "data.text_field"}});
+  flags.library_names({{"text_field", "data.text_field"}, {"encoding", "data.encoding"}});
   flags.example("hadal train --config run.toml --out runs/first", "start a run");
   flags.example("hadal train --resume --out runs/first", "go on where it was interrupted");
-  flags.library_names({{"text_field", "data.text_field"}});
   flags.example("hadal train --config run.toml --out runs/lr --set optimizer.learning_rate=1e-3",
                 "the same run with one setting changed");
   flags.option("config,-c", o.config, "run configuration (TOML)");

@@ -7,13 +7,20 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
+#include "hadal/corpus/source_remarks.h"
 #include "hadal/infer/generation_defaults.h"
 
 namespace hadal::cli {
 
-std::string read_text_argument(const std::string& file) {
+std::string read_bytes_argument(const std::string& file) {
   if (file != "-") return read_text_file(file);
-  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+  const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+  if (std::cin.bad()) throw IoError("-: cannot read the standard input; give a file");
+  return text;
+}
+
+std::string read_text_argument(const std::string& file, const std::string& encoding) {
+  return utf8_text(read_bytes_argument(file), file, encoding);
 }
 
 void SamplingFlags::bind(Flags& flags) {

@@ -12,7 +12,9 @@
 namespace hadal::cli {
 
 // The bytes of a file, or of standard input for "-".
-std::string read_text_argument(const std::string& file);
+std::string read_bytes_argument(const std::string& file);
+// They as UTF-8: converted from `encoding` if it is named; what is no UTF-8 is said and replaced.
+std::string read_text_argument(const std::string& file, const std::string& encoding = "");
 
 // The sampling options of a command line. Precedence: the command line, the model folder's
 // generation_config.json, the command's own default.

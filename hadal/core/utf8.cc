@@ -58,6 +58,18 @@ bool valid_utf8(std::string_view text) {
   return true;
 }
 
+Utf8Flaws utf8_flaws(std::string_view text) {
+  Utf8Flaws flaws;
+  int64_t line = 1;
+  for (size_t at = 0; at < text.size();) {
+    const Sequence sequence = sequence_at(text, at);
+    if (!sequence.valid && flaws.count++ == 0) flaws.first_line = line;
+    if (text[at] == '\n') ++line;
+    at += static_cast<size_t>(sequence.length);
+  }
+  return flaws;
+}
+
 std::string repair_utf8(std::string text) {
   if (valid_utf8(text)) return text;
   std::string out;

@@ -13,6 +13,12 @@ int utf8_character_length(std::string_view text, size_t at);
 
 bool valid_utf8(std::string_view text);
 
+struct Utf8Flaws {
+  int64_t count = 0;       // maximal subparts of ill-formed sequences
+  int64_t first_line = 0;  // of the first, from 1
+};
+Utf8Flaws utf8_flaws(std::string_view text);
+
 // Every maximal subpart of an ill-formed sequence becomes one U+FFFD (Unicode 15, section 3.9).
 // Valid text is returned unchanged, without a copy.
 std::string repair_utf8(std::string text);

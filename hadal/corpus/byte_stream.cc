@@ -85,6 +85,7 @@ class GzipStream final : public ByteStream {
     }
     return wanted - state_.avail_out;
   }
+  bool is_archive() const override { return true; }
 
  private:
   std::unique_ptr<PlainStream> file_;
@@ -125,6 +126,7 @@ class ZstdStream final : public ByteStream {
     }
     return out.pos;
   }
+  bool is_archive() const override { return true; }
 
  private:
   struct Free {

@@ -14,6 +14,7 @@ class ByteStream {
   virtual ~ByteStream() = default;
   // Up to `capacity` bytes; 0 only at the end. A cut or corrupt archive is a FormatError.
   virtual size_t read(char* buffer, size_t capacity) = 0;
+  virtual bool is_archive() const { return false; }  // decompressed on the way
 };
 
 std::unique_ptr<ByteStream> open_byte_stream(const std::string& path);

@@ -59,6 +59,8 @@ Corpus Corpus::scan(std::vector<SourceFile> files, const CorpusOptions& options)
   corpus.counts_.files = source->counts().files;
   corpus.counts_.binary_files = source->counts().binary_files;
   corpus.counts_.empty_documents = source->counts().empty_documents;
+  corpus.counts_.remarks = source->counts().remarks.lines();
+  SourceRemarks::say(corpus.counts_.remarks);
   corpus.divide();
   return corpus;
 }

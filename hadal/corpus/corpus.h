@@ -30,6 +30,8 @@ struct CorpusCounts {
   int64_t train_documents = 0, train_bytes = 0;
   int64_t validation_documents = 0, validation_bytes = 0;
   int64_t held_back_documents = 0;
+  std::vector<std::string>
+      remarks;  // what was no UTF-8 or no text (source_remarks.h), said by scan
 };
 
 class Corpus {

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "hadal/corpus/source_remarks.h"
+
 namespace hadal {
 
 struct Document {
@@ -18,18 +20,20 @@ struct Document {
 struct SourceOptions {
   std::string text_field = "text";  // of a JSON lines record
   int64_t max_document_bytes = int64_t{64} << 20;
+  std::string encoding;  // of every file (converted_stream.h); empty: UTF-8
 };
 
 struct SourceCounts {
-  int64_t files = 0;         // read as text
-  int64_t binary_files = 0;  // skipped
-  int64_t empty_documents = 0;
+  int64_t files = 0;            // read as text
+  int64_t binary_files = 0;     // skipped
+  int64_t empty_documents = 0;  // white space is no text
+  SourceRemarks remarks;
 };
 
 class DocumentSource {
  public:
   virtual ~DocumentSource() = default;
-  virtual std::optional<Document> next() = 0;  // never an empty text
+  virtual std::optional<Document> next() = 0;  // never an empty or blank text
   virtual const SourceCounts& counts() const = 0;
 };
 
@@ -44,7 +48,7 @@ struct SourceFile {
 // ConfigError for an argument that matches nothing.
 std::vector<SourceFile> list_source_files(const std::vector<std::string>& paths);
 
-// Documents of `files` in their order.
+// Documents of `files` in their order. What is no UTF-8 in them becomes U+FFFD and is remarked.
 std::unique_ptr<DocumentSource> open_sources(std::vector<SourceFile> files, SourceOptions options);
 
 }  // namespace hadal

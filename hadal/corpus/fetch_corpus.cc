@@ -127,7 +127,7 @@ class TextWriter {
       if (interrupted())
         throw Interrupted("interrupted while fetching; run the command again to go on");
       if (!selected(file.path, package)) continue;
-      auto document = read_document_file(file.path, {});
+      auto document = read_document_file(file.path, {}, remarks_);
       if (!document) continue;
       drop_generated_end(document->text);
       if (document->text.size() < kShortestDocument) continue;
@@ -142,6 +142,8 @@ class TextWriter {
       }
     }
   }
+
+  const SourceRemarks& remarks() const { return remarks_; }
 
  private:
   void write(const std::string& package, std::string relative, const std::string& text) {
@@ -166,6 +168,7 @@ class TextWriter {
   std::string folder_;
   FetchedCorpus& counts_;
   std::set<ContentHash> seen_;
+  SourceRemarks remarks_;
 };
 
 Json describe(const DefaultCorpus& corpus, const FetchedCorpus& result) {
@@ -233,6 +236,7 @@ FetchedCorpus fetch_default_corpus(const DefaultCorpus& corpus, const std::strin
     writer.add_package(package, files);
     fs::remove_all(files, ignored);
   }
+  SourceRemarks::say(writer.remarks().lines());
   if (result.documents == 0) throw FormatError(corpus.name + ": its packages hold no text");
   fs::rename(partial, result.folder);
   write_file_atomically(finished, describe(corpus, result).dump(2) + "\n");

@@ -7,8 +7,15 @@
 
 namespace hadal {
 
-// Empty for a binary file: a NUL byte or a PDF mark among its first bytes.
-std::optional<Document> read_document_file(const std::string& path, const SourceOptions& options);
+// None for a binary file: a NUL byte among its first bytes, or the mark of a format that is no text
+// (PDF, NumPy, Parquet, UTF-16 unless that is the encoding named).
+std::optional<Document> read_document_file(const std::string& path, const SourceOptions& options,
+                                           SourceRemarks& remarks);
+
+bool is_blank(std::string_view text);  // nothing but white space
+
+// Remarks a .gz or .zst that is none, or that holds nothing.
+void remark_archive(const std::string& path, bool is_archive, bool empty, SourceRemarks& remarks);
 
 // Lower case, without .gz or .zst: "pages/A.HTML.gz" -> "html"; "" if there is none.
 std::string text_extension(const std::string& path);

@@ -6,9 +6,10 @@
 
 namespace hadal {
 
-// FormatError "PATH: line N: ..." for a line that is no object or lacks the field. Blank lines
-// pass.
+// FormatError "PATH: line N: ..." for a line that is no object or lacks the field, or is no UTF-8: a
+// writer of JSON knows its encoding. Blank lines pass.
 std::unique_ptr<DocumentSource> open_json_lines(const std::string& path,
-                                                const SourceOptions& options);
+                                                const SourceOptions& options,
+                                                SourceRemarks& remarks);
 
 }  // namespace hadal

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "hadal/core/error.h"
+#include "hadal/corpus/converted_stream.h"
 #include "hadal/corpus/document_source.h"
 #include "hadal/corpus/source_file.h"
 #include "hadal/corpus/source_json_lines.h"
@@ -75,7 +76,9 @@ std::vector<std::string> files_of(const std::string& argument) {
 class FileListSource final : public DocumentSource {
  public:
   FileListSource(std::vector<SourceFile> files, SourceOptions options)
-      : files_(std::move(files)), options_(std::move(options)) {}
+      : files_(std::move(files)), options_(std::move(options)) {
+    check_encoding(options_.encoding);
+  }
 
   std::optional<Document> next() override {
     for (;;) {
@@ -88,17 +91,17 @@ class FileListSource final : public DocumentSource {
       const std::string& path = files_[at_++].path;
       const std::string extension = text_extension(path);
       if (extension == "jsonl" || extension == "ndjson") {
-        lines_ = open_json_lines(path, options_);
+        lines_ = open_json_lines(path, options_, counts_.remarks);
         ++counts_.files;
         continue;
       }
-      auto document = read_document_file(path, options_);
+      auto document = read_document_file(path, options_, counts_.remarks);
       if (!document) {
         ++counts_.binary_files;
         continue;
       }
       ++counts_.files;
-      if (!document->text.empty()) return document;
+      if (!is_blank(document->text)) return document;
       ++counts_.empty_documents;
     }
   }

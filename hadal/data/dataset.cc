@@ -132,6 +132,7 @@ PreparedData prepare_data(const DataConfig& config, ThreadPool& pool) {
     try {
       PreparedData data = open_prepared_folder(folder, config.seed);
       data.reused = true;
+      SourceRemarks::say(data.counts.corpus.remarks);
       return data;
     } catch (const FormatError& error) {
       log_warning(error.what(), "; preparing it again");

@@ -30,23 +30,28 @@ void write_validation_text(const Corpus& corpus, const std::string& path) {
 
 Json counts_json(const DataCounts& counts) {
   const CorpusCounts& c = counts.corpus;
-  return Json(Json::Object{{"files", c.files},
-                           {"binary_files", c.binary_files},
-                           {"empty_documents", c.empty_documents},
-                           {"documents", c.documents},
-                           {"bytes", c.bytes},
-                           {"duplicates", c.duplicates},
-                           {"duplicate_bytes", c.duplicate_bytes},
-                           {"train_documents", c.train_documents},
-                           {"train_bytes", c.train_bytes},
-                           {"train_tokens", counts.train_tokens},
-                           {"train_rows", counts.train_rows},
-                           {"train_padding", counts.train_padding},
-                           {"validation_documents", c.validation_documents},
-                           {"validation_bytes", c.validation_bytes},
-                           {"validation_tokens", counts.validation_tokens},
-                           {"validation_rows", counts.validation_rows},
-                           {"held_back_documents", c.held_back_documents}});
+  Json json = Json(Json::Object{{"files", c.files},
+                                {"binary_files", c.binary_files},
+                                {"empty_documents", c.empty_documents},
+                                {"documents", c.documents},
+                                {"bytes", c.bytes},
+                                {"duplicates", c.duplicates},
+                                {"duplicate_bytes", c.duplicate_bytes},
+                                {"train_documents", c.train_documents},
+                                {"train_bytes", c.train_bytes},
+                                {"train_tokens", counts.train_tokens},
+                                {"train_rows", counts.train_rows},
+                                {"train_padding", counts.train_padding},
+                                {"validation_documents", c.validation_documents},
+                                {"validation_bytes", c.validation_bytes},
+                                {"validation_tokens", counts.validation_tokens},
+                                {"validation_rows", counts.validation_rows},
+                                {"held_back_documents", c.held_back_documents}});
+  if (!c.remarks.empty()) {
+    json["remarks"] = Json::array();
+    for (const std::string& line : c.remarks) json["remarks"].push_back(line);
+  }
+  return json;
 }
 
 // Every split in full: shards are read until one is not there, so the next one is what is missing.
@@ -86,6 +91,10 @@ Json preparation_settings(const DataConfig& config, const std::vector<SourceFile
   settings["n_files"] = static_cast<int64_t>(files.size());
   settings["files_hash"] = source_files_hash(files);
   settings["text_field"] = config.corpus.source.text_field;
+  // Written only where it is named: folders prepared from UTF-8 keep their names.
+  if (!config.corpus.source.encoding.empty()) {
+    settings["encoding"] = config.corpus.source.encoding;
+  }
   settings["max_document_bytes"] = config.corpus.source.max_document_bytes;
   settings["dedup"] = config.corpus.dedup;
   settings["validation_fraction"] = config.corpus.validation_fraction;
@@ -172,6 +181,9 @@ DataCounts counts_of_manifest(const Json& manifest) {
   c.validation_documents = number("validation_documents");
   c.validation_bytes = number("validation_bytes");
   c.held_back_documents = number("held_back_documents");
+  if (const Json* remarks = counts.find("remarks")) {
+    for (const Json& line : remarks->as_array()) c.remarks.push_back(line.as_string());
+  }
   result.train_tokens = number("train_tokens");
   result.train_rows = number("train_rows");
   result.train_padding = number("train_padding");
@@ -185,6 +197,9 @@ DataConfig config_of_manifest(const Json& manifest) {
   DataConfig config;
   for (const Json& path : settings.at("paths").as_array()) config.paths.push_back(path.as_string());
   config.corpus.source.text_field = settings.at("text_field").as_string();
+  if (const Json* encoding = settings.find("encoding")) {
+    config.corpus.source.encoding = encoding->as_string();
+  }
   config.corpus.source.max_document_bytes = settings.at("max_document_bytes").as_integer();
   config.corpus.dedup = settings.at("dedup").as_bool();
   config.corpus.validation_fraction = settings.at("validation_fraction").as_number();

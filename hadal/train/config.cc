@@ -61,6 +61,8 @@ std::vector<Setting> settings_table(TrainConfig& c) {
 
       {"data.paths", &c.data.paths, "files, folders and patterns to train on"},
       {"data.text_field", &c.data.corpus.source.text_field, "the text's name in JSON lines"},
+      {"data.encoding", &c.data.corpus.source.encoding,
+       "of the files, as iconv names it (latin-1, cp1252); empty: UTF-8"},
       {"data.max_document_bytes", &c.data.corpus.source.max_document_bytes,
        "a longer document is an error", 1, 1e12},
       {"data.dedup", &c.data.corpus.dedup, "drop exact duplicates"},

@@ -48,6 +48,29 @@ TEST_F(TokenizerCommandTest, TrainsEncodesAndDecodes) {
   EXPECT_EQ(decoded.out, text);
 }
 
+TEST_F(TokenizerCommandTest, SaysWhatItReplacedUnlessAnEncodingIsNamed) {
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += "The caf\xE9 is deep, " + std::to_string(i) + "\n";
+  const std::string file = folder_.write("text.txt", text);
+  std::vector<std::string> train = {"train", "--data", file,           "--vocab-size",
+                                    "300",   "--out",  folder_ / "tok"};
+  const RunResult replaced = tokenizer(train);
+  EXPECT_EQ(replaced.exit_code, 0) << replaced.err;
+  EXPECT_NE(replaced.err.find(file + " line 1; 200 places became U+FFFD"), std::string::npos)
+      << replaced.err;
+  train.insert(train.end(), {"--encoding", "latin-1"});
+  const RunResult converted = tokenizer(train);
+  EXPECT_EQ(converted.exit_code, 0) << converted.err;
+  EXPECT_EQ(converted.err.find("U+FFFD"), std::string::npos) << converted.err;
+  const RunResult encoded = tokenizer({"encode", "-m", folder_ / "tok", "--file", file});
+  EXPECT_NE(encoded.err.find("200 places became U+FFFD"), std::string::npos) << encoded.err;
+  train.back() = "klingon";
+  const RunResult unknown = tokenizer(train);
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_EQ(unknown.err.find("hadal: error: --encoding: no such encoding (found \"klingon\""), 0u)
+      << unknown.err;
+}
+
 TEST_F(TokenizerCommandTest, TakesTextAndIdsFromTheCommandLine) {
   const RunResult encoded = tokenizer({"encode", "-m", golden_, "--text", "<｜User｜>1"});
   EXPECT_EQ(encoded.out, "628 52\n") << encoded.err;

@@ -241,5 +241,110 @@ TEST(Utf8, EveryMaximalSubpartBecomesOneReplacement) {
   }
 }
 
+std::string remarks_of(const std::vector<std::string>& paths, const SourceOptions& options = {}) {
+  SourceCounts counts;
+  read(paths, options, &counts);
+  std::string all;
+  for (const std::string& line : counts.remarks.lines()) all += line + "\n";
+  return all;
+}
+
+TEST(DocumentSource, WhatIsNotUtf8IsSaidWithFileAndLine) {
+  const TemporaryFolder folder;
+  const std::string a = folder.write("a.txt", "one\ntwo caf\xE9 \xE9");
+  EXPECT_EQ(remarks_of({a}), "not UTF-8: " + a +
+                                 " line 2; 2 places became U+FFFD; name the "
+                                 "encoding to convert the text\n");
+  const std::string b = folder.write("b.html.gz", gzip("<p>\x93quoted\x94</p>"));
+  EXPECT_NE(remarks_of({b}).find(b + " line 1; 2 places"), std::string::npos);
+  for (int i = 0; i < 1000; ++i) folder.write("c" + std::to_string(i) + ".md", "\xE9");
+  const std::string many = remarks_of({folder.path()});
+  EXPECT_LT(many.size(), 1000u);
+  EXPECT_NE(many.find(" and 999 more; 1004 places"), std::string::npos) << many;
+  EXPECT_EQ(remarks_of({folder.write("d.txt", "caf\u00e9")}), "");
+}
+
+TEST(DocumentSource, JsonLinesThatAreNotUtf8AreRefused) {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("a.jsonl", "{\"text\":\"ok\"}\n{\"text\":\"caf\xE9\"}");
+  EXPECT_EQ(error_of({path}).find(path + ": line 2: not UTF-8 (found \"\\xe9\" at byte 13"), 0u)
+      << error_of({path});
+  SourceOptions options;
+  options.encoding = "Latin-1";
+  EXPECT_EQ(read({path}, options).at(1).text, "caf\u00e9");
+}
+
+TEST(DocumentSource, ANamedEncodingIsConverted) {
+  const TemporaryFolder folder;
+  const std::string raw = "caf\xE9 \x93q\x94";
+  SourceOptions options;
+  options.encoding = "cp1252";
+  for (const std::string& path : {folder.write("a.txt", raw), folder.write("b.md", raw),
+                                  folder.write("c.txt.gz", gzip(raw))}) {
+    EXPECT_EQ(read({path}, options).at(0).text, "caf\u00e9 \u201cq\u201d") << path;
+    EXPECT_EQ(remarks_of({path}, options), "");
+  }
+  // CP1252 has no 81: said, as invalid UTF-8 is.
+  const std::string hole = folder.write("d.txt", "a\x81z");
+  EXPECT_EQ(read({hole}, options).at(0).text, "a\uFFFDz");
+  EXPECT_NE(remarks_of({hole}, options), "");
+  options.encoding = "utf-16";
+  const std::string wide = folder.write("e.txt", std::string("\xFF\xFE"
+                                                             "a\0\xE9\0",
+                                                             6));
+  EXPECT_EQ(read({wide}, options).at(0).text, "a\u00e9");
+  // Characters across the reader's buffers; a last one that is cut.
+  options.encoding = "utf-16le";
+  std::string units, text;
+  for (int i = 0; i < 100'000; ++i) {
+    units += std::string("\x3D\xD8\x00\xDE", 4);
+    text += "\U0001F600";
+  }
+  EXPECT_EQ(read({folder.write("f.txt", "x" + std::string(1, '\0') + units)}, options).at(0).text,
+            "x" + text);
+  EXPECT_EQ(read({folder.write("g.txt", units.substr(0, 6))}, options).at(0).text,
+            "\U0001F600\uFFFD\uFFFD");
+  for (const char* name : {"klingon", "latin-1//IGNORE", "\x1b"}) {
+    options.encoding = name;
+    EXPECT_THROW(read({hole}, options), ConfigError) << name;
+  }
+}
+
+TEST(DocumentSource, SkippedFilesAndOddArchivesAreNamed) {
+  const TemporaryFolder folder;
+  folder.write("a.txt", std::string("\xFF\xFE"
+                                    "a\0",
+                                    4));
+  folder.write("b.parquet", "PAR1\x15 and so on");
+  folder.write("c.npy", "\x93NUMPY and so on");
+  folder.write("d.bin", std::string("\1\0\2\0", 4));
+  EXPECT_EQ(remarks_of({folder.path()}), "skipped 4 files without text: " + (folder / "a.txt") +
+                                             " (UTF-16), " + (folder / "b.parquet") +
+                                             " (Parquet), " + (folder / "c.npy") +
+                                             " (NumPy) and 1 more\n");
+  const TemporaryFolder archives;
+  archives.write("a.txt.gz", gzip(""));
+  archives.write("b.jsonl.zst", zstd(""));
+  archives.write("c.gz", "");
+  archives.write("d.gz", "plain");
+  archives.write("e.txt.gz", gzip("whole"));
+  const std::string said = remarks_of({archives.path()});
+  EXPECT_EQ(said, "archives: " + (archives / "a.txt.gz") + " (empty), " +
+                      (archives / "b.jsonl.zst") + " (empty), " + (archives / "c.gz") +
+                      " (empty) and 1 more\n");
+  EXPECT_EQ(remarks_of({archives / "d.gz"}),
+            "archives: " + (archives / "d.gz") + " (not compressed, read as it stands)\n");
+}
+
+TEST(DocumentSource, BlanksAreNoDocument) {
+  const TemporaryFolder folder;
+  folder.write("a.txt", " \n\t\r\n");
+  folder.write("b.jsonl", "{\"text\":\"  \"}\n{\"text\":\"x\"}");
+  folder.write("c.html", "<p> </p>");
+  SourceCounts counts;
+  EXPECT_EQ(read({folder.path()}, {}, &counts).size(), 1u);
+  EXPECT_EQ(counts.empty_documents, 3);
+}
+
 }  // namespace
 }  // namespace hadal

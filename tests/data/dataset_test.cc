@@ -238,6 +238,30 @@ TEST(PreparedFolder, AMissingOrCutShardIsNamed) {
   EXPECT_EQ(error_of().find(first + ": "), 0u) << error_of();
 }
 
+TEST(PrepareData, EncodingAndRemarksAreKeptWithTheFolder) {
+  const TemporaryFolder text, cache;
+  write_corpus(text);
+  ThreadPool pool(1);
+  const DataConfig config = small_config(text, cache);
+  const Json settings = preparation_settings(config, list_source_files(config.paths));
+  EXPECT_EQ(settings.find("encoding"), nullptr);  // folders of UTF-8 keep their names
+  EXPECT_TRUE(prepare_data(config, pool).counts.corpus.remarks.empty());
+
+  text.write("old.txt", "caf\xE9 " + random_text(99, 300));
+  const PreparedData replaced = prepare_data(config, pool);
+  ASSERT_EQ(replaced.counts.corpus.remarks.size(), 1u);
+  const PreparedData again = prepare_data(config, pool);
+  EXPECT_TRUE(again.reused);
+  EXPECT_EQ(again.counts.corpus.remarks, replaced.counts.corpus.remarks);
+
+  DataConfig latin = config;
+  latin.corpus.source.encoding = "latin-1";
+  const PreparedData converted = prepare_data(latin, pool);
+  EXPECT_NE(converted.folder, replaced.folder);
+  EXPECT_TRUE(converted.counts.corpus.remarks.empty());
+  EXPECT_EQ(config_of_manifest(read_manifest(converted.folder)).corpus.source.encoding, "latin-1");
+}
+
 TEST(PrepareData, UnwritableCacheAndUselessInputAreSaid) {
   const TemporaryFolder text, cache;
   ThreadPool pool(1);
