@@ -12,7 +12,7 @@ namespace {
 
 // Stands for DeepSeek-V3's template, which is not ours to copy, and one that differs from it as R1's
 // does: behind the mark of the assistant a thought is opened.
-const std::string kOurs = "{{ bos_token }}{{ messages }}<\xEF\xBD\x9CAssistant\xEF\xBD\x9C>";
+const std::string kOurs = "{{ bos_token }}{{ messages }}<｜Assistant｜>";
 const std::string kThinking = kOurs + "<think>";
 
 class StoredTemplateTest : public ::testing::Test {

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "hadal/core/error.h"
 #include "hadal/core/json.h"
 #include "tests/support/run_hadal.h"
 #include "tests/support/temporary_folder.h"

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 
 namespace hadal {
 namespace {
@@ -55,9 +56,31 @@ TEST(TrainingPlan, EveryPublishedFigureOfTheRunIsWithinOnePercent) {
   const Worksheet sheet = sheet_of("deepseek-v3", "h800-2048");
   EXPECT_GE(sheet.published_values().size(), 19U);
   for (const Worksheet::Published& each : sheet.published_values()) {
-    if (each.name == "parameters_active") continue;  // 37.55B is advertised as 37B
+    // 37.55B is advertised as 37B, 0.286 s as 0.29 (the traffic has a test of its own below).
+    if (each.name == "parameters_active" || each.name == "data_parallel_seconds") continue;
     EXPECT_NEAR(sheet.value(each.name) / each.value, 1.0, 0.01) << each.name;
   }
+}
+
+// What an efficiency was chosen to meet is no evidence, and is marked.
+TEST(TrainingPlan, CalibratedFiguresAreMarked) {
+  const auto calibrated = [](const char* preset) {
+    std::map<std::string, bool> marks;
+    const Worksheet sheet = sheet_of(preset, "h800-2048");
+    for (const Worksheet::Published& each : sheet.published_values()) {
+      marks[each.name] = each.calibrated;
+    }
+    return marks;
+  };
+  const auto v3 = calibrated("deepseek-v3");
+  for (const char* name : {"step_seconds", "mfu", "gpu_hours_pretraining", "cost_usd",
+                           "gpu_hours_context_extension", "gpu_hours_post_training"}) {
+    EXPECT_TRUE(v3.at(name)) << name;
+  }
+  for (const char* name : {"flops_per_token", "parameters_total", "data_parallel_seconds"}) {
+    EXPECT_FALSE(v3.at(name)) << name;
+  }
+  EXPECT_FALSE(calibrated("deepseek-v2").at("gpu_hours_per_trillion_tokens"));
 }
 
 // docs/plan.md, "Work per token", to the digits given there.
