@@ -9,14 +9,17 @@ SwiGLU, untied head; F32, AdamW (0.9, 0.95, weight decay 0.1), gradients clipped
 Eager by default, experts one after the other over the rows that chose them. --sdpa takes PyTorch's
 fused attention, --compile its compiler (both from PyTorch 2 on). Works from 1.13 (Debian 12) on.
 
-Prints one line of JSON: tok_s_best, tok_s_median, peak_rss_mb, loss of the first and the last step.
-OPENBLAS_NUM_THREADS matters where PyTorch multiplies with OpenBLAS: try 1 and the number of threads.
+Prints one line of JSON: tok_s_best, tok_s_median, peak_rss_mb, loss of the first and the last step,
+and which library multiplied. Debian's PyTorch takes the reference BLAS, ten times slower, unless
+libopenblas0-pthread is there: that is no peer, and is warned of. OPENBLAS_NUM_THREADS matters where
+it is OpenBLAS: try 1 and the number of threads.
 """
 
 import argparse
 import json
 import resource
 import statistics
+import sys
 import time
 
 import torch
@@ -156,6 +159,16 @@ class Peer(nn.Module):
         return F.cross_entropy(self.head(self.norm(x)).flatten(0, 1), targets.flatten())
 
 
+def blas():
+    """The library of matrix products that this process has loaded."""
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        loaded = maps.read()
+    for name in ("mkl", "openblas", "blis"):
+        if name in loaded:
+            return name
+    return "reference" if "libblas" in loaded else "PyTorch's own"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -184,8 +197,11 @@ def main():
         seconds.append(time.perf_counter() - start)
     warm = seconds[1:] or seconds  # the first step allocates, and compiles where asked to
     tokens = options.batch * options.seq
+    if blas() == "reference":
+        print("torch_peer: warning: products by the reference BLAS: install libopenblas0-pthread",
+              file=sys.stderr)
     print(json.dumps({
-        "torch": torch.__version__, "threads": options.threads, "parameters": n_parameters,
+        "torch": torch.__version__, "blas": blas(), "threads": options.threads, "parameters": n_parameters,
         "tok_s_best": tokens / min(warm), "tok_s_median": tokens / statistics.median(warm),
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "loss": [losses[0], losses[-1]]}))

@@ -39,7 +39,8 @@ void bind(Flags& flags, ChatCommand& o) {
                 "message, always taking the most probable token");
   flags.required("model,-m", o.model, "model folder");
   flags.option("system", o.system, "system message");
-  flags.option("max-tokens,-n", o.max_tokens, "tokens of one answer at most");
+  flags.option("max-tokens,-n", o.max_tokens,
+               "tokens of one answer at most; -1: as the context allows");
   flags.option("max-context,-c,--ctx-size", o.max_context,
                "tokens of the whole conversation at most; 0: as many as the model has positions");
   o.sampling.bind(flags);
@@ -103,10 +104,10 @@ class Chat {
     options_.stop_tokens = o.sampling.stop_tokens(m_);
     options_.draft_tokens = o.sampling.draft_tokens(m_.model.config);
     options_.drop_slow_drafts = o.sampling.speculate == "auto";
-    require(o.max_tokens >= 1, {.field = "--max-tokens",
-                                .problem = "out of range",
-                                .found = o.max_tokens,
-                                .expected = "1 or more"});
+    require(o.max_tokens >= 1 || o.max_tokens == -1, {.field = "--max-tokens",
+                                                      .problem = "out of range",
+                                                      .found = o.max_tokens,
+                                                      .expected = "1 or more"});
   }
 
   void greet(bool on_terminal) const {
@@ -188,7 +189,7 @@ class Chat {
                          .expected = {"fewer than ", session_.capacity()},
                          .advice = "/reset starts a new one"});
     }
-    options_.max_tokens = std::min(o_.max_tokens, room);
+    options_.max_tokens = o_.max_tokens == -1 ? room : std::min(o_.max_tokens, room);
     TextStream stream(*m_.tokenizer, o_.sampling.stop);
     const auto show = [&](const std::string& more) {
       out_.text(more);

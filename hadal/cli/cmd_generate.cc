@@ -133,7 +133,7 @@ int64_t context_limit(const GenerateCommand& o, const ModelConfig& config) {
 int64_t answer_limit(const GenerateCommand& o, const Flags& flags, int64_t context,
                      int64_t n_prompt) {
   const int64_t room = context - n_prompt;
-  if (o.max_tokens == -1 && room >= 1) return room;
+  if (o.max_tokens == -1) return std::max<int64_t>(room, 1);
   if (!flags.given("max-tokens") && room >= 1) return std::min(o.max_tokens, room);
   return o.max_tokens;
 }

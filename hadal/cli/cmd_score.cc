@@ -45,6 +45,11 @@ int run(const ScoreCommand& o, const CommonOptions& common, const Flags& flags, 
            .found = flags.given("text") ? "--text and --file" : "none",
            .expected = "--text or --file",
            .advice = "see hadal score --help"});
+  require(!flags.given("text") || !flags.given("encoding"), {.field = "--encoding",
+                                                             .problem = "is of a file",
+                                                             .found = "--text",
+                                                             .expected = "--file",
+                                                             .advice = "an argument is UTF-8"});
   TextModel m(o.model, common.threads, common.chosen_device(), /*with_mtp=*/false);
   const Tokenizer& tokenizer = m.need_tokenizer();
   const std::string text = flags.given("text") ? o.text : read_text_argument(o.file, o.encoding);

@@ -14,7 +14,9 @@ struct TrainOptions {
 };
 
 void bind(Flags& flags, TrainOptions& o) {
-  flags.library_names({{"text_field", "data.text_field"}, {"encoding", "data.encoding"}});
+  for (const char* name : {"text_field", "encoding", "max_document_bytes"}) {
+    flags.library_names({{name, concat("data.", name)}});
+  }
   flags.example("hadal train --config run.toml --out runs/first", "start a run");
   flags.example("hadal train --resume --out runs/first", "go on where it was interrupted");
   flags.example("hadal train --config run.toml --out runs/lr --set optimizer.learning_rate=1e-3",

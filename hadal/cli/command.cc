@@ -404,7 +404,8 @@ int run_hadal(int argc, const char* const* argv) {
   try {
     const int code = dispatch(argc, argv);
     // A full disk shows only now, or in the middle: then only the stream remembers.
-    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+    const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+    if (written || code != 0) return code;  // one error, one line
     throw IoError("standard output: cannot be written; is the disk full?");
   } catch (const Error& error) {
     return report(error, plain_name);

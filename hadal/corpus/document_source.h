@@ -21,6 +21,8 @@ struct SourceOptions {
   std::string text_field = "text";  // of a JSON lines record
   int64_t max_document_bytes = int64_t{64} << 20;
   std::string encoding;  // of every file (converted_stream.h); empty: UTF-8
+
+  void validate() const;  // ConfigError
 };
 
 struct SourceCounts {

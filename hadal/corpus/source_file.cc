@@ -16,16 +16,32 @@ namespace {
 
 constexpr size_t kSniffedBytes = size_t{1} << 13;
 
-// What a file is if it is no text; empty for text.
-std::string binary_kind(std::string_view head) {
-  constexpr std::pair<std::string_view, const char*> kMarks[] = {{"%PDF-", "PDF"},
-                                                                 {"\x93NUMPY", "NumPy"},
-                                                                 {"PAR1\x15", "Parquet"},
-                                                                 {"\xFF\xFE", "UTF-16"},
-                                                                 {"\xFE\xFF", "UTF-16"}};
+std::string read_head(ByteStream& stream) {
+  std::string head(kSniffedBytes, '\0');
+  size_t got = 0;
+  while (got < head.size()) {
+    const size_t more = stream.read(head.data() + got, head.size() - got);
+    if (more == 0) break;
+    got += more;
+  }
+  head.resize(got);
+  return head;
+}
+
+// The format that a mark at the beginning names; empty if there is none.
+std::string format_kind(std::string_view head) {
+  constexpr std::pair<std::string_view, const char*> kMarks[] = {
+      {"%PDF-", "PDF"}, {"\x93NUMPY", "NumPy"}, {"PAR1\x15", "Parquet"}};
   for (const auto& [mark, kind] : kMarks) {
     if (head.starts_with(mark)) return kind;
   }
+  return "";
+}
+
+// What a file is if it is no text; empty for text.
+std::string binary_kind(std::string_view head) {
+  if (const std::string kind = format_kind(head); !kind.empty()) return kind;
+  if (head.starts_with("\xFF\xFE") || head.starts_with("\xFE\xFF")) return "UTF-16";
   return head.find('\0') != std::string_view::npos ? "binary" : "";
 }
 
@@ -73,16 +89,13 @@ std::string text_extension(const std::string& path) {
 std::optional<Document> read_document_file(const std::string& path, const SourceOptions& options,
                                            SourceRemarks& remarks) {
   const auto stream = open_text_stream(path, options.encoding);
-  // The first bytes alone decide, before a long binary file is read.
-  std::string text(kSniffedBytes, '\0');
-  size_t got = 0;
-  while (got < text.size()) {
-    const size_t more = stream->read(text.data() + got, text.size() - got);
-    if (more == 0) break;
-    got += more;
-  }
-  text.resize(got);
-  if (const std::string kind = binary_kind(text); !kind.empty()) {
+  // The first bytes alone decide, before a long binary file is read: as they are stored for a format
+  // that is no text, as they read for the rest (UTF-16 is text where it is the encoding named).
+  std::string text = read_head(*stream);
+  std::string kind =
+      options.encoding.empty() ? "" : format_kind(read_head(*open_byte_stream(path)));
+  if (kind.empty()) kind = binary_kind(text);
+  if (!kind.empty()) {
     remarks.skipped(path, kind);
     return std::nullopt;
   }

@@ -77,7 +77,7 @@ class FileListSource final : public DocumentSource {
  public:
   FileListSource(std::vector<SourceFile> files, SourceOptions options)
       : files_(std::move(files)), options_(std::move(options)) {
-    check_encoding(options_.encoding);
+    options_.validate();
   }
 
   std::optional<Document> next() override {
@@ -117,6 +117,14 @@ class FileListSource final : public DocumentSource {
 };
 
 }  // namespace
+
+void SourceOptions::validate() const {
+  require(max_document_bytes > 0, {.field = "max_document_bytes",
+                                   .problem = "out of range",
+                                   .found = max_document_bytes,
+                                   .expected = "more than 0"});
+  check_encoding(encoding);
+}
 
 std::vector<SourceFile> list_source_files(const std::vector<std::string>& paths) {
   require(!paths.empty(), {.place = "data",

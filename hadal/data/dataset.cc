@@ -105,10 +105,7 @@ void DataConfig::validate() const {
                                             .found = corpus.max_validation_bytes,
                                             .expected = "more than 0",
                                             .advice = "set validation_fraction to 0 for none"});
-  require(corpus.source.max_document_bytes > 0, {.field = "data.max_document_bytes",
-                                                 .problem = "out of range",
-                                                 .found = corpus.source.max_document_bytes,
-                                                 .expected = "more than 0"});
+  corpus.source.validate();
   require(fim_rate >= 0.0 && fim_rate <= 1.0, {.field = "data.fim_rate",
                                                .problem = "not a share",
                                                .found = fim_rate,

@@ -92,12 +92,7 @@ OpenCheckpoint open_checkpoint(const std::string& path, bool with_mtp) {
   result.stored_config = load_config(folder);
   result.source = TensorSource::open(folder);
   refuse_fused_experts(result.source);
-  ModelConfig used = result.stored_config;
-  if (!with_mtp) used.n_mtp = 0;
-  if (const auto copy = find_false_copy(used, result.source, /*whole=*/false)) {
-    log_note(copy->line());
-  }
-  correct_by_weights(result.stored_config, result.source);
+  correct_by_weights(result.stored_config, result.source, with_mtp);
   result.config = result.stored_config;
   if (!with_mtp) result.config.n_mtp = 0;
   check_count(result.config, result.source);

@@ -53,12 +53,6 @@ bool is_copy(const TensorSource& source, const std::string& name, const std::str
   return true;
 }
 
-bool has_head_of_its_own(const ModelConfig& config, const TensorSource& source) {
-  return config.tie_word_embeddings &&
-         !is_copy(source, hf_head_name(), hf_embedding_name(), {config.vocab_size, config.d_model},
-                  /*whole=*/true);
-}
-
 // Layers that have any tensor, those of MTP modules included. One that has only some is damaged.
 int64_t count_stored_layers(const TensorSource& source) {
   int64_t last = -1;
@@ -89,22 +83,21 @@ void correct_n_mtp(ModelConfig& config, const TensorSource& source) {
   }
 }
 
-}  // namespace
-
-void correct_by_weights(ModelConfig& config, const TensorSource& source) {
-  correct_n_mtp(config, source);
-  if (has_head_of_its_own(config, source)) config.tie_word_embeddings = false;
+std::optional<Refusal> find_untied_head(const ModelConfig& config, const TensorSource& source) {
+  const Tensor::Shape table = {config.vocab_size, config.d_model};
+  if (!config.tie_word_embeddings ||
+      is_copy(source, hf_head_name(), hf_embedding_name(), table, /*whole=*/true)) {
+    return std::nullopt;
+  }
+  return Refusal({.place = source.path(),
+                  .problem = "config.json ties the head to the embedding, the weights do not",
+                  .found = {in_quotes(hf_head_name()), " with values of its own"},
+                  .expected = "those of the embedding",
+                  .advice = "the stored head is used"});
 }
 
-std::optional<Refusal> find_false_copy(const ModelConfig& config, const TensorSource& source,
-                                       bool whole) {
-  if (has_head_of_its_own(config, source)) {
-    return Refusal({.place = source.path(),
-                    .problem = "config.json ties the head to the embedding, the weights do not",
-                    .found = {in_quotes(hf_head_name()), " with values of its own"},
-                    .expected = "those of the embedding",
-                    .advice = "the stored head is used"});
-  }
+std::optional<Refusal> find_false_mtp_copy(const ModelConfig& config, const TensorSource& source,
+                                           bool whole) {
   const Tensor::Shape table = {config.vocab_size, config.d_model};
   for (const HfCopy& copy : hf_mtp_copies(config)) {
     if (is_copy(source, copy.name, copy.of, table, whole)) continue;
@@ -115,6 +108,26 @@ std::optional<Refusal> find_false_copy(const ModelConfig& config, const TensorSo
                     .advice = "the main model's is used"});
   }
   return std::nullopt;
+}
+
+}  // namespace
+
+void correct_by_weights(ModelConfig& config, const TensorSource& source, bool with_mtp) {
+  correct_n_mtp(config, source);
+  if (const auto head = find_untied_head(config, source)) {
+    log_note(head->line());
+    config.tie_word_embeddings = false;
+    return;  // an MTP module's copy of either table has the same cause
+  }
+  if (!with_mtp) return;
+  if (const auto copy = find_false_mtp_copy(config, source, /*whole=*/false)) {
+    log_note(copy->line());
+  }
+}
+
+std::optional<Refusal> find_false_copy(const ModelConfig& config, const TensorSource& source) {
+  const auto head = find_untied_head(config, source);
+  return head ? head : find_false_mtp_copy(config, source, /*whole=*/true);
 }
 
 }  // namespace hadal

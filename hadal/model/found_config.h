@@ -10,15 +10,14 @@
 
 namespace hadal {
 
-// Corrects `config` to what is stored: tie_word_embeddings where the head is a table of its own,
-// which find_false_copy names, and n_mtp where tools dropped the modules, with a note line.
-void correct_by_weights(ModelConfig& config, const TensorSource& source);
+// Corrects `config` to what is stored, with a note line each: tie_word_embeddings where the head is a
+// table of its own, n_mtp where tools dropped the modules. With MTP modules it also notes a table
+// inside one that is no copy: they use the main model's all the same. Of theirs only the ends are
+// compared, which a fine-tuning changes as it does the rest (the official checkpoint has 4 GB of
+// copies).
+void correct_by_weights(ModelConfig& config, const TensorSource& source, bool with_mtp);
 
-// The first table that `config` takes for a copy and that is none: a tied head, or a table inside an
-// MTP module. MTP modules use the main model's all the same. Of theirs only the ends are compared,
-// which a fine-tuning changes as it does the rest (the official checkpoint has 4 GB of copies), or
-// with `whole` everything.
-std::optional<Refusal> find_false_copy(const ModelConfig& config, const TensorSource& source,
-                                       bool whole);
+// The first table that `config` takes for a copy and that is none, every value compared.
+std::optional<Refusal> find_false_copy(const ModelConfig& config, const TensorSource& source);
 
 }  // namespace hadal

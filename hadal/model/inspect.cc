@@ -216,7 +216,7 @@ Json inspect_path(Context& ctx, const std::string& path, InspectKind kind, bool 
     add_config(document, checkpoint.config);
     add_tensors(document, checkpoint.source);
     if (verify) {
-      const auto copy = find_false_copy(load_config(path), checkpoint.source, /*whole=*/true);
+      const auto copy = find_false_copy(load_config(path), checkpoint.source);
       if (copy) throw FormatError(*copy);
       verify_values(ctx, checkpoint.source, document["bytes"].as_integer());
       verify_manifest(model_folder(path));

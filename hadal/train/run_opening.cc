@@ -9,10 +9,12 @@
 namespace hadal {
 namespace {
 
-std::string model_line(const ModelConfig& shape) {
+std::string model_line(const ModelConfig& shape, const TrainConfig::Optimizer& optimizer) {
   const ParameterCount count = count_parameters(shape);
-  // F32 masters and gradients, two moments.
-  const double bytes = 16.0 * static_cast<double>(count.total + count.mtp);
+  // F32 masters and gradients, two moments, perhaps an average.
+  const int each =
+      8 + 2 * (optimizer.moment_dtype == "bf16" ? 2 : 4) + (optimizer.ema_decay > 0 ? 4 : 0);
+  const double bytes = each * static_cast<double>(count.total + count.mtp);
   return concat("model: ", human_count(static_cast<double>(count.total)), " parameters, ",
                 human_count(static_cast<double>(count.active)), " active per token, ",
                 shape.n_layers, " layers",
@@ -38,7 +40,7 @@ std::string plan_line(const RunPlan& plan, const DataCounts& data, const TrainCo
   std::string line =
       concat("plan: ", human_count(tokens), " tokens in ", plan.planned_steps(), " steps");
   if (data.train_tokens > 0) {
-    line += concat(", ", printed("%.2g", tokens / static_cast<double>(data.train_tokens)),
+    line += concat(", ", printed("%.1f", tokens / static_cast<double>(data.train_tokens)),
                    " times through the data");
   }
   if (config.train.max_seconds > 0) {
@@ -51,7 +53,8 @@ std::string plan_line(const RunPlan& plan, const DataCounts& data, const TrainCo
 
 std::vector<std::string> opening_lines(const ModelConfig& shape, const PreparedData& data,
                                        const RunPlan& plan, const TrainConfig& config) {
-  return {model_line(shape), data_line(data), plan_line(plan, data.counts, config)};
+  return {model_line(shape, config.optimizer), data_line(data),
+          plan_line(plan, data.counts, config)};
 }
 
 std::string expected_end(double seconds_left) {

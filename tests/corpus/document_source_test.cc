@@ -288,6 +288,9 @@ TEST(DocumentSource, ANamedEncodingIsConverted) {
   const std::string hole = folder.write("d.txt", "a\x81z");
   EXPECT_EQ(read({hole}, options).at(0).text, "a\uFFFDz");
   EXPECT_NE(remarks_of({hole}, options), "");
+  // A format that is no text stays none, whatever its mark would read as.
+  const std::string array = folder.write("h.npy", "\x93NUMPY and so on");
+  EXPECT_EQ(remarks_of({array}, options), "skipped 1 file without text: " + array + " (NumPy)\n");
   options.encoding = "utf-16";
   const std::string wide = folder.write("e.txt", std::string("\xFF\xFE"
                                                              "a\0\xE9\0",
@@ -304,6 +307,9 @@ TEST(DocumentSource, ANamedEncodingIsConverted) {
             "x" + text);
   EXPECT_EQ(read({folder.write("g.txt", units.substr(0, 6))}, options).at(0).text,
             "\U0001F600\uFFFD\uFFFD");
+  SourceOptions no_bytes;
+  no_bytes.max_document_bytes = -1;
+  EXPECT_THROW(read({hole}, no_bytes), ConfigError);
   for (const char* name : {"klingon", "latin-1//IGNORE", "\x1b"}) {
     options.encoding = name;
     EXPECT_THROW(read({hole}, options), ConfigError) << name;

@@ -76,6 +76,11 @@ TEST(GenerateCommand, MinusOneMeansWhatItMeansElsewhere) {
   EXPECT_EQ(sampled("-1"), sampled("0"));
   EXPECT_NE(sampled("-1"), sampled("1"));
   EXPECT_EQ(generate({"-p", "the", "-n", "-2"}).exit_code, 2);
+  std::string long_prompt;
+  for (int i = 0; i < 200; ++i) long_prompt += "the cat ";
+  const RunResult full = generate({"-p", long_prompt, "-n", "-1"});
+  EXPECT_EQ(full.exit_code, 2);
+  EXPECT_NE(full.err.find("tokens of prompt and 1 to write"), std::string::npos) << full.err;
   EXPECT_EQ(generate({"-p", "the", "--top-k", "-2"}).exit_code, 2);
   EXPECT_EQ(generate({"-p", "the", "--seed", "-2"}).exit_code, 2);
   const auto any = [] {
@@ -225,6 +230,7 @@ TEST(ScoreCommand, WrongInputIsOneLineAndExitCode2) {
            {"score", "-m", model, "--file", empty},
            {"score", "-m", model, "--file", "/no/such/file"},
            {"score", "-m", model, "--text", "a", "--window", "1"},
+           {"score", "-m", model, "--text", "a", "--encoding", "latin-1"},
            {"score", "-m", model, "--text", "a", "--window", "129"},
            {"score", "-m", model, "--text", "a", "--window", "8", "--stride", "8"},
            {"score", "-m", model_folder_without_tokenizer(), "--text", "a"},
@@ -268,6 +274,14 @@ TEST(ChatCommand, AFullContextIsSaidAndTheChatGoesOn) {
       run({"chat", "-m", text_model_folder(), "-n", "4"}, lines + "/reset\nhi\n");
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NE(result.err.find("/reset starts a new one"), std::string::npos);
+}
+
+// As long as the context lets it, which then has no room for another turn.
+TEST(ChatCommand, MinusOneTokenIsNoLimit) {
+  const RunResult result =
+      run({"chat", "-m", text_model_folder(), "-n", "-1", "--ignore-eos"}, "hi\nhi\n");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.err.find("/reset starts a new one"), std::string::npos) << result.err;
 }
 
 TEST(ChatCommand, WrongInputIsOneLineAndExitCode2) {

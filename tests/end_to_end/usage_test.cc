@@ -37,6 +37,11 @@ TEST(Usage, AFullDeviceIsAnErrorAndNotSilence) {
               "hadal: error: standard output: cannot be written; is the disk full?\n")
         << words;
   }
+  // A command that fails anyway says that alone.
+  const int status =
+      std::system(concat(HADAL_BINARY " completion fsh > /dev/full 2> '", errors, "'").c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 2);
+  EXPECT_THAT(test::read_bytes(errors), HasSubstr("expected bash, zsh, fish or man"));
 }
 
 struct Wrong {

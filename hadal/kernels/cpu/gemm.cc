@@ -63,11 +63,11 @@ Steps steps_of(const Extents& e, int64_t n_parts) {
 }
 
 // How many parts a region should have. Few rows: four a thread, each reads its own share of the
-// weights. Many rows: two, so that a slow core leaves one to the others; two threads would feel more
-// that every part packs its own operands, and get one each of a product that stands alone.
-int64_t parts_wanted(int n_threads, size_t n_products, bool few) {
+// weights. Many rows: two, so that a slow core leaves one to the others; but one of two threads, which
+// would feel more that every part packs its own operands.
+int64_t parts_wanted(int n_threads, bool few) {
   if (few) return int64_t{4} * n_threads;
-  return n_threads <= 2 && n_products == 1 ? n_threads : int64_t{2} * n_threads;
+  return n_threads <= 2 ? n_threads : int64_t{2} * n_threads;
 }
 
 // Some rows and columns of the result of one product.
@@ -89,9 +89,8 @@ void parallel_parts(ThreadPool& pool, size_t n_products, const ExtentsOf& extent
   }
   const bool alone = pool.n_threads() == 1 || total <= kLeastCost;
   const int64_t part_cost =
-      alone
-          ? std::max<int64_t>(total, 1)
-          : std::max(kLeastCost, ceil_div(total, parts_wanted(pool.n_threads(), n_products, few)));
+      alone ? std::max<int64_t>(total, 1)
+            : std::max(kLeastCost, ceil_div(total, parts_wanted(pool.n_threads(), few)));
   std::vector<Part> parts;
   for (size_t i = 0; i < n_products; ++i) {
     const Extents each = extents_of(i);
