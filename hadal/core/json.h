@@ -30,8 +30,8 @@ class Json {
   Json(std::string_view value) : value_(std::string(value)) {}
   Json(Array value) : value_(std::move(value)) {}
   Json(Object value) : value_(std::move(value)) {}  // NOLINTEND(google-explicit-constructor)
-  template <class T>
-  static Json array_of(const std::vector<T>& values) {
+  template <class Range>
+  static Json array_of(const Range& values) {
     return Json(Array(values.begin(), values.end()));
   }
   static Json object() { return Json(Object{}); }

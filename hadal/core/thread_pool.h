@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <source_location>
 #include <vector>
 
 #include "hadal/core/function_ref.h"
@@ -21,11 +22,20 @@ namespace hadal {
 
 // Where the time of a pool went while it was traced.
 struct PoolTrace {
+  // The regions that one line of the program started.
+  struct Place {
+    std::source_location where;
+    int64_t regions = 0, parts = 0;
+    double seconds = 0;         // inside them, by the caller's clock
+    double busy = 0;            // of all threads, in parts
+    double seconds_before = 0;  // since the region before each, the caller alone
+  };
   int64_t regions = 0;        // that workers were called to: each costs a start and a join
   int64_t parts = 0;          // of those regions
   double seconds = 0;         // traced
   double region_seconds = 0;  // of those inside regions, by the caller's clock
   std::vector<double> busy;   // [n_threads] seconds in parts
+  std::vector<Place> places;  // the longest first
 };
 
 class ThreadPool {
@@ -40,10 +50,13 @@ class ThreadPool {
   // Splits [0, n) into contiguous ranges that start at multiples of `grain`, the same split every
   // time. body(begin, end, thread); a thread may get several ranges. A result must depend on the
   // indices only, never on `thread` or on where ranges end (scratch space is fine).
-  void parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t, int64_t, int)> body);
+  void parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t, int64_t, int)> body,
+                    std::source_location where = std::source_location::current());
 
-  // Runs task 0..n-1, each exactly once: for tasks of uneven cost. The same rule for results.
-  void parallel_tasks(int64_t n, FunctionRef<void(int64_t task, int thread)> body);
+  // Runs task 0..n-1, each exactly once: for tasks of uneven cost, the dearest first, for they begin
+  // in about the order of their numbers. The same rule for results.
+  void parallel_tasks(int64_t n, FunctionRef<void(int64_t task, int thread)> body,
+                      std::source_location where = std::source_location::current());
 
   // Counts regions and clocks the threads' parts from here to stop_trace. Costs two clock readings
   // a part. REQUIRES that no region runs during either call.
@@ -52,7 +65,8 @@ class ThreadPool {
 
  private:
   struct Shared;
-  void run(int64_t n_parts, FunctionRef<void(int64_t part, int thread)> body);
+  void run(int64_t n_parts, FunctionRef<void(int64_t part, int thread)> body,
+           const std::source_location& where);
   int n_threads_;
   std::unique_ptr<Shared> shared_;
 };

@@ -35,6 +35,9 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     if (place_ != Place::kShape && place_ != Place::kOffsets) return scalar("a number");
     if (value > uint64_t{INT64_MAX}) return tensor_fail("number too large");
     if (place_ == Place::kShape) {
+      if (tensor_.shape.size() == Shape::kMaxRank) {
+        return tensor_fail(concat("shape has more than ", Shape::kMaxRank, " axes"));
+      }
       tensor_.shape.push_back(static_cast<int64_t>(value));
       return true;
     }

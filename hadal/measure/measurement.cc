@@ -4,7 +4,34 @@
 
 #include <cstdio>
 
+#include "hadal/core/error.h"
+
 namespace hadal {
+
+namespace {
+
+constexpr size_t kMostPlaces = 12;
+
+std::string places_table(const Json::Array& places) {
+  if (places.empty()) return "";
+  std::string text;
+  char line[200];
+  std::snprintf(line, sizeof line, "%-28s %8s %8s %12s %12s %8s\n", "regions started at", "regions",
+                "parts", "us inside", "us before", "busy");
+  text += line;
+  for (size_t i = 0; i < std::min(places.size(), kMostPlaces); ++i) {
+    const Json& p = places[i];
+    std::snprintf(line, sizeof line, "%-28s %8lld %8lld %12.1f %12.1f %6.1f %%\n",
+                  p.at("where").as_string().c_str(),
+                  static_cast<long long>(p.at("regions").as_integer()),
+                  static_cast<long long>(p.at("parts").as_integer()), p.at("us").as_number(),
+                  p.at("us_before").as_number(), 100.0 * p.at("busy").as_number());
+    text += line;
+  }
+  return text;
+}
+
+}  // namespace
 
 Json report_json(const MeasureReport& report) {
   Json results = Json::array();
@@ -39,6 +66,10 @@ std::string report_table(const MeasureReport& report) {
     text += "\n";
   }
   for (const auto& [key, value] : report.details.as_object()) {
+    if (key == "places") {
+      text += places_table(value.as_array());
+      continue;
+    }
     std::snprintf(line, sizeof line, "%-28s ", key.c_str());
     text += line;
     if (value.is_number() && !value.is_integer()) {
@@ -65,6 +96,20 @@ void add_trace(Json& details, const PoolTrace& trace, double amount, const std::
   }
   details["idle"] = std::max(0.0, 1.0 - busy / (n_threads * trace.seconds));
   details["busy"] = std::move(shares);
+  Json places = Json::array();
+  for (const PoolTrace::Place& place : trace.places) {
+    const double regions = static_cast<double>(place.regions);
+    const std::string file = place.where.file_name();
+    Json row;
+    row["where"] = concat(file.substr(file.rfind('/') + 1), ":", place.where.line());
+    row["regions"] = place.regions;
+    row["parts"] = place.parts;
+    row["us"] = 1e6 * place.seconds / regions;
+    row["us_before"] = 1e6 * place.seconds_before / regions;
+    row["busy"] = place.busy / (n_threads * place.seconds);
+    places.push_back(std::move(row));
+  }
+  details["places"] = std::move(places);
 }
 
 double peak_rss_mib() {

@@ -50,6 +50,8 @@ std::string report_table(const MeasureReport& report);
 //   in_regions        share of the time in regions; outside, the caller works alone
 //   idle              share of the threads' time without work, outside regions included
 //   busy              [n_threads] share of the time each thread was in a part
+//   places            the lines that started regions, the longest first: {"where", "regions", "parts",
+//                     "us" inside each region, "us_before" it, "busy": share of the threads' time}
 void add_trace(Json& details, const PoolTrace& trace, double amount, const std::string& unit);
 
 // Largest resident set of this process so far, in MiB.

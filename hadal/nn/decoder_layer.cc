@@ -1,5 +1,6 @@
 #include "hadal/nn/decoder_layer.h"
 
+#include "hadal/ops/copy.h"
 #include "hadal/ops/elementwise.h"
 
 namespace hadal {
@@ -8,6 +9,12 @@ namespace {
 // The input of the layer behind a norm, formed again where the policy did not keep it.
 Tensor again(Context& ctx, const RmsNorm& norm, const RmsNorm::Saved& saved, const Pass& pass) {
   return pass.recompute.norm_outputs ? norm.recompute(ctx, saved) : Tensor();
+}
+
+Tensor copied(Context& ctx, const Tensor& x) {
+  Tensor y = ctx.empty(x.shape());
+  copy_rows(ctx, y.mat(), x.mat());
+  return y;
 }
 
 }  // namespace
@@ -59,7 +66,7 @@ DecoderLayer::Output DecoderLayer::forward(Context& ctx, AttentionForm& form,
 
 void DecoderLayer::combine_backward(Context& ctx, TokenDispatcher& dispatcher, Tensor dy,
                                     Saved& saved) const {
-  saved.stream = dy.clone(ctx.arena);  // dy itself waits for W
+  saved.stream = copied(ctx, dy);  // dy itself waits for W
   if (const Moe* experts_here = moe()) {
     experts_here->combine_backward(ctx, dispatcher, std::move(dy), std::get<Moe::Saved>(saved.ffn));
   } else {
@@ -89,7 +96,7 @@ void DecoderLayer::dispatch_backward(Context& ctx, TokenDispatcher& dispatcher,
 
 Tensor DecoderLayer::attention_backward(Context& ctx, const Pass& pass, Saved& saved) const {
   Tensor dy = std::move(saved.stream);
-  Tensor dx = dy.clone(ctx.arena);
+  Tensor dx = copied(ctx, dy);
   Tensor dnormed = attn.backward_input(
       ctx, std::move(dy), again(ctx, attn_norm, saved.attn_norm, pass), pass, saved.attn);
   attn_norm.backward_input_add(ctx, dx, std::move(dnormed), saved.attn_norm);

@@ -16,39 +16,39 @@ bool fits(int64_t capacity, int64_t bytes) { return bytes >= capacity - capacity
 
 Arena::~Arena() { trim(); }
 
-void* Arena::take(int64_t bytes) {
+Arena::Block Arena::take(int64_t bytes) {
   const int64_t wanted = round_up(std::max<int64_t>(bytes, 1), kGranule);
   const std::lock_guard lock(mutex_);
-  void* block = nullptr;
-  int64_t capacity = wanted;
-  if (auto it = free_.lower_bound(wanted); it != free_.end() && fits(it->first, wanted)) {
-    capacity = it->first;
-    block = it->second;
+  Block block;
+  const auto it = std::ranges::lower_bound(free_, wanted, {}, &Block::bytes);
+  if (it != free_.end() && fits(it->bytes, wanted)) {
+    block = *it;
     free_.erase(it);
   } else {
-    block = memory_.allocate(wanted);
+    if (free_.capacity() == n_blocks_) free_.reserve(2 * n_blocks_ + 16);  // for give_back
+    block = {memory_.allocate(wanted), wanted};
+    ++n_blocks_;
     reserved_ += wanted;
   }
-  capacity_[block] = capacity;
-  in_use_ += capacity;
+  in_use_ += block.bytes;
   peak_ = std::max(peak_, in_use_);
   return block;
 }
 
-void Arena::give_back(void* block, int64_t) noexcept {
+void Arena::give_back(const Block& block) noexcept {
   const std::lock_guard lock(mutex_);
-  const auto it = capacity_.find(block);
-  in_use_ -= it->second;
-  free_.emplace(it->second, block);
-  capacity_.erase(it);
+  in_use_ -= block.bytes;
+  // Before others of its size: what was used last is still in the caches.
+  free_.insert(std::ranges::lower_bound(free_, block.bytes, {}, &Block::bytes), block);
 }
 
 void Arena::trim() {
   const std::lock_guard lock(mutex_);
-  for (const auto& [capacity, block] : free_) {
-    memory_.release(block);
-    reserved_ -= capacity;
+  for (const Block& block : free_) {
+    memory_.release(block.data);
+    reserved_ -= block.bytes;
   }
+  n_blocks_ -= free_.size();
   free_.clear();
 }
 

@@ -6,8 +6,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <mutex>
+#include <vector>
 
 #include "hadal/tensor/memory.h"
 
@@ -15,14 +15,19 @@ namespace hadal {
 
 class Arena {
  public:
+  struct Block {
+    void* data = nullptr;
+    int64_t bytes = 0;
+  };
+
   explicit Arena(Memory& memory = host_memory()) : memory_(memory) {}
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
   Memory& memory() const { return memory_; }
-  void* take(int64_t bytes);  // throws what the memory does
-  void give_back(void* block, int64_t bytes) noexcept;
+  Block take(int64_t bytes);  // at least so many; throws what the memory does
+  void give_back(const Block& block) noexcept;
   void trim();  // returns all free blocks to the system
 
   int64_t bytes_in_use() const;
@@ -32,8 +37,8 @@ class Arena {
  private:
   Memory& memory_;
   mutable std::mutex mutex_;
-  std::multimap<int64_t, void*> free_;  // by capacity
-  std::map<void*, int64_t> capacity_;   // of every block handed out
+  std::vector<Block> free_;  // by size
+  size_t n_blocks_ = 0;      // handed out and free
   int64_t in_use_ = 0, reserved_ = 0, peak_ = 0;
 };
 

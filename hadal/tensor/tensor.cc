@@ -30,10 +30,10 @@ Tensor Tensor::empty(Arena& arena, DType dtype, Shape shape) {
   const auto bytes = checked_mul(product(shape), dtype_bytes(dtype));
   if (!bytes) throw ShapeError("tensor: impossible shape " + shape_text(shape));
   Tensor result;
-  void* block = arena.take(*bytes);
+  const Arena::Block block = arena.take(*bytes);
   result.owner_ = std::shared_ptr<const void>(
-      block, [&arena, n = *bytes, block](const void*) { arena.give_back(block, n); });
-  result.data_ = block;
+      block.data, [&arena, block](const void*) { arena.give_back(block); });
+  result.data_ = block.data;
   result.memory_ = &arena.memory();
   result.writable_ = true;
   result.dtype_ = dtype;

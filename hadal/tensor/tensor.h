@@ -5,7 +5,6 @@
 // Memory comes from an Arena, or is borrowed (read-only, for instance a mapped file).
 #pragma once
 
-#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,13 +13,14 @@
 
 #include "hadal/tensor/arena.h"
 #include "hadal/tensor/dtype.h"
+#include "hadal/tensor/shape.h"
 #include "hadal/tensor/view.h"
 
 namespace hadal {
 
 class Tensor {
  public:
-  using Shape = std::vector<int64_t>;
+  using Shape = hadal::Shape;
 
   Tensor() = default;  // empty: no elements, dtype F32
   // The source is left empty, so that has_data() of a moved-from Tensor tells the truth.

@@ -153,6 +153,13 @@ TEST(ThreadPool, TraceCountsRegionsAndPartsOfThreads) {
   ASSERT_EQ(trace.busy.size(), 2U);
   EXPECT_GE(trace.busy[0] + trace.busy[1], 0.006);
   EXPECT_GE(trace.seconds, trace.region_seconds);
+  ASSERT_EQ(trace.places.size(), 2U);
+  const PoolTrace::Place& slow = trace.places[0];  // the longest first
+  EXPECT_EQ(slow.regions, 1);
+  EXPECT_EQ(slow.parts, 3);
+  EXPECT_GE(slow.busy, 0.006);
+  EXPECT_EQ(trace.places[1].regions, 5);
+  EXPECT_EQ(trace.places[1].where.line() + 1, slow.where.line());
   pool.parallel_for(100, 1, [](int64_t, int64_t, int) {});
   pool.start_trace();
   EXPECT_EQ(pool.stop_trace().regions, 0);

@@ -105,6 +105,7 @@ TEST(SafetensorsTest, AcceptsWhatTheFormatAllows) {
       {"{}   ", 0},
       {R"({"__metadata__":{}})", 0},
       {R"({"a":{"dtype":"U8","shape":[],"data_offsets":[0,1]}})", 1},
+      {R"({"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1],"data_offsets":[0,1]}})", 1},
       {R"({"a":{"dtype":"F64","shape":[0],"data_offsets":[0,0]}})", 0},
       {R"({"a":{"dtype":"F64","shape":[0,4611686018427387904],"data_offsets":[0,0]}})", 0},
       // in any order, and with members of a later version
@@ -145,6 +146,8 @@ TEST(SafetensorsTest, RefusesWhatTheFormatForbids) {
       {R"({"__metadata__":{},"__metadata__":{}})", 0, "duplicate key"},
       {R"({"a":{}})", 0, "missing key \"dtype\""},
       {R"({"a":{"dtype":"U8"}})", 0, "missing key \"shape\""},
+      {R"({"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]}})", 1,
+       "shape has more than 8 axes"},
       {R"({"a":{"dtype":"U8","shape":[1]}})", 1, "missing key \"data_offsets\""},
       {R"({"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}})", 1, "unknown dtype"},
       {R"({"a":{"dtype":"f32","shape":[1],"data_offsets":[0,4]}})", 4, "unknown dtype"},

@@ -87,16 +87,31 @@ TEST_F(Measures, Gemm) {
 
 // Ten seconds of two threads: eight in regions, of which both work six, one alone two.
 TEST(Trace, SharesOfTheTime) {
-  Json details = Json::object();
-  add_trace(details,
-            {.regions = 30, .parts = 240, .seconds = 10, .region_seconds = 8, .busy = {8, 6}}, 3,
-            "token");
+  const PoolTrace::Place place{std::source_location::current(), 20, 160, 4, 6, 1};
+  MeasureReport report;
+  add_trace(report.details,
+            {.regions = 30,
+             .parts = 240,
+             .seconds = 10,
+             .region_seconds = 8,
+             .busy = {8, 6},
+             .places = {place}},
+            3, "token");
+  const Json& details = report.details;
   EXPECT_DOUBLE_EQ(details.at("regions_per_token").as_number(), 10);
   EXPECT_DOUBLE_EQ(details.at("parts_per_token").as_number(), 80);
   EXPECT_DOUBLE_EQ(details.at("in_regions").as_number(), 0.8);
   // 20 thread-seconds: two of the caller alone, fourteen in parts
   EXPECT_NEAR(details.at("idle").as_number(), 0.2, 1e-12);
   EXPECT_DOUBLE_EQ(details.at("busy").as_array()[1].as_number(), 0.6);
+  // 20 regions in four seconds, after one; six seconds' work of two threads
+  const Json& row = details.at("places").as_array()[0];
+  EXPECT_DOUBLE_EQ(row.at("us").as_number(), 200'000);
+  EXPECT_DOUBLE_EQ(row.at("us_before").as_number(), 50'000);
+  EXPECT_DOUBLE_EQ(row.at("busy").as_number(), 0.75);
+  const std::string where = concat("measure_test.cc:", place.where.line());
+  EXPECT_EQ(row.at("where").as_string(), where);
+  EXPECT_NE(report_table(report).find(where), std::string::npos);
 }
 
 TEST_F(Measures, TrainingLearnsTheBatchItIsGiven) {

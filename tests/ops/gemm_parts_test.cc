@@ -47,6 +47,25 @@ TEST(GemmParts, EveryThreadHasSome) {
   }
 }
 
+// Nine equal products of four threads: two each, and the ninth in four pieces.
+TEST(GemmParts, TheRestIsCutFiner) {
+  ThreadPool pool(4);
+  Arena arena;
+  Context ctx(pool, arena);
+  const int64_t T = 96, N = 128, K = 256;
+  const StoredWeight w(DType::kF32, N, K, 1);
+  const Matrix x(T, K, 2);
+  std::deque<Matrix> results;
+  std::vector<Product> products;
+  for (int i = 0; i < 9; ++i) {
+    products.push_back({results.emplace_back(T, N, 3).view, x.view, w.view()});
+  }
+  EXPECT_EQ(traced(pool, [&] { gemm_nt(ctx, products); }).parts, 8 + 4);
+  EXPECT_EQ(results[8].values, results[0].values);
+  products.pop_back();
+  EXPECT_EQ(traced(pool, [&] { gemm_nt(ctx, products); }).parts, 8);
+}
+
 // Products of every kind of shape, as one list.
 struct Listed {
   std::deque<StoredWeight> weights;

@@ -9,29 +9,40 @@ namespace {
 
 TEST(Arena, GivesFreedBlocksOutAgain) {
   Arena arena;
-  void* first = arena.take(1000);
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(first) % 64, 0U);
-  arena.give_back(first, 1000);
-  EXPECT_EQ(arena.take(1000), first);
+  const Arena::Block first = arena.take(1000);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(first.data) % 64, 0U);
+  arena.give_back(first);
+  EXPECT_EQ(arena.take(1000).data, first.data);
   EXPECT_EQ(arena.bytes_reserved(), 1024);
   // A much smaller request must not occupy the large block.
-  arena.give_back(first, 1000);
-  void* small = arena.take(100);
-  EXPECT_NE(small, first);
+  arena.give_back(first);
+  const Arena::Block small = arena.take(100);
+  EXPECT_NE(small.data, first.data);
   EXPECT_EQ(arena.bytes_in_use(), 256);
   EXPECT_EQ(arena.bytes_reserved(), 1024 + 256);
   arena.trim();
   EXPECT_EQ(arena.bytes_reserved(), 256);
-  arena.give_back(small, 100);
+  arena.give_back(small);
   EXPECT_EQ(arena.bytes_in_use(), 0);
   EXPECT_EQ(arena.peak_bytes_in_use(), 1024);
 }
 
 TEST(Arena, NothingIsStillABlock) {
   Arena arena;
-  void* block = arena.take(0);
-  EXPECT_NE(block, nullptr);
-  arena.give_back(block, 0);
+  const Arena::Block block = arena.take(0);
+  EXPECT_NE(block.data, nullptr);
+  arena.give_back(block);
+}
+
+TEST(Arena, TakesTheLastOfEqualBlocksFirst) {
+  Arena arena;
+  const Arena::Block first = arena.take(1000), second = arena.take(1000);
+  arena.give_back(first);
+  arena.give_back(second);
+  EXPECT_EQ(arena.take(1000).data, second.data);
+  EXPECT_EQ(arena.take(1000).data, first.data);
+  arena.give_back(first);
+  arena.give_back(second);
 }
 
 TEST(Tensor, ReturnsItsMemoryToTheArenaAfterTheLastOwner) {
@@ -45,6 +56,16 @@ TEST(Tensor, ReturnsItsMemoryToTheArenaAfterTheLastOwner) {
     EXPECT_EQ(b.flat<float>()[31], 0.0F);
   }
   EXPECT_EQ(arena.bytes_in_use(), 0);
+}
+
+TEST(Shape, HasUpToEightAxes) {
+  const Shape scalar, four{1, 2, 3, 4};
+  EXPECT_TRUE(scalar.empty());
+  EXPECT_EQ(four.size(), 4U);
+  EXPECT_EQ(four.back(), 4);
+  EXPECT_EQ(four, Shape(std::span<const int64_t>(four)));
+  EXPECT_FALSE(four == Shape({1, 2, 3}));
+  EXPECT_THROW(Shape({1, 2, 3, 4, 5, 6, 7, 8, 9}), ShapeError);
 }
 
 TEST(Tensor, ViewsCheckTypeAndRank) {

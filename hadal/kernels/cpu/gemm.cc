@@ -4,6 +4,7 @@
 #include "hadal/kernels/gemm.h"
 
 #include <algorithm>
+#include <functional>
 #include <vector>
 
 #include "hadal/core/checked_math.h"
@@ -14,7 +15,7 @@ namespace hadal::cpu {
 namespace {
 
 // A part cheaper than this (multiply-adds) costs more to hand out than to compute: about 2 us.
-constexpr int64_t kLeastCost = 1 << 16;
+constexpr int64_t kLeastCost = 1 << 15;
 // With few rows, reading the weight costs what this many rows of multiply-adds do.
 constexpr int64_t kRowsOfReading = 4;
 
@@ -62,19 +63,75 @@ Steps steps_of(const Extents& e, int64_t n_parts) {
   return {e.rows, round_up(ceil_div(e.cols, n_parts), e.few_grain)};
 }
 
-// How many parts a region should have. Few rows: four a thread, each reads its own share of the
+// How many parts a region should have. Few rows: up to four a thread, each reads its own share of the
 // weights. Many rows: two, so that a slow core leaves one to the others; but one of two threads, which
 // would feel more that every part packs its own operands.
-int64_t parts_wanted(int n_threads, bool few) {
-  if (few) return int64_t{4} * n_threads;
-  return n_threads <= 2 ? n_threads : int64_t{2} * n_threads;
+int64_t parts_wanted(int64_t n_threads, int64_t total_cost, bool few) {
+  if (few) return n_threads * std::clamp<int64_t>(total_cost / (n_threads * kLeastCost), 1, 4);
+  return n_threads <= 2 ? n_threads : 2 * n_threads;
 }
 
 // Some rows and columns of the result of one product.
 struct Part {
   size_t product;
   int64_t row_begin, row_end, col_begin, col_end;
+  int64_t cost;
 };
+
+void append_parts(std::vector<Part>& parts, size_t product, const Extents& e, const Part& whole,
+                  const Steps& steps) {
+  for (int64_t r = whole.row_begin; r < whole.row_end; r += steps.rows) {
+    const int64_t row_end = std::min(whole.row_end, r + steps.rows);
+    for (int64_t c = whole.col_begin; c < whole.col_end; c += steps.cols) {
+      const int64_t col_end = std::min(whole.col_end, c + steps.cols);
+      parts.push_back({product, r, row_end, c, col_end,
+                       Extents{row_end - r, col_end - c, e.depth, e.few_grain}.cost()});
+    }
+  }
+}
+
+// In how many pieces each of the `left` parts goes that are over when all threads have had equally
+// many, lest most threads watch the rest: as few as leave little to win.
+int64_t pieces_of_rest(int64_t left, int64_t n_threads) {
+  const auto rounds = [&](int64_t pieces) {
+    return static_cast<double>(ceil_div(left * pieces, n_threads)) / static_cast<double>(pieces);
+  };
+  int64_t best = 1;
+  for (int64_t pieces = 2; pieces <= 8; ++pieces) {
+    if (rounds(pieces) < 0.9 * rounds(best)) best = pieces;
+  }
+  return best;
+}
+
+template <class ExtentsOf>
+std::vector<Part> cut(size_t n_products, const ExtentsOf& extents_of, int64_t n_threads,
+                      int64_t part_cost, bool few) {
+  std::vector<Part> parts;
+  parts.reserve(n_products + static_cast<size_t>(8 * n_threads));
+  for (size_t i = 0; i < n_products; ++i) {
+    const Extents e = extents_of(i);
+    if (e.rows == 0 || e.cols == 0) continue;
+    append_parts(parts, i, e, {i, 0, e.rows, 0, e.cols, 0},
+                 steps_of(e, ceil_div(e.cost(), part_cost)));
+  }
+  if (!few) std::ranges::stable_sort(parts, std::greater(), &Part::cost);
+  const int64_t left = std::ssize(parts) % n_threads;
+  const int64_t pieces = pieces_of_rest(left, n_threads);
+  if (left == 0 || pieces == 1) return parts;
+  const std::vector<Part> rest(parts.end() - left, parts.end());
+  parts.resize(parts.size() - rest.size());
+  for (const Part& part : rest) {
+    const Extents e = extents_of(part.product);
+    const int64_t rows = part.row_end - part.row_begin, cols = part.col_end - part.col_begin;
+    const int64_t n = std::clamp<int64_t>(2 * part.cost / kLeastCost, 1, pieces);
+    const Steps steps =
+        e.few_grain > 0 || rows < cols
+            ? Steps{rows, round_up(ceil_div(cols, n), std::max(e.few_grain, kPanelGrain))}
+            : Steps{round_up(ceil_div(rows, n), kRowGrain), cols};
+    append_parts(parts, part.product, e, part, steps);
+  }
+  return parts;
+}
 
 // extents_of(i) are product i's. Calls part(Part) until all results are covered.
 template <class ExtentsOf, class Body>
@@ -87,27 +144,16 @@ void parallel_parts(ThreadPool& pool, size_t n_products, const ExtentsOf& extent
     total += each.cost();
     few = few && each.few_grain > 0;
   }
-  const bool alone = pool.n_threads() == 1 || total <= kLeastCost;
+  const int64_t n_threads = total <= kLeastCost ? 1 : pool.n_threads();
   const int64_t part_cost =
-      alone ? std::max<int64_t>(total, 1)
-            : std::max(kLeastCost, ceil_div(total, parts_wanted(pool.n_threads(), few)));
-  std::vector<Part> parts;
-  for (size_t i = 0; i < n_products; ++i) {
-    const Extents each = extents_of(i);
-    if (each.rows == 0 || each.cols == 0) continue;
-    const Steps steps = steps_of(each, ceil_div(each.cost(), part_cost));
-    for (int64_t r = 0; r < each.rows; r += steps.rows) {
-      for (int64_t c = 0; c < each.cols; c += steps.cols) {
-        parts.push_back(
-            {i, r, std::min(each.rows, r + steps.rows), c, std::min(each.cols, c + steps.cols)});
-      }
-    }
-  }
-  if (alone) {
+      n_threads == 1 ? std::max<int64_t>(total, 1)
+                     : std::max(kLeastCost, ceil_div(total, parts_wanted(n_threads, total, few)));
+  const std::vector<Part> parts = cut(n_products, extents_of, n_threads, part_cost, few);
+  if (n_threads == 1) {
     std::ranges::for_each(parts, body);
     return;
   }
-  pool.parallel_tasks(static_cast<int64_t>(parts.size()),
+  pool.parallel_tasks(std::ssize(parts),
                       [&](int64_t task, int) { body(parts[static_cast<size_t>(task)]); });
 }
 

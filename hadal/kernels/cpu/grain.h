@@ -14,7 +14,8 @@ inline int64_t row_grain(int64_t row_elements) {
   return std::max<int64_t>(1, kGrainElements / std::max<int64_t>(1, row_elements));
 }
 
-// Columns are cut at multiples of four cache lines, so that threads do not share one.
-inline constexpr int64_t kColumnGrain = 64;
+// Columns are cut at multiples of a cache line, so that threads share none but at the edges of rows that
+// begin within one.
+inline constexpr int64_t kColumnGrain = 16;
 
 }  // namespace hadal::cpu

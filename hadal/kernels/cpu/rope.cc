@@ -40,15 +40,16 @@ void rope_turn(ThreadPool& pool, View<float, 3> x, View<const float, 2> cos,
                View<const float, 2> sin, std::span<const int32_t> positions, int direction) {
   const auto turn = HWY_DYNAMIC_DISPATCH(rope_turn_head);
   const int64_t n_heads = x.dim(1), n_pairs = x.dim(2) / 2;
-  pool.parallel_for(x.dim(0), row_grain(n_heads * x.dim(2)), [&](int64_t begin, int64_t end, int) {
-    for (int64_t t = begin; t < end; ++t) {
-      const int64_t position = positions[static_cast<size_t>(t)];
-      for (int64_t h = 0; h < n_heads; ++h) {
-        turn(x.data() + t * x.stride(0) + h * x.stride(1), cos.row(position).data(),
-             sin.row(position).data(), n_pairs, static_cast<float>(direction));
-      }
-    }
-  });
+  pool.parallel_for(
+      x.dim(0), row_grain(4 * n_heads * x.dim(2)), [&](int64_t begin, int64_t end, int) {
+        for (int64_t t = begin; t < end; ++t) {
+          const int64_t position = positions[static_cast<size_t>(t)];
+          for (int64_t h = 0; h < n_heads; ++h) {
+            turn(x.data() + t * x.stride(0) + h * x.stride(1), cos.row(position).data(),
+                 sin.row(position).data(), n_pairs, static_cast<float>(direction));
+          }
+        }
+      });
 }
 
 }  // namespace hadal::cpu
