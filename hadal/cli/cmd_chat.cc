@@ -25,11 +25,12 @@ namespace {
 
 struct ChatCommand {
   std::string model, system;
-  int64_t max_tokens = 1024, max_context = 0;
+  int64_t max_context = 0;
   SamplingFlags sampling;
 };
 
 void bind(Flags& flags, ChatCommand& o) {
+  o.sampling.max_tokens = 1024;
   o.sampling.temperature = 0.6;
   o.sampling.top_p = 0.95;
   flags.library_names({{"context", "--max-context"}, {"draft_tokens", "--speculate"}});
@@ -39,8 +40,6 @@ void bind(Flags& flags, ChatCommand& o) {
                 "message, always taking the most probable token");
   flags.required("model,-m", o.model, "model folder");
   flags.option("system", o.system, "system message");
-  flags.option("max-tokens,-n", o.max_tokens,
-               "tokens of one answer at most; -1: as the context allows");
   flags.option("max-context,-c,--ctx-size", o.max_context,
                "tokens of the whole conversation at most; 0: as many as the model has positions");
   o.sampling.bind(flags);
@@ -104,10 +103,11 @@ class Chat {
     options_.stop_tokens = o.sampling.stop_tokens(m_);
     options_.draft_tokens = o.sampling.draft_tokens(m_.model.config);
     options_.drop_slow_drafts = o.sampling.speculate == "auto";
-    require(o.max_tokens >= 1 || o.max_tokens == -1, {.field = "--max-tokens",
-                                                      .problem = "out of range",
-                                                      .found = o.max_tokens,
-                                                      .expected = "1 or more"});
+    most_tokens_ = o.sampling.answer_limit(flags, m_, session_.capacity());
+    require(most_tokens_ >= 1, {.field = "--max-tokens",
+                                .problem = "out of range",
+                                .found = most_tokens_,
+                                .expected = "1 or more"});
   }
 
   void greet(bool on_terminal) const {
@@ -189,8 +189,8 @@ class Chat {
                          .expected = {"fewer than ", session_.capacity()},
                          .advice = "/reset starts a new one"});
     }
-    options_.max_tokens = o_.max_tokens == -1 ? room : std::min(o_.max_tokens, room);
-    TextStream stream(*m_.tokenizer, o_.sampling.stop);
+    options_.max_tokens = std::min(most_tokens_, room);
+    TextStream stream(*m_.tokenizer, o_.sampling.stop_texts(m_));
     const auto show = [&](const std::string& more) {
       out_.text(more);
       std::fflush(stdout);
@@ -215,6 +215,7 @@ class Chat {
   Conversation conversation_;
   GenerationSession session_;
   GenerateOptions options_;
+  int64_t most_tokens_ = 0;  // of one answer
 };
 
 int run(const ChatCommand& o, const CommonOptions& common, const Flags& flags, Output& out) {

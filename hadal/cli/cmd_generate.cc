@@ -16,7 +16,7 @@ namespace {
 
 struct GenerateCommand {
   std::string model, prompt, prompt_file, prompt_tokens, suffix;
-  int64_t max_tokens = 256, max_context = 0;
+  int64_t max_context = 0;
   SamplingFlags sampling;
 };
 
@@ -35,7 +35,6 @@ void bind(Flags& flags, GenerateCommand& o) {
   flags.option("suffix", o.suffix,
                "text that follows what is written: fills in the middle, if the tokenizer has the "
                "marks for it");
-  flags.option("max-tokens,-n", o.max_tokens, "tokens to write at most; -1: as the context allows");
   flags.option("max-context,-c,--ctx-size", o.max_context,
                "tokens of prompt and answer together at most; 0: as many as the model has "
                "positions");
@@ -128,16 +127,6 @@ int64_t context_limit(const GenerateCommand& o, const ModelConfig& config) {
   return o.max_context == 0 ? most : o.max_context;
 }
 
-// Without --max-tokens the answer ends where the context does; an explicit number that does not fit
-// is an error, never cut short in silence.
-int64_t answer_limit(const GenerateCommand& o, const Flags& flags, int64_t context,
-                     int64_t n_prompt) {
-  const int64_t room = context - n_prompt;
-  if (o.max_tokens == -1) return std::max<int64_t>(room, 1);
-  if (!flags.given("max-tokens") && room >= 1) return std::min(o.max_tokens, room);
-  return o.max_tokens;
-}
-
 void note_timing(const GenerateResult& r, const ModelConfig& config, bool with_mtp) {
   const double cache_bytes =
       static_cast<double>(r.prompt_tokens + static_cast<int64_t>(r.tokens.size())) *
@@ -186,7 +175,9 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
   const std::vector<int32_t> prompt = make_prompt(o, flags, m);
   const int64_t n_prompt = static_cast<int64_t>(prompt.size());
   const int64_t context = context_limit(o, config);
-  options.max_tokens = answer_limit(o, flags, context, n_prompt);
+  // Without --max-tokens the answer ends where the context does; an explicit number that does not fit
+  // is an error, never cut short in silence.
+  options.max_tokens = o.sampling.answer_limit(flags, m, context - n_prompt);
   require_room(context, n_prompt, options.max_tokens);
 
   ProgressLine progress;
@@ -195,7 +186,7 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
     return !interrupted();
   };
   std::optional<TextStream> stream;
-  if (m.tokenizer) stream.emplace(*m.tokenizer, o.sampling.stop);
+  if (m.tokenizer) stream.emplace(*m.tokenizer, o.sampling.stop_texts(m));
   require(stream || o.sampling.stop.empty(), {.field = "--stop",
                                               .problem = {m.folder, " has no tokenizer"},
                                               .found = "text",

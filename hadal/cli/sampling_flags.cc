@@ -8,7 +8,6 @@
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
 #include "hadal/corpus/source_remarks.h"
-#include "hadal/infer/generation_defaults.h"
 
 namespace hadal::cli {
 
@@ -24,11 +23,15 @@ std::string read_text_argument(const std::string& file, const std::string& encod
 }
 
 void SamplingFlags::bind(Flags& flags) {
+  flags.option("max-tokens,-n", max_tokens,
+               "tokens of an answer at most; -1: as the context allows");
   flags.option("temperature,--temp", temperature,
                "0 takes the most probable token; higher is bolder (default: the model's "
                "generation_config.json)");
   flags.option("top-k", top_k, "sample from the K most probable tokens; 0 or -1: all");
   flags.option("top-p", top_p, "sample from the smallest set of probability P; 1: all");
+  flags.option("min-p", min_p,
+               "leave out tokens with less than P times the best one's probability");
   flags.option("repetition-penalty,--repeat-penalty", repetition_penalty,
                "divide the positive and multiply the negative logits of tokens seen; 1: off");
   flags.option("presence-penalty", presence_penalty,
@@ -46,13 +49,14 @@ void SamplingFlags::bind(Flags& flags) {
 
 SamplingOptions SamplingFlags::sampling(const Flags& flags, const CommonOptions& common,
                                         const TextModel& text_model) const {
-  const GenerationDefaults defaults = read_generation_defaults(text_model.folder);
+  const GenerationDefaults& defaults = text_model.defaults;
   const auto pick = [&flags](const char* name, auto own, const auto& from_file) {
     return flags.given(name) ? own : from_file.value_or(own);
   };
   SamplingOptions options;
   options.temperature = pick("temperature", temperature, defaults.temperature);
   options.top_p = pick("top-p", top_p, defaults.top_p);
+  options.min_p = pick("min-p", min_p, defaults.min_p);
   options.top_k = pick("top-k", top_k, defaults.top_k);
   if (options.top_k == -1) options.top_k = 0;
   options.repetition_penalty =
@@ -60,6 +64,7 @@ SamplingOptions SamplingFlags::sampling(const Flags& flags, const CommonOptions&
   options.presence_penalty = presence_penalty;
   options.frequency_penalty = frequency_penalty;
   options.seed = common.seed;
+  options.suppressed_ids = defaults.suppress_tokens;
   // Rows of the embedding beyond the tokenizer's ids are padding and have no text.
   if (text_model.tokenizer) options.n_usable_ids = text_model.tokenizer->vocab_size();
   options.validate();
@@ -68,6 +73,20 @@ SamplingOptions SamplingFlags::sampling(const Flags& flags, const CommonOptions&
 
 std::vector<int32_t> SamplingFlags::stop_tokens(const TextModel& text_model) const {
   return ignore_eos ? std::vector<int32_t>() : text_model.stop_tokens();
+}
+
+std::vector<std::string> SamplingFlags::stop_texts(const TextModel& text_model) const {
+  std::vector<std::string> texts = stop;
+  texts.insert(texts.end(), text_model.defaults.stop_strings.begin(),
+               text_model.defaults.stop_strings.end());
+  return texts;
+}
+
+int64_t SamplingFlags::answer_limit(const Flags& flags, const TextModel& text_model,
+                                    int64_t room) const {
+  if (max_tokens == -1) return std::max<int64_t>(room, 1);
+  if (flags.given("max-tokens") || room < 1) return max_tokens;
+  return std::min(text_model.defaults.max_new_tokens.value_or(max_tokens), room);
 }
 
 int64_t SamplingFlags::draft_tokens(const ModelConfig& config) const {

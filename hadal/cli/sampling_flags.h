@@ -19,7 +19,8 @@ std::string read_text_argument(const std::string& file, const std::string& encod
 // The sampling options of a command line. Precedence: the command line, the model folder's
 // generation_config.json, the command's own default.
 struct SamplingFlags {
-  double temperature = 0.0, top_p = 1.0;
+  int64_t max_tokens = 256;
+  double temperature = 0.0, top_p = 1.0, min_p = 0.0;
   int64_t top_k = 0;
   double repetition_penalty = 1.0, presence_penalty = 0.0, frequency_penalty = 0.0;
   std::vector<std::string> stop;
@@ -30,6 +31,9 @@ struct SamplingFlags {
   SamplingOptions sampling(const Flags& flags, const CommonOptions& common,
                            const TextModel& text_model) const;
   std::vector<int32_t> stop_tokens(const TextModel& text_model) const;  // end of text
+  std::vector<std::string> stop_texts(const TextModel& text_model) const;
+  // Tokens to write where `room` are left: a number on the command line as it is, else at most the room.
+  int64_t answer_limit(const Flags& flags, const TextModel& text_model, int64_t room) const;
   // `auto`: one draft per step if the model has MTP modules.
   int64_t draft_tokens(const ModelConfig& config) const;
 };

@@ -1,5 +1,5 @@
 // Order of the steps (docs/inference.md, "Sampling"): penalties, temperature, top-k, top-p,
-// renormalisation.
+// min-p, renormalisation.
 #include "hadal/infer/sampler.h"
 
 #include <algorithm>
@@ -125,6 +125,11 @@ void SamplingOptions::validate() const {
                                         .found = top_p,
                                         .expected = "more than 0, at most 1",
                                         .advice = "1 switches it off"});
+  require(min_p >= 0.0 && min_p <= 1.0, {.field = "min_p",
+                                         .problem = "out of range",
+                                         .found = min_p,
+                                         .expected = "0 to 1",
+                                         .advice = "0 switches it off"});
   require(std::isfinite(repetition_penalty) && repetition_penalty > 0.0,
           {.field = "repetition_penalty",
            .problem = "out of range",
@@ -149,6 +154,9 @@ std::vector<double> sampling_distribution(std::span<const float> logits,
   const size_t n = usable_ids(logits.size(), options.n_usable_ids);
   std::vector<double> p(logits.begin(), logits.end());
   apply_penalties(p, options, history, n_generated);
+  for (const int32_t id : options.suppressed_ids) {
+    if (static_cast<size_t>(id) < p.size()) p[static_cast<size_t>(id)] = kMinusInfinity;
+  }
   const size_t best = argmax_of(p, n);
   if (options.temperature == 0.0) {
     std::fill(p.begin(), p.end(), 0.0);
@@ -163,6 +171,9 @@ std::vector<double> sampling_distribution(std::span<const float> logits,
   if (options.top_k > 0 || options.top_p < 1.0) {
     // top-p speaks of shares, so it comes after the division by the sum of what top-k kept.
     keep_most_probable(p, options.top_k, options.top_p);
+  }
+  for (double& value : p) {
+    if (value < options.min_p) value = 0.0;  // the best one's is 1 here
   }
   double sum = 0.0;
   for (const double value : p) sum += value;

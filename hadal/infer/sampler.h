@@ -13,20 +13,22 @@ struct SamplingOptions {
   double temperature = 0.0;         // 0: greedy (argmax, lowest id on a tie)
   int64_t top_k = 0;                // 0: off
   double top_p = 1.0;               // keep the smallest set whose probability reaches top_p
+  double min_p = 0.0;               // drop what is less probable than min_p times the best; 0: off
   double repetition_penalty = 1.0;  // divides positive, multiplies negative logits of seen tokens
   double presence_penalty = 0.0,
          frequency_penalty = 0.0;  // OpenAI's definition, generated tokens only
   uint64_t seed = 0;
-  int64_t n_usable_ids = 0;  // ids >= this are never chosen (padded rows); 0: all
-  void validate() const;     // ConfigError naming the option
+  int64_t n_usable_ids = 0;                  // ids >= this are never chosen (padded rows); 0: all
+  std::vector<int32_t> suppressed_ids = {};  // never chosen either
+  void validate() const;                     // ConfigError naming the option
   // The argmax of the logits as they are: no distribution needs to be formed.
   bool is_plain_greedy() const {
     return temperature == 0.0 && repetition_penalty == 1.0 && presence_penalty == 0.0 &&
-           frequency_penalty == 0.0;
+           frequency_penalty == 0.0 && suppressed_ids.empty();
   }
 };
 
-// The distribution after penalties, temperature, top-k and top-p: probabilities that sum to 1.
+// The distribution after penalties, temperature, top-k, top-p and min-p: probabilities that sum to 1.
 // `history` = prompt and generated tokens; the last `n_generated` of it were generated.
 std::vector<double> sampling_distribution(std::span<const float> logits,
                                           const SamplingOptions& options,

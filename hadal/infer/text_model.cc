@@ -4,7 +4,6 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
-#include "hadal/infer/generation_defaults.h"
 #include "hadal/io/model_files.h"
 #include "hadal/ops/memory_of.h"
 
@@ -21,6 +20,7 @@ DeepseekV3 load_with_note(Context& ctx, const std::string& folder, bool with_mtp
 
 TextModel::TextModel(const std::string& path, int n_threads, Device device, bool with_mtp)
     : folder(model_folder(path)),
+      defaults(read_generation_defaults(folder)),
       pool(n_threads),
       arena(memory_of(device)),
       ctx{pool, arena, device},
@@ -52,7 +52,7 @@ std::vector<int32_t> TextModel::encode(const std::string& text) const {
 }
 
 std::vector<int32_t> TextModel::stop_tokens() const {
-  std::vector<int32_t> ids = read_generation_defaults(folder).eos_token_ids;
+  std::vector<int32_t> ids = defaults.eos_token_ids;
   for (const int64_t id : model.config.eos_token_ids) ids.push_back(static_cast<int32_t>(id));
   if (tokenizer && tokenizer->eos_id()) ids.push_back(*tokenizer->eos_id());
   return ids;

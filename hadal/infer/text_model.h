@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "hadal/data/tokenizer.h"
+#include "hadal/infer/generation_defaults.h"
 #include "hadal/model/checkpoint.h"
 
 namespace hadal {
@@ -26,6 +27,7 @@ struct TextModel {
   std::vector<int32_t> stop_tokens() const;
 
   std::string folder;  // a run's newest checkpoint
+  GenerationDefaults defaults;
   ThreadPool pool;
   Arena arena;
   Context ctx;

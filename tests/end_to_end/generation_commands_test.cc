@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 
 #include "hadal/core/json.h"
@@ -116,6 +117,33 @@ TEST(GenerateCommand, ASeedRepeatsAndAnotherDoesNot) {
   };
   EXPECT_EQ(tokens("5"), tokens("5"));
   EXPECT_NE(tokens("5"), tokens("6"));
+}
+
+// What the model's folder asks for holds until the command line says otherwise.
+TEST(GenerateCommand, GenerationConfigLimitsTheAnswer) {
+  const test::TemporaryFolder folder;
+  std::filesystem::copy(text_model_folder(), folder.path());
+  const auto json = [&](const std::string& config, std::vector<std::string> more) {
+    folder.write("generation_config.json", config);
+    more.insert(more.begin(), {"generate", "-m", folder.path(), "-p", "the", "--json"});
+    return json_of(run(more));
+  };
+  EXPECT_EQ(json(R"({"max_new_tokens": 5})", {}).at("tokens").as_array().size(), 5U);
+  EXPECT_EQ(json(R"({"max_new_tokens": 5})", {"-n", "7"}).at("tokens").as_array().size(), 7U);
+  const Json plain = json("{}", {"-n", "8"});
+  const std::string text = plain.at("text").as_string();
+  const size_t at =
+      text.find_first_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
+  ASSERT_NE(at, std::string::npos) << text;
+  const std::string stop = text.substr(at, 1);
+  const Json stopped = json(R"({"stop_strings": [")" + stop + R"("]})", {"-n", "40"});
+  EXPECT_EQ(stopped.at("text").as_string(), text.substr(0, at));
+  const Json& first = plain.at("tokens").as_array()[0];
+  const Json other = json(R"({"suppress_tokens": [)" + first.dump() + "]}", {"-n", "8"});
+  for (const Json& id : other.at("tokens").as_array()) EXPECT_NE(id, first);
+  const RunResult wrong = run({"generate", "-m", folder.path(), "-p", "the", "--min-p", "2"});
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_NE(wrong.err.find("--min-p"), std::string::npos) << wrong.err;
 }
 
 TEST(GenerateCommand, StopStringsEndTheTextBeforeThem) {

@@ -66,6 +66,23 @@ TEST(Sampler, TopPCountsSharesOfWhatTopKLeft) {
                        {4.0 / 7, 3.0 / 7, 0, 0});
 }
 
+TEST(Sampler, MinPLeavesOutWhatIsFarBelowTheBest) {
+  // 0.6 of 0.4 is 0.24: 0.2 and 0.1 go, whatever the temperature made of the others.
+  const auto p = sampling_distribution(four_logits(), {.temperature = 1.0, .min_p = 0.6}, {}, 0);
+  expect_probabilities(p, {4.0 / 7, 3.0 / 7, 0, 0});
+  const auto one = sampling_distribution(four_logits(), {.temperature = 1.0, .min_p = 1.0}, {}, 0);
+  expect_probabilities(one, {1, 0, 0, 0});
+}
+
+TEST(Sampler, SuppressedIdsAreNeverChosen) {
+  const SamplingOptions greedy{.suppressed_ids = {0, 77, 2}};  // one of them not in the vocabulary
+  EXPECT_FALSE(greedy.is_plain_greedy());
+  expect_probabilities(sampling_distribution(four_logits(), greedy, {}, 0), {0, 1, 0, 0});
+  const SamplingOptions sampled{.temperature = 1.0, .suppressed_ids = {0}};
+  expect_probabilities(sampling_distribution(four_logits(), sampled, {}, 0),
+                       {0, 3.0 / 6, 2.0 / 6, 1.0 / 6});
+}
+
 TEST(Sampler, RepetitionPenaltyDividesPositiveAndMultipliesNegativeLogitsOfAllSeen) {
   const std::vector<float> logits = {2.0F, -2.0F, 0.5F, 0.0F};
   const std::vector<int32_t> history = {0, 1, 0};
@@ -125,6 +142,8 @@ TEST(Sampler, AWrongSettingIsNamed) {
   EXPECT_EQ(refused({.top_k = -1}).field, "top_k");
   EXPECT_EQ(refused({.top_p = 0.0}).field, "top_p");
   EXPECT_EQ(refused({.top_p = 1.5}).field, "top_p");
+  EXPECT_EQ(refused({.min_p = -0.1}).field, "min_p");
+  EXPECT_EQ(refused({.min_p = 1.5}).expected, "0 to 1");
   EXPECT_EQ(refused({.top_p = 1.5}).found, "1.5");
   EXPECT_EQ(refused({.top_p = 1.5}).expected, "more than 0, at most 1");
   EXPECT_EQ(refused({.repetition_penalty = 0.0}).field, "repetition_penalty");

@@ -47,8 +47,9 @@ TEST_F(SessionTest, StopsBeforeAStopTokenWhereverItFalls) {
     for (size_t at = 0; at < tokens.size(); at += 3) {
       const int32_t stop = tokens[at];
       const auto first = std::find(tokens.begin(), tokens.end(), stop);
-      const GenerateResult result =
-          run({.max_tokens = 40, .stop_tokens = {stop}, .draft_tokens = draft_tokens});
+      GenerateOptions options{.max_tokens = 40, .draft_tokens = draft_tokens};
+      options.stop_tokens = {stop};
+      const GenerateResult result = run(options);
       EXPECT_EQ(result.tokens, std::vector<int32_t>(tokens.begin(), first));
       EXPECT_EQ(result.finish_reason, "stop");
     }

@@ -15,7 +15,7 @@ namespace hadal::cpu {
 namespace {
 
 // A part cheaper than this (multiply-adds) costs more to hand out than to compute: about 2 us.
-constexpr int64_t kLeastCost = 1 << 15;
+constexpr int64_t kLeastCost = 1 << 16;
 // With few rows, reading the weight costs what this many rows of multiply-adds do.
 constexpr int64_t kRowsOfReading = 4;
 
