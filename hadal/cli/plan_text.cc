@@ -48,7 +48,7 @@ const std::vector<Table>& tables() {
         {"micro_batches", "micro-batches per replica and step"},
         {"expert_replicas", "copies of an expert over replicas"},
         {"parameter_copies", "copies of a stage in a pipeline"}}},
-      {"Memory per GPU, a middle rank",
+      {"Memory per GPU, the rank with most in its layers",
        {{"memory_expert_weights", "weights of experts"},
         {"memory_other_weights", "other weights"},
         {"memory_gradients", "gradients"},

@@ -42,6 +42,13 @@ void add_activation_bytes(Worksheet& sheet) {
        "recompute == 0 ? activation_bytes_none : recompute == 1 ? activation_bytes_selective"
        " : 2 * d_model",
        "under the policy of this layout; full: the layer's input alone");
+  cell("activation_bytes_of_dense_layer",
+       "recompute == 2 ? 2 * d_model : saved_attention_input + saved_latents"
+       " + saved_attention_output + saved_softmax + saved_residual"
+       " + (d_model + 2 * d_ff) * cached_value_bytes"
+       " + (recompute == 0 ? recomputed_norms + recomputed_up_projections"
+       " + d_ff * cached_value_bytes : 0)",
+       "a layer without experts: one FFN's input, gate and up in place of the experts'");
   cell("activation_bytes_unsaved", "activation_bytes_none - activation_bytes_per_token",
        "what one layer needs besides while it goes backward");
 }

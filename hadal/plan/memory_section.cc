@@ -1,6 +1,7 @@
-// Memory of one GPU by part (docs/plan.md, "Memory and traffic"). Two kinds of rank compete for the
-// largest sum: one in the middle with as many layers as any, and one at an end with fewer layers,
-// but with embedding, head and MTP. EMA weights wait in host memory.
+// Memory of one GPU by part (docs/plan.md, "Memory and traffic"), rank by rank: layers without experts
+// come first, so that ranks hold unlike layers. Two ranks compete for the largest sum: the one whose
+// layers need most, and the one with the head, with fewer layers, but with embedding, head and MTP.
+// EMA weights wait in host memory.
 #include <algorithm>
 
 #include "hadal/core/error.h"
@@ -10,41 +11,107 @@ namespace hadal {
 namespace {
 
 constexpr int64_t kMostLayers = 1 << 20;
-const std::vector<std::string> kStageInputs = {"n_layers", "pp", "head_in_layers", "schedule"};
 
-// Layers that rank r's modules hold together.
-double layers_of_rank(const Worksheet& sheet, bool end_rank) {
+struct LayersOfRank {
+  int64_t dense = 0, moe = 0;
+};
+
+// The layers of the stages of every rank; the last entry is the rank with the head.
+std::vector<LayersOfRank> layers_of_ranks(const Worksheet& sheet) {
   const Layout layout = layout_of(sheet);
   const std::vector<int64_t> layers = layers_of_stages(
       whole_cell(sheet, "n_layers", 1, kMostLayers), layout.pp, sheet.value("head_in_layers"));
-  const size_t n = layers.size();
-  const bool paired = layout.schedule >= ScheduleKind::kDualPipe;
-  if (end_rank) return static_cast<double>(layers[n - 1] + (paired ? layers[0] : 0));
-  int64_t most = 0;
-  for (size_t r = 0; r < n; ++r)
-    most = std::max(most, layers[r] + (paired ? layers[n - 1 - r] : 0));
-  return static_cast<double>(most);
+  int64_t dense_left = whole_cell(sheet, "n_dense_layers", 0, kMostLayers);
+  std::vector<LayersOfRank> stages;
+  for (const int64_t n : layers) {
+    const int64_t dense = std::min(n, dense_left);
+    dense_left -= dense;
+    stages.push_back({dense, n - dense});
+  }
+  if (layout.schedule < ScheduleKind::kDualPipe) return stages;
+  std::vector<LayersOfRank> pairs = stages;
+  for (size_t s = 0; s < stages.size(); ++s) {
+    pairs[s].dense += stages[stages.size() - 1 - s].dense;
+    pairs[s].moe += stages[stages.size() - 1 - s].moe;
+  }
+  return pairs;
 }
 
-void add_held_parameters(Worksheet& sheet) {
+LayersOfRank fullest_rank(const Worksheet& sheet) {
+  const double dense = sheet.value("memory_dense_layer"), moe = sheet.value("memory_moe_layer");
+  const auto bytes = [&](const LayersOfRank& r) {
+    return static_cast<double>(r.dense) * dense + static_cast<double>(r.moe) * moe;
+  };
+  return std::ranges::max(layers_of_ranks(sheet), {}, bytes);
+}
+
+void add_layers_of_ranks(Worksheet& sheet) {
+  // A cell reads only cells named as its inputs; layout_of reads the whole layout.
+  const std::vector<std::string> inputs = {"n_layers",
+                                           "n_dense_layers",
+                                           "pp",
+                                           "head_in_layers",
+                                           "schedule",
+                                           "ep",
+                                           "recompute",
+                                           "micro_batch_sequences",
+                                           "uses_fp8",
+                                           "memory_dense_layer",
+                                           "memory_moe_layer"};
+  using Rank = LayersOfRank (*)(const Worksheet&);
+  const Rank head_rank = [](const Worksheet& s) { return layers_of_ranks(s).back(); };
+  const auto count = [&](const char* name, Rank rank, int64_t LayersOfRank::*kind,
+                         const char* note) {
+    sheet.computed(
+        name, inputs,
+        [rank, kind](const Worksheet& s) { return static_cast<double>(rank(s).*kind); }, "", note);
+  };
+  count("inner_moe_layers", fullest_rank, &LayersOfRank::moe,
+        "layers with experts of the rank whose layers need most");
+  count("inner_dense_layers", fullest_rank, &LayersOfRank::dense, "its layers without experts");
+  count("end_moe_layers", head_rank, &LayersOfRank::moe,
+        "layers with experts of the rank with the head");
+  count("end_dense_layers", head_rank, &LayersOfRank::dense, "its layers without experts");
+}
+
+// What a layer of each kind takes on its rank.
+void add_layers(Worksheet& sheet) {
   sheet.formula("expert_parameters_per_gpu", "stages_held * parameters_routed_experts / (pp * ep)",
                 "parameters", "routed experts, the mean over ranks");
   sheet.formula("other_parameters_per_gpu", "stages_held * parameters_always / pp", "parameters",
                 "attention, dense and shared FFN, router, norms, the mean over ranks");
-  // A cell reads only cells named as its inputs; layout_of reads the whole layout.
-  std::vector<std::string> inputs = kStageInputs;
-  for (const char* name : {"ep", "micro_batch_sequences", "recompute", "uses_fp8"}) {
-    inputs.emplace_back(name);
-  }
-  sheet.computed(
-      "inner_rank_layers", inputs, [](const Worksheet& s) { return layers_of_rank(s, false); }, "",
-      "most layers that a rank holds, stages divided as evenly as the head allows");
-  sheet.computed(
-      "end_rank_layers", inputs, [](const Worksheet& s) { return layers_of_rank(s, true); }, "",
-      "layers of the rank with the head");
-  sheet.formula("mean_rank_layers", "stages_held * n_layers / pp", "", "layers of a rank");
-  sheet.formula("inner_share", "inner_rank_layers / mean_rank_layers", "", "of the mean rank");
-  sheet.formula("end_share", "end_rank_layers / mean_rank_layers", "", "of the mean rank");
+  const auto parameters = [&](const char* name, const char* expression, const char* note) {
+    sheet.formula(name, expression, "parameters", note);
+  };
+  parameters("experts_of_moe_layer", "n_routed_experts * expert_parameters / ep",
+             "routed experts of one layer on one GPU");
+  parameters("others_of_moe_layer",
+             "attention_parameters + 2 * d_model + n_shared_experts * expert_parameters"
+             " + router_parameters",
+             "the rest of a layer with experts");
+  parameters("parameters_of_dense_layer", "attention_parameters + 2 * d_model + 3 * d_model * d_ff",
+             "a layer without experts");
+  sheet.formula("bytes_per_weight", "uses_fp8 ? 1 + 4 / 128 ^ 2 : 2", "B",
+                "FP8 with an FP32 scale per 128 x 128 block, or BF16");
+  sheet.input("state_bytes_per_parameter", 4 + 2 + 2, "B", Origin::kPublished,
+              "FP32 master, BF16 first and second moment; report section 3.3");
+  sheet.formula("bytes_per_expert_parameter",
+                "bytes_per_weight + 4 + state_bytes_per_parameter / expert_group", "B",
+                "weight, FP32 gradient, state sharded over the GPUs with the same experts");
+  sheet.formula("bytes_per_other_parameter",
+                "bytes_per_weight + 4 + state_bytes_per_parameter / dense_group", "B",
+                "the same, sharded over the GPUs with the same stage");
+  sheet.formula("tokens_in_flight", "in_flight_chunks / stages_held * tokens_per_micro_batch",
+                "tokens", "whose activations a layer keeps");
+  sheet.formula("memory_moe_layer",
+                "experts_of_moe_layer * bytes_per_expert_parameter"
+                " + others_of_moe_layer * bytes_per_other_parameter"
+                " + tokens_in_flight * activation_bytes_per_token",
+                "B", "all that a layer with experts takes");
+  sheet.formula("memory_dense_layer",
+                "parameters_of_dense_layer * bytes_per_other_parameter"
+                " + tokens_in_flight * activation_bytes_of_dense_layer",
+                "B", "all that a layer without experts takes");
 }
 
 void add_end_rank(Worksheet& sheet) {
@@ -61,8 +128,7 @@ void add_end_rank(Worksheet& sheet) {
                 "BF16 tables, FP32 gradients, sharded states");
   sheet.formula("memory_end_mtp",
                 "end_mtp_parameters * (bytes_per_weight + 4)"
-                " + n_mtp * in_flight_chunks / stages_held"
-                " * tokens_per_micro_batch * activation_bytes_per_token",
+                " + n_mtp * tokens_in_flight * activation_bytes_per_token",
                 "B", "MTP's weights, gradients and activations");
   sheet.formula("memory_end_logits", "tokens_per_micro_batch * vocab_size * 4", "B",
                 "logits and their gradient of one micro-batch, BF16");
@@ -76,39 +142,39 @@ void add_memory(Worksheet& sheet) {
   const auto bytes = [&](const char* name, const char* expression, const char* note) {
     sheet.formula(name, expression, "B", note);
   };
-  add_held_parameters(sheet);
-  bytes("bytes_per_weight", "uses_fp8 ? 1 + 4 / 128 ^ 2 : 2",
-        "FP8 with an FP32 scale per 128 x 128 block, or BF16");
-  sheet.input("state_bytes_per_parameter", 4 + 2 + 2, "B", Origin::kPublished,
-              "FP32 master, BF16 first and second moment; report section 3.3");
-  bytes("memory_expert_weights", "inner_share * expert_parameters_per_gpu * bytes_per_weight",
-        "routed experts");
-  bytes("memory_other_weights", "inner_share * other_parameters_per_gpu * bytes_per_weight",
+  add_layers(sheet);
+  add_layers_of_ranks(sheet);
+  sheet.formula("inner_rank_layers", "inner_moe_layers + inner_dense_layers", "",
+                "layers of that rank, stages divided as evenly as the head allows");
+  sheet.formula("inner_expert_parameters", "inner_moe_layers * experts_of_moe_layer", "parameters",
+                "its routed experts");
+  sheet.formula("inner_other_parameters",
+                "inner_moe_layers * others_of_moe_layer"
+                " + inner_dense_layers * parameters_of_dense_layer",
+                "parameters", "everything else of its layers");
+  bytes("memory_expert_weights", "inner_expert_parameters * bytes_per_weight", "routed experts");
+  bytes("memory_other_weights", "inner_other_parameters * bytes_per_weight",
         "everything else of a layer");
   const std::pair<const char*, const char*> precisions[] = {
       {"memory_weights_if_fp8", "(1 + 4 / 128 ^ 2)"},
       {"memory_weights_if_bf16", "2"},
       {"memory_weights_if_fp32", "4"}};
   for (const auto& [name, bytes_each] : precisions) {
-    bytes(name,
-          concat("inner_share * (expert_parameters_per_gpu + other_parameters_per_gpu) * ",
-                 bytes_each)
-              .c_str(),
+    bytes(name, concat("(inner_expert_parameters + inner_other_parameters) * ", bytes_each).c_str(),
           "the two together, for comparison");
   }
-  bytes("memory_gradients",
-        "inner_share * (expert_parameters_per_gpu + other_parameters_per_gpu) * 4", "FP32");
+  bytes("memory_gradients", "(inner_expert_parameters + inner_other_parameters) * 4", "FP32");
   bytes("memory_optimizer_experts",
-        "inner_share * state_bytes_per_parameter * expert_parameters_per_gpu / expert_group",
+        "state_bytes_per_parameter * inner_expert_parameters / expert_group",
         "ZeRO-1: sharded over the GPUs with the same experts, one logical copy");
   bytes("memory_optimizer_others",
-        "inner_share * state_bytes_per_parameter * other_parameters_per_gpu / dense_group",
+        "state_bytes_per_parameter * inner_other_parameters / dense_group",
         "ZeRO-1: sharded over the GPUs with the same stage");
   bytes("chunk_activation_bytes",
-        "activation_bytes_per_token * tokens_per_micro_batch * n_layers / pp",
-        "what one micro-batch leaves on one stage");
-  bytes("memory_activations", "inner_share * in_flight_chunks * chunk_activation_bytes",
-        "all chunks in flight");
+        "tokens_per_micro_batch / stages_held * (inner_moe_layers * activation_bytes_per_token"
+        " + inner_dense_layers * activation_bytes_of_dense_layer)",
+        "what one micro-batch leaves on a stage of that rank");
+  bytes("memory_activations", "in_flight_chunks * chunk_activation_bytes", "all chunks in flight");
   bytes("memory_working_set", "tokens_per_micro_batch * activation_bytes_unsaved",
         "one layer's tensors that are recomputed, or not saved");
   bytes("memory_buffers",
@@ -123,10 +189,10 @@ void add_memory(Worksheet& sheet) {
         "memory_expert_weights + memory_other_weights + memory_gradients"
         " + memory_optimizer_experts + memory_optimizer_others + memory_activations"
         " + memory_common",
-        "a rank with as many layers as any");
+        "the rank whose layers need most");
   bytes("memory_end_rank",
-        "end_share / inner_share * (memory_inner_rank - memory_common) + memory_end_tables"
-        " + memory_end_mtp + memory_end_logits + memory_common",
+        "end_moe_layers * memory_moe_layer + end_dense_layers * memory_dense_layer"
+        " + memory_end_tables + memory_end_mtp + memory_end_logits + memory_common",
         "the rank with the head");
   bytes("memory_per_gpu", "max(memory_inner_rank, memory_end_rank)", "the fuller of the two");
   bytes("memory_headroom", "gpu_memory - memory_per_gpu", "negative: does not fit");

@@ -161,7 +161,7 @@ const std::vector<Change>& changes() {
        [](const Value& was) {
          const double norms = 2 * (2 * 7168 + 1536 + 512), ups = 2 * 128 * (192 + 192 + 128);
          const double swiglu = 9 * 2048 * (1 + 4.0 / 128);
-         return was("chunk_activation_bytes") + (norms + ups + swiglu) * 4096 * 61 / 16;
+         return was("chunk_activation_bytes") + (norms + ups + swiglu) * 4096 * 4;
        }},
       {{{"recompute", 0}}, "flops_recompute_per_token", times("flops_recompute_per_token", 0)},
       {{{"recompute", 2}},

@@ -125,9 +125,9 @@ TEST(TrainingPlan, MemoryAndTrafficOfDeepseekV3) {
   const Worksheet sheet = sheet_of("deepseek-v3", "h800-2048");
   expect_figures(sheet, {{"expert_parameters_per_gpu", 1.277e9, 1e-3},
                          {"other_parameters_per_gpu", 1.908e9, 1e-3},
-                         {"memory_optimizer_experts", 2.55e9 * 8 / 7.625, 3e-3},
+                         {"memory_optimizer_experts", 2.55e9 * 8 / 7.25, 3e-3},  // of 58 / 8
                          {"activation_bytes_selective", 0.17e6, 0.01},
-                         {"chunk_activation_bytes", 45e9 / 17, 0.02},
+                         {"chunk_activation_bytes", 45e9 / 17 * 4 * 16 / 61, 0.02},
                          {"dispatch_bytes", 7392, 1e-12},
                          {"combine_bytes", 14336, 1e-12},
                          {"dispatch_nic_bytes", 106e6, 2e-3},
@@ -138,7 +138,10 @@ TEST(TrainingPlan, MemoryAndTrafficOfDeepseekV3) {
                          {"micro_batches", 120, 1e-12},
                          {"expert_replicas", 2, 1e-12},
                          {"in_flight_chunks", 17, 1e-12},
-                         {"inner_rank_layers", 8, 1e-12}});
+                         {"inner_moe_layers", 8, 1e-12},
+                         {"end_moe_layers", 2, 1e-12},
+                         {"end_dense_layers", 3, 1e-12}});
+  EXPECT_EQ(sheet.value("inner_dense_layers"), 0);
   EXPECT_GT(sheet.value("memory_headroom"), 0);  // it did fit
   EXPECT_GT(sheet.value("memory_per_gpu"), 0.8 * 72e9);
 }
@@ -154,17 +157,22 @@ TEST(TrainingPlan, TrafficOfDeepseekV2StaysInTheNode) {
   EXPECT_EQ(sheet.value("dispatch_nic_bytes"), 0);
 }
 
-// Every part of the memory once more, in numbers alone: 8 of 61 layers' worth on a middle rank
-// (two stages of 4), 5 on the end rank (3 and 2), 17 chunks in flight.
+// Every part of the memory once more, in numbers alone: 8 layers with experts on a middle rank (two
+// stages of 4), 3 without and 2 with on the end rank, 17 chunks in flight.
 TEST(TrainingPlan, MemoryPartsOfDeepseekV3WrittenOutAgain) {
   const Worksheet sheet = sheet_of("deepseek-v3", "h800-2048");
-  const double experts = 58 * 256 * 3 * 7168.0 * 2048 * 8 / 61 / 64;  // parameters on the rank
-  const double others =
-      (671026419200.0 - 58 * 256 * 3 * 7168.0 * 2048 - 2 * 129280 * 7168.0) * 8 / 61;
+  const double expert = 3 * 7168.0 * 2048, dense_ffn = 3 * 7168.0 * 18432;
+  const double attention = (671026419200.0 - 58 * (257 * expert + 256 * 7169) - 3 * dense_ffn -
+                            2 * 129280 * 7168.0 - 7168) /
+                           61;                   // with the layer's two norms
+  const double experts = 8 * 256 * expert / 64;  // parameters on the rank
+  const double others = 8 * (attention + expert + 256 * 7169);
   const double fp8 = 1 + 4.0 / 16384;
   const double token = 7168 * (1 + 1.0 / 32) + 2 * (1536 + 576) + 16384 * 1.5 + 4 * 128 +
                        (4 * 256 + 8 * 8) + 8 * 7168 * (1 + 1.0 / 32) + 7168 * (1 + 1.0 / 32) +
                        9 * 4096 * (1 + 1.0 / 32) + 4 * 7168;  // bytes in a layer
+  const double dense_token = 7168 * (1 + 1.0 / 32) + 2 * (1536 + 576) + 16384 * 1.5 + 4 * 128 +
+                             (7168 + 2 * 18432) * (1 + 1.0 / 32) + 4 * 7168;
   const double unsaved = 4 * 7168 + 2 * (1536 + 512) + 2 * 128 * 512 + 9 * 2048 * (1 + 1.0 / 32);
   const double activations = 17 * token * 4096 * 4;
   const double states = 8 * (experts / 4 + others / 256);  // 2 replicas x 2 copies; 128 x 2
@@ -173,8 +181,10 @@ TEST(TrainingPlan, MemoryPartsOfDeepseekV3WrittenOutAgain) {
   const double inner = (experts + others) * (fp8 + 4) + states + activations + common;
   const double tables = 2 * 129280 * 7168.0;
   const double mtp = 256.0 / 64 * 3 * 7168 * 2048 + 688100608 - 8 * 3 * 7168.0 * 2048;
-  const double end = (inner - common) * 5 / 8 + tables * (2 + 4 + 8.0 / 256) + mtp * (fp8 + 4) +
-                     17.0 / 2 * 4096 * token + 4096 * 129280 * 4.0 + common;
+  const double end = (inner - common) * 2 / 8 +
+                     3 * (attention + dense_ffn) * (fp8 + 4 + 8.0 / 256) +
+                     3 * 17.0 / 2 * 4096 * dense_token + tables * (2 + 4 + 8.0 / 256) +
+                     mtp * (fp8 + 4) + 17.0 / 2 * 4096 * token + 4096 * 129280 * 4.0 + common;
   expect_figures(sheet, {{"memory_gradients", 4 * (experts + others), 1e-9},
                          {"memory_expert_weights", experts * fp8, 1e-9},
                          {"memory_other_weights", others * fp8, 1e-9},
@@ -186,6 +196,20 @@ TEST(TrainingPlan, MemoryPartsOfDeepseekV3WrittenOutAgain) {
                          {"memory_end_rank", end, 1e-9},
                          {"memory_per_gpu", inner, 1e-9},
                          {"host_memory_ema", 4 * (671026419200.0 + 11610068224.0) / 256, 1e-9}});
+}
+
+// 40 dense layers of 61: the last stages hold experts alone, whatever the mean says.
+TEST(TrainingPlan, LayersAreCountedRankByRank) {
+  Worksheet sheet = sheet_of("deepseek-v3", "h800-2048", "schedule=1f1b");
+  const double of_three = sheet.value("memory_expert_weights");
+  sheet.set("n_dense_layers", 40);
+  expect_figures(sheet, {{"inner_moe_layers", 4, 1e-12},
+                         {"end_moe_layers", 2, 1e-12},
+                         {"memory_expert_weights", of_three, 1e-12}});
+  EXPECT_EQ(sheet.value("inner_dense_layers") + sheet.value("end_dense_layers"), 0);
+  sheet.set("n_dense_layers", 61);
+  EXPECT_EQ(sheet.value("inner_moe_layers"), 0);
+  EXPECT_EQ(sheet.value("inner_dense_layers"), 4);
 }
 
 // The gradient and weight traffic alone, over the NIC, takes what was published for the optimizer:
