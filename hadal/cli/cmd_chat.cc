@@ -190,7 +190,7 @@ class Chat {
                          .advice = "/reset starts a new one"});
     }
     options_.max_tokens = std::min(most_tokens_, room);
-    TextStream stream(*m_.tokenizer, o_.sampling.stop_texts(m_));
+    TextStream stream(*m_.tokenizer, m_.stop_texts(o_.sampling.stop));
     const auto show = [&](const std::string& more) {
       out_.text(more);
       std::fflush(stdout);

@@ -186,7 +186,7 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
     return !interrupted();
   };
   std::optional<TextStream> stream;
-  if (m.tokenizer) stream.emplace(*m.tokenizer, o.sampling.stop_texts(m));
+  if (m.tokenizer) stream.emplace(*m.tokenizer, m.stop_texts(o.sampling.stop));
   require(stream || o.sampling.stop.empty(), {.field = "--stop",
                                               .problem = {m.folder, " has no tokenizer"},
                                               .found = "text",

@@ -8,6 +8,7 @@
 #include "hadal/core/interrupt.h"
 #include "hadal/core/number_text.h"
 #include "hadal/data/tokenizer.h"
+#include "hadal/io/model_files.h"
 #include "hadal/model/inspect.h"
 
 namespace hadal::cli {
@@ -117,9 +118,8 @@ void print_text(const Json& document, Output& out) {
 void add_tokenizer(Json& document, const std::string& path) {
   const Tokenizer tokenizer = Tokenizer::load(path);
   std::error_code ignored;
-  const std::filesystem::path file = std::filesystem::is_directory(path, ignored)
-                                         ? std::filesystem::path(path) / "tokenizer.json"
-                                         : std::filesystem::path(path);
+  std::filesystem::path file = model_folder(path);
+  if (std::filesystem::is_directory(file, ignored)) file /= "tokenizer.json";
   document["bytes"] = static_cast<int64_t>(std::filesystem::file_size(file, ignored));
   document["vocab_size"] = tokenizer.vocab_size();
   document["added_tokens"] = static_cast<int64_t>(tokenizer.added_tokens().size());

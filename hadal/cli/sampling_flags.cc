@@ -75,13 +75,6 @@ std::vector<int32_t> SamplingFlags::stop_tokens(const TextModel& text_model) con
   return ignore_eos ? std::vector<int32_t>() : text_model.stop_tokens();
 }
 
-std::vector<std::string> SamplingFlags::stop_texts(const TextModel& text_model) const {
-  std::vector<std::string> texts = stop;
-  texts.insert(texts.end(), text_model.defaults.stop_strings.begin(),
-               text_model.defaults.stop_strings.end());
-  return texts;
-}
-
 int64_t SamplingFlags::answer_limit(const Flags& flags, const TextModel& text_model,
                                     int64_t room) const {
   if (max_tokens == -1) return std::max<int64_t>(room, 1);

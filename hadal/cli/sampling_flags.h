@@ -31,7 +31,6 @@ struct SamplingFlags {
   SamplingOptions sampling(const Flags& flags, const CommonOptions& common,
                            const TextModel& text_model) const;
   std::vector<int32_t> stop_tokens(const TextModel& text_model) const;  // end of text
-  std::vector<std::string> stop_texts(const TextModel& text_model) const;
   // Tokens to write where `room` are left: a number on the command line as it is, else at most the room.
   int64_t answer_limit(const Flags& flags, const TextModel& text_model, int64_t room) const;
   // `auto`: one draft per step if the model has MTP modules.

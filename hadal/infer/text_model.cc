@@ -58,4 +58,9 @@ std::vector<int32_t> TextModel::stop_tokens() const {
   return ids;
 }
 
+std::vector<std::string> TextModel::stop_texts(std::vector<std::string> own) const {
+  own.insert(own.end(), defaults.stop_strings.begin(), defaults.stop_strings.end());
+  return own;
+}
+
 }  // namespace hadal

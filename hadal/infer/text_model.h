@@ -25,6 +25,8 @@ struct TextModel {
   std::vector<int32_t> encode(const std::string& text) const;
   // End of text, as generation_config.json, config.json and the tokenizer name it.
   std::vector<int32_t> stop_tokens() const;
+  // `own`, and those that generation_config.json names.
+  std::vector<std::string> stop_texts(std::vector<std::string> own) const;
 
   std::string folder;  // a run's newest checkpoint
   GenerationDefaults defaults;

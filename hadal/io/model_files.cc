@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <vector>
@@ -36,11 +38,59 @@ bool holds_weights(const std::string& name) {
          (name.starts_with("model") && name.ends_with(".safetensors"));
 }
 
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+fs::path hub_cache() {
+  if (const std::string hub = environment("HF_HUB_CACHE"); !hub.empty()) return hub;
+  if (const std::string home = environment("HF_HOME"); !home.empty()) return fs::path(home) / "hub";
+  const std::string cache = environment("XDG_CACHE_HOME");
+  return (cache.empty() ? fs::path(environment("HOME")) / ".cache" : fs::path(cache)) /
+         "huggingface" / "hub";
+}
+
+// "models--ORG--NAME" for "ORG/NAME"; empty for all else.
+std::string hub_name(const std::string& path) {
+  const size_t slash = path.find('/');
+  const auto is_part = [](std::string_view part) {
+    return !part.empty() && part.front() != '.' && std::ranges::all_of(part, [](unsigned char c) {
+      return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
+    });
+  };
+  if (slash == std::string::npos) return "";
+  const std::string organisation = path.substr(0, slash), name = path.substr(slash + 1);
+  return is_part(organisation) && is_part(name) ? concat("models--", organisation, "--", name) : "";
+}
+
+// Where the cache keeps main's files of a model: refs/main names the folder under snapshots/. Empty if
+// it does not know the model.
+std::string cached_snapshot(const std::string& path) {
+  const std::string name = hub_name(path);
+  std::error_code error;
+  if (name.empty() || !fs::is_directory(hub_cache() / name, error)) return "";
+  const fs::path folder = hub_cache() / name;
+  std::string commit;
+  std::ifstream(folder / "refs" / "main") >> commit;
+  const fs::path snapshot = folder / "snapshots" / commit;
+  if (!commit.empty() && fs::is_directory(snapshot, error)) return snapshot.string();
+  throw FormatError({.place = path,
+                     .problem = "in the Hugging Face cache, but not whole",
+                     .found = {folder.string(), commit.empty() ? " without refs/main" : ""},
+                     .expected = {"snapshots/", commit.empty() ? "COMMIT" : commit},
+                     .advice = {"download it again: hf download ", path}});
+}
+
 }  // namespace
 
 std::string model_folder(const std::string& path) {
   std::error_code error;
   const fs::path folder(path);
+  if (!fs::exists(folder, error)) {
+    const std::string snapshot = cached_snapshot(path);
+    return snapshot.empty() ? path : snapshot;
+  }
   if (!fs::is_directory(folder, error) || fs::exists(folder / "config.json", error)) return path;
   const fs::path latest = folder / "latest";
   if (fs::is_directory(latest, error)) return latest.string();

@@ -6,8 +6,10 @@
 
 namespace hadal {
 
-// The folder of a run stands for its newest checkpoint, RUN/latest; every other path for itself.
-// FormatError if the run has no checkpoint yet.
+// The folder of a run stands for its newest checkpoint, RUN/latest; ORG/NAME, where no such path exists,
+// for what the Hugging Face cache holds of that model (HF_HUB_CACHE, HF_HOME/hub or
+// ~/.cache/huggingface/hub); every other path for itself. FormatError if the run has no checkpoint yet, or
+// the cache no whole download.
 std::string model_folder(const std::string& path);
 
 // FormatError if a file begins as GGUF, PyTorch's archives, a Git LFS pointer or a web page do: what

@@ -184,9 +184,10 @@ const char* kind_name(InspectKind kind) {
 
 }  // namespace
 
-InspectKind kind_of(const std::string& path) {
+InspectKind kind_of(const std::string& given) {
+  const std::string path = model_folder(given);
   std::error_code error;
-  if (fs::is_directory(path, error)) return kind_of_folder(model_folder(path));
+  if (fs::is_directory(path, error)) return kind_of_folder(path);
   if (!fs::exists(path, error)) return InspectKind::kConfig;  // a preset, or load_config says no
   if (path.ends_with(".json")) return kind_of_json(path);
   return InspectKind::kSafetensors;

@@ -7,7 +7,8 @@
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/nearest.h"
-#include "hadal/model/checkpoint.h"
+#include "hadal/io/model_files.h"
+#include "hadal/model/checkpoint_reader.h"
 
 namespace hadal {
 namespace {
@@ -37,6 +38,11 @@ std::string absolute_path(const std::string& path) {
   return path.empty() ? path : fs::absolute(path).lexically_normal().string();
 }
 
+std::string absolute_model(const std::string& path) {
+  std::error_code error;
+  return absolute_path(fs::exists(path, error) ? path : model_folder(path));
+}
+
 void check_room(const TrainConfig& config, const ModelConfig& shape, int64_t tokenizer_vocab_size) {
   require(shape.vocab_size >= tokenizer_vocab_size,
           {.field = "model.vocab_size",
@@ -57,6 +63,8 @@ std::vector<Setting> settings_table(TrainConfig& c) {
   return {
       {"model.preset", &c.model.preset, "a built-in shape; `hadal presets` lists them"},
       {"model.config", &c.model.config, "a Hugging Face config.json in place of a preset"},
+      {"model.init", &c.model.init,
+       "folder of a model to go on from: its shape, its weights and its tokenizer"},
       {"model.init_std", &c.model.init_std, "standard deviation of the initial matrices", 0, 10},
 
       {"data.paths", &c.data.paths, "files, folders and patterns to train on"},
@@ -187,6 +195,19 @@ void TrainConfig::validate() const {
        .problem = "boundaries run backwards",
        .found = {o.constant_until_tokens, ", ", o.decay_until_tokens, ", ", o.tail_until_tokens},
        .expected = "constant <= decay <= tail"});
+  if (!model.init.empty()) {
+    const Json::Object& overrides = model.overrides.as_object();
+    require(overrides.empty(),
+            {.field = {"model.", overrides.empty() ? "" : overrides.begin()->first},
+             .problem = "the shape is that of model.init",
+             .found = model.init,
+             .advice = "leave it out, or begin anew from model.config"});
+    require(!data.tokenizer.empty() || !origins.contains("data.vocab_size"),
+            {.field = "data.vocab_size",
+             .problem = "model.init has its tokenizer",
+             .found = model.init,
+             .advice = "leave it out: another tokenizer's ids mean nothing to these weights"});
+  }
   data.validate();
 }
 
@@ -205,11 +226,13 @@ TrainConfig read_train_config(const std::string& path,
 }
 
 ModelConfig named_shape(const TrainConfig::Model& model) {
-  require(model.preset.empty() != model.config.empty(),
+  const int n = int{!model.preset.empty()} + int{!model.config.empty()} + int{!model.init.empty()};
+  require(n == 1,
           {.field = "model.preset",
-           .problem = "exactly one of model.preset and model.config gives the shape",
-           .found = model.preset.empty() ? "neither" : "both",
+           .problem = "exactly one of model.preset, model.config and model.init gives the shape",
+           .found = n == 0 ? "none" : "more than one",
            .advice = "`hadal presets` lists the presets"});
+  if (!model.init.empty()) return open_checkpoint(model.init, /*with_mtp=*/true).config;
   return model.config.empty() ? find_preset(model.preset).config : load_config(model.config);
 }
 
@@ -231,7 +254,7 @@ ModelConfig override_shape(const ModelConfig& base, const Json& overrides) {
 ModelConfig model_shape(const TrainConfig& config, int64_t tokenizer_vocab_size) {
   const ModelConfig base = named_shape(config.model);
   Json overrides = config.model.overrides;
-  if (tokenizer_vocab_size > 0 && !overrides.find("vocab_size")) {
+  if (tokenizer_vocab_size > 0 && config.model.init.empty() && !overrides.find("vocab_size")) {
     // A multiple of 64 keeps the rows of logits aligned.
     const int64_t fitted = (tokenizer_vocab_size + 63) / 64 * 64;
     if (base.vocab_size < tokenizer_vocab_size || base.vocab_size > fitted) {
@@ -245,8 +268,9 @@ ModelConfig model_shape(const TrainConfig& config, int64_t tokenizer_vocab_size)
 
 std::string resolved_toml(const TrainConfig& config) {
   TrainConfig copy = config;
-  copy.model.config = absolute_path(copy.model.config);
-  copy.data.tokenizer = absolute_path(copy.data.tokenizer);
+  copy.model.config = absolute_model(copy.model.config);
+  copy.model.init = absolute_model(copy.model.init);
+  copy.data.tokenizer = absolute_model(copy.data.tokenizer);
   copy.data.cache_dir = absolute_path(copy.data.cache_dir);
   copy.train.out = absolute_path(copy.train.out);
   for (std::string& path : copy.data.paths) path = absolute_path(path);

@@ -15,10 +15,10 @@
 namespace hadal {
 
 struct TrainConfig {
-  // [model] Either a preset or a config.json; further keys are those of config.json and override
-  // it.
+  // [model] A preset or a config.json, whose keys further keys override; or the folder of a model to
+  // go on from, with its shape, weights and tokenizer.
   struct Model {
-    std::string preset, config;
+    std::string preset, config, init;
     double init_std = 0.006;
     Json overrides = Json::object();
   } model;
@@ -98,6 +98,8 @@ void check_room(const TrainConfig& config, const ModelConfig& shape, int64_t tok
 
 // How run.toml spells paths; "" stays "".
 std::string absolute_path(const std::string& path);
+// The same for a model's path; of ORG/NAME, where the Hugging Face cache has it.
+std::string absolute_model(const std::string& path);
 // All settings as TOML that read_train_config reads back to the same run.
 std::string resolved_toml(const TrainConfig& config);
 

@@ -8,6 +8,7 @@
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
 #include "hadal/io/atomic_write.h"
+#include "hadal/model/checkpoint.h"
 #include "hadal/train/ema.h"
 #include "hadal/train/held_out.h"
 #include "hadal/train/metrics.h"
@@ -24,9 +25,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-DeepseekV3 fresh_model(const ModelConfig& shape, const TrainConfig& config, Arena& arena) {
-  DeepseekV3 model = make_model(shape, arena);
-  initialise_weights(model, arena, static_cast<uint64_t>(config.train.seed),
+// Random, or those of the model to go on from; a checkpoint's are restored into them.
+DeepseekV3 first_weights(Context& ctx, const ModelConfig& shape, const TrainConfig& config,
+                         const RunStart& start) {
+  if (!config.model.init.empty() && start.checkpoint.empty()) {
+    log_note("beginning with the weights of ", config.model.init);
+    DeepseekV3 model = load_model(ctx, config.model.init);
+    model.config = shape;
+    return model;
+  }
+  DeepseekV3 model = make_model(shape, ctx.arena);
+  initialise_weights(model, ctx.arena, static_cast<uint64_t>(config.train.seed),
                      static_cast<float>(config.model.init_std));
   return model;
 }
@@ -64,8 +73,9 @@ class Session {
         data_(prepare()),
         shape_(start_.shape ? *start_.shape : shape_for(config_, data_.tokenizer)),
         held_out_(held_out_rows(data_, shape_, config.eval.sequences, config.train.seq_len)),
-        state_(ctx.arena, fresh_model(shape_, config, ctx.arena), adamw_config(config.optimizer),
-               config.optimizer.ema_decay > 0, config.train.seq_len),
+        state_(ctx.arena, first_weights(ctx, shape_, config, start_),
+               adamw_config(config.optimizer), config.optimizer.ema_decay > 0,
+               config.train.seq_len),
         plan_(config_) {
     check_room(config_, shape_, data_.tokenizer.vocab_size());
     if (!start_.checkpoint.empty()) {

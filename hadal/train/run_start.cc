@@ -82,11 +82,12 @@ ModelConfig resumed_shape(const TrainConfig& config, const SettingsLayer& record
   const ModelConfig stored = decided_by_settings(shape);
   refuse_changed_keys(config, stored, checkpoint);
 
-  const bool from_preset = config.model.config.empty();
-  const std::string key = from_preset ? "model.preset" : "model.config";
-  const std::string& name = from_preset ? config.model.preset : config.model.config;
-  const bool as_recorded = config.model.preset == recorded_text(recorded, "preset") &&
-                           absolute_path(config.model.config) == recorded_text(recorded, "config");
+  const auto& [preset, path, init, init_std, set] = config.model;
+  const std::string key = !preset.empty() ? "preset" : !path.empty() ? "config" : "init";
+  const std::string& name = !preset.empty() ? preset : !path.empty() ? path : init;
+  const bool as_recorded = preset == recorded_text(recorded, "preset") &&
+                           absolute_model(path) == recorded_text(recorded, "config") &&
+                           absolute_model(init) == recorded_text(recorded, "init");
   // The vocabulary was fitted to the tokenizer; the name's own does not count.
   Json overrides = config.model.overrides;
   overrides["vocab_size"] = stored.vocab_size;
@@ -100,12 +101,13 @@ ModelConfig resumed_shape(const TrainConfig& config, const SettingsLayer& record
     if (!as_recorded) throw;
     problem = error.what();
   }
-  require(as_recorded, {.field = key,
+  require(as_recorded, {.field = {"model.", key},
                         .problem = "not the model of the checkpoint",
                         .found = {name, " with ", problem},
                         .advice = "leave it out, or start another run in another {out}"});
-  log_note(recorded.origin, ": ", key, " ", name, " is another model than when the run began (",
-           problem, "); going on with config.json of the checkpoint");
+  log_note(recorded.origin, ": model.", key, " ", name,
+           " is another model than when the run began (", problem,
+           "); going on with config.json of the checkpoint");
   return shape;
 }
 
@@ -130,6 +132,7 @@ TrainConfig settled(TrainConfig config, const RunStart& start, int n_threads) {
   }
   config.data.seq_len = config.train.seq_len;
   config.data.seed = static_cast<uint64_t>(config.train.seed);
+  if (config.data.tokenizer.empty()) config.data.tokenizer = config.model.init;
   if (!config.data.tokenizer.empty() || config.origins.contains("data.vocab_size")) return config;
   if (!start.shape) {
     config.data.vocab_size = model_shape(config, 0).vocab_size;

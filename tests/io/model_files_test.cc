@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "hadal/core/error.h"
@@ -35,6 +36,34 @@ TEST(ModelFolderTest, ARunStandsForItsNewestCheckpoint) {
   }
   folder.write("run/config.json", "{}");  // a model that has a folder of that name
   EXPECT_EQ(model_folder(folder / "run"), folder / "run");
+}
+
+// The layout that huggingface_hub writes: files are links into blobs/.
+TEST(ModelFolderTest, OrgAndNameAreLookedUpInTheHuggingFaceCache) {
+  const TemporaryFolder cache;
+  const std::string model = "models--some-org--Tiny.Model-1";
+  cache.write(model + "/blobs/0123", "{}");
+  cache.write(model + "/refs/main", "abc\n");
+  cache.write("models--some-org--Half/refs/main", "abc");
+  cache.write("models--some-org--None/blobs/0123", "{}");
+  std::filesystem::create_directories(cache / (model + "/snapshots/abc"));
+  std::filesystem::create_symlink("../../blobs/0123",
+                                  cache / (model + "/snapshots/abc/config.json"));
+  setenv("HF_HUB_CACHE", cache.path().c_str(), 1);
+  EXPECT_EQ(model_folder("some-org/Tiny.Model-1"), cache / (model + "/snapshots/abc"));
+  for (const char* same : {"some-org/Other", "some-org", "some-org/Tiny.Model-1/more", "../Tiny",
+                           "/some-org/Tiny.Model-1", "some-org/"}) {
+    EXPECT_EQ(model_folder(same), same);
+  }
+  const std::string half = message_of([] { model_folder("some-org/Half"); });
+  EXPECT_NE(half.find("expected snapshots/abc"), std::string::npos) << half;
+  EXPECT_NE(half.find("hf download some-org/Half"), std::string::npos) << half;
+  const std::string none = message_of([] { model_folder("some-org/None"); });
+  EXPECT_NE(none.find("without refs/main"), std::string::npos) << none;
+  unsetenv("HF_HUB_CACHE");
+  setenv("HF_HOME", cache.path().c_str(), 1);
+  EXPECT_EQ(model_folder("some-org/Tiny.Model-1"), "some-org/Tiny.Model-1");  // under hub/ there
+  unsetenv("HF_HOME");
 }
 
 TEST(ForeignFormatTest, IsNamedInPlaceOfSafetensors) {

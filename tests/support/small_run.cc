@@ -38,19 +38,42 @@ load_every_steps = 2
 )");
 }
 
+namespace {
+
+Json run_of(const TrainConfig& config, bool resume) {
+  ThreadPool pool(2);
+  Arena arena;
+  Context ctx{pool, arena};
+  return pretrain(ctx, config, resume);
+}
+
+}  // namespace
+
 TrainConfig SmallRun::config(const std::string& name, const std::vector<std::string>& set) const {
+  return config_of(toml_, name, set);
+}
+
+Json SmallRun::train_from(const std::string& model, const std::string& name,
+                          std::vector<std::string> set, bool resume) const {
+  std::string text = read_bytes(toml_);
+  text.erase(0, text.find("[data]"));
+  text.erase(text.find("vocab_size"),
+             text.find('\n', text.find("vocab_size")) - text.find("vocab_size"));
+  set.push_back("model.init=" + model);
+  return run_of(config_of(folder_.write("init.toml", text), name, set), resume);
+}
+
+TrainConfig SmallRun::config_of(const std::string& toml, const std::string& name,
+                                const std::vector<std::string>& set) const {
   std::vector<std::string> all = {"train.out=" + path(name), "data.cache_dir=" + path("cache"),
                                   concat("data.paths=[\"", path("text-*.txt"), "\"]")};
   all.insert(all.end(), set.begin(), set.end());
-  return read_train_config(toml_, all);
+  return read_train_config(toml, all);
 }
 
 Json SmallRun::train(const std::string& name, const std::vector<std::string>& set,
                      bool resume) const {
-  ThreadPool pool(2);
-  Arena arena;
-  Context ctx{pool, arena};
-  return pretrain(ctx, config(name, set), resume);
+  return run_of(config(name, set), resume);
 }
 
 Batch small_batch(int64_t n_sequences, int64_t length, uint64_t seed) {

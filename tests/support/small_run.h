@@ -17,10 +17,15 @@ class SmallRun {
   TrainConfig config(const std::string& name, const std::vector<std::string>& set = {}) const;
   Json train(const std::string& name, const std::vector<std::string>& set = {},
              bool resume = false) const;
+  // The same data and settings, but with the model of another run to begin with.
+  Json train_from(const std::string& model, const std::string& name,
+                  std::vector<std::string> set = {}, bool resume = false) const;
   std::string path(const std::string& name) const { return folder_ / name; }
   const std::string& toml() const { return toml_; }
 
  private:
+  TrainConfig config_of(const std::string& toml, const std::string& name,
+                        const std::vector<std::string>& set) const;
   TemporaryFolder folder_;
   std::string toml_;
 };

@@ -8,6 +8,7 @@
 
 #include "hadal/train/metrics.h"
 #include "hadal/train/run_folder.h"
+#include "tests/support/refusal.h"
 #include "tests/support/small_run.h"
 
 namespace hadal {
@@ -46,6 +47,33 @@ TEST(Pretrain, WritesEverythingAndReportsIt) {
   }
   EXPECT_EQ(fs::read_symlink(run.path("a") + "/latest"), "checkpoints/" + checkpoint_name(8));
   EXPECT_EQ(checkpoint_steps(run.path("a") + "/checkpoints"), (std::vector<int64_t>{4, 8}));
+}
+
+// Continued pre-training: a rate of 0 leaves what the first run ended with.
+TEST(Pretrain, GoesOnFromAModelThatIsThere) {
+  const SmallRun run;
+  const std::vector<std::string> still = {"optimizer.learning_rate=0", "loss.bias_gamma=0",
+                                          "checkpoint.dtype=f32"};
+  run.train("first", {"checkpoint.dtype=f32"});
+  const std::string model = run.path("first") + "/latest";
+  run.train_from(run.path("first"), "second", still);
+  EXPECT_EQ(
+      test::differing_files(model, run.path("second") + "/latest"),
+      (std::vector<std::string>{"manifest.json", "state.json", "training_state.safetensors"}));
+
+  run.train_from(run.path("first"), "whole");
+  EXPECT_NE(test::differing_files(model, run.path("whole") + "/latest").size(), 0U);
+  copy_as_killed_after(run, "whole", "resumed", 4);
+  run.train_from(run.path("first"), "resumed", {}, true);
+  EXPECT_EQ(test::differing_files(run.path("whole") + "/latest", run.path("resumed") + "/latest"),
+            (std::vector<std::string>{}));
+  const auto refused = [&](const std::string& set) {
+    return test::refusal_of([&] { run.train_from(run.path("first"), "wrong", {set}); }).field;
+  };
+  EXPECT_EQ(refused("model.preset=tiny"), "model.preset");
+  EXPECT_EQ(refused("model.hidden_size=64"), "model.hidden_size");
+  EXPECT_EQ(refused("data.vocab_size=400"), "data.vocab_size");
+  EXPECT_FALSE(fs::exists(run.path("wrong") + "/run.toml"));
 }
 
 TEST(Pretrain, KeepsTheLastCheckpointsOnly) {

@@ -75,7 +75,7 @@ TEST_F(SettingsTest, EveryMistakeIsNamedWithItsPlace) {
       {"[model]\npreset = \"tiny\"\nhidden_sizes = 1\n",
        {"model.hidden_sizes", "did you mean model.hidden_size"}},
       {"[model]\npreset = \"tiny\"\nhidden_size = \"big\"\n", {"hidden_size"}},
-      {"[train]\nsteps = 5\n", {"model.preset", "neither"}},
+      {"[train]\nsteps = 5\n", {"model.preset", "found none"}},
       {"[model]\npreset = \"tinny\"\n", {"tinny"}},
       {"[model]\npreset = \"tiny\"\n[train]\nseq_len = 100000\n", {"train.seq_len", "context"}},
       {"[model]\npreset = \"tiny\"\n[train]\nsteps = 5\n", {"data.paths"}},
