@@ -13,6 +13,7 @@
 #include "hadal/train/held_out.h"
 #include "hadal/train/metrics.h"
 #include "hadal/train/report.h"
+#include "hadal/train/run_files.h"
 #include "hadal/train/run_opening.h"
 #include "hadal/train/run_plan.h"
 #include "hadal/train/run_start.h"
@@ -122,14 +123,31 @@ class Session {
 
   PreparedData prepare() {
     // Settings that a checkpoint refuses must not become the run's: those wait for restore().
-    if (start_.checkpoint.empty()) record_settings();
+    if (start_.checkpoint.empty()) {
+      record_settings();
+      write_run_files(run_.path(), config_.data.paths);
+    }
     return prepare_data(config_.data, ctx_.pool);
+  }
+
+  void restore_position() {
+    try {
+      data_.train->restore(progress_.data_position);
+    } catch (const FormatError&) {
+      const std::string changed = changed_run_files(run_.path(), config_.data.paths);
+      if (changed.empty()) throw;
+      throw FormatError(
+          {.place = run_.path(),
+           .problem = "the text is not the one that the run began with",
+           .found = changed,
+           .advice = "put it back; to train on other text, begin a run with model.init"});
+    }
   }
 
   void restore() {
     checkpoint_ = start_.checkpoint;
     progress_ = load_training_checkpoint(checkpoint_, state_);
-    data_.train->restore(progress_.data_position);
+    restore_position();
     plan_.restore(progress_.planned_tokens, progress_.elapsed_seconds);
     saved_step_ = state_.steps;
     record_settings();

@@ -76,6 +76,27 @@ TEST(Pretrain, GoesOnFromAModelThatIsThere) {
   EXPECT_FALSE(fs::exists(run.path("wrong") + "/run.toml"));
 }
 
+TEST(Pretrain, AFileThatCameToTheTextIsNamed) {
+  const SmallRun run;
+  run.train("a", {"train.steps=4"});
+  const std::string added = run.path("text-99.txt");
+  fs::copy(run.path("text-3.txt"), added);
+  const auto message = [&]() -> std::string {
+    try {
+      run.train("a", {}, true);
+    } catch (const FormatError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  // Once more what another has is no other text: duplicates are dropped.
+  EXPECT_EQ(message(), "");
+  fs::resize_file(added, 700);
+  EXPECT_NE(message().find(added + " is new"), std::string::npos) << message();
+  fs::remove(run.path("text-5.txt"));
+  EXPECT_NE(message().find(", and 1 more"), std::string::npos) << message();
+}
+
 TEST(Pretrain, KeepsTheLastCheckpointsOnly) {
   const SmallRun run;
   run.train("a", {"checkpoint.every_steps=1", "checkpoint.keep=2"});

@@ -1,0 +1,57 @@
+#include "hadal/train/run_files.h"
+
+#include <filesystem>
+#include <utility>
+
+#include "hadal/core/error.h"
+#include "hadal/core/json.h"
+#include "hadal/corpus/document_source.h"
+#include "hadal/io/atomic_write.h"
+
+namespace hadal {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string file_of(const std::string& run_folder) { return run_folder + "/data_files.json"; }
+
+// {absolute path: bytes}
+Json files_now(const std::vector<std::string>& paths) {
+  Json files = Json::object();
+  for (const SourceFile& file : list_source_files(paths)) {
+    files[fs::absolute(file.path).lexically_normal().string()] = file.bytes;
+  }
+  return files;
+}
+
+}  // namespace
+
+void write_run_files(const std::string& run_folder, const std::vector<std::string>& paths) {
+  write_file_atomically(file_of(run_folder), files_now(paths).dump(2) + "\n");
+}
+
+std::string changed_run_files(const std::string& run_folder,
+                              const std::vector<std::string>& paths) {
+  std::error_code error;
+  if (!fs::exists(file_of(run_folder), error)) return "";
+  const Json then = parse_json_file(file_of(run_folder)), now = files_now(paths);
+  std::string first;
+  int64_t more = 0;
+  const auto note = [&](const std::string& text) {
+    if (!std::exchange(first, first.empty() ? text : first).empty()) ++more;
+  };
+  for (const auto& [path, bytes] : now.as_object()) {
+    const Json* before = then.find(path);
+    if (before == nullptr) {
+      note(path + " is new");
+    } else if (*before != bytes) {
+      note(concat(path, " has ", bytes.as_integer(), " bytes, had ", before->as_integer()));
+    }
+  }
+  for (const auto& [path, bytes] : then.as_object()) {
+    if (now.find(path) == nullptr) note(path + " is gone");
+  }
+  return more == 0 ? first : concat(first, ", and ", more, " more");
+}
+
+}  // namespace hadal
