@@ -66,6 +66,8 @@ def main():
             print(f"{'FAIL' if problem else '  ok'} {time.monotonic() - start:5.1f} s  {claim}", flush=True)
             if problem:
                 print(f"       {command}\n       {problem}", flush=True)
+    if run == 0 and not options.list:
+        sys.exit("no claim was run: none has this word, or all that have it are slow (--all)")
     if not options.list:
         print(f"{run - failed} of {run} claims hold")
     return failed > 0

@@ -26,7 +26,7 @@ namespace {
 // than cores somebody else wants the core: it sleeps at once.
 constexpr int kSpins = 4000;
 
-// Parts of a thread. More share the work out finer, and cost an atomic addition each.
+// Parts of a thread. More share the work out finer, and cost an atomic exchange each.
 constexpr int64_t kPartsPerThread = 4;
 
 thread_local const void* current_region_owner = nullptr;

@@ -1,7 +1,6 @@
 // Memory of one GPU by part (docs/plan.md, "Memory and traffic"), rank by rank: layers without experts
-// come first, so that ranks hold unlike layers. Two ranks compete for the largest sum: the one whose
-// layers need most, and the one with the head, with fewer layers, but with embedding, head and MTP.
-// EMA weights wait in host memory.
+// come first. Two ranks compete for the largest sum: the one whose layers need most, and the one with
+// fewer layers, but with embedding, head and MTP. EMA weights wait in host memory.
 #include <algorithm>
 
 #include "hadal/core/error.h"
@@ -13,65 +12,49 @@ namespace {
 constexpr int64_t kMostLayers = 1 << 20;
 
 struct LayersOfRank {
-  int64_t dense = 0, moe = 0;
+  double dense = 0, moe = 0;
 };
 
 // The layers of the stages of every rank; the last entry is the rank with the head.
 std::vector<LayersOfRank> layers_of_ranks(const Worksheet& sheet) {
-  const Layout layout = layout_of(sheet);
-  const std::vector<int64_t> layers = layers_of_stages(
-      whole_cell(sheet, "n_layers", 1, kMostLayers), layout.pp, sheet.value("head_in_layers"));
-  int64_t dense_left = whole_cell(sheet, "n_dense_layers", 0, kMostLayers);
-  std::vector<LayersOfRank> stages;
-  for (const int64_t n : layers) {
-    const int64_t dense = std::min(n, dense_left);
+  const std::vector<int64_t> layers =
+      layers_of_stages(whole_cell(sheet, "n_layers", 1, kMostLayers),
+                       whole_cell(sheet, "pp", 1, kMostLayers), sheet.value("head_in_layers"));
+  const bool paired = sheet.value("overlaps") > 0;
+  double dense_left = sheet.value("n_dense_layers");
+  std::vector<LayersOfRank> ranks(layers.size());
+  for (size_t s = 0; s < layers.size(); ++s) {
+    const double n = static_cast<double>(layers[s]), dense = std::min(n, dense_left);
     dense_left -= dense;
-    stages.push_back({dense, n - dense});
+    for (LayersOfRank* rank : {&ranks[s], paired ? &ranks[layers.size() - 1 - s] : nullptr}) {
+      if (rank != nullptr) *rank = {rank->dense + dense, rank->moe + n - dense};
+    }
   }
-  if (layout.schedule < ScheduleKind::kDualPipe) return stages;
-  std::vector<LayersOfRank> pairs = stages;
-  for (size_t s = 0; s < stages.size(); ++s) {
-    pairs[s].dense += stages[stages.size() - 1 - s].dense;
-    pairs[s].moe += stages[stages.size() - 1 - s].moe;
-  }
-  return pairs;
+  return ranks;
 }
 
 LayersOfRank fullest_rank(const Worksheet& sheet) {
   const double dense = sheet.value("memory_dense_layer"), moe = sheet.value("memory_moe_layer");
-  const auto bytes = [&](const LayersOfRank& r) {
-    return static_cast<double>(r.dense) * dense + static_cast<double>(r.moe) * moe;
-  };
-  return std::ranges::max(layers_of_ranks(sheet), {}, bytes);
+  return std::ranges::max(layers_of_ranks(sheet), {}, [&](const LayersOfRank& rank) {
+    return rank.dense * dense + rank.moe * moe;
+  });
 }
 
 void add_layers_of_ranks(Worksheet& sheet) {
-  // A cell reads only cells named as its inputs; layout_of reads the whole layout.
-  const std::vector<std::string> inputs = {"n_layers",
-                                           "n_dense_layers",
-                                           "pp",
-                                           "head_in_layers",
-                                           "schedule",
-                                           "ep",
-                                           "recompute",
-                                           "micro_batch_sequences",
-                                           "uses_fp8",
-                                           "memory_dense_layer",
-                                           "memory_moe_layer"};
-  using Rank = LayersOfRank (*)(const Worksheet&);
-  const Rank head_rank = [](const Worksheet& s) { return layers_of_ranks(s).back(); };
-  const auto count = [&](const char* name, Rank rank, int64_t LayersOfRank::*kind,
-                         const char* note) {
+  const auto count = [&](const char* name, bool end, double LayersOfRank::*kind, const char* note) {
     sheet.computed(
-        name, inputs,
-        [rank, kind](const Worksheet& s) { return static_cast<double>(rank(s).*kind); }, "", note);
+        name,
+        {"n_layers", "n_dense_layers", "pp", "head_in_layers", "overlaps", "memory_dense_layer",
+         "memory_moe_layer"},
+        [=](const Worksheet& s) {
+          return (end ? layers_of_ranks(s).back() : fullest_rank(s)).*kind;
+        },
+        "", note);
   };
-  count("inner_moe_layers", fullest_rank, &LayersOfRank::moe,
-        "layers with experts of the rank whose layers need most");
-  count("inner_dense_layers", fullest_rank, &LayersOfRank::dense, "its layers without experts");
-  count("end_moe_layers", head_rank, &LayersOfRank::moe,
-        "layers with experts of the rank with the head");
-  count("end_dense_layers", head_rank, &LayersOfRank::dense, "its layers without experts");
+  count("inner_moe_layers", false, &LayersOfRank::moe, "with experts, of the rank that needs most");
+  count("inner_dense_layers", false, &LayersOfRank::dense, "its layers without experts");
+  count("end_moe_layers", true, &LayersOfRank::moe, "with experts, of the rank with the head");
+  count("end_dense_layers", true, &LayersOfRank::dense, "its layers without experts");
 }
 
 // What a layer of each kind takes on its rank.
@@ -139,13 +122,11 @@ void add_end_rank(Worksheet& sheet) {
 void add_memory(Worksheet& sheet) {
   add_activation_bytes(sheet);
   sheet.section("memory", "Memory of one GPU");
-  const auto bytes = [&](const char* name, const char* expression, const char* note) {
+  const auto bytes = [&](const std::string& name, const std::string& expression, const char* note) {
     sheet.formula(name, expression, "B", note);
   };
   add_layers(sheet);
   add_layers_of_ranks(sheet);
-  sheet.formula("inner_rank_layers", "inner_moe_layers + inner_dense_layers", "",
-                "layers of that rank, stages divided as evenly as the head allows");
   sheet.formula("inner_expert_parameters", "inner_moe_layers * experts_of_moe_layer", "parameters",
                 "its routed experts");
   sheet.formula("inner_other_parameters",
@@ -154,16 +135,14 @@ void add_memory(Worksheet& sheet) {
                 "parameters", "everything else of its layers");
   bytes("memory_expert_weights", "inner_expert_parameters * bytes_per_weight", "routed experts");
   bytes("memory_other_weights", "inner_other_parameters * bytes_per_weight",
-        "everything else of a layer");
-  const std::pair<const char*, const char*> precisions[] = {
-      {"memory_weights_if_fp8", "(1 + 4 / 128 ^ 2)"},
-      {"memory_weights_if_bf16", "2"},
-      {"memory_weights_if_fp32", "4"}};
-  for (const auto& [name, bytes_each] : precisions) {
-    bytes(name, concat("(inner_expert_parameters + inner_other_parameters) * ", bytes_each).c_str(),
+        "the rest of its layers");
+  const char* const all_weights = "(inner_expert_parameters + inner_other_parameters)";
+  for (const auto& [name, each] :
+       {std::pair{"fp8", "(1 + 4 / 128 ^ 2)"}, {"bf16", "2"}, {"fp32", "4"}}) {
+    bytes(concat("memory_weights_if_", name), concat(all_weights, " * ", each),
           "the two together, for comparison");
   }
-  bytes("memory_gradients", "(inner_expert_parameters + inner_other_parameters) * 4", "FP32");
+  bytes("memory_gradients", concat(all_weights, " * 4"), "FP32");
   bytes("memory_optimizer_experts",
         "state_bytes_per_parameter * inner_expert_parameters / expert_group",
         "ZeRO-1: sharded over the GPUs with the same experts, one logical copy");
