@@ -230,14 +230,14 @@ int run_info(const InfoOptions& o, const CommonOptions&, Output& out) {
 
 // ---- train ----
 
-struct TrainOptions {
+struct TokenizerTrainOptions {
   std::vector<std::string> data;
   SourceOptions source;
   std::string out;
   int64_t vocab_size = 4096;
 };
 
-void bind_train(Flags& flags, TrainOptions& o) {
+void bind_train(Flags& flags, TokenizerTrainOptions& o) {
   flags.example("hadal tokenizer train --data texts/ --vocab-size 4096 --out tok",
                 "a vocabulary of 4096 ids from a folder of texts");
   flags.option("data", o.data, "files, folders or patterns; may be given several times");
@@ -246,7 +246,7 @@ void bind_train(Flags& flags, TrainOptions& o) {
   flags.required("out", o.out, "folder for tokenizer.json and tokenizer_config.json");
 }
 
-int run_train(const TrainOptions& o, const CommonOptions& common, Output& out) {
+int run_train(const TokenizerTrainOptions& o, const CommonOptions& common, Output& out) {
   require(!o.data.empty(), {.field = "--data",
                             .problem = "missing",
                             .found = "no path",
@@ -288,8 +288,8 @@ int run_train(const TrainOptions& o, const CommonOptions& common, Output& out) {
 }  // namespace
 
 Command make_tokenizer_train_command() {
-  return define_command<TrainOptions>("tokenizer train", "train a byte-level BPE tokenizer",
-                                      bind_train, run_train);
+  return define_command<TokenizerTrainOptions>(
+      "tokenizer train", "train a byte-level BPE tokenizer", bind_train, run_train);
 }
 Command make_tokenizer_encode_command() {
   const auto options = std::make_shared<EncodeOptions>();

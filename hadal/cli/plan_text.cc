@@ -14,14 +14,14 @@ namespace {
 struct Row {
   const char *cell, *label;
 };
-struct Table {
+struct CellTable {
   const char* title;
   std::vector<Row> rows;
 };
 
 // What most readers ask a plan; --cells shows the rest.
-const std::vector<Table>& tables() {
-  static const std::vector<Table> list = {
+const std::vector<CellTable>& tables() {
+  static const std::vector<CellTable> list = {
       {"Model",
        {{"parameters_total", "parameters"},
         {"parameters_routed_experts", "  routed experts"},
@@ -184,7 +184,7 @@ std::string plan_text(const PlanRequest& request, const Plan& plan, const NameOf
                             " GPUs, ", human_quantity(s.value("tokens"), "tokens"), "\nlayout ",
                             layout_text(plan.layout), " (", plan.layout_source, ")\n");
   text += stages_text(s);
-  for (const Table& table : tables()) {
+  for (const CellTable& table : tables()) {
     std::string body;
     for (const Row& row : table.rows) {
       if (!s.has(row.cell)) continue;

@@ -5,13 +5,9 @@
 #include <cstdio>
 #include <memory>
 
+#include "hadal/corpus/white_space.h"
+
 namespace hadal {
-namespace {
-
-bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
-}  // namespace
-
 ContentHash content_hash(std::string_view text) {
   struct Free {
     void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }

@@ -5,6 +5,8 @@
 #include <map>
 #include <vector>
 
+#include "hadal/corpus/white_space.h"
+
 namespace hadal {
 namespace {
 
@@ -13,8 +15,6 @@ using Words = std::initializer_list<std::string_view>;
 bool one_of(std::string_view word, Words words) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
-
-bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 std::string lower(std::string_view text) {
   std::string result(text);

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <utility>
 #include <vector>
 
 #include "hadal/core/joined.h"
+#include "hadal/corpus/white_space.h"
 
 namespace hadal {
 namespace {
@@ -162,7 +162,7 @@ class ManPage {
       line(whole);
       whole.clear();
     }
-    while (!out_.empty() && std::isspace(static_cast<unsigned char>(out_.back()))) out_.pop_back();
+    while (!out_.empty() && is_space(out_.back())) out_.pop_back();
     if (!out_.empty()) out_ += '\n';
     return std::move(out_);
   }

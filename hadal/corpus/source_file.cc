@@ -10,6 +10,7 @@
 #include "hadal/corpus/html_text.h"
 #include "hadal/corpus/man_text.h"
 #include "hadal/corpus/pod_text.h"
+#include "hadal/corpus/white_space.h"
 
 namespace hadal {
 namespace {
@@ -62,9 +63,7 @@ bool is_manual_section(const std::string& extension) {
 
 }  // namespace
 
-bool is_blank(std::string_view text) {
-  return text.find_first_not_of(" \t\n\v\f\r") == std::string_view::npos;
-}
+bool is_blank(std::string_view text) { return std::all_of(text.begin(), text.end(), is_space); }
 
 void remark_archive(const std::string& path, bool is_archive, bool empty, SourceRemarks& remarks) {
   const std::string name = lower_case_name(path);

@@ -12,7 +12,7 @@ constexpr size_t kCacheSlots = size_t{1} << 15;
 constexpr uint32_t kNoRank = PairRanks::kNoRank;
 constexpr uint32_t kNoSymbol = 0xFFFFFFFF;
 
-uint64_t mix(uint64_t x) {
+uint64_t scatter(uint64_t x) {
   x *= 0x9E3779B97F4A7C15U;
   return x ^ (x >> 29);
 }
@@ -61,7 +61,7 @@ void BpeModel::encode(std::string_view piece, const char* readable_end, Scratch&
     std::memcpy(word, piece.data(), size);
   }
   word[1] |= static_cast<uint64_t>(size) << 56;
-  const uint64_t hash = mix(word[0] ^ mix(word[1]));
+  const uint64_t hash = scatter(word[0] ^ scatter(word[1]));
   Scratch::Slot& slot = scratch.slots_[(hash >> 20) & (kCacheSlots - 1)];
   if (slot.low != word[0] || slot.high != word[1]) {
     const size_t before = ids.size();

@@ -14,15 +14,15 @@
 namespace hadal {
 namespace {
 
-constexpr double kMapWidth = 440, kMapGap = 28, kLeft = 64, kTop = 108;
+constexpr double kMapWidth = 440, kMapGap = 28, kMapLeft = 64, kTop = 108;
 constexpr double kBarsHeight = 110, kDotsWidth = 250;
 constexpr double kColourEnd = 2.0;  // load over mean from which on the colour stays the same
-constexpr int kColours = 41;
+constexpr int kMapColours = 41;
 
 // `ratio` = load over mean: blue below 1, nearly white at 1, orange to dark red above.
 int colour_step(double ratio) {
   const double share = std::clamp(ratio / kColourEnd, 0.0, 1.0);
-  return static_cast<int>(std::lround(share * (kColours - 1)));
+  return static_cast<int>(std::lround(share * (kMapColours - 1)));
 }
 
 std::string colour(int step) {
@@ -32,7 +32,7 @@ std::string colour(int step) {
   };
   static constexpr Stop kStops[] = {
       {0.0, {33, 82, 148}}, {0.5, {238, 240, 236}}, {0.75, {244, 150, 74}}, {1.0, {150, 20, 34}}};
-  const double share = static_cast<double>(step) / (kColours - 1);
+  const double share = static_cast<double>(step) / (kMapColours - 1);
   size_t upper = 1;
   while (kStops[upper].at < share) ++upper;
   const Stop &a = kStops[upper - 1], &b = kStops[upper];
@@ -166,26 +166,26 @@ std::string layer_numbers(const Grid& at, const std::vector<int64_t>& layers) {
   const auto every = static_cast<size_t>(std::max(1.0, std::ceil(13.0 / at.row)));
   std::string svg;
   for (size_t layer = 0; layer < layers.size(); layer += every) {
-    svg += text_at(kLeft - 8, kTop + at.row * (static_cast<double>(layer) + 0.5) + 3.5, "small end",
-                   concat(layers[layer]));
+    svg += text_at(kMapLeft - 8, kTop + at.row * (static_cast<double>(layer) + 0.5) + 3.5,
+                   "small end", concat(layers[layer]));
   }
-  return svg + text_at(kLeft - 8, kTop - 8, "small end", "layer");
+  return svg + text_at(kMapLeft - 8, kTop - 8, "small end", "layer");
 }
 
 std::string legend(double left, double y) {
   std::string svg;
   const double width = 4.0;
-  for (int step = 0; step < kColours; ++step) {
+  for (int step = 0; step < kMapColours; ++step) {
     svg += rectangle(left + width * step, y, width + 0.3, 10, colour(step));
   }
   for (const double ratio : {0.0, 0.5, 1.0, 1.5, 2.0}) {
-    svg += text_at(left + width * (kColours - 1) * ratio / kColourEnd + 2, y + 22, "small middle",
-                   svg_number(ratio) + (ratio == kColourEnd ? "+" : ""));
+    svg += text_at(left + width * (kMapColours - 1) * ratio / kColourEnd + 2, y + 22,
+                   "small middle", svg_number(ratio) + (ratio == kColourEnd ? "+" : ""));
   }
   return svg + text_at(left, y - 6, "small", "colour: GPU load / mean GPU");
 }
 
-constexpr const char* kStyle =
+constexpr const char* kMapStyle =
     "<style>text{font:13px system-ui,'DejaVu Sans',sans-serif;fill:#222}.title{font-size:19px;"
     "font-weight:600}.head{font-weight:600}.small{font-size:11px;fill:#555}.middle{text-anchor:"
     "middle}.end{text-anchor:end}.mean{stroke:#222;stroke-dasharray:4 3}.axis{stroke:#999}"
@@ -202,21 +202,21 @@ std::string load_maps_svg(const LoadMaps& maps) {
            .found = {at.n_gpus, " GPUs and ", at.n_layers, " layers"},
            .expected = "at most 2048 and 256",
            .advice = "use {json}"});
-  const double second = kLeft + kMapWidth + kMapGap, third = second + kMapWidth + kMapGap + 8;
+  const double second = kMapLeft + kMapWidth + kMapGap, third = second + kMapWidth + kMapGap + 8;
   const double width = third + kDotsWidth + 30, height = at.bottom() + kBarsHeight + 74;
   const size_t shown = maps.shown_layer;
   const double top_ratio = std::max(maps.before.heaviest[shown], 1.0) * 1.05;
 
-  std::string svg = concat("\n", kStyle);
+  std::string svg = concat("\n", kMapStyle);
   svg += svg_element("rect", {{"width", "100%"}, {"height", "100%"}, {"fill", "#fff"}}) + "\n";
-  svg += text_at(kLeft, 30, "title", "Expert load per GPU");
-  svg += text_at(kLeft, 50, "small", maps.subtitle);
+  svg += text_at(kMapLeft, 30, "title", "Expert load per GPU");
+  svg += text_at(kMapLeft, 50, "small", maps.subtitle);
   svg += legend(third, 30);
   const auto headed = [&](double left, const LoadMap& map) {
     svg += text_at(left, kTop - 24, "head", map.name);
     svg += text_at(left, kTop - 8, "small", "balancedness " + printed("%.3f", map.balancedness));
   };
-  headed(kLeft, maps.before);
+  headed(kMapLeft, maps.before);
   headed(second, maps.after);
   svg += text_at(third, kTop - 24, "head", "Heaviest GPU / mean GPU");
   svg += circle("before", third + 4, kTop - 12, 4) + circle("after", third + 74, kTop - 12, 4);
@@ -224,15 +224,15 @@ std::string load_maps_svg(const LoadMaps& maps) {
   svg += text_at(third + 12, kTop - 8, "small", "in order");
   svg += text_at(third + 82, kTop - 8, "small", "placed");
   svg += layer_numbers(at, maps.layers);
-  svg += heat_map(at, kLeft, maps.before.gpu);
+  svg += heat_map(at, kMapLeft, maps.before.gpu);
   svg += heat_map(at, second, maps.after.gpu);
   svg += heaviest_dots(at, third, maps);
-  svg += text_at(kLeft, at.bottom() + 26, "small",
+  svg += text_at(kMapLeft, at.bottom() + 26, "small",
                  concat("GPUs of layer ", maps.layers[shown],
                         ", the worst in order; the dashed line is the mean"));
-  svg += bars(at, kLeft, maps.before.gpu[shown], top_ratio);
+  svg += bars(at, kMapLeft, maps.before.gpu[shown], top_ratio);
   svg += bars(at, second, maps.after.gpu[shown], top_ratio);
-  svg += text_at(kLeft + kMapWidth / 2, at.bottom() + kBarsHeight + 62, "small middle", "GPU");
+  svg += text_at(kMapLeft + kMapWidth / 2, at.bottom() + kBarsHeight + 62, "small middle", "GPU");
   svg += text_at(second + kMapWidth / 2, at.bottom() + kBarsHeight + 62, "small middle", "GPU");
   return svg_element("svg",
                      {{"xmlns", "http://www.w3.org/2000/svg"},

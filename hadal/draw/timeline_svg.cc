@@ -12,12 +12,12 @@
 namespace hadal {
 namespace {
 
-constexpr double kLeft = 84, kRight = 196;  // margins beside the plot, pixels
+constexpr double kTimelineLeft = 84, kTimelineRight = 196;  // margins beside the plot, pixels
 constexpr double kBoxWidth = 13.5, kLeastWidth = 900, kMostWidth = 2200;  // of the plot
 
 // Light and deep tones of one hue: F blue, B green, B_in rose, W amber. Chosen to stay apart for
 // colour-blind readers: the kinds differ in hue, the directions in lightness.
-constexpr const char* kStyle = R"svg(<style>
+constexpr const char* kTimelineStyle = R"svg(<style>
 svg{font-family:"Segoe UI","Helvetica Neue",Arial,"DejaVu Sans",sans-serif}
 .panel{fill:#fff}.ink{fill:#1b1f24}.soft,.end{fill:#59636e}.end{text-anchor:end}
 .idle{fill:url(#gap)}.gap0{fill:#eef0f3}.gap1{stroke:#d9dde3}
@@ -91,7 +91,7 @@ std::vector<TimeWindow> choose_windows(const TimelineChart& timeline,
 
 void draw_legend(Page& page, const TimelineChart& timeline, double y) {
   const std::string& tones = timeline.tones;
-  double x = kLeft;
+  double x = kTimelineLeft;
   const double swatch = tones.empty() ? 15 : 30;
   const auto text_width = [](const std::string& text) {
     return 6.6 * static_cast<double>(text.size());
@@ -111,7 +111,7 @@ void draw_legend(Page& page, const TimelineChart& timeline, double y) {
   }
   page.rect("idle", x, y, 15, 14);
   page.text("ink", x + 21, y + 11.5, 12, "idle");
-  if (!tones.empty()) page.text("soft", kLeft, y + 32, 12, "Tones: " + tones + ".");
+  if (!tones.empty()) page.text("soft", kTimelineLeft, y + 32, 12, "Tones: " + tones + ".");
 }
 
 void draw_axis(Page& page, const TimeScale& scale, double top, double bottom) {
@@ -136,7 +136,7 @@ void draw_axis(Page& page, const TimeScale& scale, double top, double bottom) {
 void draw_cut(Page& page, const TimeScale& scale, int64_t left_out, double bottom) {
   if (scale.windows().size() < 2) return;
   page.text("ink", scale.right(0) + TimeScale::kCutWidth / 2 - 6, bottom + 4, 16, "\u22ef");
-  page.text("soft", kLeft, bottom + 38, 12,
+  page.text("soft", kTimelineLeft, bottom + 38, 12,
             concat("Not drawn: the steady state from ", plain_number(scale.windows()[0].to), " to ",
                    plain_number(scale.windows()[1].from), ", ", left_out,
                    " boxes. The figures at the right are of the whole step."));
@@ -172,8 +172,8 @@ std::string timeline_svg(const TimelineChart& timeline, const std::optional<Time
   const bool several = panels.size() > 1;
 
   const double width = plot_width(timeline, windows);
-  const TimeScale scale(windows, kLeft, width);
-  const double right = kLeft + width;
+  const TimeScale scale(windows, kTimelineLeft, width);
+  const double right = kTimelineLeft + width;
   const RowStyle style{
       .height = std::clamp(std::floor((several ? 1100 : 960) / static_cast<double>(n_rows)),
                            n_rows > 512 ? 2.0 : 4.0, several ? 22.0 : 30.0),
@@ -181,16 +181,16 @@ std::string timeline_svg(const TimelineChart& timeline, const std::optional<Time
 
   Page page;
   const double legend = 70, rows_top = legend + (timeline.tones.empty() ? 44 : 64);
-  page.text("ink", kLeft, 36, 20, timeline.title, "bold");
-  page.text("soft", kLeft, 57, 13, timeline.subtitle);
+  page.text("ink", kTimelineLeft, 36, 20, timeline.title, "bold");
+  page.text("soft", kTimelineLeft, 57, 13, timeline.subtitle);
   draw_legend(page, timeline, legend);
 
   double y = rows_top;
   std::string rows;
   for (size_t p = 0; p < panels.size(); ++p) {
     if (several) {
-      page.text("ink", kLeft, y + 14, 15, panels[p].name, "bold");
-      page.text("soft", kLeft + 100, y + 14, 12, panels[p].facts);
+      page.text("ink", kTimelineLeft, y + 14, 15, panels[p].name, "bold");
+      page.text("soft", kTimelineLeft + 100, y + 14, 12, panels[p].facts);
       y += 22;
     }
     if (p == 0) {
@@ -205,7 +205,7 @@ std::string timeline_svg(const TimelineChart& timeline, const std::optional<Time
   page.svg += rows;
   draw_cut(page, scale, boxes_in(timeline, {{0, end_of(timeline)}}) - n_boxes, y + 4);
 
-  const std::string total = svg_number(right + kRight);
+  const std::string total = svg_number(right + kTimelineRight);
   const std::string height = svg_number(y + (windows.size() > 1 ? 56 : 36));
   const std::string panel =
       svg_element("rect", {{"class", "panel"}, {"width", total}, {"height", height}});
@@ -216,7 +216,7 @@ std::string timeline_svg(const TimelineChart& timeline, const std::optional<Time
                       {"viewBox", "0 0 " + total + " " + height},
                       {"role", "img"},
                       {"aria-label", timeline.description}},
-                     concat("\n", kStyle, panel, "\n", page.svg)) +
+                     concat("\n", kTimelineStyle, panel, "\n", page.svg)) +
          "\n";
 }
 

@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "hadal/core/error.h"
 
 namespace hadal {
 namespace {
 
-constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 // Cells of the plan, in the order of the columns.
 const std::vector<std::string> kShown = {"batch_sequences",
                                          "pp",
@@ -84,7 +82,7 @@ ScalingStudy study_scaling(const ScalingRequest& request,
       study.layouts.push_back(layout_text(plan.layout));
       study.table.problems.push_back(problem_of(plan.sheet, gpus));
     } catch (const ConfigError& error) {
-      row.resize(1 + kShown.size(), kNone);
+      row.resize(1 + kShown.size(), kNoNumber);
       study.layouts.emplace_back("none");
       study.table.problems.push_back(error);
     }

@@ -10,8 +10,6 @@
 namespace hadal {
 namespace {
 
-constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-
 // Puts the varied cells back, also when a value cannot be computed.
 class Restore {
  public:
@@ -85,7 +83,7 @@ void add_row(SweepTable& table, const Worksheet& sheet, std::vector<double> row,
     problem = error;
   }
   for (const std::string& name : shown) {
-    double value = kNone;
+    double value = kNoNumber;
     try {
       if (problem.empty()) value = sheet.value(name);
     } catch (const ConfigError& error) {

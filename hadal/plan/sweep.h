@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,11 @@ struct SweepAxis {
   bool geometric = false;  // so a chart's axis is logarithmic
 };
 
-// Columns: the axes, then what is shown. A value that does not exist (no layout fits) is NaN: an
-// empty field in CSV, null in JSON, a gap in a chart.
+// A value that does not exist (no layout fits): an empty field in CSV, null in JSON, a gap in a
+// chart.
+inline constexpr double kNoNumber = std::numeric_limits<double>::quiet_NaN();
+
+// Columns: the axes, then what is shown.
 struct SweepTable {
   struct Column {
     std::string name, unit;
@@ -34,7 +38,7 @@ struct SweepTable {
 using SheetJudge = std::function<Refusal(const Worksheet&)>;
 
 // Every combination of the axes' values; the sheet is as before afterwards. A row that `judge`
-// refuses, or that has no finite value, has a problem and NaN. ConfigError with the nearest name
+// refuses, or that has no finite value, has a problem and kNoNumber. ConfigError with the nearest name
 // for a cell that does not exist, for more than two axes, and if every row has a problem.
 SweepTable sweep(Worksheet& sheet, const std::vector<SweepAxis>& axes,
                  const std::vector<std::string>& shown, const SheetJudge& judge);

@@ -11,7 +11,7 @@
 namespace hadal {
 namespace {
 
-constexpr size_t kNone = static_cast<size_t>(-1);
+constexpr size_t kNoBox = static_cast<size_t>(-1);
 
 class Trace {
  public:
@@ -100,8 +100,8 @@ void Trace::slice(const TimedAction& box) {
 void Trace::find_makers() {
   const size_t n_chunks =
       static_cast<size_t>(schedule_.n_stages) * static_cast<size_t>(schedule_.n_micro_batches);
-  forward_box_.assign(n_chunks, kNone);
-  backward_box_.assign(n_chunks, kNone);
+  forward_box_.assign(n_chunks, kNoBox);
+  backward_box_.assign(n_chunks, kNoBox);
   for (size_t i = 0; i < simulation_.timeline.size(); ++i) {
     const Action& action = simulation_.timeline[i].action;
     if (action.goes_forward()) forward_box_[index(action.chunk)] = i;
@@ -112,7 +112,7 @@ void Trace::find_makers() {
 void Trace::arrow(const std::vector<size_t>& makers, Chunk maker, const TimedAction& user) {
   if (maker.stage < 0 || maker.stage >= schedule_.n_stages) return;
   const size_t found = makers[index(maker)];
-  if (found == kNone || n_arrows_ >= kMaxArrows) return;
+  if (found == kNoBox || n_arrows_ >= kMaxArrows) return;
   const TimedAction& made = simulation_.timeline[found];
   if (made.rank == user.rank) return;
   const std::string common =
