@@ -133,7 +133,7 @@ TEST(TrainingPass, HeadInChunksEqualsTheWholeHead) {
   const LossParts want = split.in_steps(kWeights).loss, got = fused.at_once(kWeights).loss;
   EXPECT_NEAR(got.ce, want.ce, 1e-6 * want.ce);
   EXPECT_NEAR(got.mtp[0], want.mtp[0], 1e-6 * want.mtp[0]);
-  expect_close(fused.gradient(), split.gradient(), Tolerance::for_sum(600), "gradient");
+  fused.expect_gradient_of(split, Tolerance::for_sum(600));
 }
 
 TEST(TrainingPass, MicroBatchesAddUpToTheBatch) {
@@ -149,7 +149,7 @@ TEST(TrainingPass, MicroBatchesAddUpToTheBatch) {
   }
   EXPECT_NEAR(got.total(kWeights), want.total(kWeights), 1e-6 * want.total(kWeights));
   EXPECT_EQ(got_load, want_load);
-  expect_close(parts.gradient(), whole.gradient(), Tolerance::for_sum(100), "gradient");
+  parts.expect_gradient_of(whole, Tolerance::for_sum(100));
 }
 
 // Counts the tokens of each expert from what the routers offer.

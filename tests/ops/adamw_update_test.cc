@@ -48,8 +48,15 @@ TEST(AdamwUpdate, Agrees) {
                  m = filled(ctx, random_values(n, 2, 0.1));
           Tensor v = filled(ctx, v_values);
           const Tensor grad = filled(ctx, random_values(n, 4));
-          adamw_update(ctx, value, m, v, grad, some_step());
-          return {floats(value), floats(m), floats(v)};
+          // Old moment and gradient have either sign.
+          const AdamwStep step = some_step();
+          std::vector<double> m_terms;
+          for (size_t i = 0; i < v_values.size(); ++i) {
+            m_terms.push_back(std::abs(step.beta1 * m.flat<float>()[i]) +
+                              std::abs((1 - step.beta1) * step.grad_scale * grad.flat<float>()[i]));
+          }
+          adamw_update(ctx, value, m, v, grad, step);
+          return {{floats(value), 1}, {floats(m), 1, m_terms}, {floats(v), 1}};
         },
         Tolerance::for_sum(4), std::to_string(n));
   }

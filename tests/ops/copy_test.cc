@@ -22,7 +22,7 @@ TEST(Copy, BackendsAgree) {
           copy_rows(ctx, all.view(), from.view());
           copy_row_ranges(ctx, some.view(), from.view(), halves(e.rows));
           add_row_ranges(ctx, sum.view(), from.view(), halves(e.rows));
-          return {all.values(), some.values(), sum.values()};
+          return {all, some, sum};
         },
         Tolerance::exact(), text(e));
   }

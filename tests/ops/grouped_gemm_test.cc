@@ -44,7 +44,7 @@ TEST_P(GroupedGemmTest, ForwardAgreesWithReference) {
   std::vector<float> y(kRows * kOut, 7.0F), want = y;
   grouped_gemm_nt(cpu_, {y.data(), {kRows, kOut}}, x_view_, views_, kOffsets);
   grouped_gemm_nt(reference_, {want.data(), {kRows, kOut}}, x_view_, views_, kOffsets);
-  expect_close(y, want, Tolerance::for_sum(kIn), "y");
+  expect_close(y, want, Tolerance::for_sum(kIn).in_rows_of(kOut), "y");
 }
 
 TEST_P(GroupedGemmTest, BackwardInputAgreesWithReference) {
@@ -52,7 +52,7 @@ TEST_P(GroupedGemmTest, BackwardInputAgreesWithReference) {
     std::vector<float> dx = random_values(kRows * kIn, 3), want = dx;
     grouped_gemm_nn(cpu_, {dx.data(), {kRows, kIn}}, dy_view_, views_, kOffsets, beta);
     grouped_gemm_nn(reference_, {want.data(), {kRows, kIn}}, dy_view_, views_, kOffsets, beta);
-    expect_close(dx, want, Tolerance::for_sum(kOut + 1), concat("dx, beta ", beta));
+    expect_close(dx, want, Tolerance::for_sum(kOut + 1).in_rows_of(kIn), concat("dx, beta ", beta));
   }
 }
 INSTANTIATE_TEST_SUITE_P(Formats, GroupedGemmTest,
@@ -76,7 +76,7 @@ TEST_P(GroupedGemmTest, BackwardWeightAgreesWithReferenceAndAccumulates) {
   Gradients dw, want;
   grouped_gemm_tn(cpu_, dw.views(), dy_view_, x_view_, kOffsets);
   grouped_gemm_tn(reference_, want.views(), dy_view_, x_view_, kOffsets);
-  expect_close(dw.values, want.values, Tolerance::for_sum(603), "dw");
+  expect_close(dw.values, want.values, Tolerance::for_sum(603).in_rows_of(kIn), "dw");
 }
 
 // Gradients so tall that each is cut into several tasks.
@@ -94,7 +94,7 @@ TEST(GroupedGemmTall, BackwardWeightAgreesWithReference) {
     grouped_gemm_tn(ctx, views, {dy.data(), {23, n_out}}, {x.data(), {23, n_in}}, offsets);
     return dw;
   };
-  expect_close(run(cpu), run(reference), Tolerance::for_sum(21), "dw");
+  expect_close(run(cpu), run(reference), Tolerance::for_sum(21).in_rows_of(n_in), "dw");
 }
 
 // A group's product is the dense one of its rows, and neither threads nor repetition change a bit.

@@ -73,7 +73,8 @@ TEST_F(LatentAttentionTest, CpuAgreesWithReference) {
   for (const Shape& s : kShapes) {
     const Operands x(s);
     expect_close(x.attend(cpu_, 0, s.n_queries), x.attend(reference_, 0, s.n_queries),
-                 Tolerance::for_sum(s.n_keys + s.d_c + s.d_rope + 16), concat(s.n_keys, " keys"));
+                 Tolerance::for_sum(s.n_keys + s.d_c + s.d_rope + 16).in_rows_of(s.d_c),
+                 concat(s.n_keys, " keys"));
   }
 }
 
@@ -140,8 +141,10 @@ TEST_F(LatentAttentionTest, AbsorbAndExpandAgreeWithReference) {
       };
       const auto [absorbed, expanded] = run(cpu_);
       const auto [absorbed_want, expanded_want] = run(reference_);
-      expect_close(absorbed, absorbed_want, Tolerance::for_sum(d_n), concat("absorb_query ", T));
-      expect_close(expanded, expanded_want, Tolerance::for_sum(d_c), concat("expand_value ", T));
+      expect_close(absorbed, absorbed_want, Tolerance::for_sum(d_n).in_rows_of(d_c),
+                   concat("absorb_query ", T));
+      expect_close(expanded, expanded_want, Tolerance::for_sum(d_c).in_rows_of(d_v),
+                   concat("expand_value ", T));
     }
   }
 }
@@ -192,7 +195,9 @@ TEST(AbsorbedForm, EqualsMhaFormInF64) {
                                             page, {&kOneSequence, 1}, 0.3);
         reference::expand_value<double>(o, o_latent, w);
       });
-  expect_close(absorbed, mha, {.element = 1e-10, .frobenius = 1e-10, .cosine = 1e-10}, "f64");
+  expect_close(absorbed, mha,
+               {.element = 1e-10, .frobenius = 1e-10, .cosine = 1e-10, .row_length = kValue},
+               "f64");
 }
 
 TEST_F(LatentAttentionTest, AbsorbedFormEqualsMhaForm) {
@@ -212,7 +217,8 @@ TEST_F(LatentAttentionTest, AbsorbedFormEqualsMhaForm) {
                          {&kOneSequence, 1}, 0.3F);
         expand_value(cpu_, o, o_latent, w);
       });
-  expect_close(absorbed, mha, Tolerance::for_sum(kLatent + kNope + kRope + kTokens), "f32");
+  expect_close(absorbed, mha,
+               Tolerance::for_sum(kLatent + kNope + kRope + kTokens).in_rows_of(kValue), "f32");
 }
 
 TEST_F(LatentAttentionTest, RefusesOperandsThatDoNotFit) {

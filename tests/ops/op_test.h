@@ -72,7 +72,17 @@ View<const Real, 1> vector_view(const std::vector<Real>& values) {
   return {values.data(), {static_cast<int64_t>(values.size())}};
 }
 
-using Outputs = std::vector<std::vector<float>>;
+// What an op wrote, and how long its rows are: 1 where every number is a row of its own (a norm, a
+// loss), 0 where all are one.
+struct Output {
+  std::vector<float> values;
+  int64_t row_length;
+  std::vector<double> scale{};  // of each row, where its terms cancel
+  Output(const Grid<float>& grid) : values(grid.values()), row_length(grid.view().dim(1)) {}
+  Output(std::vector<float> flat, int64_t row = 0, std::vector<double> of_each_row = {})
+      : values(std::move(flat)), row_length(row), scale(std::move(of_each_row)) {}
+};
+using Outputs = std::vector<Output>;
 
 // `run` performs the op with the given context on inputs it makes itself and returns its outputs.
 inline void expect_backends_agree(const std::function<Outputs(Context&)>& run,
@@ -82,8 +92,11 @@ inline void expect_backends_agree(const std::function<Outputs(Context&)>& run,
   ASSERT_EQ(got.size(), want.size());
   for (size_t i = 0; i < want.size(); ++i) {
     const std::string name = concat(what, ", output ", i);
-    expect_close(got[i], want[i], tolerance, name);
-    expect_close(spread[i], got[i], Tolerance::exact(), name + ", 4 threads against 1");
+    ASSERT_EQ(got[i].row_length, want[i].row_length);
+    expect_close(got[i].values, want[i].values,
+                 tolerance.in_rows_of(want[i].row_length).with_scale(want[i].scale), name);
+    expect_close(spread[i].values, got[i].values, Tolerance::exact(),
+                 name + ", 4 threads against 1");
   }
 }
 
@@ -127,8 +140,12 @@ inline void expect_gradient(std::vector<double>& x, const std::function<double()
     numeric[i] = (above - below) / (2.0 * step);
   }
   // The difference quotient is off by about step^2 f''' / 6 and by eps(f64) f / step, both near
-  // 1e-10.
-  expect_close(gradient, numeric, {.element = 1e-7, .frobenius = 1e-7, .cosine = 1e-12}, what);
+  // 1e-10, whatever the element: every gradient has its own scale beside that.
+  const double absolute = 1e-9 * std::max(1.0, std::abs(loss()));
+  expect_close(
+      gradient, numeric,
+      {.element = 1e-7, .frobenius = 1e-7, .cosine = 1e-12, .absolute = absolute, .row_length = 1},
+      what);
 }
 
 // sum_i weights[i] values[i]: a scalar that depends on every output with a different slope.

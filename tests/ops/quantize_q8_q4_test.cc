@@ -28,8 +28,8 @@ TEST(QuantizeQ8Q4, BackendsAgree) {
           const Quantized q8 = quantize_q8(ctx, w.view()), q4 = quantize_q4(ctx, w.view());
           dequantize(ctx, back8.view(), q8);
           dequantize(ctx, back4.view(), q4);
-          return {code_values<int8_t>(q8.codes),  scale_values(q8.scales), back8.values(),
-                  code_values<uint8_t>(q4.codes), scale_values(q4.scales), back4.values()};
+          return {code_values<int8_t>(q8.codes),  scale_values(q8.scales), back8,
+                  code_values<uint8_t>(q4.codes), scale_values(q4.scales), back4};
         },
         Tolerance::exact(), text(e));
   }

@@ -165,10 +165,10 @@ TEST(Quantize, BackendsAgreeBitForBit) {
             Outputs outputs;
             for (const char* how : {"tiles", "columns", "blocks"}) {
               const Quantized q = quantize(ctx, x, how, {.power_of_two = power_of_two});
-              outputs.emplace_back();
-              for (const uint8_t code : bits(q.codes)) outputs.back().push_back(code);
+              const auto codes = bits(q.codes);
               const auto scales = q.scales.flat<float>();
-              outputs.emplace_back(scales.begin(), scales.end());
+              outputs.emplace_back(std::vector<float>(codes.begin(), codes.end()));
+              outputs.emplace_back(std::vector<float>(scales.begin(), scales.end()));
             }
             return outputs;
           },

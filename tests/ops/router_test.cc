@@ -31,6 +31,29 @@ Routed route(Context& ctx, const std::vector<float>& logits, const std::vector<f
   return r;
 }
 
+// What dlogits of a token is a difference of: a gradient g for each score, from its own and from
+// the gates (twice where they are normalised), and softmax takes the mean of all g away.
+std::vector<double> dlogits_terms(const Routed& r, const std::vector<float>& dscores,
+                                  const std::vector<float>& dgates, const RouterConfig& config) {
+  std::vector<double> terms;
+  for (int64_t t = 0; t < r.T; ++t) {
+    double score = 0.0, dscore = 0.0, dgate = 0.0, chosen = 0.0;
+    for (int64_t e = 0; e < r.E; ++e) {
+      const auto at = static_cast<size_t>(t * r.E + e);
+      score = std::max(score, std::abs(double{r.scores[at]}));
+      dscore = std::max(dscore, std::abs(double{dscores[at]}));
+    }
+    for (int64_t k = 0; k < r.K; ++k) {
+      dgate = std::max(dgate, std::abs(double{dgates[static_cast<size_t>(t * r.K + k)]}));
+      chosen += r.scores_view()(t, r.indices_view()(t, k));
+    }
+    dgate *= config.routed_scaling_factor;
+    if (config.norm_topk_prob) dgate *= 2.0 / chosen;
+    terms.push_back(2.0 * score * (dscore + dgate));
+  }
+  return terms;
+}
+
 std::vector<float> as_floats(const std::vector<int32_t>& values) {
   return {values.begin(), values.end()};
 }
@@ -55,7 +78,7 @@ TEST_P(RouterGolden, ChoiceGatesLoadAndBalanceLoss) {
         route(machine.ctx(), golden.f32(prefix + "logits"), golden.f32(prefix + "bias"), config);
     EXPECT_EQ(r.indices, golden.values<int32_t>(prefix + "indices"));
     expect_close(r.gates, golden.f32(prefix + "gates"),
-                 {.element = 1e-6, .frobenius = 1e-6, .cosine = 0}, "gates");
+                 {.element = 1e-6, .frobenius = 1e-6, .cosine = 0, .row_length = 1}, "gates");
     std::vector<int32_t> load(static_cast<size_t>(r.E));
     for (const int32_t e : r.indices) ++load[static_cast<size_t>(e)];
     EXPECT_EQ(load, golden.values<int32_t>(prefix + "load"));
@@ -113,7 +136,12 @@ TEST(Router, BackendsAgree) {
                 2.0F, BalanceCount::kChosen, config));
             route_backward(ctx, {dlogits.data(), {T, E}}, {dgates.data(), {T, K}},
                            {dscores.data(), {T, E}}, r.scores_view(), r.indices_view(), config);
-            return {as_floats(r.indices), r.gates, r.scores, {loss}, dscores, dlogits};
+            return {{as_floats(r.indices), K},
+                    {r.gates, K},
+                    {r.scores, E},
+                    {{loss}, 1},
+                    {dscores, E},
+                    {dlogits, E, dlogits_terms(r, dscores, dgates, config)}};
           },
           Tolerance::for_sum(16), concat("E ", E, " T ", T));
     }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "hadal/model/training_pass.h"
+#include "tests/support/compare.h"
 #include "tests/support/random_model.h"
 
 namespace hadal::test {
@@ -38,6 +39,16 @@ struct Trainee : RandomModel {
     stage_backward_input(ctx, dispatcher, model, cut, {}, saved);
     stage_backward_weight(ctx, dispatcher, model, cut, std::move(saved));
     return output;
+  }
+  // Every parameter's gradient, row by row.
+  void expect_gradient_of(Trainee& want, Tolerance tolerance) {
+    tolerance.inherited = 8 * std::numeric_limits<float>::epsilon();
+    const std::vector<NamedParam> got = named_params(model), wanted = named_params(want.model);
+    ASSERT_EQ(got.size(), wanted.size());
+    for (size_t i = 0; i < got.size(); ++i) {
+      if (got[i].kind == ParamKind::kRouteBias) continue;
+      expect_close(got[i].param->grad, wanted[i].param->grad, tolerance, got[i].name);
+    }
   }
   std::vector<float> gradient() {
     std::vector<float> all;
