@@ -12,19 +12,13 @@ namespace {
 
 class Fp8AsStored : public ::testing::Test {
  protected:
-  void SetUp() override {
-    for (GoldenCase& golden : golden_cases()) {
-      if (golden.is_fp8()) cases_.push_back(std::move(golden));
-    }
-    ASSERT_FALSE(cases_.empty());
-  }
   DeepseekV3 load(const GoldenCase& golden, LoadAs as) {
     return load_model(ctx_, golden.checkpoints.front(), {.dtype = as});
   }
   ThreadPool pool_{2};
   Arena arena_;
   Context ctx_{pool_, arena_};
-  std::vector<GoldenCase> cases_;
+  std::vector<GoldenCase> cases_ = golden_cases(&GoldenCase::is_fp8);
 };
 
 TEST_F(Fp8AsStored, CodesStayInTheFile) {
