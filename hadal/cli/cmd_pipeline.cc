@@ -247,6 +247,7 @@ void refuse_useless_options(const PipelineOptions& o) {
                                              .problem = "there is no picture",
                                              .found = "no --svg",
                                              .advice = "add --svg FILE or leave --zoom out"});
+  zoom_of(o);  // before anything is printed
   if (!o.compare) return;
   const char* alone = !o.trace.empty()            ? "--trace"
                       : !o.write_schedule.empty() ? "--write-schedule"

@@ -140,30 +140,27 @@ std::vector<int32_t> parse_ids(std::string_view text, const std::string& source,
     throw FormatError(concat(source, ": no such token (found id ", id, ", expected 0 to ",
                              vocab_size - 1, "); use ids of this tokenizer"));
   };
+  const auto no_list = [&](const auto&... found) {
+    return FormatError(concat(source, ": not a list of ids (found ", found...,
+                              ", expected whole numbers); separate ids by spaces or commas"));
+  };
   std::vector<int32_t> ids;
   if (first != std::string_view::npos && (text[first] == '[' || text[first] == '{')) {
     const Json document = parse_json(text, source);
-    const Json& list = document.is_object() ? document.at("ids") : document;
-    for (const Json& id : list.as_array()) ids.push_back(check(id.as_integer()));
+    const Json* list = document.is_object() ? document.find("ids") : &document;
+    if (list == nullptr || !list->is_array()) throw no_list("no \"ids\"");
+    for (const Json& id : list->as_array()) {
+      ids.push_back(id.is_integer() ? check(id.as_integer()) : throw no_list(id.type_name()));
+    }
     return ids;
   }
-  for (size_t at = 0; at < text.size();) {
-    const char c = text[at];
-    if (c == ' ' || c == ',' || c == '\t' || c == '\r' || c == '\n') {
-      ++at;
-      continue;
-    }
+  for (size_t at = 0; (at = text.find_first_not_of(", \t\r\n", at)) != text.npos;) {
     int64_t id = 0;
     size_t digits = 0;
-    while (at < text.size() && text[at] >= '0' && text[at] <= '9' && digits < 12) {
+    for (; at < text.size() && text[at] >= '0' && text[at] <= '9' && digits < 12; ++digits) {
       id = id * 10 + (text[at++] - '0');
-      ++digits;
     }
-    if (digits == 0) {
-      throw FormatError(concat(source, ": not a list of ids (found byte ",
-                               static_cast<int>(static_cast<unsigned char>(c)), " at offset ", at,
-                               ", expected digits); separate ids by spaces or commas"));
-    }
+    if (digits == 0) throw no_list("byte ", int{static_cast<uint8_t>(text[at])}, " at offset ", at);
     ids.push_back(check(id));
   }
   return ids;

@@ -68,7 +68,7 @@ struct Flags::Impl {
   std::string option_of(const std::string& field) const {
     const auto listed = option_of_library_name.find(field);
     if (listed != option_of_library_name.end()) return listed->second;
-    std::string option = "--" + field;
+    std::string option = "--" + field.substr(field.rfind('.') + 1);  // "data.seq_len", too
     std::replace(option.begin(), option.end(), '_', '-');
     const bool known = std::any_of(slots.begin(), slots.end(), [&](const Slot& slot) {
       return std::count(slot.info.names.begin(), slot.info.names.end(), option) > 0;

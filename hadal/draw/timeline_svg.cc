@@ -77,7 +77,7 @@ std::vector<TimeWindow> choose_windows(const TimelineChart& timeline,
   TimeWindow whole{0, makespan > 0 ? makespan : 1};
   if (zoom) {
     whole = {std::max(zoom->from, 0.0), std::min(zoom->to, makespan)};
-    require(whole.to > whole.from, {.place = "zoom",
+    require(whole.to > whole.from, {.field = "zoom",
                                     .problem = "nothing there",
                                     .found = {zoom->from, " to ", zoom->to},
                                     .expected = {"a part of 0 to ", plain_number(makespan)}});

@@ -10,10 +10,9 @@ constexpr const char* kExpected = "expected a list of token-id lists such as [[5
 
 int32_t parse_id(const Json& json, const std::string& where, int64_t vocab_size) {
   if (!json.is_integer()) {
-    throw FormatError(concat(where, ": not a token id (found ", json.type_name(), ' ',
-                             json.is_number() ? json.dump() : std::string(),
-                             json.is_number() ? ", " : "",
-                             "expected a whole number); write ids, not text"));
+    throw FormatError(concat(where, ": not a token id (found ", json.type_name(),
+                             json.is_number() ? " " + json.dump() : std::string(),
+                             ", expected a whole number); write ids, not text"));
   }
   const double id = json.as_number();  // also for integers beyond 64 bits
   if (id < 0.0 || id >= static_cast<double>(vocab_size)) {

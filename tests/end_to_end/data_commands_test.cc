@@ -14,7 +14,7 @@ namespace hadal::test {
 namespace {
 
 namespace fs = std::filesystem;
-using hadal::testing::is_one_line_error;
+using hadal::testing::expect_refused;
 using hadal::testing::run_hadal;
 using hadal::testing::RunResult;
 
@@ -136,21 +136,20 @@ TEST_F(DataCommands, PackMakesSequencesOfEveryToken) {
   EXPECT_EQ(number(copies, "duplicates"), 0);
 }
 
-TEST_F(DataCommands, RefusalsAreOneLineAndLeaveNothing) {
+TEST_F(DataCommands, RefusalsNameTheOptionAndLeaveNothing) {
   const std::string out = folder_ / "out";
-  const std::vector<std::vector<std::string>> mistakes = {
-      {"data", "stats", folder_ / "missing"},
-      {"data", "stats", in(), "--tokenizer", folder_ / "missing"},
-      {"data", "stats", in(), "--max-document-bytes", "10"},
-      {"data", "dedup", in(), "--text-field", "body", "--out", out},
-      {"data", "pack", in(), "--out", out, "--seq-len", "1"},
-      {"data", "pack", in(), "--out", out, "--fim-rate", "2"},
-  };
-  for (const auto& arguments : mistakes) {
-    const RunResult result = run_hadal(arguments);
-    EXPECT_EQ(result.exit_code, 2) << arguments[2] << result.err;
-    EXPECT_TRUE(is_one_line_error(result)) << result.err;
-  }
+  expect_refused(
+      {
+          {{"stats", folder_ / "missing"}, folder_ / "missing: no file found"},
+          {{"stats", in(), "--tokenizer", folder_ / "missing"}, folder_ / "missing: no tokenizer"},
+          {{"stats", in(), "--max-document-bytes", "10"},
+           folder_ / "in/a.txt: one document is too long"},
+          {{"dedup", in(), "--text-field", "body", "--out", out},
+           folder_ / "in/rows.jsonl: line 1: no text in it"},
+          {{"pack", in(), "--out", out, "--seq-len", "1"}, "--seq-len: out of range"},
+          {{"pack", in(), "--out", out, "--fim-rate", "2"}, "--fim-rate: not a share"},
+      },
+      {"data"});
   EXPECT_FALSE(fs::exists(out));
 }
 

@@ -10,8 +10,8 @@
 namespace hadal {
 namespace {
 
+using testing::expect_refused;
 using ::testing::HasSubstr;
-using testing::is_one_line_error;
 using testing::run_hadal;
 using testing::RunResult;
 
@@ -75,17 +75,17 @@ TEST(PlanExperts, WrongInputIsOneLineAndExitCodeTwo) {
   const std::string deep = folder.write("deep.json", std::string(100000, '['));
   const std::string binary = folder.write("binary.json", std::string("\x00\xff\x1b[31m", 7));
   folder.write("metrics.jsonl", "{\"step\":1}\n");
-  const std::pair<std::vector<std::string>, const char*> cases[] = {
+  const std::vector<testing::Refused> cases = {
       {{}, "--load: which load?"},
       {{"--zipf", "1", "--load", good}, "--load: which load?"},
-      {{"--load", folder / "absent.json"}, "absent.json: cannot be read"},
-      {{"--load", ragged}, "ragged.json: layers differ"},
-      {{"--load", key}, "key.json: unknown key (found \"lod\""},
-      {{"--load", negative}, "negative.json: not a load (found -2"},
-      {{"--load", huge}, "huge.json"},
-      {{"--load", deep}, "deep.json"},
-      {{"--load", binary}, "binary.json"},
-      {{"--load", folder.path()}, "metrics.jsonl: no record of the experts' load"},
+      {{"--load", folder / "absent.json"}, folder / "absent.json: cannot be read"},
+      {{"--load", ragged}, folder / "ragged.json: layers differ in their experts"},
+      {{"--load", key}, folder / "key.json: unknown key"},
+      {{"--load", negative}, folder / "negative.json: not a load"},
+      {{"--load", huge}, folder / "huge.json: line 1, column 7: not valid JSON"},
+      {{"--load", deep}, folder / "deep.json: not valid JSON"},
+      {{"--load", binary}, folder / "binary.json: line 1, column 1: not valid JSON"},
+      {{"--load", folder.path()}, folder / "metrics.jsonl: no record of the experts' load"},
       {{"--load", good, "--experts", "4"}, "--experts: only with --zipf"},
       {{"--load", good, "--gpus", "3", "--redundant", "1"}, "--replicas: unequal GPUs"},
       {{"--load", good, "--gpus", "0"}, "--gpus: out of range (found 0"},
@@ -105,24 +105,18 @@ TEST(PlanExperts, WrongInputIsOneLineAndExitCodeTwo) {
       {{"--zipf", "1", "--layers", "0"}, "--layers: out of range"},
       {{"--zipf", "1", "--experts", "1000000000000"}, "--experts: out of range"},
       {{"--zipf", "1", "--model", "deepseek-v33"}, "deepseek-v3"},
-      {{"--zipf", "1", "--repicas", "4"}, "did you mean --replicas?"},
+      {{"--zipf", "1", "--repicas", "4"},
+       "--repicas: hadal plan experts has no such option",
+       "did you mean --replicas?"},
   };
-  for (const auto& [arguments, text] : cases) {
-    const RunResult result = plan_experts(arguments);
-    SCOPED_TRACE(result.err);
-    EXPECT_EQ(result.exit_code, 2) << text;
-    EXPECT_EQ(result.out, "");
-    EXPECT_TRUE(is_one_line_error(result));
-    EXPECT_THAT(result.err, HasSubstr(text));
-    EXPECT_EQ(result.err.find('\x1b'), std::string::npos);
-  }
+  expect_refused(cases, {"plan", "experts"});
 }
 
 TEST(PlanExperts, AnUnwritableFileFailsWithoutAResult) {
-  const RunResult result = plan_experts({"--zipf", "1", "--out", "/no/such/folder/plan.json"});
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_EQ(result.out, "");
-  EXPECT_TRUE(is_one_line_error(result));
+  expect_refused({{{"plan", "experts", "--zipf", "1", "--out", "/no/such/folder/plan.json"},
+                   "/no/such/folder/plan.json: cannot be created",
+                   "",
+                   1}});
 }
 
 }  // namespace

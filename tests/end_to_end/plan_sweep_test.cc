@@ -9,8 +9,8 @@
 namespace hadal {
 namespace {
 
+using testing::expect_refused;
 using ::testing::HasSubstr;
-using testing::is_one_line_error;
 using ::testing::IsEmpty;
 using testing::run_hadal;
 using testing::RunResult;
@@ -43,43 +43,48 @@ TEST(PlanSweep, PricesMoveTheCost) {
 }
 
 TEST(PlanSweep, WrongInputIsOneLine) {
-  const std::vector<std::pair<std::vector<std::string>, const char*>> wrong = {
-      {{"sweep", "--vary", "gpu_prise=1,2", "--show", "cost_usd"}, "gpu_price"},
-      {{"sweep", "--vary", "gpu_price=1,2", "--show", "cost_us"}, "cost_usd"},
-      {{"sweep", "--vary", "gpu_price=", "--show", "cost_usd"}, "no values to vary"},
+  const std::vector<testing::Refused> wrong = {
+      {{"sweep", "--vary", "gpu_prise=1,2", "--show", "cost_usd"},
+       "--vary: gpu_prise: no such number in this plan",
+       "did you mean gpu_price?"},
+      {{"sweep", "--vary", "gpu_price=1,2", "--show", "cost_us"},
+       "--show: cost_us: no such number in this plan",
+       "did you mean cost_usd?"},
+      {{"sweep", "--vary", "gpu_price=", "--show", "cost_usd"}, "--vary: no values to vary"},
       {{"sweep", "--vary", "gpu_price=1,2"}, "--show"},
       {{"sweep", "--show", "cost_usd"}, "--vary"},
-      {{"sweep", "--vary", "gpu_price=1,2", "--show", "cost_usd,,days"}, "a name is missing"},
-      {{"sweep", "--vary", "gpu_price=1:1e300:x1.000001", "--show", "days"}, "too many values"},
-      {{"sweep", "--vary", "gpu_price=1e999", "--show", "days"}, "not a number"},
-      {{"sweep", "--vary", "n_layers=-1", "--show", "flops_per_token"}, "n_layers"},
+      {{"sweep", "--vary", "gpu_price=1,2", "--show", "cost_usd,,days"},
+       "--show: a name is missing"},
+      {{"sweep", "--vary", "gpu_price=1:1e300:x1.000001", "--show", "days"},
+       "--vary: too many values"},
+      {{"sweep", "--vary", "gpu_price=1e999", "--show", "days"}, "--vary: not a number here"},
+      {{"sweep", "--vary", "n_layers=-1", "--show", "flops_per_token"},
+       "--vary: no value is possible",
+       "n_layers"},
       {{"sweep", "--vary", "gpu_memory_bandwidth=0", "--show", "decode_step_seconds"},
+       "--vary: no value is possible",
        "not a finite number"},
-      {{"scaling", "--gpus", "100"}, "whole nodes"},
-      {{"scaling", "--gpus", "-8"}, "no number of GPUs"},
-      {{"scaling", "--gpus", "8:1e12:x2"}, "no number of GPUs"},
-      {{"machine", "--model", "nanno"}, "nano"},
+      {{"scaling", "--gpus", "100"}, "--gpus: not a number of whole nodes"},
+      {{"scaling", "--gpus", "-8"}, "--gpus: no number of GPUs"},
+      {{"scaling", "--gpus", "8:1e12:x2"}, "--gpus: no number of GPUs"},
+      {{"machine", "--model", "nanno"},
+       "nanno: neither a file, nor a folder, nor a preset",
+       "nano"},
       {{"machine", "--tokens", "-5"}, "--tokens"},
       {{"machine", "--tokens", "many"}, "--tokens"},
       {{"machine", "--batch", "0"}, "--batch"},
       {{"machine", "--micro-batch", "9"}, "--micro-batch"},
       {{"machine", "--seq", "1000000"}, "--seq"},
       {{"machine", "--bench", "/nowhere/bench.json"}, "/nowhere/bench.json"}};
-  for (const auto& [arguments, part] : wrong) {
-    const RunResult result = plan(arguments);
-    EXPECT_EQ(result.exit_code, 2) << arguments[0] << " " << part;
-    EXPECT_TRUE(is_one_line_error(result)) << result.err;
-    EXPECT_THAT(result.err, HasSubstr(part));
-    EXPECT_THAT(result.out, IsEmpty());
-  }
+  expect_refused(wrong, {"plan"});
 }
 
 TEST(PlanSweep, AFileThatCannotBeWrittenIsSaid) {
-  const RunResult result = plan(
-      {"sweep", "--vary", "gpu_price=1,2", "--show", "cost_usd", "--csv", "/nowhere/at/all.csv"});
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_TRUE(is_one_line_error(result)) << result.err;
-  EXPECT_THAT(result.out, IsEmpty());
+  expect_refused({{{"plan", "sweep", "--vary", "gpu_price=1,2", "--show", "cost_usd", "--csv",
+                    "/nowhere/at/all.csv"},
+                   "/nowhere/at/all.csv: cannot be created",
+                   "",
+                   1}});
 }
 
 TEST(PlanScaling, GrowsToThePublishedNetwork) {
@@ -115,10 +120,9 @@ TEST(PlanMachine, MeasuresWhenNoFileIsGiven) {
 
 TEST(PlanMachine, AnotherFileIsRefused) {
   const test::TemporaryFolder folder;
-  const RunResult result = plan({"machine", "--bench", folder.write("other.json", "{\"a\": 1}")});
-  EXPECT_EQ(result.exit_code, 2);
-  EXPECT_TRUE(is_one_line_error(result)) << result.err;
-  EXPECT_THAT(result.err, HasSubstr("hadal bench train --json"));
+  expect_refused({{{"plan", "machine", "--bench", folder.write("other.json", "{\"a\": 1}")},
+                   folder / "other.json: does not say what was trained",
+                   "hadal bench train --json"}});
 }
 
 }  // namespace

@@ -1,9 +1,12 @@
 #include "tests/support/run_hadal.h"
 
+#include <gtest/gtest.h>
+
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <regex>
 
 #include <csignal>
 #include <cstdlib>
@@ -84,10 +87,32 @@ RunResult run_hadal(const std::vector<std::string>& arguments, const std::string
   return result;
 }
 
-bool is_one_line_error(const RunResult& result) {
-  const size_t start = result.err.find("hadal: error: ");
-  return start != std::string::npos && (start == 0 || result.err[start - 1] == '\n') &&
-         result.err.find('\n', start) == result.err.size() - 1;
+void expect_refused(const RunResult& result, const Refused& want) {
+  std::string call;
+  for (const std::string& argument : want.arguments) call += argument + ' ';
+  SCOPED_TRACE(call + "\n" + result.err);
+  EXPECT_EQ(result.exit_code, want.exit_code);
+  if (!want.prints) EXPECT_EQ(result.out, "");
+  const std::string mark = "hadal: error: ";
+  const size_t start = result.err.find(mark);
+  ASSERT_NE(start, std::string::npos);
+  EXPECT_TRUE(start == 0 || result.err[start - 1] == '\n');
+  EXPECT_EQ(result.err.find('\n', start), result.err.size() - 1) << "one line";
+  const std::string line = result.err.substr(start + mark.size());
+  ASSERT_FALSE(want.names.empty());
+  EXPECT_EQ(line.substr(0, want.names.size()), want.names);
+  EXPECT_NE(line.find(want.hint), std::string::npos) << want.hint;
+  EXPECT_EQ(line.find('\x1b'), std::string::npos);
+  EXPECT_FALSE(std::regex_search(line, std::regex(R"(\{[a-z][a-z_.]*\})")))
+      << "a setting in braces";
+}
+
+void expect_refused(const std::vector<Refused>& calls, const std::vector<std::string>& command,
+                    const std::string& input) {
+  for (Refused call : calls) {
+    call.arguments.insert(call.arguments.begin(), command.begin(), command.end());
+    expect_refused(run_hadal(call.arguments, input), call);
+  }
 }
 
 }  // namespace hadal::testing

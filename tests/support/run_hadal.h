@@ -16,7 +16,19 @@ struct RunResult {
 RunResult run_hadal(const std::vector<std::string>& arguments, const std::string& input = "",
                     const std::vector<std::string>& environment = {});
 
-// The one-line form every error has: "hadal: error: <...>\n" as the last line of stderr.
-bool is_one_line_error(const RunResult& result);
+// A call that is wrong, and what hadal must say: its error begins with the option, file or place
+// that is meant, and `hint` stands somewhere behind that.
+struct Refused {
+  std::vector<std::string> arguments;
+  std::string names;  // "--max-tokens: out of range", "FILE: line 3"
+  std::string hint = "";
+  int exit_code = 2;    // 1: not the call is wrong, the work failed
+  bool prints = false;  // a result, before a file of it could not be written
+};
+
+// Nothing on stdout, as the last line of stderr "hadal: error: <names...>", without control characters.
+void expect_refused(const RunResult& result, const Refused& want);
+void expect_refused(const std::vector<Refused>& calls, const std::vector<std::string>& command = {},
+                    const std::string& input = "");
 
 }  // namespace hadal::testing
