@@ -7,6 +7,7 @@
 #include <set>
 
 #include "hadal/core/error.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal {
@@ -125,10 +126,12 @@ TEST(Corpus, FileThatChangesAfterTheScanIsAnError) {
   write_documents(folder, 0, 5);
   const Corpus corpus = scan(folder);
   folder.write("3.txt", "something else");
-  EXPECT_THROW(texts_of(corpus, Split::kTrain), FormatError);
+  test::expect_refused<FormatError>([&] { texts_of(corpus, Split::kTrain); },
+                                    "3.txt: changed while it was being read");
   std::filesystem::remove(folder / "4.txt");
   folder.write("3.txt", text_number(3));
-  EXPECT_THROW(texts_of(corpus, Split::kTrain), FormatError);
+  test::expect_refused<FormatError>([&] { texts_of(corpus, Split::kTrain); },
+                                    "4.txt: cannot be opened");
 }
 
 }  // namespace

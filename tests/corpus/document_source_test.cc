@@ -8,6 +8,7 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/utf8.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal {
@@ -87,8 +88,9 @@ TEST(DocumentSource, PatternsAndRepeatedArgumentsNameEachFileOnce) {
   folder.write("3.md", "c");
   EXPECT_EQ(read({folder / "*.txt"}).size(), 2u);
   EXPECT_EQ(read({folder / "*.txt", folder / "1.txt", folder.path() + "/./2.txt"}).size(), 2u);
-  EXPECT_THROW(list_source_files({folder / "*.nothing"}), ConfigError);
-  EXPECT_THROW(list_source_files({}), ConfigError);
+  test::expect_refused<ConfigError>([&] { list_source_files({folder / "*.nothing"}); },
+                                    "*.nothing: no file found");
+  test::expect_refused<ConfigError>([&] { list_source_files({}); }, "data: no path given");
   // A file whose name looks like a pattern is itself.
   folder.write("[x].txt", "odd name");
   EXPECT_EQ(read({folder / "[x].txt"}).at(0).text, "odd name");
@@ -309,7 +311,8 @@ TEST(DocumentSource, ANamedEncodingIsConverted) {
             "\U0001F600\uFFFD\uFFFD");
   SourceOptions no_bytes;
   no_bytes.max_document_bytes = -1;
-  EXPECT_THROW(read({hole}, no_bytes), ConfigError);
+  test::expect_refused<ConfigError>([&] { read({hole}, no_bytes); },
+                                    "max_document_bytes: out of range");
   for (const char* name : {"klingon", "latin-1//IGNORE", "\x1b"}) {
     options.encoding = name;
     EXPECT_THROW(read({hole}, options), ConfigError) << name;

@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <ctime>
+
 #include "hadal/core/rng.h"
 #include "hadal/corpus/html_text.h"
 #include "hadal/corpus/man_text.h"
@@ -48,24 +51,44 @@ TEST(HtmlText, Entities) {
             "<\u263A\u00E9 &unknown; & &; &#; \uFFFD");
 }
 
-TEST(HtmlText, AnyBytesGiveSomeTextInLinearTime) {
+double cpu_seconds_of(const std::string& page) {
+  const std::clock_t start = std::clock();
+  html_text(page);
+  return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+}
+
+std::string repeated(std::string_view text, int n) {
+  std::string result;
+  for (int i = 0; i < n; ++i) result += text;
+  return result;
+}
+
+TEST(HtmlText, AnyBytesGiveNoMoreTextThanTheyHold) {
   Rng rng(7);
   const std::string_view alphabet = "<>/=\"' &;!-abpreliscript\n";
   for (int round = 0; round < 300; ++round) {
     std::string page;
     for (int i = 0; i < 400; ++i) page += alphabet[rng.uniform_below(alphabet.size())];
-    html_text(page);
+    const std::string text = html_text(page);
+    // A list item becomes "- " and a line's end: two bytes more than "<li>" has at the least.
+    EXPECT_LE(text.size(), page.size() + 1) << page;
+    EXPECT_TRUE(text.empty() || text.ends_with('\n')) << page;
   }
-  // Each of these is quadratic in a naive extractor; 4 MB would then take minutes.
-  std::string deep, stray, open;
-  for (int i = 0; i < 300000; ++i) {
-    deep += "<div><li>";
-    stray += "</b><i>";
-    open += "<script>";
+  EXPECT_EQ(html_text(repeated("<script>", 300000)), "");
+  EXPECT_EQ(html_text(repeated("</b><i>", 300000) + "x"), "x\n");
+  EXPECT_TRUE(html_text(repeated("<div><li>", 300000) + "x").ends_with("x\n"));
+}
+
+// Each of these is quadratic in a naive extractor: 16 times the bytes would take 256 times as long.
+TEST(HtmlText, TakesLinearTime) {
+  for (const char* text : {"<div><li>", "</b><i>", "<script>", "&amp", "<!--", "<p title='"}) {
+    const std::string small = repeated(text, 20000), large = repeated(text, 16 * 20000);
+    double best = 1e9;
+    for (int attempt = 0; attempt < 5 && best > 64.0; ++attempt) {
+      best = std::min(best, cpu_seconds_of(large) / std::max(cpu_seconds_of(small), 1e-4));
+    }
+    EXPECT_LE(best, 64.0) << text;
   }
-  EXPECT_EQ(html_text(open), "");
-  EXPECT_EQ(html_text(stray + "x"), "x\n");
-  EXPECT_TRUE(html_text(deep + "x").ends_with("x\n"));
 }
 
 TEST(ManText, ManualPage) {
@@ -92,14 +115,16 @@ TEST(PodText, CommandsAndCodes) {
       "Last nested code.\n\nMore\n");
 }
 
-TEST(PlainTextExtractors, NeverFailOnRandomBytes) {
+// Under the sanitizers also: no byte is read beside the text.
+TEST(PlainTextExtractors, RandomBytesGiveNoMoreTextThanTheyHold) {
   Rng rng(11);
   const std::string_view alphabet = ".\\\"'[](){}*fsBIRPTH =headitmcu<>CLXE\n\n| -";
   for (int round = 0; round < 500; ++round) {
     std::string text;
     for (int i = 0; i < 300; ++i) text += alphabet[rng.uniform_below(alphabet.size())];
-    man_text(text);
-    pod_text(text);
+    // The longest that a few bytes become: \\(bu or E<lt>, four, a bullet of three and a line.
+    EXPECT_LE(man_text(text).size(), 2 * text.size()) << text;
+    EXPECT_LE(pod_text(text).size(), 2 * text.size()) << text;
   }
 }
 

@@ -4,7 +4,9 @@
 #include <sys/wait.h>
 
 #include <cstdlib>
+#include <sstream>
 
+#include "hadal/cli/command.h"
 #include "hadal/core/error.h"
 #include "hadal/core/json.h"
 #include "tests/support/run_hadal.h"
@@ -118,12 +120,35 @@ TEST(Usage, JsonIsOneDocument) {
   EXPECT_TRUE(parse_json(result.out, "stdout").at("text").is_string());
 }
 
+// Its help names every option with a sentence and shows an example; the overview and the manual page
+// name it.
 TEST(Usage, EveryCommandTeachesItself) {
   const RunResult overview = run_hadal({"--help"});
   const RunResult man = run_hadal({"completion", "man"});
   EXPECT_EQ(man.exit_code, 0);
   EXPECT_THAT(man.out, HasSubstr(".SH COMMANDS"));
-  EXPECT_THAT(overview.out, HasSubstr("completion"));
+  size_t n_commands = 0;
+  for (const cli::Command& each : cli::all_commands()) {
+    const cli::CommandInfo command = cli::describe(each);
+    SCOPED_TRACE(command.name);
+    std::vector<std::string> call;
+    std::istringstream words(command.name);
+    for (std::string word; words >> word;) call.push_back(word);
+    EXPECT_THAT(overview.out, HasSubstr(call.front()));
+    EXPECT_THAT(man.out, HasSubstr("\"hadal " + command.name + " "));
+    call.push_back("--help");
+    const RunResult help = run_hadal(call);
+    EXPECT_EQ(help.exit_code, 0);
+    EXPECT_EQ(help.err, "");
+    EXPECT_THAT(help.out, HasSubstr(command.summary));
+    EXPECT_THAT(help.out, HasSubstr("examples:"));
+    for (const cli::OptionInfo& option : command.options) {
+      EXPECT_THAT(help.out, HasSubstr(option.names.front()));
+      EXPECT_THAT(help.out, HasSubstr(option.help.substr(0, option.help.find(' '))));
+    }
+    ++n_commands;
+  }
+  EXPECT_GT(n_commands, 20U);
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ class InstructionSetTest : public testing::Test {
       hwy::GetChosenTarget().Update(hwy::SupportedTargets());
       body(std::string(hwy::TargetName(left & -left)));
     }
-    EXPECT_GE(n_sets, 1);
+    EXPECT_GE(n_sets, 2) << "the best set alone is what every other test runs";
   }
   void SetUp() override { all_ = hwy::SupportedTargets() & HWY_TARGETS; }
   void TearDown() override {

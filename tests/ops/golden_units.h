@@ -1,5 +1,5 @@
-// tests/ops/golden_units.h: tests/golden/units: rope, router and FP8 on their own, computed in
-// float64.
+// tests/ops/golden_units.h: values of single ops, computed in float64: tests/golden/units (rope,
+// router, FP8) and tests/golden/ops (norm, SwiGLU, losses, attention, AdamW, with gradients).
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,13 +14,13 @@ namespace hadal::test {
 
 class GoldenUnits {
  public:
-  GoldenUnits()
-      : settings_(parse_json_file(HADAL_GOLDEN_DIR "/units/unit.json")),
-        file_(SafetensorsFile::open(HADAL_GOLDEN_DIR "/units/unit.safetensors")) {}
+  explicit GoldenUnits(const std::string& stem = HADAL_GOLDEN_DIR "/units/unit")
+      : settings_(parse_json_file(stem + ".json")),
+        file_(SafetensorsFile::open(stem + ".safetensors")) {}
   const Json& settings() const { return settings_; }
   Tensor tensor(const std::string& name) const {
     const TensorInfo* info = file_.find(name);
-    if (!info) throw FormatError("unit.safetensors: no tensor " + name);
+    if (!info) throw FormatError(file_.path() + ": no tensor " + name);
     return file_.tensor(*info);
   }
   template <class T>
@@ -29,6 +29,7 @@ class GoldenUnits {
     const std::span<const T> flat = found.flat<T>();
     return {flat.begin(), flat.end()};
   }
+  const SafetensorsFile& file() const { return file_; }
   std::vector<float> f32(const std::string& name) const { return values<float>(name); }
   std::vector<double> f64(const std::string& name) const { return values<double>(name); }
 

@@ -4,6 +4,7 @@
 
 #include "hadal/core/error.h"
 #include "hadal/plan/training_plan.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -61,11 +62,15 @@ TEST(ChunkTimes, ThePlanOverlapsInTheSameWay) {
 }
 
 TEST(ChunkTimes, RefusesNonsense) {
-  EXPECT_THROW(chunk_times({}, 1), ConfigError);
-  EXPECT_THROW(chunk_times({kLayer}, 1.1), ConfigError);
-  EXPECT_THROW(chunk_times({kLayer}, -0.1), ConfigError);
-  EXPECT_THROW(chunk_times({-1.0 * kLayer}, 1), ConfigError);
-  EXPECT_THROW(chunk_times({1e308 * kLayer}, 1), ConfigError);
+  test::expect_refused<ConfigError>([&] { chunk_times({}, 1); }, "stages: none");
+  test::expect_refused<ConfigError>([&] { chunk_times({kLayer}, 1.1); },
+                                    "overlap efficiency: out of range");
+  test::expect_refused<ConfigError>([&] { chunk_times({kLayer}, -0.1); },
+                                    "overlap efficiency: out of range");
+  test::expect_refused<ConfigError>([&] { chunk_times({-1.0 * kLayer}, 1); },
+                                    "layer times: not a time");
+  test::expect_refused<ConfigError>([&] { chunk_times({1e308 * kLayer}, 1); },
+                                    "layer times: not a time");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "hadal/cli/expert_plan_text.h"
 #include "hadal/core/error.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -38,8 +39,11 @@ TEST(ExpertPlan, TakesWhatIsGivenAndRefusesContradictions) {
   EXPECT_EQ(shape.n_nodes, 2);
   EXPECT_EQ(shape.n_groups, 4);
   EXPECT_EQ(placement_shape({.n_replicas = 16}, 12).n_replicas, 16);
-  EXPECT_THROW(placement_shape({.n_replicas = 16, .n_redundant = 4}, 12), ConfigError);
-  EXPECT_THROW(placement_shape({.n_redundant = -1}, 12), ConfigError);
+  test::expect_refused<ConfigError>(
+      [&] { placement_shape({.n_replicas = 16, .n_redundant = 4}, 12); },
+      "n_redundant: given beside n_replicas");
+  test::expect_refused<ConfigError>([&] { placement_shape({.n_redundant = -1}, 12); },
+                                    "n_redundant: negative");
   // Out of range is refused by name where the plan is made, not by overflow here.
   const LayerLoads loads = zipf_layer_loads(1, 16, 1.0, 0);
   for (const int64_t n : {INT64_MIN, int64_t{-1}, int64_t{0}, INT64_MAX}) {
@@ -47,7 +51,9 @@ TEST(ExpertPlan, TakesWhatIsGivenAndRefusesContradictions) {
     EXPECT_THROW(plan_experts(loads, placement_shape({.n_nodes = n}, 16)), ConfigError) << n;
     EXPECT_THROW(plan_experts(loads, placement_shape({.n_replicas = n}, 16)), ConfigError) << n;
   }
-  EXPECT_THROW(plan_experts(loads, placement_shape({.n_redundant = INT64_MAX}, 16)), ConfigError);
+  test::expect_refused<ConfigError>(
+      [&] { plan_experts(loads, placement_shape({.n_redundant = INT64_MAX}, 16)); },
+      "n_replicas: too many");
 }
 
 ExpertPlan small_plan() {
@@ -108,9 +114,12 @@ TEST(ExpertPlan, PictureHasACellPerGpuAndLayerOnBothSides) {
   idle.layers = {0};
   EXPECT_THAT(load_maps_svg(expert_load_maps(plan_experts(idle, {.n_replicas = 2, .n_gpus = 2}))),
               Not(HasSubstr("nan")));
-  EXPECT_THROW(load_maps_svg(expert_load_maps(plan_experts(zipf_layer_loads(1, 16, 1, 0),
-                                                           {.n_replicas = 4096, .n_gpus = 4096}))),
-               ConfigError);
+  test::expect_refused<ConfigError>(
+      [&] {
+        load_maps_svg(expert_load_maps(
+            plan_experts(zipf_layer_loads(1, 16, 1, 0), {.n_replicas = 4096, .n_gpus = 4096})));
+      },
+      "svg: too much to draw");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "hadal/core/error.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal {
@@ -18,7 +19,8 @@ TEST(PipelineInputs, ListsOfTimes) {
   for (const char* wrong : {"", "x", "1,", ",1", "1;2", "-1", "nan", "inf", "1e999", "1 "}) {
     EXPECT_THROW(parse_times(wrong, "forward"), ConfigError) << wrong;
   }
-  EXPECT_THROW(parse_time("1,2", "latency"), ConfigError);
+  test::expect_refused<ConfigError>([&] { parse_time("1,2", "latency"); },
+                                    "latency: one number, not a list");
 }
 
 TEST(PipelineInputs, TheWholeBackwardSplitsIntoInputAndWeight) {
@@ -32,9 +34,11 @@ TEST(PipelineInputs, TheWholeBackwardSplitsIntoInputAndWeight) {
   EXPECT_EQ(times.stages[1].backward_input, 2.5);
   EXPECT_EQ(times.stages[1].backward(), 3);
   inputs.weight = {1, 3.5};
-  EXPECT_THROW(pipeline_times(inputs, 2, 2), ConfigError);
+  test::expect_refused<ConfigError>([&] { pipeline_times(inputs, 2, 2); },
+                                    "weight: longer than the backward it is a part of");
   inputs.weight = {1, 1, 1};
-  EXPECT_THROW(pipeline_times(inputs, 2, 2), ConfigError);
+  test::expect_refused<ConfigError>([&] { pipeline_times(inputs, 2, 2); },
+                                    "weight: wrong number of values");
 }
 
 TEST(PipelineInputs, AnOverlappedPairIsATimeOrAShareOfTheMeanPair) {
@@ -60,13 +64,16 @@ TEST(PipelineInputs, LayersAndTheirAllToAllMakeChunks) {
   EXPECT_DOUBLE_EQ(times.pair_share, 3.2 / 4);
   EXPECT_THAT(inputs.summary(), HasSubstr("all-to-all 0.5 each way, times 3 to 4 layers"));
   inputs.overlapped = 2;  // would say the pair's time twice
-  EXPECT_THROW(pipeline_times(inputs, 2, 2), ConfigError);
+  test::expect_refused<ConfigError>([&] { pipeline_times(inputs, 2, 2); },
+                                    "overlapped: given beside all_to_all, which determines it");
   inputs.overlapped.reset();
   inputs.overlap_efficiency = 1.5;
-  EXPECT_THROW(pipeline_times(inputs, 2, 2), ConfigError);
+  test::expect_refused<ConfigError>([&] { pipeline_times(inputs, 2, 2); },
+                                    "overlap_efficiency: out of range");
   inputs.overlap_efficiency = 1;
   inputs.layers = {1, 2, 3};
-  EXPECT_THROW(pipeline_times(inputs, 2, 2), ConfigError);
+  test::expect_refused<ConfigError>([&] { pipeline_times(inputs, 2, 2); },
+                                    "layers: wrong number of values");
 }
 
 TEST(PipelineInputs, AFileSaysTheSameInTomlAndJson) {

@@ -14,6 +14,7 @@
 #include "hadal/core/rng.h"
 #include "hadal/schedule/schedule_check.h"
 #include "hadal/schedule/schedule_file.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -299,25 +300,30 @@ TEST(PipelineSimulator, RefusesTimesThatAreNone) {
   for (const double wrong : {-1.0, nan, infinite}) {
     PipelineTimes times;
     times.stages = {{1, wrong, 1}};
-    EXPECT_THROW(simulate(schedule, times), ConfigError);
+    test::expect_refused<ConfigError>([&] { simulate(schedule, times); },
+                                      "backward input: not a time");
     times = {};
     times.latency = wrong;
-    EXPECT_THROW(simulate(schedule, times), ConfigError);
+    test::expect_refused<ConfigError>([&] { simulate(schedule, times); }, "latency: not a time");
     times = {};
     times.pair = wrong;
-    EXPECT_THROW(simulate(schedule, times), ConfigError);
+    test::expect_refused<ConfigError>([&] { simulate(schedule, times); },
+                                      "overlapped pair: not a time");
     times = {};
     times.bandwidth = {wrong};
-    EXPECT_THROW(simulate(schedule, times), ConfigError);
+    test::expect_refused<ConfigError>([&] { simulate(schedule, times); }, "bandwidth: not a time");
   }
   PipelineTimes times;
   times.stages = {{1e308, 1, 1}};
-  EXPECT_THROW(simulate(schedule, times), ConfigError);  // the makespan overflows
+  test::expect_refused<ConfigError>(
+      [&] { simulate(schedule, times); },
+      "stage times: the whole step overflows");  // the makespan overflows
   times.stages = {{}, {}, {}};
-  EXPECT_THROW(simulate(schedule, times), ConfigError);
+  test::expect_refused<ConfigError>([&] { simulate(schedule, times); },
+                                    "stage times: wrong number");
   times = {};
   times.bandwidth = {1, 1};
-  EXPECT_THROW(simulate(schedule, times), ConfigError);
+  test::expect_refused<ConfigError>([&] { simulate(schedule, times); }, "bandwidth: wrong number");
 }
 
 TEST(PipelineSimulator, AScheduleThatStandsStillIsAnError) {

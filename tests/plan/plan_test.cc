@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "hadal/core/error.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -59,9 +60,10 @@ TEST(Plan, SetsReachTheSheetAndTheLayout) {
   EXPECT_EQ(plan.layout.pp, 8);
   EXPECT_EQ(plan.sheet.value("cost_usd"), 3 * plan.sheet.value("gpu_hours"));
   request.sets = {{"pp", 7}};
-  EXPECT_THROW(make_plan(request), ConfigError);
+  test::expect_refused<ConfigError>([&] { make_plan(request); },
+                                    "layout: pp: dualpipe pairs the stages");
   request.sets = {{"gpu_price", -1}};
-  EXPECT_THROW(make_plan(request), ConfigError);
+  test::expect_refused<ConfigError>([&] { make_plan(request); }, "set: gpu_price: negative");
 }
 
 TEST(Plan, QuantitiesAndAssignments) {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "hadal/core/error.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -86,10 +87,15 @@ TEST(Scaling, SaysWhereTheNetworkEnds) {
 }
 
 TEST(Scaling, RefusesWhatIsNoCluster) {
-  EXPECT_THROW(study(v3_on({}, "", false)), ConfigError);
-  EXPECT_THROW(study(v3_on({2049}, "", false)), ConfigError);
-  EXPECT_THROW(study(v3_on({0}, "", false)), ConfigError);
-  EXPECT_THROW(study(v3_on({8}, kPublished, false)), ConfigError);  // no point is possible
+  test::expect_refused<ConfigError>([&] { study(v3_on({}, "", false)); },
+                                    "gpus: nothing to plan for");
+  test::expect_refused<ConfigError>([&] { study(v3_on({2049}, "", false)); },
+                                    "gpus: not a number of whole nodes");
+  test::expect_refused<ConfigError>([&] { study(v3_on({0}, "", false)); },
+                                    "gpus: not a number of whole nodes");
+  test::expect_refused<ConfigError>(
+      [&] { study(v3_on({8}, kPublished, false)); },
+      "layout: pp: the GPUs do not divide into pipelines");  // no point is possible
 }
 
 TEST(Scaling, TheChartHasThreePanels) {

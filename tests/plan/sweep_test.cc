@@ -8,6 +8,7 @@
 #include "hadal/cli/sweep_axis.h"
 #include "hadal/cli/sweep_text.h"
 #include "hadal/core/error.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -127,12 +128,28 @@ TEST(Sweep, NamesTheNearestCell) {
   };
   EXPECT_THAT(error("widht=1", "area"), ::testing::AllOf(StartsWith("vary: "), HasSubstr("width")));
   EXPECT_THAT(error("width=1", "aera"), ::testing::AllOf(StartsWith("show: "), HasSubstr("area")));
-  EXPECT_THROW(sweep(sheet, {}, {"area"}, no_judge), ConfigError);
-  EXPECT_THROW(sweep(sheet, {{"width", {1}}, {"width", {2}}}, {"area"}, no_judge), ConfigError);
-  EXPECT_THROW(sweep(sheet, {{"width", {1}}, {"height", {2}}, {"area", {2}}}, {"area"}, no_judge),
-               ConfigError);
-  EXPECT_THROW(sweep(sheet, {{"width", {1}}}, {}, no_judge), ConfigError);
-  EXPECT_THROW(sweep(sheet, {{"width", {0, 0}}}, {"inverse"}, no_judge), ConfigError);
+  test::expect_refused<ConfigError>([&] { sweep(sheet, {}, {"area"}, no_judge); },
+                                    "vary: one or two cells can vary");
+  test::expect_refused<ConfigError>(
+      [&] {
+        sweep(sheet, {{"width", {1}}, {"width", {2}}}, {"area"}, no_judge);
+      },
+      "vary: the same cell twice");
+  test::expect_refused<ConfigError>(
+      [&] {
+        sweep(sheet, {{"width", {1}}, {"height", {2}}, {"area", {2}}}, {"area"}, no_judge);
+      },
+      "vary: one or two cells can vary");
+  test::expect_refused<ConfigError>(
+      [&] {
+        sweep(sheet, {{"width", {1}}}, {}, no_judge);
+      },
+      "show: nothing to show");
+  test::expect_refused<ConfigError>(
+      [&] {
+        sweep(sheet, {{"width", {0, 0}}}, {"inverse"}, no_judge);
+      },
+      "vary: no value is possible");
 }
 
 TEST(Sweep, CsvNumbersReadBack) {

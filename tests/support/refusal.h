@@ -1,5 +1,10 @@
-// tests/support/refusal.h: what a call refuses, in fields.
+// tests/support/refusal.h: what a call refuses, in fields or in words.
 #pragma once
+
+#include <gtest/gtest.h>
+
+#include <exception>
+#include <string>
 
 #include "hadal/core/error.h"
 
@@ -13,6 +18,23 @@ Refusal refusal_of(const Call& call) {
     return error;
   }
   return {};  // nothing
+}
+
+// The call throws an `E` whose line has `names` in it: the setting, file or place and what is wrong
+// there ("n_group: groups must be equal").
+template <class E, class Call>
+void expect_refused(const Call& call, const std::string& names) {
+  try {
+    call();
+  } catch (const E& error) {
+    EXPECT_NE(std::string(error.what()).find(names), std::string::npos)
+        << error.what() << ", which does not say " << names;
+    return;
+  } catch (const std::exception& error) {
+    ADD_FAILURE() << "another error than that of " << names << ": " << error.what();
+    return;
+  }
+  ADD_FAILURE() << "not refused: " << names;
 }
 
 }  // namespace hadal::test

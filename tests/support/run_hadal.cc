@@ -92,7 +92,7 @@ void expect_refused(const RunResult& result, const Refused& want) {
   for (const std::string& argument : want.arguments) call += argument + ' ';
   SCOPED_TRACE(call + "\n" + result.err);
   EXPECT_EQ(result.exit_code, want.exit_code);
-  if (!want.prints) EXPECT_EQ(result.out, "");
+  EXPECT_TRUE(want.prints || result.out.empty()) << result.out;
   const std::string mark = "hadal: error: ";
   const size_t start = result.err.find(mark);
   ASSERT_NE(start, std::string::npos);

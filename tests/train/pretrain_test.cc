@@ -224,16 +224,21 @@ TEST(Pretrain, StopsBeforeAnUpdateThatIsNotFinite) {
 
 TEST(RunFolder, IsNotSharedAndNotOverwritten) {
   const test::TemporaryFolder folder;
-  EXPECT_THROW(RunFolder(folder / "new", true), ConfigError);  // nothing to resume
+  test::expect_refused<ConfigError>([&] { RunFolder(folder / "new", true); },
+                                    "new: holds no run to resume");  // nothing to resume
   {
     const RunFolder first(folder / "run", false);
-    EXPECT_THROW(RunFolder(folder / "run", false), ConfigError);  // locked
+    test::expect_refused<ConfigError>([&] { RunFolder(folder / "run", false); },
+                                      "run: another hadal process is training there");  // locked
     folder.write("run/run.toml", "");
-    EXPECT_THROW(RunFolder(folder / "run", true), ConfigError);  // still locked
+    test::expect_refused<ConfigError>(
+        [&] { RunFolder(folder / "run", true); },
+        "run: another hadal process is training there");  // still locked
   }
   { const RunFolder again(folder / "run", false); }  // settings alone are no run
   folder.write("run/metrics.jsonl", "");
-  EXPECT_THROW(RunFolder(folder / "run", false), ConfigError);  // holds a run
+  test::expect_refused<ConfigError>([&] { RunFolder(folder / "run", false); },
+                                    "run: already holds a run");  // holds a run
   const RunFolder resumed(folder / "run", true);
   EXPECT_EQ(resumed.latest(), folder / "run/latest");
 }

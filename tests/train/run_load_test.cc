@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "hadal/core/error.h"
+#include "tests/support/refusal.h"
 #include "tests/support/small_run.h"
 #include "tests/support/temporary_folder.h"
 
@@ -74,8 +75,10 @@ TEST(RunLoad, RefusesInOneLineThatNamesTheFile) {
     }
   }
   const test::TemporaryFolder empty;
-  EXPECT_THROW(read_run_load(empty.path(), 10), FormatError);
-  EXPECT_THROW(read_run_load(empty.path(), 0), ConfigError);
+  test::expect_refused<FormatError>([&] { read_run_load(empty.path(), 10); },
+                                    "metrics.jsonl: no record of the experts' load");
+  test::expect_refused<ConfigError>([&] { read_run_load(empty.path(), 0); },
+                                    "n_records: out of range");
 }
 
 }  // namespace

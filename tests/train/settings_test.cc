@@ -167,7 +167,8 @@ TEST_F(SettingsTest, VocabularyFitsTheTokenizer) {
   EXPECT_EQ(model_shape(config, 300).vocab_size, 320);
   const TrainConfig fixed = read(kGood, {"model.vocab_size=1000"});
   EXPECT_EQ(model_shape(fixed, 700).vocab_size, 1000);
-  EXPECT_THROW(model_shape(fixed, 1001), ConfigError);
+  test::expect_refused<ConfigError>([&] { model_shape(fixed, 1001); },
+                                    "model.vocab_size: smaller than the tokenizer");
 }
 
 TEST_F(SettingsTest, BoundariesDefaultToTheSharesOfV3) {

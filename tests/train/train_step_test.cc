@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
 
 #include "hadal/nn/moe.h"
 #include "hadal/train/evaluate.h"
@@ -57,14 +58,31 @@ TEST_F(TrainStepTest, MicroBatchesAddUpToTheBatch) {
   }
 }
 
-TEST_F(TrainStepTest, PaddingDoesNotCount) {
+// As if the sequence were not there, in losses and gradients. The router sees its rows all the same:
+// they count in the load and, where it has a weight, in the balance loss.
+TEST_F(TrainStepTest, PaddingCountsInNoLossButInTheRoutersLoad) {
   TrainState state(arena_, fresh(), {}, false, 16);
   Batch batch = small_batch(2, 16, 1);
   for (size_t t = 16; t < 32; ++t) batch.targets[t] = -1;  // the second sequence is padding
-  const StepReport both = train_step(ctx_, state, batch, plan(1));
+  StepPlan of_targets = plan(1);
+  of_targets.loss.balance = 0.0F;
+  const StepReport both = train_step(ctx_, state, batch, of_targets);
   TrainState single(arena_, fresh(), {}, false, 16);
-  const StepReport alone = train_step(ctx_, single, small_batch(1, 16, 1), plan(1));
+  const StepReport alone = train_step(ctx_, single, small_batch(1, 16, 1), of_targets);
   EXPECT_NEAR(both.loss.ce, alone.loss.ce, 1e-6);
+  EXPECT_NEAR(both.loss.mtp[0], alone.loss.mtp[0], 1e-6);
+  EXPECT_NEAR(both.grad_norm, alone.grad_norm, 1e-6 * alone.grad_norm);
+  ASSERT_EQ(both.load.size(), alone.load.size());
+  for (size_t layer = 0; layer < alone.load.size(); ++layer) {
+    const auto sum = [&](const ExpertLoad& load) {
+      return std::accumulate(load[layer].begin(), load[layer].end(), int64_t{0});
+    };
+    EXPECT_EQ(sum(both.load), 2 * sum(alone.load)) << layer;
+  }
+  for (size_t i = 0; i < state.optimizer.params().size(); ++i) {
+    test::expect_close(state.optimizer.moments()[i].m, single.optimizer.moments()[i].m,
+                       test::Tolerance::for_sum(5 * 16), state.optimizer.params()[i].name);
+  }
 }
 
 TEST_F(TrainStepTest, TakesNoMemoryAfterTheSecondStep) {

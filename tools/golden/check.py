@@ -13,12 +13,14 @@ import pathlib
 import sys
 
 import checkpoint_case
+import op_case
 import safetensors
 import unit_case
 from compare import Disagreement, compare_case
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent.parent / "tests/golden"
-KINDS = {"golden": checkpoint_case.compute, "unit": unit_case.compute}  # by the name of its files
+KINDS = {"golden": checkpoint_case.compute, "unit": unit_case.compute,
+         "ops": op_case.compute}  # by the name of its files
 
 
 def kind_of(folder):
@@ -29,7 +31,7 @@ def cases_of(folder):
     """The folder itself, or every case right inside it; other folders hold other tests."""
     cases = [each for each in (folder, *sorted(folder.glob("*/"))) if kind_of(each)]
     if not cases:
-        sys.exit(f"{folder}: no golden.safetensors or unit.safetensors here or one level below")
+        sys.exit(f"{folder}: no golden, unit or ops.safetensors here or one level below")
     return cases
 
 

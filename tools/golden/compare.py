@@ -11,10 +11,10 @@ ROUNDING = {"F32": 2.0 ** -24, "F64": 0.0}
 # The numbers in the JSON were stored in full: this, relative to the value, is all they may differ.
 NOISE = 1e-11
 
-INPUTS = ["seq*.input_ids", "greedy.prompt", "train.step*.input_ids", "rope.*.x", "router.*.logits",
+INPUTS = ["*.in.*", "seq*.input_ids", "greedy.prompt", "train.step*.input_ids", "rope.*.x", "router.*.logits",
           "router.*.bias", "fp8.cast_in", "fp8.*.x", "fp8.*.w", "fp8.*.dy", "grpo.logp*", "grpo.mask",
           "grpo.rewards"]
-SETTINGS = ["case", "seed", "train.hyper.*", "rope.*.qk_*", "rope.*.rope_*", "rope.*.positions.*",
+SETTINGS = ["*.set.*", "case", "seed", "train.hyper.*", "rope.*.qk_*", "rope.*.rope_*", "rope.*.positions.*",
             "router.*.n_*", "router.*.num_*", "router.*.topk_*", "router.*.routed_*", "router.*.norm_*",
             "grpo.clip_eps", "grpo.beta"]
 # How far the same mathematics drifts in float32 and bfloat16: rounding errors of the program that
