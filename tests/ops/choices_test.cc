@@ -1,0 +1,47 @@
+// Numbers of choices and numbers of rows, where some experts are elsewhere; the scales of Q8 and Q4.
+#include "hadal/ops/permute.h"
+#include "hadal/ops/quantize_q8_q4.h"
+#include "tests/ops/op_test.h"
+
+namespace hadal::test {
+namespace {
+
+class Choices : public ::testing::TestWithParam<Device> {};
+INSTANTIATE_TEST_SUITE_P(Backends, Choices, ::testing::Values(Device::kReference, Device::kCpu));
+
+TEST_P(Choices, AChoiceWhoseExpertIsElsewhereIsZeroAndTouchesNoRow) {
+  Machine machine(GetParam());
+  const std::vector<int32_t> experts = {0, 2, 1, 3, 2, 3};  // three tokens, two choices each
+  const ExpertRows here = ExpertRows::from({experts.data(), {3, 2}}, {2, 4});
+  ASSERT_EQ(here.row_of, (std::vector<int32_t>{-1, 0, -1, 2, 1, 3}));
+  const std::vector<float> gates = {1, 2, 3, 4, 5, 6};
+  std::vector<float> rows(4), back(6, 7.0F);
+  choices_to_rows(machine.ctx(), {rows.data(), {4}}, {gates.data(), {3, 2}}, here);
+  EXPECT_EQ(rows, (std::vector<float>{2, 5, 4, 6}));
+  rows_to_choices(machine.ctx(), {back.data(), {3, 2}}, {rows.data(), {4}}, here);
+  EXPECT_EQ(back, (std::vector<float>{0, 2, 0, 4, 5, 6}));
+}
+
+// The next smaller BF16 would leave the largest value beyond the largest code.
+TEST(QuantScale, IsTheSmallestBf16ThatHoldsTheLargestValue) {
+  Machine machine(Device::kReference);
+  const std::vector<float> largest = random_values(300, 5);
+  std::vector<float> w(largest.size() * 2, 0.0F);
+  for (size_t row = 0; row < largest.size(); ++row) w[2 * row] = largest[row];
+  const View<const float, 2> view{w.data(), {static_cast<int64_t>(largest.size()), 2}};
+  const auto expect_scales = [&](const Quantized& quantized, float largest_code) {
+    const auto scales = quantized.scales.view<bf16, 2>();
+    for (size_t row = 0; row < largest.size(); ++row) {
+      const bf16 scale = scales(static_cast<int64_t>(row), 0);
+      const bf16 smaller{static_cast<uint16_t>(scale.bits - 1)};
+      const float exact = std::abs(largest[row]) / largest_code;
+      EXPECT_GE(to_float(scale), exact) << row;
+      EXPECT_LT(to_float(smaller), exact) << row;
+    }
+  };
+  expect_scales(quantize_q8(machine.ctx(), view), 127.0F);
+  expect_scales(quantize_q4(machine.ctx(), view), 7.0F);
+}
+
+}  // namespace
+}  // namespace hadal::test
