@@ -1,0 +1,60 @@
+// Which tokens a model is given, for the options that say so.
+#include <gtest/gtest.h>
+
+#include "hadal/core/json.h"
+#include "hadal/data/tokenizer.h"
+#include "tests/support/run_hadal.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/text_model_folder.h"
+
+namespace hadal::testing {
+namespace {
+
+RunResult generate(std::vector<std::string> more) {
+  more.insert(more.begin(), {"generate", "--model", test::text_model_folder(), "--threads", "1",
+                             "--temperature", "0", "-n", "12", "--json"});
+  return run_hadal(more);
+}
+
+// begin, prefix, hole, suffix, end: the model goes on with the middle.
+TEST(Prompts, AFilledMiddleIsAskedForWithPrefixAndSuffixInThisOrder) {
+  const Tokenizer tokenizer = Tokenizer::load(test::text_model_folder());
+  const auto marks = *tokenizer.fim_tokens();
+  std::vector<int32_t> ids = {*tokenizer.bos_id(), marks.begin};
+  const auto append = [&](const std::string& text, int32_t mark) {
+    const std::vector<int32_t> more = tokenizer.encode(text, /*added_tokens=*/false);
+    ids.insert(ids.end(), more.begin(), more.end());
+    ids.push_back(mark);
+  };
+  append("the cat sat", marks.hole);
+  append("and slept.", marks.end);
+  const test::TemporaryFolder folder;
+  const std::string file = folder.write("ids.json", Json::array_of(ids).dump());
+  const RunResult by_ids = generate({"--prompt-tokens", file});
+  const RunResult by_text = generate({"--prompt", "the cat sat", "--suffix", "and slept."});
+  ASSERT_EQ(by_ids.exit_code, 0) << by_ids.err;
+  ASSERT_EQ(by_text.exit_code, 0) << by_text.err;
+  for (const char* field : {"tokens", "prompt_tokens"}) {
+    EXPECT_EQ(parse_json(by_text.out, "").at(field), parse_json(by_ids.out, "").at(field)) << field;
+  }
+}
+
+// -4294967291 is 5 to who keeps 32 bits of it.
+TEST(Prompts, IdsOutsideOfWhatAnIdMayBeAreNoOthers) {
+  const test::TemporaryFolder folder;
+  for (const char* ids : {"[5, -1]", "[-4294967291]", "[4294967301]", "[1.5]", "[2147483648]"}) {
+    const RunResult result = generate({"--prompt-tokens", folder.write("ids.json", ids)});
+    EXPECT_EQ(result.exit_code, 2) << ids;
+    EXPECT_TRUE(is_one_line_error(result)) << ids;
+  }
+}
+
+TEST(Prompts, TheContextIsAtMostWhatTheModelHas) {
+  EXPECT_EQ(generate({"--prompt", "the", "--max-context", "128"}).exit_code, 0);
+  for (const char* wrong : {"129", "-1"}) {
+    EXPECT_EQ(generate({"--prompt", "the", "--max-context", wrong}).exit_code, 2) << wrong;
+  }
+}
+
+}  // namespace
+}  // namespace hadal::testing
