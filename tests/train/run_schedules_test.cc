@@ -121,6 +121,15 @@ TEST(RunSchedules, TheAverageBeginsWithTheFirstStep) {
   EXPECT_GT(moved, 1e-3);
 }
 
+// An average that forgets at once is the weights themselves, and scores as they do.
+TEST(RunSchedules, TheAverageIsScoredOnTheSameText) {
+  const SmallRun run;
+  const Json result = run.train("a", {"optimizer.ema_decay=1e-9"});
+  EXPECT_NEAR(result.at("ema_val_loss").as_number(), result.at("val_loss").as_number(), 1e-6);
+  EXPECT_NEAR(result.at("ema_val_bits_per_byte").as_number(),
+              result.at("val_bits_per_byte").as_number(), 1e-6);
+}
+
 TEST(RunSchedules, BitsPerByteAreOfTheTargetsThatCount) {
   StepReport report;
   report.loss.ce = 2.0;
