@@ -96,6 +96,15 @@ TEST(RunSchedules, APlanByTimeAloneIsTakenFromTheCheckpointAndNoOtherIs) {
   EXPECT_EQ(longer.planned_tokens(), 10 * kStepTokens);
 }
 
+// Also where its steps were smaller than those the plan was made of.
+TEST(RunSchedules, ARunOfEightStepsEndsAfterTheEighth) {
+  const SmallRun run;
+  const TrainConfig eight = run.config("x", {"train.steps=8"});
+  const RunPlan plan(eight);
+  EXPECT_FALSE(plan.finished({7, 7 * kStepTokens / 2, 0}, 0));
+  EXPECT_TRUE(plan.finished({8, 8 * kStepTokens / 2, 0}, 0));
+}
+
 TEST(RunSchedules, TheAverageBeginsWithTheFirstStep) {
   ThreadPool pool(1);
   Arena arena;
