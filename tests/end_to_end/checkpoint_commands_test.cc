@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "hadal/core/json.h"
+#include "tests/support/golden_case.h"
 #include "tests/support/run_hadal.h"
 #include "tests/support/small_run.h"
 #include "tests/support/temporary_folder.h"
@@ -14,8 +15,6 @@ namespace {
 using hadal::testing::expect_refused;
 using hadal::testing::run_hadal;
 using hadal::testing::RunResult;
-
-std::string golden(const std::string& name) { return std::string(HADAL_GOLDEN_DIR) + "/" + name; }
 
 TEST(PresetsCommandTest, ListsNamesAndCounts) {
   const RunResult result = run_hadal({"presets", "--json"});
@@ -33,7 +32,8 @@ TEST(PresetsCommandTest, ListsNamesAndCounts) {
 }
 
 TEST(InspectCommandTest, DescribesACheckpointForPeopleAndPrograms) {
-  const RunResult json = run_hadal({"inspect", golden("c2_fp8_ue8m0"), "--verify", "--json"});
+  const RunResult json =
+      run_hadal({"inspect", golden_folder("c2_fp8_ue8m0"), "--verify", "--json"});
   ASSERT_EQ(json.exit_code, 0) << json.err;
   const Json document = parse_json(json.out, "stdout");
   for (const char* key : {"kind", "architecture", "parameters_total", "parameters_active", "bytes",
@@ -41,7 +41,7 @@ TEST(InspectCommandTest, DescribesACheckpointForPeopleAndPrograms) {
     EXPECT_TRUE(document.find(key) && !document.at(key).is_null()) << key;
   }
   EXPECT_EQ(document.at("files").as_integer(), 3);
-  const RunResult text = run_hadal({"inspect", golden("c2_fp8_ue8m0")});
+  const RunResult text = run_hadal({"inspect", golden_folder("c2_fp8_ue8m0")});
   EXPECT_NE(text.out.find("model.layers.*.mlp.experts.*.down_proj.weight"), std::string::npos);
   EXPECT_NE(text.out.find("F8_E4M3"), std::string::npos);
 }
@@ -49,22 +49,23 @@ TEST(InspectCommandTest, DescribesACheckpointForPeopleAndPrograms) {
 TEST(ConvertCommandTest, WritesACheckpointThatIsFoundValid) {
   const TemporaryFolder folder;
   const RunResult convert =
-      run_hadal({"convert", golden("a_yarn_mtp"), folder / "q8", "--dtype", "q8", "--json"});
+      run_hadal({"convert", golden_folder("a_yarn_mtp"), folder / "q8", "--dtype", "q8", "--json"});
   ASSERT_EQ(convert.exit_code, 0) << convert.err;
   const Json document = parse_json(convert.out, "stdout");
   EXPECT_GT(document.at("bytes_in").as_integer(), document.at("bytes_out").as_integer());
   EXPECT_GE(document.at("seconds").as_number(), 0.0);
   EXPECT_EQ(run_hadal({"inspect", folder / "q8", "--verify"}).exit_code, 0);
   // again: the destination exists
-  expect_refused({{{"convert", golden("a_yarn_mtp"), folder / "q8", "--dtype", "f32"},
+  expect_refused({{{"convert", golden_folder("a_yarn_mtp"), folder / "q8", "--dtype", "f32"},
                    folder / "q8: the destination is not empty"}});
-  EXPECT_EQ(run_hadal({"convert", golden("a_yarn_mtp"), folder / "q8", "--dtype", "f32", "--force"})
+  EXPECT_EQ(run_hadal({"convert", golden_folder("a_yarn_mtp"), folder / "q8", "--dtype", "f32",
+                       "--force"})
                 .exit_code,
             0);
 }
 
 TEST(ConvertCommandTest, AnUnwritableFolderIsAFailureOfTheWork) {
-  expect_refused({{{"convert", golden("b_moonlight"), "/proc/hadal", "--dtype", "f32"},
+  expect_refused({{{"convert", golden_folder("b_moonlight"), "/proc/hadal", "--dtype", "f32"},
                    "/proc/hadal: folder cannot be created",
                    "",
                    1}});
@@ -72,7 +73,7 @@ TEST(ConvertCommandTest, AnUnwritableFolderIsAFailureOfTheWork) {
 
 class HostileFileTest : public ::testing::Test {
  protected:
-  void SetUp() override { copy_files(golden("a_yarn_mtp"), folder_.path()); }
+  void SetUp() override { copy_files(golden_folder("a_yarn_mtp"), folder_.path()); }
   TemporaryFolder folder_;
 };
 

@@ -14,13 +14,12 @@
 #include "hadal/core/error.h"
 #include "hadal/io/safetensors.h"
 #include "hadal/model/config.h"
+#include "tests/support/golden_case.h"
 #include "tests/support/random_model.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal::test {
 namespace {
-
-std::string golden(const std::string& name) { return std::string(HADAL_GOLDEN_DIR) + "/" + name; }
 
 using Tensors = std::map<std::string, Tensor>;
 
@@ -50,8 +49,8 @@ void expect_same_values(DeepseekV3& got, DeepseekV3& want) {
 TEST(LoadModelTest, BF16ValuesAreExact) {
   for (const char* name : {"a_yarn_mtp", "b_moonlight", "f_tied"}) {
     Arena arena;
-    DeepseekV3 model = load_folder(golden(name), arena);
-    const TensorSource source = TensorSource::open(golden(name));
+    DeepseekV3 model = load_folder(golden_folder(name), arena);
+    const TensorSource source = TensorSource::open(golden_folder(name));
     for (const NamedParam& param : named_params(model)) {
       const auto values = std::as_const(param.param->master).flat<float>();
       const Tensor stored = source.tensor(*source.find(param.name));
@@ -68,8 +67,8 @@ TEST(LoadModelTest, BF16ValuesAreExact) {
 // The case has three shards and a scale in another shard than its weight.
 TEST(LoadModelTest, Fp8ValuesAreCodeTimesScale) {
   Arena arena;
-  DeepseekV3 model = load_folder(golden("c2_fp8_ue8m0"), arena);
-  const TensorSource source = TensorSource::open(golden("c2_fp8_ue8m0"));
+  DeepseekV3 model = load_folder(golden_folder("c2_fp8_ue8m0"), arena);
+  const TensorSource source = TensorSource::open(golden_folder("c2_fp8_ue8m0"));
   int n_fp8 = 0;
   for (const NamedParam& param : named_params(model)) {
     const auto* scale_entry = source.find(param.name + "_scale_inv");
@@ -90,7 +89,7 @@ TEST(LoadModelTest, Fp8ValuesAreCodeTimesScale) {
 
 TEST(LoadModelTest, AsStoredKeepsTheTypeOfMatricesOnly) {
   Arena arena;
-  DeepseekV3 model = load_folder(golden("a_yarn_mtp"), arena, {.dtype = LoadAs::kAsStored});
+  DeepseekV3 model = load_folder(golden_folder("a_yarn_mtp"), arena, {.dtype = LoadAs::kAsStored});
   EXPECT_EQ(model.embedding.weight().form, WeightForm::kBF16);
   EXPECT_EQ(model.layers[0].attn.w_o.weight.weight().form, WeightForm::kBF16);
   EXPECT_FALSE(model.embedding.master.has_data());
@@ -100,8 +99,8 @@ TEST(LoadModelTest, AsStoredKeepsTheTypeOfMatricesOnly) {
 
 TEST(LoadModelTest, WithoutMtpTheMainModelIsTheSame) {
   Arena arena;
-  DeepseekV3 whole = load_folder(golden("a_yarn_mtp"), arena);
-  DeepseekV3 main = load_folder(golden("a_yarn_mtp"), arena, {.with_mtp = false});
+  DeepseekV3 whole = load_folder(golden_folder("a_yarn_mtp"), arena);
+  DeepseekV3 main = load_folder(golden_folder("a_yarn_mtp"), arena, {.with_mtp = false});
   EXPECT_EQ(main.config.n_mtp, 0);
   EXPECT_TRUE(main.mtp.empty());
   whole.mtp.clear();
@@ -249,8 +248,8 @@ TEST_F(SaveModelTest, RefusesAnUnwritableFolder) {
 class DamagedCheckpointTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    copy_files(golden("a_yarn_mtp"), folder_.path());
-    tensors_ = read_all(TensorSource::open(golden("a_yarn_mtp")));
+    copy_files(golden_folder("a_yarn_mtp"), folder_.path());
+    tensors_ = read_all(TensorSource::open(golden_folder("a_yarn_mtp")));
   }
   // The message of load_model after `change`, "" if it loads.
   std::string after(const std::function<void(Tensors&)>& change) {

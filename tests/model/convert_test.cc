@@ -16,13 +16,12 @@
 #include "hadal/ops/quantize.h"
 #include "hadal/ops/quantize_q8_q4.h"
 #include "tests/support/compare.h"
+#include "tests/support/golden_case.h"
 #include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal::test {
 namespace {
-
-std::string golden(const std::string& name) { return std::string(HADAL_GOLDEN_DIR) + "/" + name; }
 
 class BlockQuantizationTest : public ::testing::TestWithParam<std::pair<int64_t, int64_t>> {
  protected:
@@ -91,10 +90,10 @@ class ConvertTest : public ::testing::Test {
 };
 
 TEST_F(ConvertTest, F32AndBackIsBitForBit) {
-  convert(golden("a_yarn_mtp"), "f32", ConvertDType::kF32);
+  convert(golden_folder("a_yarn_mtp"), "f32", ConvertDType::kF32);
   const ConvertReport report = convert(folder_ / "f32", "bf16", ConvertDType::kBF16);
   EXPECT_GT(report.bytes_in, report.bytes_out * 3 / 2);
-  const TensorSource want = TensorSource::open(golden("a_yarn_mtp"));
+  const TensorSource want = TensorSource::open(golden_folder("a_yarn_mtp"));
   const TensorSource got = TensorSource::open(folder_ / "bf16");
   ASSERT_EQ(got.entries().size(), want.entries().size());
   for (const auto& [name, entry] : want.entries()) {
@@ -102,11 +101,11 @@ TEST_F(ConvertTest, F32AndBackIsBitForBit) {
     ASSERT_EQ(a.dtype(), b.dtype()) << name;
     EXPECT_EQ(std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.bytes())), 0) << name;
   }
-  EXPECT_EQ(load_config(folder_ / "bf16"), load_config(golden("a_yarn_mtp")));
+  EXPECT_EQ(load_config(folder_ / "bf16"), load_config(golden_folder("a_yarn_mtp")));
 }
 
 TEST_F(ConvertTest, Fp8CheckpointsBecomeBF16WithoutScales) {
-  convert(golden("c2_fp8_ue8m0"), "bf16", ConvertDType::kBF16);
+  convert(golden_folder("c2_fp8_ue8m0"), "bf16", ConvertDType::kBF16);
   const TensorSource source = TensorSource::open(folder_ / "bf16");
   for (const auto& [name, entry] : source.entries()) {
     EXPECT_FALSE(name.ends_with("_scale_inv"));
@@ -114,21 +113,21 @@ TEST_F(ConvertTest, Fp8CheckpointsBecomeBF16WithoutScales) {
   }
   EXPECT_FALSE(load_config(folder_ / "bf16").fp8);
   // power-of-two scales: code * scale is a BF16
-  DeepseekV3 got = load("bf16"), want = load_model(ctx_, golden("c2_fp8_ue8m0"));
+  DeepseekV3 got = load("bf16"), want = load_model(ctx_, golden_folder("c2_fp8_ue8m0"));
   EXPECT_EQ(distance(got, want), 0.0);
 }
 
 TEST_F(ConvertTest, Fp8ToFp8KeepsCodesAndScales) {
-  convert(golden("c2_fp8_ue8m0"), "fp8", ConvertDType::kFP8);
-  EXPECT_EQ(load_config(folder_ / "fp8"), load_config(golden("c2_fp8_ue8m0")));
-  DeepseekV3 got = load("fp8"), want = load_model(ctx_, golden("c2_fp8_ue8m0"));
+  convert(golden_folder("c2_fp8_ue8m0"), "fp8", ConvertDType::kFP8);
+  EXPECT_EQ(load_config(folder_ / "fp8"), load_config(golden_folder("c2_fp8_ue8m0")));
+  DeepseekV3 got = load("fp8"), want = load_model(ctx_, golden_folder("c2_fp8_ue8m0"));
   EXPECT_EQ(distance(got, want), 0.0);
 }
 
 // Errors in the mean: uniform within half a step gives step / sqrt(12). E4M3 steps are 2^-3 to 2^-4
 // of the value; q8 and q4 divide the largest of 32 normal values (about two sigma) by 127 and 7.
 TEST_F(ConvertTest, QuantisedCheckpointsLoadWithinTheirPrecision) {
-  DeepseekV3 want = load_model(ctx_, golden("b_moonlight"));
+  DeepseekV3 want = load_model(ctx_, golden_folder("b_moonlight"));
   const struct {
     ConvertDType dtype;
     const char* name;
@@ -137,7 +136,7 @@ TEST_F(ConvertTest, QuantisedCheckpointsLoadWithinTheirPrecision) {
                {ConvertDType::kQ8, "q8", 0.008},
                {ConvertDType::kQ4, "q4", 0.13}};
   for (const auto& row : table) {
-    const ConvertReport report = convert(golden("b_moonlight"), row.name, row.dtype);
+    const ConvertReport report = convert(golden_folder("b_moonlight"), row.name, row.dtype);
     EXPECT_LT(report.bytes_out, report.bytes_in) << row.name;
     DeepseekV3 got = load(row.name);
     const double error = distance(got, want);
@@ -155,7 +154,7 @@ TEST_F(ConvertTest, QuantisedCheckpointsLoadWithinTheirPrecision) {
 }
 
 TEST_F(ConvertTest, CopiesWhatBelongsToTheModel) {
-  copy_files(golden("f_tied"), folder_.path());
+  copy_files(golden_folder("f_tied"), folder_.path());
   folder_.write("tokenizer.json", "{\"anything\": 1}");
   folder_.write("generation_config.json", "{\"temperature\": 0.6}");
   Json config = parse_json_file(folder_ / "config.json");
@@ -171,7 +170,7 @@ TEST_F(ConvertTest, CopiesWhatBelongsToTheModel) {
 }
 
 TEST_F(ConvertTest, RefusesToOverwrite) {
-  copy_files(golden("b_moonlight"), folder_.path());
+  copy_files(golden_folder("b_moonlight"), folder_.path());
   EXPECT_THROW(convert(folder_.path(), ".", ConvertDType::kF32), ConfigError);
   folder_.write("full/note", "mine");
   const Refusal full =
@@ -189,7 +188,7 @@ TEST_F(ConvertTest, RefusesToOverwrite) {
 }
 
 TEST_F(ConvertTest, RefusesToQuantiseWhatIsNotFinite) {
-  DeepseekV3 model = load_model(ctx_, golden("b_moonlight"));
+  DeepseekV3 model = load_model(ctx_, golden_folder("b_moonlight"));
   model.layers[1].attn.w_o.weight.master.flat<float>()[5] = std::numeric_limits<float>::infinity();
   save_model(ctx_, folder_ / "bad", model, {.dtype = SaveDType::kF32});
   for (const ConvertDType dtype : {ConvertDType::kFP8, ConvertDType::kQ8, ConvertDType::kQ4}) {
@@ -206,20 +205,20 @@ class InspectTest : public ConvertTest {
 };
 
 TEST_F(InspectTest, DescribesEveryKind) {
-  const Json checkpoint = inspect(golden("a_yarn_mtp"), true);
+  const Json checkpoint = inspect(golden_folder("a_yarn_mtp"), true);
   EXPECT_EQ(checkpoint.at("kind").as_string(), "checkpoint");
   EXPECT_EQ(checkpoint.at("architecture").as_string(), "DeepseekV3ForCausalLM");
-  const ParameterCount count = count_parameters(load_config(golden("a_yarn_mtp")));
+  const ParameterCount count = count_parameters(load_config(golden_folder("a_yarn_mtp")));
   EXPECT_EQ(checkpoint.at("parameters_total").as_integer(), count.total);
   EXPECT_EQ(checkpoint.at("parameters_active").as_integer(), count.active);
   EXPECT_EQ(checkpoint.at("config").at("hidden_size").as_integer(), 64);
   EXPECT_TRUE(checkpoint.at("verified").as_bool());
 
-  const Json file = inspect(golden("a_yarn_mtp") + "/model.safetensors");
+  const Json file = inspect(golden_folder("a_yarn_mtp") + "/model.safetensors");
   EXPECT_EQ(file.at("kind").as_string(), "safetensors");
   EXPECT_EQ(file.at("tensors").as_array().size(), checkpoint.at("tensors").as_array().size());
   EXPECT_EQ(file.at("bytes"), checkpoint.at("bytes"));
-  EXPECT_EQ(inspect(golden("a_yarn_mtp") + "/config.json").at("kind").as_string(), "config");
+  EXPECT_EQ(inspect(golden_folder("a_yarn_mtp") + "/config.json").at("kind").as_string(), "config");
   EXPECT_EQ(inspect("deepseek-v3").at("parameters_total").as_integer(), 671'026'419'200);
   EXPECT_EQ(kind_of(folder_.write("tokenizer.json", R"({"added_tokens":[],"model":{}})")),
             InspectKind::kTokenizer);
@@ -227,7 +226,7 @@ TEST_F(InspectTest, DescribesEveryKind) {
 }
 
 TEST_F(InspectTest, VerifyFindsValuesThatAreNotFinite) {
-  DeepseekV3 model = load_model(ctx_, golden("b_moonlight"));
+  DeepseekV3 model = load_model(ctx_, golden_folder("b_moonlight"));
   model.final_norm.weight.master.flat<float>()[2] = std::numeric_limits<float>::quiet_NaN();
   for (const SaveDType dtype : {SaveDType::kF32, SaveDType::kBF16}) {
     save_model(ctx_, folder_ / "bad", model, {.dtype = dtype});
@@ -237,7 +236,7 @@ TEST_F(InspectTest, VerifyFindsValuesThatAreNotFinite) {
 }
 
 TEST_F(InspectTest, VerifyHoldsTheFilesToTheirManifest) {
-  copy_files(golden("b_moonlight"), folder_.path());
+  copy_files(golden_folder("b_moonlight"), folder_.path());
   write_manifest(folder_.path());
   EXPECT_NO_THROW(inspect(folder_.path(), true));
   folder_.write("generation_config.json", "{}");  // not listed
@@ -249,7 +248,7 @@ TEST_F(InspectTest, VerifyHoldsTheFilesToTheirManifest) {
 }
 
 TEST_F(InspectTest, ACheckpointIsHeldToItsConfig) {
-  copy_files(golden("b_moonlight"), folder_.path());
+  copy_files(golden_folder("b_moonlight"), folder_.path());
   Json config = parse_json_file(folder_ / "config.json");
   config["moe_intermediate_size"] = 17;
   folder_.write("config.json", config.dump());

@@ -12,8 +12,6 @@
 namespace hadal::test {
 namespace {
 
-constexpr LossWeights kWeights{.mtp = 0.3F, .balance = 0.05F};
-
 // One micro-batch in a pipeline whose stages all lie in this process.
 class Pipeline {
  public:
@@ -28,7 +26,7 @@ class Pipeline {
     for (size_t stage = 0; stage < cuts_.size(); ++stage) {
       StageOutput out =
           stage_forward(trainee_.ctx, trainee_.dispatcher, trainee_.model, cuts_[stage],
-                        std::move(rows), batch_, kWeights, saved_[stage]);
+                        std::move(rows), batch_, kTestWeights, saved_[stage]);
       EXPECT_EQ(out.rows.has_data(), !cuts_[stage].heads);
       rows = std::move(out.rows);
       loss.add(out.loss);
@@ -99,7 +97,7 @@ TEST(Stage, TwoAndThreeStagesGiveTheBitsOfOne) {
   int which = 0;
   for (const ModelConfig& config : configs()) {
     Trainee whole(config, 7, 3, 9);
-    const StageOutput want = whole.in_steps(kWeights);
+    const StageOutput want = whole.in_steps(kTestWeights);
     for (const int64_t n_stages : {2, 3}) {
       SCOPED_TRACE(concat("model ", which, " in ", n_stages, " stages"));
       Trainee cut(config, 7, 3, 9);

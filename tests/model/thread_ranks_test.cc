@@ -11,7 +11,6 @@
 namespace hadal::test {
 namespace {
 
-constexpr LossWeights kWeights{.mtp = 0.3F, .balance = 0.05F};
 constexpr int kRanks = 3, kSteps = 2;
 
 struct Result {
@@ -25,7 +24,7 @@ Result run_rank(int rank, const ModelConfig& config) {
   Trainee trainee(config, static_cast<uint64_t>(rank) + 1, 2, 70, /*n_threads=*/rank + 1);
   Result result;
   for (int step = 0; step < kSteps; ++step) {
-    result.loss += trainee.at_once(kWeights).loss.total(kWeights);
+    result.loss += trainee.at_once(kTestWeights).loss.total(kTestWeights);
   }
   result.gradient = trainee.gradient();
   return result;

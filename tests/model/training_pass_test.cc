@@ -11,8 +11,6 @@
 namespace hadal::test {
 namespace {
 
-constexpr LossWeights kWeights{.mtp = 0.3F, .balance = 0.05F};
-
 // Every expert is chosen by every token: differences cannot flip a choice.
 ModelConfig all_chosen(ModelConfig config) {
   config.router.n_group = config.router.topk_group = 1;
@@ -23,7 +21,7 @@ ModelConfig all_chosen(ModelConfig config) {
 // d loss / d (a random direction of all parameters), central differences of fourth order.
 void expect_gradient_matches_differences(const ModelConfig& config, uint64_t seed,
                                          const std::string& what,
-                                         const LossWeights& weights = kWeights) {
+                                         const LossWeights& weights = kTestWeights) {
   SCOPED_TRACE(what);
   Trainee trainee(config, seed, 2, 6);
   for (NamedParam& each : named_params(trainee.model)) {  // biases that decide every choice
@@ -119,7 +117,8 @@ TEST(TrainingPass, AtOnceEqualsTheSeparateSteps) {
   tied.tie_word_embeddings = true;
   for (const ModelConfig& config : {two_mtp_config(), pre_norm, tied, softmax_config()}) {
     Trainee split(config, 7, 3, 9), fused(config, 7, 3, 9);
-    const LossParts want = split.in_steps(kWeights).loss, got = fused.at_once(kWeights).loss;
+    const LossParts want = split.in_steps(kTestWeights).loss,
+                    got = fused.at_once(kTestWeights).loss;
     EXPECT_EQ(got.ce, want.ce);
     EXPECT_EQ(got.mtp, want.mtp);
     EXPECT_EQ(got.balance, want.balance);
@@ -130,7 +129,7 @@ TEST(TrainingPass, AtOnceEqualsTheSeparateSteps) {
 // More rows than the head's chunk: its gradient is then a sum of several products.
 TEST(TrainingPass, HeadInChunksEqualsTheWholeHead) {
   Trainee split(odd_config(), 8, 4, 150), fused(odd_config(), 8, 4, 150);
-  const LossParts want = split.in_steps(kWeights).loss, got = fused.at_once(kWeights).loss;
+  const LossParts want = split.in_steps(kTestWeights).loss, got = fused.at_once(kTestWeights).loss;
   EXPECT_NEAR(got.ce, want.ce, 1e-6 * want.ce);
   EXPECT_NEAR(got.mtp[0], want.mtp[0], 1e-6 * want.mtp[0]);
   fused.expect_gradient_of(split, Tolerance::for_sum(600));
@@ -138,16 +137,16 @@ TEST(TrainingPass, HeadInChunksEqualsTheWholeHead) {
 
 TEST(TrainingPass, MicroBatchesAddUpToTheBatch) {
   Trainee whole(two_mtp_config(), 9, 3, 8), parts(two_mtp_config(), 9, 3, 8);
-  const auto [want, want_load] = whole.at_once(kWeights);
+  const auto [want, want_load] = whole.at_once(kTestWeights);
   LossParts got;
   ExpertLoad got_load;
   for (int64_t s = 0; s < 3; ++s) {
     const auto [loss, load] =
-        forward_backward(parts.ctx, parts.model, parts.micro_batch(s, 1), kWeights);
+        forward_backward(parts.ctx, parts.model, parts.micro_batch(s, 1), kTestWeights);
     got.add(loss);
     add_load(got_load, load);
   }
-  EXPECT_NEAR(got.total(kWeights), want.total(kWeights), 1e-6 * want.total(kWeights));
+  EXPECT_NEAR(got.total(kTestWeights), want.total(kTestWeights), 1e-6 * want.total(kTestWeights));
   EXPECT_EQ(got_load, want_load);
   parts.expect_gradient_of(whole, Tolerance::for_sum(100));
 }
@@ -192,7 +191,7 @@ double recounted_balance(const Moe::Saved& saved, const Sequences& sequences) {
 
 TEST(TrainingPass, LoadAndBalanceLossAreThoseOfTheRouters) {
   Trainee trainee(two_mtp_config(), 15, 3, 9), looked_into(two_mtp_config(), 15, 3, 9);
-  LossWeights weights = kWeights;
+  LossWeights weights = kTestWeights;
   weights.balance_count = BalanceCount::kChosen;
   LoadCounter counter(5, 8);
   counter.load[0].clear();  // a dense layer has no experts
@@ -224,7 +223,7 @@ TEST(TrainingPass, ResultDoesNotDependOnTheThreads) {
     RandomModel random(two_mtp_config(), 10, n_threads);
     allocate_gradients(random.model, random.arena);
     const std::vector<int32_t> tokens = random.random_tokens(40, 1);
-    forward_backward(random.ctx, random.model, {tokens, tokens, 4, 10, 40, 4}, kWeights);
+    forward_backward(random.ctx, random.model, {tokens, tokens, 4, 10, 40, 4}, kTestWeights);
     const auto grad = std::as_const(random.model.embedding.grad).flat<float>();
     const std::vector<float> got(grad.begin(), grad.end());
     if (want.empty()) want = got;
@@ -235,11 +234,11 @@ TEST(TrainingPass, ResultDoesNotDependOnTheThreads) {
 TEST(TrainingPass, NothingIsKeptAfterW) {
   Trainee trainee(two_mtp_config(), 11, 2, 8);
   const int64_t before = trainee.arena.bytes_in_use();
-  trainee.at_once(kWeights);
+  trainee.at_once(kTestWeights);
   EXPECT_EQ(trainee.arena.bytes_in_use(), before);
   StageSaved saved;
   stage_forward(trainee.ctx, trainee.dispatcher, trainee.model, trainee.cut, {}, trainee.whole(),
-                kWeights, saved);
+                kTestWeights, saved);
   stage_backward_input(trainee.ctx, trainee.dispatcher, trainee.model, trainee.cut, {}, saved);
   EXPECT_GT(trainee.arena.bytes_in_use(), before);
   stage_backward_weight(trainee.ctx, trainee.dispatcher, trainee.model, trainee.cut,
@@ -250,8 +249,8 @@ TEST(TrainingPass, NothingIsKeptAfterW) {
 TEST(TrainingPass, AtOncePeaksBelowTheSeparateSteps) {
   Trainee split(odd_config(), 12, 4, 100), fused(odd_config(), 12, 4, 100);
   const int64_t before = split.arena.bytes_in_use();
-  split.in_steps(kWeights);
-  fused.at_once(kWeights);
+  split.in_steps(kTestWeights);
+  fused.at_once(kTestWeights);
   EXPECT_LT(2 * (fused.arena.peak_bytes_in_use() - before),
             split.arena.peak_bytes_in_use() - before);
 }
@@ -264,7 +263,7 @@ TEST(TrainingPass, IgnoredTargetsAddNothing) {
   EXPECT_EQ(loss.mtp[0], 0.0);
   for (const float g : none.gradient()) ASSERT_EQ(g, 0.0F);
   some.targets[3] = -1;  // one target less: the rest counts as before
-  const LossParts fewer = some.at_once(kWeights).loss;
+  const LossParts fewer = some.at_once(kTestWeights).loss;
   EXPECT_GT(fewer.ce, 0.0);
 }
 
@@ -272,7 +271,7 @@ TEST(TrainingPass, IgnoredTargetsAddNothing) {
 TEST(TrainingPass, SequencesShorterThanTheMtpDepth) {
   for (const int64_t length : {1, 2}) {
     Trainee trainee(two_mtp_config(), 14, 2, length);
-    const auto [loss, load] = trainee.at_once(kWeights);
+    const auto [loss, load] = trainee.at_once(kTestWeights);
     EXPECT_EQ(loss.mtp.size(), 2U);
     EXPECT_EQ(loss.mtp[0] > 0.0, length == 2);
     EXPECT_EQ(loss.mtp[1], 0.0);
@@ -294,7 +293,8 @@ TEST(TrainingPass, UntrainedModelKnowsNothing) {
   std::vector<int32_t> tokens(60);
   std::iota(tokens.begin(), tokens.end(), 0);
   for (int32_t& token : tokens) token %= 53;
-  const auto [loss, load] = forward_backward(ctx, model, {tokens, tokens, 3, 20, 60, 3}, kWeights);
+  const auto [loss, load] =
+      forward_backward(ctx, model, {tokens, tokens, 3, 20, 60, 3}, kTestWeights);
   // Logits have a variance of d_model * 0.006^2: ln V up to half of that.
   const double uniform = std::log(53.0);
   EXPECT_NEAR(loss.ce, uniform, 0.02);

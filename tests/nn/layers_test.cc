@@ -7,11 +7,11 @@ namespace hadal::test {
 
 namespace {
 
-constexpr int64_t kTokens = 13;
+constexpr int64_t kLayerTokens = 13;
 
 Sequences two_sequences() {
   Sequences sequences;
-  sequences.offsets = {0, 5, kTokens};
+  sequences.offsets = {0, 5, kLayerTokens};
   return sequences;
 }
 
@@ -20,7 +20,7 @@ TEST(Layers, LinearBackward) {
   Linear& layer = random.model.layers[0].attn.w_o;
   Linear::Saved saved;
   LayerUnderTest test;
-  test.inputs.push_back(random.random_rows(kTokens, layer.d_in(), 1));
+  test.inputs.push_back(random.random_rows(kLayerTokens, layer.d_in(), 1));
   test.params = {&layer.weight};
   test.forward = [&](const auto& x) {
     saved.x = layer.input(random.ctx, x[0]);
@@ -42,7 +42,7 @@ TEST(Layers, RmsNormBackward) {
   RmsNorm& layer = random.model.final_norm;
   RmsNorm::Saved saved;
   LayerUnderTest test;
-  test.inputs.push_back(random.random_rows(kTokens, random.model.config.d_model, 2));
+  test.inputs.push_back(random.random_rows(kLayerTokens, random.model.config.d_model, 2));
   test.params = {&layer.weight};
   test.forward = [&](const auto& x) { return layer.forward(random.ctx, x[0], saved); };
   test.backward = [&](Tensor dy) {
@@ -59,7 +59,7 @@ TEST(Layers, FfnBackward) {
   Ffn& layer = std::get<Ffn>(random.model.layers[0].ffn);
   Ffn::Saved saved;
   LayerUnderTest test;
-  test.inputs.push_back(random.random_rows(kTokens, random.model.config.d_model, 3));
+  test.inputs.push_back(random.random_rows(kLayerTokens, random.model.config.d_model, 3));
   test.params = params_under(random.model, "model.layers.0.mlp.");
   test.forward = [&](const auto& x) { return layer.forward(random.ctx, x[0], {}, saved); };
   test.backward = [&](Tensor dy) {
@@ -79,7 +79,7 @@ void check_mla(const ModelConfig& config, const std::string& what) {
   const Pass pass = Pass::over(two_sequences(), random.model.rope);
   Mla::Saved saved;
   LayerUnderTest test;
-  test.inputs.push_back(random.random_rows(kTokens, config.d_model, 4));
+  test.inputs.push_back(random.random_rows(kLayerTokens, config.d_model, 4));
   test.params = params_under(random.model, "model.layers.0.self_attn.");
   test.forward = [&](const auto& x) {
     saved = {};
@@ -111,25 +111,25 @@ TEST(Layers, MlaLatentRowsAndQueriesAreThoseOfForward) {
     RandomModel random(config);
     Context& ctx = random.ctx;
     const Mla& mla = random.model.layers[0].attn;
-    const Pass pass = Pass::over(Sequences::equal(1, kTokens), random.model.rope);
-    const Tensor x = random.random_rows(kTokens, config.d_model, 5);
+    const Pass pass = Pass::over(Sequences::equal(1, kLayerTokens), random.model.rope);
+    const Tensor x = random.random_rows(kLayerTokens, config.d_model, 5);
     Mla::Saved saved;
     const Tensor y = mla.forward(ctx, x, pass, saved);
 
     const auto [q, rows] = mla.queries_and_latents(ctx, x, random.model.rope, pass.positions);
     const int64_t d_c = mla.kv_lora_rank;
-    Tensor c_kv = ctx.empty({kTokens, d_c});
-    for (int64_t t = 0; t < kTokens; ++t) {
+    Tensor c_kv = ctx.empty({kLayerTokens, d_c});
+    for (int64_t t = 0; t < kLayerTokens; ++t) {
       std::ranges::copy(rows.mat().columns(0, d_c).row(t), c_kv.mat().row(t).begin());
     }
     const Tensor kv = mla.w_ukv.forward(ctx, c_kv);
     const auto [n_heads, d_nope, d_rope, d_v] = mla.dims;
-    Tensor o = ctx.empty({kTokens, n_heads * d_v}), lse = ctx.empty({kTokens, n_heads});
-    attention_forward(ctx, View<float, 3>(o.mat().data(), {kTokens, n_heads, d_v}), lse.mat(),
-                      View<const float, 3>(q.mat().data(), {kTokens, n_heads, d_nope + d_rope}),
-                      View<const float, 3>(kv.mat().data(), {kTokens, n_heads, d_nope + d_v}),
-                      rows.mat().columns(d_c, d_c + d_rope), pass.sequences, mla.dims,
-                      mla.softmax_scale);
+    Tensor o = ctx.empty({kLayerTokens, n_heads * d_v}), lse = ctx.empty({kLayerTokens, n_heads});
+    attention_forward(
+        ctx, View<float, 3>(o.mat().data(), {kLayerTokens, n_heads, d_v}), lse.mat(),
+        View<const float, 3>(q.mat().data(), {kLayerTokens, n_heads, d_nope + d_rope}),
+        View<const float, 3>(kv.mat().data(), {kLayerTokens, n_heads, d_nope + d_v}),
+        rows.mat().columns(d_c, d_c + d_rope), pass.sequences, mla.dims, mla.softmax_scale);
     expect_close(mla.w_o.forward(ctx, o), y, Tolerance::exact(), "u from the cached rows");
   }
 }
@@ -144,7 +144,7 @@ TEST(Layers, DecoderLayerBackward) {
     DecoderLayer::Saved saved;
     std::vector<int64_t> load;
     LayerUnderTest test;
-    test.inputs.push_back(random.random_rows(kTokens, random.model.config.d_model, 6));
+    test.inputs.push_back(random.random_rows(kLayerTokens, random.model.config.d_model, 6));
     test.params = params_under(random.model, concat("model.layers.", index, "."));
     test.forward = [&](const auto& x) {
       saved = {};
@@ -173,8 +173,8 @@ TEST(Layers, MtpBlockBackward) {
   MtpBlock::Saved saved;
   std::vector<int64_t> load;
   LayerUnderTest test;
-  test.inputs.push_back(random.random_rows(kTokens, random.model.config.d_model, 8));
-  test.inputs.push_back(random.random_rows(kTokens, random.model.config.d_model, 9));
+  test.inputs.push_back(random.random_rows(kLayerTokens, random.model.config.d_model, 8));
+  test.inputs.push_back(random.random_rows(kLayerTokens, random.model.config.d_model, 9));
   test.params = params_under(random.model, concat("model.layers.", block.layer.index, "."));
   test.forward = [&](const auto& x) {
     saved = {};
@@ -207,9 +207,9 @@ TEST(Layers, BackwardAtOnceEqualsTheSeparateSteps) {
     TrainingAttention attention(pass);
     LocalDispatcher dispatcher;
     DecoderLayer::Saved saved;
-    layer.forward(random.ctx, attention, dispatcher, random.random_rows(kTokens, 40, 10), pass,
+    layer.forward(random.ctx, attention, dispatcher, random.random_rows(kLayerTokens, 40, 10), pass,
                   saved);
-    Tensor dy = random.random_rows(kTokens, 40, 11);
+    Tensor dy = random.random_rows(kLayerTokens, 40, 11);
     if (at_once) {
       return layer.backward(random.ctx, dispatcher, std::move(dy), pass, std::move(saved));
     }

@@ -11,18 +11,18 @@
 namespace hadal::test {
 namespace {
 
-constexpr int64_t kTokens = 12;
+constexpr int64_t kMoeTokens = 12;
 
 // The balance loss is off here: it is no part of y. tests/model/training_pass_test.cc has it.
 void check_moe(const ModelConfig& config, const std::string& what, uint64_t seed) {
   RandomModel random(config, seed);
   Moe& layer = *random.model.layers[1].moe();
-  const Pass pass = Pass::over(Sequences::equal(2, kTokens / 2), random.model.rope);
+  const Pass pass = Pass::over(Sequences::equal(2, kMoeTokens / 2), random.model.rope);
   LocalDispatcher dispatcher;
   Moe::Saved saved;
   std::vector<int64_t> chosen;
   LayerUnderTest test;
-  test.inputs.push_back(random.random_rows(kTokens, config.d_model, seed));
+  test.inputs.push_back(random.random_rows(kMoeTokens, config.d_model, seed));
   test.params = params_under(random.model, "model.layers.1.mlp.");
   test.forward = [&](const auto& x) {
     saved = {};
@@ -107,8 +107,8 @@ TEST(Moe, ForwardIsTheSumOverTheChosenExperts) {
   RandomModel random(odd_config());
   Context& ctx = random.ctx;
   const Moe& moe = *random.model.layers[1].moe();
-  const Tensor x = random.random_rows(kTokens, 40, 31);
-  const Pass pass = Pass::over(Sequences::equal(1, kTokens), random.model.rope);
+  const Tensor x = random.random_rows(kMoeTokens, 40, 31);
+  const Pass pass = Pass::over(Sequences::equal(1, kMoeTokens), random.model.rope);
   LocalDispatcher dispatcher;
   Moe::Saved saved;
   const RoutingResult routing = moe.dispatch(ctx, dispatcher, x, 1, pass, saved);
@@ -117,7 +117,7 @@ TEST(Moe, ForwardIsTheSumOverTheChosenExperts) {
   const auto indices = std::as_const(saved.indices).view<int32_t, 2>();
   Ffn::Saved dropped;
   Tensor want = moe.shared->forward(ctx, x, {}, dropped);
-  for (int64_t t = 0; t < kTokens; ++t) {
+  for (int64_t t = 0; t < kMoeTokens; ++t) {
     for (int64_t k = 0; k < moe.config.top_k; ++k) {
       const auto expert = static_cast<size_t>(indices(t, k));
       Ffn ffn;
@@ -132,7 +132,7 @@ TEST(Moe, ForwardIsTheSumOverTheChosenExperts) {
   }
   expect_close(y, want, Tolerance::for_sum(40), "y");
   EXPECT_EQ(std::accumulate(routing.load.begin(), routing.load.end(), int64_t{0}),
-            kTokens * moe.config.top_k);
+            kMoeTokens * moe.config.top_k);
 }
 
 }  // namespace

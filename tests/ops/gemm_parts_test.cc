@@ -13,10 +13,10 @@ namespace {
 using test::random_values;
 using test::StoredWeight;
 
-struct Matrix {
+struct PlainMatrix {
   std::vector<float> values;
   View<float, 2> view;
-  Matrix(int64_t rows, int64_t cols, uint64_t seed)
+  PlainMatrix(int64_t rows, int64_t cols, uint64_t seed)
       : values(random_values(rows * cols + 1, seed)), view(values.data(), {rows, cols}) {}
 };
 
@@ -38,8 +38,8 @@ TEST(GemmParts, EveryThreadHasSome) {
   for (const auto& [T, N] :
        {std::pair{1024, 16}, {1024, 64}, {1024, 1}, {96, 700}, {70, 2000}, {1, 4000}}) {
     const StoredWeight w(DType::kF32, N, K, 1);
-    const Matrix x(T, K, 2);
-    Matrix y(T, N, 3), dw(N, K, 4);
+    const PlainMatrix x(T, K, 2);
+    PlainMatrix y(T, N, 3), dw(N, K, 4);
     const auto nt = [&] { gemm_nt(ctx, y.view, x.view, w.view()); };
     const auto tn = [&] { gemm_tn(ctx, dw.view, y.view, x.view); };
     EXPECT_GE(traced(pool, nt).parts, kThreads) << T << "x" << N;
@@ -54,8 +54,8 @@ TEST(GemmParts, TheRestIsCutFiner) {
   Context ctx(pool, arena);
   const int64_t T = 96, N = 128, K = 256;
   const StoredWeight w(DType::kF32, N, K, 1);
-  const Matrix x(T, K, 2);
-  std::deque<Matrix> results;
+  const PlainMatrix x(T, K, 2);
+  std::deque<PlainMatrix> results;
   std::vector<Product> products;
   for (int i = 0; i < 9; ++i) {
     products.push_back({results.emplace_back(T, N, 3).view, x.view, w.view()});
@@ -69,8 +69,8 @@ TEST(GemmParts, TheRestIsCutFiner) {
 // Products of every kind of shape, as one list.
 struct Listed {
   std::deque<StoredWeight> weights;
-  std::deque<Matrix> operands;
-  std::deque<Matrix> results;
+  std::deque<PlainMatrix> operands;
+  std::deque<PlainMatrix> results;
   std::vector<Product> nt, nn;
   std::vector<WeightGradient> tn;
 
@@ -87,8 +87,8 @@ struct Listed {
                                   {7, 12, 0},
                                   {33, 700, 17}}) {
       const WeightView w = weights.emplace_back(forms[form++ % 3], N, K, ++seed).view();
-      const Matrix& x = operands.emplace_back(T, K, ++seed);
-      const Matrix& dy = operands.emplace_back(T, N, ++seed);
+      const PlainMatrix& x = operands.emplace_back(T, K, ++seed);
+      const PlainMatrix& dy = operands.emplace_back(T, N, ++seed);
       const auto result = [&](int64_t rows, int64_t cols) {
         return results.emplace_back(rows, cols, ++seed).view;
       };
@@ -100,7 +100,7 @@ struct Listed {
   }
   std::vector<std::vector<float>> values() const {
     std::vector<std::vector<float>> all;
-    for (const Matrix& each : results) all.push_back(each.values);
+    for (const PlainMatrix& each : results) all.push_back(each.values);
     return all;
   }
 };

@@ -19,13 +19,13 @@ using test::Tolerance;
 
 // Edges of everything the kernels cut by: vectors, tiles of 6 and 12 rows, panels, the few-rows
 // limits of 64 and 32, depth blocks of 256, and extents of 0 and 1.
-struct Shape {
+struct GemmShape {
   int64_t T, N, K;
 };
-const Shape kShapes[] = {{0, 5, 7},     {1, 1, 1},      {3, 0, 5},    {4, 7, 0},     {1, 33, 17},
-                         {2, 64, 48},   {5, 3, 257},    {7, 130, 31}, {16, 31, 100}, {32, 33, 15},
-                         {33, 33, 15},  {64, 30, 40},   {65, 30, 40}, {17, 1, 300},  {24, 100, 513},
-                         {193, 67, 70}, {40, 1030, 20}, {300, 40, 9}};
+const GemmShape kGemmShapes[] = {
+    {0, 5, 7},    {1, 1, 1},    {3, 0, 5},      {4, 7, 0},     {1, 33, 17},    {2, 64, 48},
+    {5, 3, 257},  {7, 130, 31}, {16, 31, 100},  {32, 33, 15},  {33, 33, 15},   {64, 30, 40},
+    {65, 30, 40}, {17, 1, 300}, {24, 100, 513}, {193, 67, 70}, {40, 1030, 20}, {300, 40, 9}};
 
 // x of width `cols` inside rows that are `gap` wider.
 struct Matrix {
@@ -62,7 +62,7 @@ class GemmTest : public testing::Test {
 class GemmFormatTest : public GemmTest, public testing::WithParamInterface<DType> {};
 
 TEST_P(GemmFormatTest, CpuAgreesWithReference) {
-  for (const auto& [T, N, K] : kShapes) {
+  for (const auto& [T, N, K] : kGemmShapes) {
     for (const float beta : {0.0F, 1.0F}) {
       for (const int64_t gap : {0, 3}) {
         const StoredWeight w(GetParam(), N, K, 1, gap);
@@ -85,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, GemmFormatTest,
                          [](const auto& param) { return std::string(dtype_name(param.param)); });
 
 TEST_F(GemmTest, WeightGradientAgreesWithReferenceAndAccumulates) {
-  for (const auto& [T, N, K] : kShapes) {
+  for (const auto& [T, N, K] : kGemmShapes) {
     const Matrix x(T, K, 2, 2), dy(T, N, 3, 1);
     Matrix dw(N, K, 4, 3), dw_want(N, K, 4, 3);
     gemm_tn(cpu_, dw.view, dy.view, x.view);
@@ -96,7 +96,7 @@ TEST_F(GemmTest, WeightGradientAgreesWithReferenceAndAccumulates) {
 
 // Bitwise: which thread computes a part, and where the parts begin, must not show.
 TEST_F(GemmTest, ResultDoesNotDependOnThreads) {
-  for (const auto& [T, N, K] : std::vector<Shape>{
+  for (const auto& [T, N, K] : std::vector<GemmShape>{
            {3, 700, 300}, {16, 999, 130}, {250, 130, 300}, {20, 1100, 257}, {600, 90, 70}}) {
     const StoredWeight w(DType::kBF16, N, K, 1);
     const Matrix x(T, K, 2, 0), dy(T, N, 3, 0);

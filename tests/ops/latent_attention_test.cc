@@ -30,11 +30,11 @@ class LatentAttentionTest : public testing::Test {
 };
 
 // Cache lengths around the page of 64 keys, widths that are no multiple of a vector, one head.
-struct Shape {
+struct LatentShape {
   int64_t n_queries, n_keys, H, d_c, d_rope;
 };
-const Shape kShapes[] = {{1, 1, 1, 1, 1},     {1, 63, 3, 17, 5},  {4, 64, 2, 32, 8},
-                         {2, 65, 16, 40, 16}, {3, 700, 5, 24, 0}, {33, 130, 20, 12, 4}};
+const LatentShape kLatentShapes[] = {{1, 1, 1, 1, 1},     {1, 63, 3, 17, 5},  {4, 64, 2, 32, 8},
+                                     {2, 65, 16, 40, 16}, {3, 700, 5, 24, 0}, {33, 130, 20, 12, 4}};
 
 // Pages of consecutive rows, as one sequence alone has them.
 std::vector<int32_t> first_pages(int64_t n_rows) {
@@ -44,9 +44,9 @@ std::vector<int32_t> first_pages(int64_t n_rows) {
 }
 
 struct Operands {
-  Shape shape;
+  LatentShape shape;
   std::vector<float> q_latent, q_rope, cache;
-  explicit Operands(const Shape& s)
+  explicit Operands(const LatentShape& s)
       : shape(s),
         q_latent(random_values(s.n_queries * s.H * s.d_c, 1)),
         q_rope(random_values(s.n_queries * s.H * s.d_rope + 1, 2)),
@@ -70,7 +70,7 @@ struct Operands {
 };
 
 TEST_F(LatentAttentionTest, CpuAgreesWithReference) {
-  for (const Shape& s : kShapes) {
+  for (const LatentShape& s : kLatentShapes) {
     const Operands x(s);
     expect_close(x.attend(cpu_, 0, s.n_queries), x.attend(reference_, 0, s.n_queries),
                  Tolerance::for_sum(s.n_keys + s.d_c + s.d_rope + 16).in_rows_of(s.d_c),
@@ -169,7 +169,7 @@ std::pair<std::vector<T>, std::vector<T>> both_forms(const Mha& mha, const Absor
   std::vector<T> o(kQueries * kHeads * kValue), o_absorbed(o.size());
   std::vector<T> kv(kTokens * kHeads * (kNope + kValue));
   std::vector<T> q_latent(kQueries * kHeads * kLatent), o_latent(q_latent.size());
-  const typename View<T, 3>::Shape o_shape{kQueries, kHeads, kValue};
+  const typename View<T, 3>::LatentShape o_shape{kQueries, kHeads, kValue};
   mha(View<T, 3>(o.data(), o_shape), q_view, rows, w_view, kv);
   absorbed(View<T, 3>(o_absorbed.data(), o_shape), q_view, page, w_view,
            View<T, 3>(q_latent.data(), {kQueries, kHeads, kLatent}),

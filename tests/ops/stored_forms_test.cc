@@ -21,21 +21,21 @@ using test::StoredWeight;
 using test::Tolerance;
 
 // A weight [N,K] that begins at (row0, col0) of its matrix.
-struct Case {
+struct StoredCase {
   int64_t N, K;
   Tiling tiling;
   int64_t row0 = 0, col0 = 0;
 };
 
-std::vector<Case> cases_of(WeightForm form) {
-  std::vector<Case> cases{{129, 257, {1, 32}},
-                          {70, 100, {1, 32}, 3, 6},
-                          {33, 300, {1, 32}, 0, 30},
-                          {1, 1, {1, 32}, 2, 62},
-                          {64, 48, {128, 128}, 100, 90},
-                          {129, 257, {128, 128}},
-                          {140, 520, {128, 128}, 127, 126},
-                          {40, 90, {5, 96}, 4, 94}};
+std::vector<StoredCase> cases_of(WeightForm form) {
+  std::vector<StoredCase> cases{{129, 257, {1, 32}},
+                                {70, 100, {1, 32}, 3, 6},
+                                {33, 300, {1, 32}, 0, 30},
+                                {1, 1, {1, 32}, 2, 62},
+                                {64, 48, {128, 128}, 100, 90},
+                                {129, 257, {128, 128}},
+                                {140, 520, {128, 128}, 127, 126},
+                                {40, 90, {5, 96}, 4, 94}};
   if (form == WeightForm::kFp8) {
     cases.push_back({37, 140, {128, 128}, 1, 121});  // 4-bit codes begin at even columns only
     cases.push_back({37, 140, {1, 32}, 0, 1});
@@ -46,10 +46,10 @@ std::vector<Case> cases_of(WeightForm form) {
 
 class StoredFormTest : public testing::TestWithParam<WeightForm> {
  protected:
-  static CodedWeight weight(const Case& c, uint64_t seed = 1) {
+  static CodedWeight weight(const StoredCase& c, uint64_t seed = 1) {
     return {GetParam(), c.N, c.K, seed, c.tiling, c.row0, c.col0};
   }
-  static std::string text(const Case& c) {
+  static std::string text(const StoredCase& c) {
     return concat(c.N, "x", c.K, " from ", c.row0, ",", c.col0, " blocks ", c.tiling.rows, "x",
                   c.tiling.cols);
   }
@@ -61,7 +61,7 @@ class StoredFormTest : public testing::TestWithParam<WeightForm> {
 };
 
 TEST_P(StoredFormTest, DenseProductsAreThoseOfTheValues) {
-  for (const Case& c : cases_of(GetParam())) {
+  for (const StoredCase& c : cases_of(GetParam())) {
     const CodedWeight w = weight(c);
     const Widened values(w.view());
     for (const int64_t T : {1, 2, 7, 32, 33, 64, 65, 200}) {
@@ -80,7 +80,7 @@ TEST_P(StoredFormTest, DenseProductsAreThoseOfTheValues) {
 }
 
 TEST_P(StoredFormTest, GroupedProductsAreThoseOfTheValues) {
-  const Case c{129, 257, {128, 128}, 120, 100};
+  const StoredCase c{129, 257, {128, 128}, 120, 100};
   const std::vector<int64_t> offsets{0, 3, 3, 73};
   const int64_t R = offsets.back();
   std::vector<CodedWeight> weights;

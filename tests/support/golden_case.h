@@ -42,6 +42,11 @@ struct GoldenCase {
   TokenLists training_lists(int step) const;
 };
 
+// The folder of a committed case, for tests that want that one.
+inline std::string golden_folder(const std::string& name) {
+  return std::string(HADAL_GOLDEN_DIR) + "/" + name;
+}
+
 // Every folder of a checkpoint or with a golden file under HADAL_GOLDEN_DIR, and under the folder
 // that the environment variable HADAL_GOLDEN names. FormatError where one of the files is missing.
 std::vector<GoldenCase> golden_cases();

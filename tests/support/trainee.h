@@ -9,6 +9,8 @@
 
 namespace hadal::test {
 
+constexpr LossWeights kTestWeights{.mtp = 0.3F, .balance = 0.05F};
+
 struct Trainee : RandomModel {
   Trainee(const ModelConfig& config, uint64_t seed, int64_t batch, int64_t row_length,
           int n_threads = 1)
