@@ -16,14 +16,14 @@ namespace {
 
 using test::TemporaryFolder;
 
-const std::string kText = "A short text, twice: a short text.\n";
+const std::string kShortText = "A short text, twice: a short text.\n";
 
 void write_tokenizer(const TemporaryFolder& folder) {
   ThreadPool pool(1);
   BpeTrainerOptions options;
   options.vocab_size = smallest_trained_vocab_size() + 10;
   BpeTrainer trainer(options, pool);
-  trainer.add(kText);
+  trainer.add(kShortText);
   write_tokenizer_folder(trainer.train(), folder.path());
 }
 
@@ -44,7 +44,7 @@ TEST(DocumentEnds, DocumentsAreCutAtPlacesOfTheirOwn) {
   const Tokenizer tokenizer = Tokenizer::load(folder.path());
   const DocumentEncoder encoder(tokenizer, {1.0, 0.0, 5});
   std::set<std::vector<int32_t>> different;
-  for (uint64_t low = 0; low < 200; ++low) different.insert(encoder.encode(kText, {0, low}));
+  for (uint64_t low = 0; low < 200; ++low) different.insert(encoder.encode(kShortText, {0, low}));
   // 630 pairs of places: 200 draws are some 170 of them, the standard deviation below 10.
   EXPECT_GT(different.size(), 120U);
 }

@@ -28,9 +28,7 @@ TEST(Options, ANumberEndsWithItsLastDigit) {
         {"pipeline", "--stages", "8,"},
         {"completion", "bash", "--seed", "1.0"}}) {
     const RunResult result = run_hadal(call);
-    EXPECT_EQ(result.exit_code, 2) << call[1];
-    EXPECT_THAT(result.err, HasSubstr("not a number here"));
-    EXPECT_TRUE(is_one_line_error(result));
+    expect_refused(result, {call, call[call.size() - 2] + ": ", "not a number here"});
   }
 }
 

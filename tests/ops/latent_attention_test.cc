@@ -43,10 +43,10 @@ std::vector<int32_t> first_pages(int64_t n_rows) {
   return pages;
 }
 
-struct Operands {
+struct LatentOperands {
   LatentShape shape;
   std::vector<float> q_latent, q_rope, cache;
-  explicit Operands(const LatentShape& s)
+  explicit LatentOperands(const LatentShape& s)
       : shape(s),
         q_latent(random_values(s.n_queries * s.H * s.d_c, 1)),
         q_rope(random_values(s.n_queries * s.H * s.d_rope + 1, 2)),
@@ -71,7 +71,7 @@ struct Operands {
 
 TEST_F(LatentAttentionTest, CpuAgreesWithReference) {
   for (const LatentShape& s : kLatentShapes) {
-    const Operands x(s);
+    const LatentOperands x(s);
     expect_close(x.attend(cpu_, 0, s.n_queries), x.attend(reference_, 0, s.n_queries),
                  Tolerance::for_sum(s.n_keys + s.d_c + s.d_rope + 16).in_rows_of(s.d_c),
                  concat(s.n_keys, " keys"));
@@ -80,7 +80,7 @@ TEST_F(LatentAttentionTest, CpuAgreesWithReference) {
 
 // Bitwise: one draft or several, one thread or more, decoding chooses the same tokens.
 TEST_F(LatentAttentionTest, QueriesAndThreadsDoNotInfluenceEachOther) {
-  const Operands x({4, 300, 3, 40, 8});
+  const LatentOperands x({4, 300, 3, 40, 8});
   const std::vector<float> together = x.attend(cpu_, 0, 4);
   std::vector<float> apart;
   for (int64_t i = 0; i < 4; ++i) {

@@ -6,19 +6,12 @@
 #include <limits>
 
 #include "hadal/plan/training_plan.h"
+#include "tests/plan/sheet_of.h"
 
 namespace hadal {
 namespace {
 
 using ::testing::HasSubstr;
-
-Worksheet sheet_of(const std::string& preset, const std::string& cluster) {
-  TrainingPlan plan;
-  plan.config = find_preset(preset).config;
-  plan.cluster = find_cluster(cluster);
-  plan.recipe = recipe_for(plan.config);
-  return make_training_sheet(plan);
-}
 
 // Every legal layout tried one after the other, without bounds or families.
 struct AllTried {

@@ -5,19 +5,10 @@
 
 #include <cmath>
 #include <map>
+#include "tests/plan/sheet_of.h"
 
 namespace hadal {
 namespace {
-
-Worksheet sheet_of(const std::string& preset, const std::string& cluster,
-                   const std::string& layout = "") {
-  TrainingPlan plan;
-  plan.config = find_preset(preset).config;
-  plan.cluster = find_cluster(cluster);
-  plan.recipe = recipe_for(plan.config);
-  plan.recipe.layout = parse_layout(layout, plan.recipe.layout);
-  return make_training_sheet(plan);
-}
 
 struct Figure {
   const char* cell;
