@@ -1,12 +1,14 @@
 #include "hadal/core/json.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
+#include "hadal/core/descriptor.h"
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
 
@@ -213,18 +215,24 @@ Json parse_json(std::string_view text, std::string_view source) {
 }
 
 std::string read_text_file(const std::string& path, int64_t max_bytes) {
-  std::ifstream in(path, std::ios::binary | std::ios::ate);
-  if (!in) throw FormatError(concat(path, ": cannot be read (", std::strerror(errno), ")"));
-  const std::streamoff size = in.tellg();
-  if (size < 0) throw FormatError(concat(path, ": cannot be read (is it a folder?)"));
+  Descriptor file = Descriptor::open(path, O_RDONLY | O_NONBLOCK);
+  struct stat status {};
+  if (!file || ::fstat(file.get(), &status) != 0) refuse_to_read(path, "cannot be read", errno);
+  if (!S_ISREG(status.st_mode) && !S_ISCHR(status.st_mode)) {
+    throw FormatError(concat(path, ": cannot be read (is it a folder?)"));
+  }
+  const int64_t size = status.st_size;
   if (size > max_bytes) {
     throw FormatError(concat(path, ": too large (found ", size, " bytes, expected at most ",
                              max_bytes, " bytes)"));
   }
   std::string text(static_cast<size_t>(size), '\0');
-  in.seekg(0);
-  in.read(text.data(), size);
-  if (!in) throw FormatError(concat(path, ": cannot be read (is it a folder?)"));
+  const int64_t got = file.read(text.data(), text.size());
+  if (got < 0) refuse_to_read(path, "cannot be read", errno);
+  if (got < size) {
+    throw IoError(concat(path, ": changed while it was read (found ", got, " bytes, expected ",
+                         size, " bytes); try again"));
+  }
   return text;
 }
 

@@ -81,7 +81,8 @@ class Json {
 Json parse_json(std::string_view text, std::string_view source);
 Json parse_json_file(const std::string& path);
 
-// The whole file as a string. FormatError if it cannot be read or is longer than `max_bytes`.
+// The whole file as a string. FormatError if it is not there, no file or longer than `max_bytes`;
+// IoError if the system cannot read it.
 std::string read_text_file(const std::string& path, int64_t max_bytes = int64_t{1} << 31);
 
 }  // namespace hadal

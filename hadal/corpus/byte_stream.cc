@@ -1,14 +1,15 @@
 #include "hadal/corpus/byte_stream.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
 #include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <vector>
 
+#include "hadal/core/descriptor.h"
 #include "hadal/core/error.h"
 #include "hadal/core/number_text.h"
 
@@ -21,32 +22,26 @@ constexpr int kMaxWindowLog = 27;
 
 class PlainStream final : public ByteStream {
  public:
-  explicit PlainStream(const std::string& path) : path_(path) {
-    file_.reset(std::fopen(path.c_str(), "rb"));
-    if (!file_) {
-      throw FormatError(concat(path, ": cannot be opened (", std::strerror(errno),
-                               "); check the path and its permissions"));
-    }
+  explicit PlainStream(const std::string& path)
+      : path_(path), file_(Descriptor::open(path, O_RDONLY | O_NONBLOCK)) {
     struct stat info {};
-    if (fstat(fileno(file_.get()), &info) != 0 || !S_ISREG(info.st_mode)) {
+    if (!file_ || fstat(file_.get(), &info) != 0) refuse_to_read(path, "cannot be opened", errno);
+    if (!S_ISREG(info.st_mode)) {
       throw FormatError(concat(path, ": not a regular file; give a file or a folder of files"));
     }
   }
   size_t read(char* buffer, size_t capacity) override {
-    const size_t got = std::fread(buffer, 1, capacity, file_.get());
-    if (got < capacity && std::ferror(file_.get())) {
-      throw IoError(concat(path_, ": reading failed (", std::strerror(errno), ")"));
-    }
-    return got;
+    const int64_t got = file_.read(buffer, capacity);
+    if (got < 0) refuse_to_read(path_, "reading failed", errno);
+    return static_cast<size_t>(got);
   }
-  void rewind_to_start() { std::rewind(file_.get()); }
+  void rewind_to_start() {
+    if (lseek(file_.get(), 0, SEEK_SET) < 0) refuse_to_read(path_, "reading failed", errno);
+  }
 
  private:
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
   std::string path_;
-  std::unique_ptr<std::FILE, Close> file_;
+  Descriptor file_;
 };
 
 class GzipStream final : public ByteStream {

@@ -19,6 +19,7 @@
 #include "hadal/corpus/run_program.h"
 #include "hadal/corpus/source_file.h"
 #include "hadal/io/atomic_write.h"
+#include "hadal/io/path_status.h"
 
 namespace hadal {
 namespace {
@@ -184,7 +185,7 @@ Json describe(const DefaultCorpus& corpus, const FetchedCorpus& result) {
 
 // What an earlier run finished, if it was of this version.
 bool read_finished(const std::string& path, FetchedCorpus& result) {
-  if (!fs::exists(path) || !fs::is_directory(result.folder)) return false;
+  if (!path_exists(path) || !is_folder(result.folder)) return false;
   try {
     const Json json = parse_json_file(path);
     if (json.at("cleaning_version").as_integer() != kCleaningVersion) return false;

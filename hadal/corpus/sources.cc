@@ -4,15 +4,16 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <set>
 
+#include "hadal/core/descriptor.h"
 #include "hadal/core/error.h"
 #include "hadal/corpus/converted_stream.h"
 #include "hadal/corpus/document_source.h"
 #include "hadal/corpus/source_file.h"
 #include "hadal/corpus/source_json_lines.h"
+#include "hadal/io/path_status.h"
 
 namespace hadal {
 namespace {
@@ -24,11 +25,16 @@ void add_folder(const std::string& folder, std::vector<std::string>& files) {
   fs::recursive_directory_iterator entry(folder, error);
   for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
     const bool hidden = entry->path().filename().native().starts_with('.');
-    std::error_code ignored;
+    std::error_code unknown;
     if (hidden) {
-      if (entry->is_directory(ignored)) entry.disable_recursion_pending();
-    } else if (entry->is_regular_file(ignored)) {
+      if (entry->is_directory(unknown)) entry.disable_recursion_pending();
+    } else if (entry->is_regular_file(unknown)) {
       files.push_back(entry->path().native());
+    }
+    // Links to nowhere are passed over; what the system cannot look at might be text.
+    const int reason = unknown.value();
+    if (reason != 0 && reason != ELOOP && !means_absent(reason)) {
+      refuse_io(entry->path(), "cannot be looked at", reason);
     }
   }
   if (error) {
@@ -48,16 +54,15 @@ std::vector<std::string> expand_pattern(const std::string& pattern) {
 }
 
 std::vector<std::string> files_of(const std::string& argument) {
-  std::error_code ignored;
   std::vector<std::string> roots;
-  if (fs::exists(argument, ignored)) {
+  if (path_exists(argument)) {
     roots.push_back(argument);
   } else {
     roots = expand_pattern(argument);
   }
   std::vector<std::string> files;
   for (const std::string& root : roots) {
-    if (fs::is_directory(root, ignored)) {
+    if (is_folder(root)) {
       add_folder(root, files);
     } else {
       files.push_back(root);
@@ -138,8 +143,7 @@ std::vector<SourceFile> list_source_files(const std::vector<std::string>& paths)
       if (!seen.insert(fs::path(path).lexically_normal().native()).second) continue;
       struct stat info {};
       if (stat(path.c_str(), &info) != 0) {
-        throw FormatError(concat(path, ": cannot be read (", std::strerror(errno),
-                                 "); check the path and its permissions"));
+        refuse_to_read(path, "cannot be read", errno);
       }
       files.push_back({path, info.st_size,
                        int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec});

@@ -10,6 +10,7 @@
 #include "hadal/data/bpe_trainer.h"
 #include "hadal/io/atomic_write.h"
 #include "hadal/io/model_files.h"
+#include "hadal/io/path_status.h"
 
 namespace hadal {
 namespace {
@@ -20,13 +21,13 @@ struct TokenizerFiles {
 
 TokenizerFiles find_tokenizer_files(const std::string& given) {
   const std::string source = model_folder(given);
-  const bool is_folder = std::filesystem::is_directory(source);
+  const bool in_folder = is_folder(source);
   const std::string folder =
-      is_folder ? source : std::filesystem::path(source).parent_path().string();
+      in_folder ? source : std::filesystem::path(source).parent_path().string();
   TokenizerFiles files;
-  files.tokenizer_json = is_folder ? source + "/tokenizer.json" : source;
+  files.tokenizer_json = in_folder ? source + "/tokenizer.json" : source;
   const std::string config = (folder.empty() ? "." : folder) + "/tokenizer_config.json";
-  if (std::filesystem::exists(config)) files.tokenizer_config_json = config;
+  if (path_exists(config)) files.tokenizer_config_json = config;
   return files;
 }
 

@@ -1,77 +1,15 @@
 #include "hadal/data/dataset.h"
 
-#include <signal.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdlib>
-#include <filesystem>
 
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
 #include "hadal/data/prepared_folder.h"
 #include "hadal/data/shard_batches.h"
-#include "hadal/io/atomic_write.h"
+#include "hadal/io/atomic_folder.h"
+#include "hadal/io/path_status.h"
 
 namespace hadal {
-namespace {
-
-namespace fs = std::filesystem;
-
-constexpr std::string_view kPartialMark = ".partial-";
-
-// A folder that disappears unless it is kept: an interrupted or failed preparation leaves nothing.
-class PartialFolder {
- public:
-  explicit PartialFolder(const std::string& final_path)
-      : path_(concat(final_path, kPartialMark, ::getpid())) {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-    make_folders(path_);
-  }
-  ~PartialFolder() {
-    std::error_code ignored;
-    if (!kept_) fs::remove_all(path_, ignored);
-  }
-  PartialFolder(const PartialFolder&) = delete;
-  PartialFolder& operator=(const PartialFolder&) = delete;
-
-  const std::string& path() const { return path_; }
-
-  void keep_as(const std::string& final_path) {
-    sync_folder(path_);
-    std::error_code error;
-    fs::rename(path_, final_path, error);
-    // Another process may have finished the same preparation first; its result is the same.
-    kept_ = !error;
-    if (error && !fs::exists(final_path + "/manifest.json")) {
-      throw IoError(concat(final_path, ": cannot be created (", error.message(),
-                           "); choose another cache folder"));
-    }
-    sync_folder(fs::path(final_path).parent_path().string());
-  }
-
- private:
-  std::string path_;
-  bool kept_ = false;
-};
-
-// What a killed preparation left behind goes when its process is gone.
-void remove_abandoned_folders(const std::string& parent) {
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(parent, ignored)) {
-    const std::string name = entry.path().filename().string();
-    const size_t mark = name.find(kPartialMark);
-    if (mark == std::string::npos) continue;
-    const int process = std::atoi(name.c_str() + mark + kPartialMark.size());
-    if (process > 0 && ::kill(process, 0) != 0 && errno == ESRCH) {
-      fs::remove_all(entry.path(), ignored);
-    }
-  }
-}
-
-}  // namespace
-
 std::string hadal_cache_folder() {
   if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache && *cache) {
     return std::string(cache) + "/hadal";
@@ -125,7 +63,10 @@ PreparedData prepare_data(const DataConfig& config, ThreadPool& pool) {
   const std::string parent =
       config.cache_dir.empty() ? hadal_cache_folder() + "/prepared" : config.cache_dir;
   const std::string folder = parent + "/" + hex(exact_hash(settings.dump()));
-  if (fs::exists(folder + "/manifest.json")) {
+  remove_abandoned(parent, [](const std::string& name) {
+    return name.size() == 32 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
+  });
+  if (path_exists(folder + "/manifest.json")) {
     try {
       PreparedData data = open_prepared_folder(folder, config.seed);
       data.reused = true;
@@ -133,15 +74,11 @@ PreparedData prepare_data(const DataConfig& config, ThreadPool& pool) {
       return data;
     } catch (const FormatError& error) {
       log_warning(error.what(), "; preparing it again");
-      std::error_code ignored;
-      fs::remove_all(folder, ignored);
     }
   }
-  make_folders(parent);
-  remove_abandoned_folders(parent);
-  PartialFolder partial(folder);
-  build_prepared_folder(partial.path(), config, files, settings, pool);
-  partial.keep_as(folder);
+  AtomicFolder whole(folder);
+  build_prepared_folder(whole.temporary(), config, files, settings, pool);
+  whole.commit();
   return open_prepared_folder(folder, config.seed);
 }
 

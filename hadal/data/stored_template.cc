@@ -2,11 +2,11 @@
 
 #include <xxhash.h>
 
-#include <filesystem>
 #include <string_view>
 
 #include "hadal/core/error.h"
 #include "hadal/core/json.h"
+#include "hadal/io/path_status.h"
 
 namespace hadal {
 namespace {
@@ -34,12 +34,11 @@ uint64_t template_hash(std::string_view text) {
 }
 
 std::optional<StoredTemplate> find_stored_template(const std::string& folder) {
-  std::error_code error;
   const std::string jinja = folder + "/chat_template.jinja";
-  if (std::filesystem::exists(jinja, error)) return {{jinja, template_hash(read_text_file(jinja))}};
+  if (path_exists(jinja)) return {{jinja, template_hash(read_text_file(jinja))}};
   for (const char* name : {"/tokenizer_config.json", "/chat_template.json"}) {
     const std::string file = folder + name;
-    if (!std::filesystem::exists(file, error)) continue;
+    if (!path_exists(file)) continue;
     const Json json = parse_json_file(file);
     const Json* chat_template = json.find("chat_template");
     if (!chat_template || chat_template->is_null()) continue;

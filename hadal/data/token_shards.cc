@@ -6,12 +6,12 @@
 #include <bit>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 
 #include "hadal/core/checked_math.h"
 #include "hadal/core/error.h"
 #include "hadal/data/packing.h"
 #include "hadal/io/atomic_write.h"
+#include "hadal/io/path_status.h"
 
 namespace hadal {
 namespace {
@@ -139,7 +139,7 @@ TokenShards TokenShards::open(const std::string& folder, const std::string& name
   TokenShards shards;
   for (int64_t index = 0;; ++index) {
     const std::string path = token_shard_path(folder, name, index);
-    if (index > 0 && !std::filesystem::exists(path)) break;
+    if (index > 0 && !path_exists(path)) break;
     const auto file = MappedFile::open(path);
     const Header header = read_header(*file);
     const ShardShape shape{static_cast<int64_t>(header.vocab_size),

@@ -17,6 +17,7 @@
 #include "hadal/data/pre_tokenizer.h"
 #include "hadal/data/tokenizer_json.h"
 #include "hadal/io/model_files.h"
+#include "hadal/io/path_status.h"
 
 namespace hadal {
 namespace {
@@ -266,10 +267,9 @@ Tokenizer Tokenizer::from_json(std::string_view tokenizer_json, std::string_view
 Tokenizer Tokenizer::load(const std::string& given) {
   namespace fs = std::filesystem;
   const std::string path = model_folder(given);
-  std::error_code ignored;
-  const bool folder = fs::is_directory(path, ignored);
+  const bool folder = is_folder(path);
   const fs::path file = folder ? fs::path(path) / "tokenizer.json" : fs::path(path);
-  if (!fs::exists(file, ignored)) {
+  if (!path_exists(file)) {
     throw FormatError(concat(path,
                              ": no tokenizer (found no tokenizer.json, expected one); give a "
                              "folder that holds one, or train one with hadal tokenizer train"));
@@ -277,7 +277,7 @@ Tokenizer Tokenizer::load(const std::string& given) {
   refuse_foreign_file(file.string(), "tokenizer.json");
   const fs::path config = file.parent_path() / "tokenizer_config.json";
   const std::string config_text =
-      fs::exists(config, ignored) ? read_text_file(config.string()) : std::string();
+      path_exists(config) ? read_text_file(config.string()) : std::string();
   return from_json(read_text_file(file.string()), config_text, file.string());
 }
 

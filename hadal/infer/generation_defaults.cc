@@ -1,11 +1,11 @@
 #include "hadal/infer/generation_defaults.h"
 
 #include <cmath>
-#include <filesystem>
 #include <limits>
 
 #include "hadal/core/error.h"
 #include "hadal/core/json.h"
+#include "hadal/io/path_status.h"
 
 namespace hadal {
 namespace {
@@ -57,7 +57,7 @@ std::vector<int32_t> token_ids(const Json& json, const std::string& file, const 
 GenerationDefaults read_generation_defaults(const std::string& folder) {
   const std::string file = folder + "/generation_config.json";
   GenerationDefaults defaults;
-  if (!std::filesystem::exists(file)) return defaults;
+  if (!path_exists(file)) return defaults;
   const Json json = parse_json_file(file);
   if (!json.is_object()) throw_wrong(file, "document", json, "an object");
 

@@ -5,6 +5,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
 #include "hadal/io/model_files.h"
+#include "hadal/io/path_status.h"
 #include "hadal/ops/memory_of.h"
 
 namespace hadal {
@@ -25,7 +26,7 @@ TextModel::TextModel(const std::string& path, int n_threads, Device device, bool
       arena(memory_of(device)),
       ctx{pool, arena, device},
       model(load_with_note(ctx, folder, with_mtp)) {
-  if (std::filesystem::exists(folder + "/tokenizer.json")) tokenizer = Tokenizer::load(folder);
+  if (path_exists(folder + "/tokenizer.json")) tokenizer = Tokenizer::load(folder);
 }
 
 void put_bos_first(const Tokenizer& tokenizer, std::vector<int32_t>& ids) {

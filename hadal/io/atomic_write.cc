@@ -5,91 +5,81 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
+#include <cstdio>
 #include <filesystem>
-#include <utility>
+#include <vector>
 
 #include "hadal/core/error.h"
+#include "hadal/io/path_status.h"
 
 namespace hadal {
 namespace {
 
-[[noreturn]] void refuse(const std::string& path, const char* what, int reason) {
-  const char* advice = "";
-  if (reason == ENOSPC || reason == EDQUOT) advice = "; free some space or choose another disk";
-  if (reason == EFBIG) advice = "; raise the file size limit (ulimit -f)";
-  if (reason == EACCES || reason == EROFS) advice = "; choose a folder that you may write to";
-  throw IoError(concat(path, ": ", what, " (", std::strerror(reason), ")", advice));
-}
-
-std::string folder_of(const std::string& path) {
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  return folder.empty() ? "." : folder;
-}
+constexpr size_t kBufferBytes = size_t{1} << 16;
 
 }  // namespace
 
 AtomicFile::AtomicFile(const std::string& path) : path_(path) {
-  struct stat status {};
-  const bool exists = ::stat(path.c_str(), &status) == 0;
-  if (exists && S_ISDIR(status.st_mode)) refuse(path, "cannot be written", EISDIR);
-  int fd = -1;
-  if (exists && !S_ISREG(status.st_mode)) {
+  if (is_folder(path)) refuse_io(path, "cannot be written", EISDIR);
+  if (path_exists(path) && !is_regular_file(path)) {
     // A device or pipe (/dev/stdout) is written to, never replaced.
-    fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    file_ = Descriptor::open(path, O_WRONLY);
   } else {
     // The process id keeps two programs apart, O_EXCL two writers of one program.
-    for (int attempt = 0; attempt < 100 && fd < 0; ++attempt) {
+    for (int attempt = 0; attempt < 100 && !file_; ++attempt) {
       temporary_ = concat(path, ".tmp-", ::getpid(), "-", attempt);
-      fd = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-      if (fd < 0 && errno != EEXIST) break;
+      file_ = Descriptor::open(temporary_, O_WRONLY | O_CREAT | O_EXCL, 0666);
+      if (!file_ && errno != EEXIST) break;
     }
   }
-  if (fd < 0) {
-    const int reason = errno;
-    temporary_.clear();
-    refuse(path, "cannot be created", reason);
-  }
-  file_ = ::fdopen(fd, "wb");
   if (!file_) {
     const int reason = errno;
-    ::close(fd);
-    if (!temporary_.empty()) ::unlink(temporary_.c_str());
-    refuse(path, "cannot be created", reason);
+    temporary_.clear();
+    refuse_io(path, "cannot be created", reason);
   }
 }
 
 AtomicFile::~AtomicFile() {
-  if (file_) std::fclose(file_);
+  file_.close();
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
+void AtomicFile::flush() {
+  if (!file_.write(buffer_.data(), buffer_.size())) refuse_io(path_, "cannot be written", errno);
+  buffer_.clear();
+}
+
 void AtomicFile::write(const void* data, size_t bytes) {
-  if (bytes > 0 && std::fwrite(data, 1, bytes, file_) != bytes) {
-    refuse(path_, "cannot be written", errno);
+  at_ += static_cast<int64_t>(bytes);
+  if (buffer_.size() + bytes > kBufferBytes) flush();
+  if (bytes <= kBufferBytes) {
+    buffer_.append(static_cast<const char*>(data), bytes);
+  } else if (!file_.write(data, bytes)) {
+    refuse_io(path_, "cannot be written", errno);
   }
 }
 
 void AtomicFile::seek(int64_t offset) {
-  if (::fseeko(file_, offset, SEEK_SET) != 0) refuse(path_, "cannot be written", errno);
+  if (offset == at_) return;  // as most are: many small tensors are one write
+  flush();
+  at_ = offset;
+  if (::lseek(file_.get(), offset, SEEK_SET) < 0) refuse_io(path_, "cannot be written", errno);
 }
 
 void AtomicFile::finish() {
   if (!file_) return;
-  if (std::fflush(file_) != 0) refuse(path_, "cannot be written", errno);
+  flush();
   // Devices and pipes have nothing to sync; a regular file must reach the disk before its name
   // does.
-  if (!temporary_.empty() && ::fsync(::fileno(file_)) != 0) {
-    refuse(path_, "cannot be written", errno);
-  }
-  std::FILE* file = std::exchange(file_, nullptr);
-  if (std::fclose(file) != 0) refuse(path_, "cannot be written", errno);
+  if (!temporary_.empty() && !file_.sync()) refuse_io(path_, "cannot be written", errno);
+  if (!file_.close()) refuse_io(path_, "cannot be written", errno);
 }
 
 void AtomicFile::commit() {
   finish();
   if (temporary_.empty()) return;
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) refuse(path_, "cannot be renamed", errno);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0)
+    refuse_io(path_, "cannot be renamed", errno);
   temporary_.clear();
   sync_folder(folder_of(path_));
 }
@@ -101,19 +91,57 @@ void write_file_atomically(const std::string& path, std::string_view text) {
 }
 
 void make_folders(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) refuse(path, "folder cannot be created", error.value());
+  std::vector<std::string> missing;
+  for (std::string folder = path; !is_folder(folder) && folder != folder_of(folder);
+       folder = folder_of(folder)) {
+    missing.push_back(folder);
+  }
+  for (auto folder = missing.rbegin(); folder != missing.rend(); ++folder) {
+    if (folder->ends_with('/')) continue;  // "a/b/" is "a/b", which comes before it
+    if (::mkdir(folder->c_str(), 0777) != 0) {
+      const int reason = errno;
+      // Another process may have been faster.
+      if (reason != EEXIST || !is_folder(*folder)) {
+        refuse_io(*folder, "folder cannot be created", reason);
+      }
+    }
+    // Its name must be on the disk as surely as what will lie in it.
+    sync_folder(folder_of(*folder));
+  }
 }
 
 void sync_folder(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) refuse(path, "folder cannot be opened", errno);
-  const int result = ::fsync(fd);
-  const int reason = errno;
-  ::close(fd);
+  Descriptor folder = Descriptor::open(path, O_RDONLY | O_DIRECTORY);
+  if (!folder) refuse_io(path, "folder cannot be opened", errno);
   // Some network file systems cannot sync folders (EINVAL): the rename is as safe as they make it.
-  if (result != 0 && reason != EINVAL) refuse(path, "folder cannot be synced", reason);
+  if (!folder.sync() && errno != EINVAL) refuse_io(path, "folder cannot be synced", errno);
+}
+
+void rename_path(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) refuse_io(to, "cannot be renamed into place", errno);
+}
+
+void remove_file(const std::string& path) {
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) refuse_io(path, "cannot be removed", errno);
+}
+
+void replace_link(const std::string& path, const std::string& target) {
+  const std::string temporary = path + ".new";
+  remove_file(temporary);
+  if (::symlink(target.c_str(), temporary.c_str()) != 0) {
+    refuse_io(temporary, "link cannot be created", errno);
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    const int reason = errno;
+    ::unlink(temporary.c_str());
+    refuse_io(path, "link cannot be renamed into place", reason);
+  }
+  sync_folder(folder_of(path));
+}
+
+std::string folder_of(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return folder.empty() ? "." : folder;
 }
 
 }  // namespace hadal

@@ -4,10 +4,10 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
-#include <span>
 #include <string>
 #include <string_view>
+
+#include "hadal/core/descriptor.h"
 
 namespace hadal {
 
@@ -24,12 +24,21 @@ class AtomicFile {
   void commit();              // finish(), then the file appears under its name
 
  private:
+  void flush();
   std::string path_, temporary_;
-  std::FILE* file_ = nullptr;
+  std::string buffer_;
+  int64_t at_ = 0;  // where the next write goes
+  Descriptor file_;
 };
 
 void write_file_atomically(const std::string& path, std::string_view text);
-void make_folders(const std::string& path);  // like mkdir -p; IoError
+void make_folders(const std::string& path);  // like mkdir -p, their names on the disk; IoError
 void sync_folder(const std::string& path);   // fsync of a folder after renames inside it
+// Of a file or folder, in place of a file at `to`. Lasts through a power cut only after sync_folder.
+void rename_path(const std::string& from, const std::string& to);
+void remove_file(const std::string& path);  // IoError unless it is gone, or was never there
+// A symbolic link to `target`, on the disk, in place of an older one: there is always one of them.
+void replace_link(const std::string& path, const std::string& target);
+std::string folder_of(const std::string& path);  // the folder it lies in: "." for a bare name
 
 }  // namespace hadal

@@ -1,46 +1,59 @@
 #include "hadal/io/manifest.h"
 
+#include <fcntl.h>
 #include <xxhash.h>
 
-#include <algorithm>
+#include <cerrno>
 #include <cstdio>
-#include <filesystem>
+#include <memory>
 #include <vector>
 
+#include "hadal/core/descriptor.h"
 #include "hadal/core/error.h"
 #include "hadal/core/json.h"
 #include "hadal/io/atomic_write.h"
-#include "hadal/io/mapped_file.h"
+#include "hadal/io/path_status.h"
 
 namespace hadal {
 namespace {
 
-namespace fs = std::filesystem;
-
 std::string manifest_path(const std::string& folder) { return folder + "/manifest.json"; }
 
+constexpr size_t kBlockBytes = size_t{1} << 20;
+
+struct FreeHash {
+  void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
+};
+
+// By read(2): a block that the disk cannot give back is an error that names the file, where a mapping
+// would end the process.
 Json describe(const std::string& path) {
-  const auto file = MappedFile::open(path);
-  char hash[24];
-  std::snprintf(
-      hash, sizeof(hash), "%016llx",
-      static_cast<unsigned long long>(XXH3_64bits(file->bytes().data(), file->bytes().size())));
+  Descriptor file = Descriptor::open(path, O_RDONLY);
+  if (!file) refuse_to_read(path, "cannot be opened", errno);
+  const std::unique_ptr<XXH3_state_t, FreeHash> hash(XXH3_createState());
+  XXH3_64bits_reset(hash.get());
+  std::vector<char> block(kBlockBytes);
+  int64_t bytes = 0, got = 0;
+  do {
+    got = file.read(block.data(), block.size());
+    if (got < 0) refuse_to_read(path, "cannot be read", errno);
+    XXH3_64bits_update(hash.get(), block.data(), static_cast<size_t>(got));
+    bytes += got;
+  } while (got > 0);
+  char text[24];
+  std::snprintf(text, sizeof(text), "%016llx",
+                static_cast<unsigned long long>(XXH3_64bits_digest(hash.get())));
   Json entry = Json::object();
-  entry["bytes"] = static_cast<int64_t>(file->bytes().size());
-  entry["xxh3_64"] = hash;
+  entry["bytes"] = bytes;
+  entry["xxh3_64"] = text;
   return entry;
 }
 
 }  // namespace
 
 void write_manifest(const std::string& folder) {
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    names.push_back(entry.path().filename().string());
-  }
-  std::sort(names.begin(), names.end());
   Json files = Json::object();
-  for (const std::string& name : names) files[name] = describe(folder + "/" + name);
+  for (const std::string& name : entry_names(folder)) files[name] = describe(folder + "/" + name);
   Json manifest = Json::object();
   manifest["files"] = std::move(files);
   write_file_atomically(manifest_path(folder), manifest.dump(2) + "\n");
@@ -56,8 +69,9 @@ std::string find_damage(const std::string& folder) {
       }
     }
     return "";
-  } catch (const Error& error) {
-    return error.what();
+  } catch (const FormatError& error) {
+    const std::string what = error.what();
+    return what.starts_with(folder) ? what : concat(manifest_path(folder), ": ", what);
   }
 }
 

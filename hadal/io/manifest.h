@@ -6,7 +6,8 @@
 namespace hadal {
 
 void write_manifest(const std::string& folder);
-// Empty if every listed file is as it was written; otherwise what is wrong first.
+// Empty if every listed file is as it was written; otherwise what is wrong first. IoError if a file is
+// there and cannot be read: that is no damage that another copy of it would show, too.
 std::string find_damage(const std::string& folder);
 
 }  // namespace hadal

@@ -6,32 +6,18 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
+#include "hadal/core/descriptor.h"
 #include "hadal/core/error.h"
 
 namespace hadal {
-namespace {
-
-// A descriptor lives only until the mapping exists.
-struct Descriptor {
-  int fd;
-  ~Descriptor() {
-    if (fd >= 0) ::close(fd);
-  }
-};
-
-}  // namespace
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   // O_NONBLOCK: opening a FIFO must not wait for a writer before we can refuse it.
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (file.fd < 0)
-    throw FormatError(concat(path, ": cannot be opened (", std::strerror(errno), ")"));
+  const Descriptor file = Descriptor::open(path, O_RDONLY | O_NONBLOCK);
+  if (!file) refuse_to_read(path, "cannot be opened", errno);
   struct stat status {};
-  if (::fstat(file.fd, &status) != 0) {
-    throw FormatError(concat(path, ": cannot be read (", std::strerror(errno), ")"));
-  }
+  if (::fstat(file.get(), &status) != 0) refuse_to_read(path, "cannot be read", errno);
   if (!S_ISREG(status.st_mode)) {
     throw FormatError(concat(path, ": not a regular file (found ",
                              S_ISDIR(status.st_mode) ? "a folder" : "a device or pipe",
@@ -41,10 +27,8 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   result->path_ = path;
   result->size_ = static_cast<size_t>(status.st_size);
   if (result->size_ == 0) return result;
-  void* memory = ::mmap(nullptr, result->size_, PROT_READ, MAP_PRIVATE, file.fd, 0);
-  if (memory == MAP_FAILED) {
-    throw FormatError(concat(path, ": cannot be mapped (", std::strerror(errno), ")"));
-  }
+  void* memory = ::mmap(nullptr, result->size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (memory == MAP_FAILED) refuse_to_read(path, "cannot be mapped", errno);
   result->data_ = static_cast<const std::byte*>(memory);
   return result;
 }

@@ -10,8 +10,8 @@ namespace hadal {
 
 class MappedFile {
  public:
-  // FormatError if the file cannot be opened or is not a regular file. An empty file maps to
-  // nothing.
+  // FormatError if the file is not there or not a regular file, IoError if the system cannot read it.
+  // An empty file maps to nothing.
   static std::shared_ptr<const MappedFile> open(const std::string& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;

@@ -1,14 +1,19 @@
 #include "hadal/io/model_files.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <vector>
 
+#include "hadal/core/descriptor.h"
 #include "hadal/core/error.h"
+#include "hadal/core/json.h"
+#include "hadal/io/path_status.h"
 
 namespace hadal {
 namespace {
@@ -68,13 +73,13 @@ std::string hub_name(const std::string& path) {
 // it does not know the model.
 std::string cached_snapshot(const std::string& path) {
   const std::string name = hub_name(path);
-  std::error_code error;
-  if (name.empty() || !fs::is_directory(hub_cache() / name, error)) return "";
+  if (name.empty() || !is_folder(hub_cache() / name)) return "";
   const fs::path folder = hub_cache() / name;
-  std::string commit;
-  std::ifstream(folder / "refs" / "main") >> commit;
+  const std::string main = folder / "refs" / "main";
+  std::string commit = path_exists(main) ? read_text_file(main) : "";
+  commit.resize(std::min(commit.size(), commit.find_first_of(" \t\r\n")));
   const fs::path snapshot = folder / "snapshots" / commit;
-  if (!commit.empty() && fs::is_directory(snapshot, error)) return snapshot.string();
+  if (!commit.empty() && is_folder(snapshot)) return snapshot.string();
   throw FormatError({.place = path,
                      .problem = "in the Hugging Face cache, but not whole",
                      .found = {folder.string(), commit.empty() ? " without refs/main" : ""},
@@ -85,16 +90,15 @@ std::string cached_snapshot(const std::string& path) {
 }  // namespace
 
 std::string model_folder(const std::string& path) {
-  std::error_code error;
   const fs::path folder(path);
-  if (!fs::exists(folder, error)) {
+  if (!path_exists(path)) {
     const std::string snapshot = cached_snapshot(path);
     return snapshot.empty() ? path : snapshot;
   }
-  if (!fs::is_directory(folder, error) || fs::exists(folder / "config.json", error)) return path;
+  if (!is_folder(path) || path_exists(folder / "config.json")) return path;
   const fs::path latest = folder / "latest";
-  if (fs::is_directory(latest, error)) return latest.string();
-  if (fs::exists(folder / "run.toml", error)) {
+  if (is_folder(latest)) return latest.string();
+  if (path_exists(folder / "run.toml")) {
     throw FormatError({.place = path,
                        .problem = "a run without a checkpoint",
                        .found = "run.toml",
@@ -114,23 +118,20 @@ void refuse_foreign_format(std::string_view file, const std::string& path,
 }
 
 void refuse_foreign_file(const std::string& path, std::string_view wanted) {
-  std::error_code error;
-  if (!fs::is_regular_file(path, error)) return;  // a pipe would be waited for, and emptied
+  if (!is_regular_file(path)) return;  // a pipe would be waited for, and emptied
   std::array<char, 64> first{};
-  std::ifstream file(path, std::ios::binary);
-  file.read(first.data(), first.size());
-  refuse_foreign_format({first.data(), static_cast<size_t>(file.gcount())}, path, wanted);
+  Descriptor file = Descriptor::open(path, O_RDONLY);
+  const int64_t got = file ? file.read(first.data(), first.size()) : -1;
+  if (got < 0) refuse_to_read(path, "cannot be read", errno);
+  refuse_foreign_format({first.data(), static_cast<size_t>(got)}, path, wanted);
 }
 
 UnreadWeights unread_weights(const std::string& folder) {
   std::vector<std::string> names;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
+  for (const std::string& name : entry_names(folder)) {
     if (holds_weights(name)) names.push_back(name);
   }
   if (names.empty()) return {};
-  std::sort(names.begin(), names.end());
   const std::string& first = names.front();
   const char* advice = first.ends_with(".gguf") ? kSourceOfGguf : kSaveAgain;
   if (first.ends_with(".safetensors")) advice = "download the index of its parts, too";

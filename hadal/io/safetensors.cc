@@ -10,6 +10,7 @@
 #include "hadal/core/json.h"
 #include "hadal/core/log.h"
 #include "hadal/io/model_files.h"
+#include "hadal/io/path_status.h"
 
 namespace hadal {
 namespace {
@@ -122,14 +123,13 @@ TensorSource TensorSource::open(const std::string& given) {
   const std::string path = model_folder(given);
   TensorSource result;
   result.path_ = path;
-  std::error_code error;
-  if (fs::is_directory(path, error)) {
+  if (is_folder(path)) {
     const fs::path folder(path);
-    if (fs::exists(folder / kIndexName, error)) {
+    if (path_exists(folder / kIndexName)) {
       result.add_mapped((folder / kIndexName).string());
       return result;
     }
-    if (!fs::exists(folder / kSingleName, error)) {
+    if (!path_exists(folder / kSingleName)) {
       const UnreadWeights unread = unread_weights(path);
       const bool none = unread.found.empty();
       throw FormatError(

@@ -4,6 +4,7 @@
 
 #include "hadal/core/error.h"
 #include "hadal/io/model_files.h"
+#include "hadal/io/path_status.h"
 #include "hadal/model/checkpoint_reader.h"
 #include "hadal/model/checkpoint_writer.h"
 #include "hadal/model/hf_names.h"
@@ -36,10 +37,9 @@ WeightForm form_of(SaveDType dtype) {
 
 ModelConfig load_config(const std::string& given) {
   const std::string path = model_folder(given);
-  std::error_code error;
-  if (fs::is_directory(path, error)) {
+  if (is_folder(path)) {
     const std::string file = (fs::path(path) / "config.json").string();
-    if (!fs::exists(file, error)) {
+    if (!path_exists(file)) {
       const UnreadWeights unread = unread_weights(path);
       throw FormatError({.place = path,
                          .problem = "no config.json in this folder",
@@ -50,7 +50,7 @@ ModelConfig load_config(const std::string& given) {
     }
     return read_config(file);
   }
-  if (fs::exists(path, error)) return read_config(path);
+  if (path_exists(path)) return read_config(path);
   try {
     return find_preset(path).config;
   } catch (const ConfigError& no_preset) {
@@ -104,7 +104,8 @@ void save_model(Context& ctx, const std::string& folder, DeepseekV3& model,
 
   const CheckpointFiles files{.config = config_to_hf(config),
                               .generation_config = "",
-                              .max_shard_bytes = options.max_shard_bytes};
+                              .max_shard_bytes = options.max_shard_bytes,
+                              .beside = {}};
   write_checkpoint(folder, weights, files, [&](size_t i) {
     return encode(ctx, param_values(ctx, *params[i]), weights[i].form,
                   config.fp8_power_of_two_scales);

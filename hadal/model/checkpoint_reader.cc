@@ -1,12 +1,12 @@
 #include "hadal/model/checkpoint_reader.h"
 
-#include <filesystem>
 #include <set>
 
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/log.h"
 #include "hadal/io/model_files.h"
+#include "hadal/io/path_status.h"
 #include "hadal/model/found_config.h"
 #include "hadal/model/hf_names.h"
 
@@ -82,8 +82,7 @@ void check_unused(const OpenCheckpoint& checkpoint, const std::set<std::string>&
 
 OpenCheckpoint open_checkpoint(const std::string& path, bool with_mtp) {
   const std::string folder = model_folder(path);
-  std::error_code error;
-  if (!std::filesystem::is_directory(folder, error)) {
+  if (!is_folder(folder)) {
     refuse_foreign_file(folder, "a model folder");
     throw FormatError(
         concat(folder, ": not a folder; give the folder of a Hugging Face checkpoint"));

@@ -2,16 +2,15 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <set>
 
+#include "hadal/io/atomic_folder.h"
+#include "hadal/io/path_status.h"
 #include "hadal/io/safetensors.h"
 
 namespace hadal {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr const char* kIndexName = "model.safetensors.index.json";
 constexpr const char* kSingleName = "model.safetensors";
@@ -92,13 +91,9 @@ bool is_shard_name(const std::string& name) {
 void remove_old_shards(const std::string& folder, const std::vector<Shard>& shards) {
   std::set<std::string> keep;
   for (const Shard& shard : shards) keep.insert(shard.name);
-  std::vector<fs::path> old;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (is_shard_name(name) && !keep.contains(name)) old.push_back(entry.path());
+  for (const std::string& name : entry_names(folder)) {
+    if (is_shard_name(name) && !keep.contains(name)) remove_file(folder + "/" + name);
   }
-  std::error_code ignored;  // a file that stays is wasted space, not a wrong checkpoint
-  for (const fs::path& path : old) fs::remove(path, ignored);
 }
 
 }  // namespace
@@ -107,6 +102,11 @@ int64_t write_checkpoint(const std::string& folder, const std::vector<PlannedWei
                          const CheckpointFiles& files,
                          FunctionRef<std::vector<Tensor>(size_t i)> produce) {
   make_folders(folder);
+  remove_abandoned(folder, [&](const std::string& name) {
+    return is_shard_name(name) || name == kIndexName || name == "config.json" ||
+           name == "generation_config.json" ||
+           std::ranges::any_of(files.beside, [&](const auto& file) { return file.first == name; });
+  });
   const std::vector<Shard> shards = plan_shards(weights, files.max_shard_bytes);
   int64_t total_bytes = 0;
   std::vector<std::unique_ptr<SafetensorsWriter>> writers;
@@ -125,15 +125,17 @@ int64_t write_checkpoint(const std::string& folder, const std::vector<PlannedWei
     }
     writers.back()->finish();
   }
-  // From here on only renames. Without the old index no mixture of old and new shards can be
-  // loaded.
-  std::error_code missing;
-  fs::remove(folder + "/" + kIndexName, missing);
+  // From here on only renames and small files. Without config.json and the index no mixture of old and
+  // new can be loaded, whatever of what follows a power cut keeps.
+  remove_file(folder + "/config.json");
+  remove_file(folder + "/" + kIndexName);
+  sync_folder(folder);
   for (const auto& writer : writers) writer->commit();
   remove_old_shards(folder, shards);
   if (shards.size() > 1) {
     write_file_atomically(folder + "/" + kIndexName, index_text(shards, weights, total_bytes));
   }
+  for (const auto& [name, text] : files.beside) write_file_atomically(folder + "/" + name, text);
   write_file_atomically(folder + "/generation_config.json",
                         files.generation_config.empty() ? generation_config_text(files.config)
                                                         : files.generation_config);

@@ -1,11 +1,12 @@
 // model/checkpoint_writer.h: a folder in Hugging Face's layout, written weight by weight.
 //
 // A crash at any moment leaves either the old checkpoint, or one that loaders refuse, or the new
-// one: shards are complete under temporary names before the first is renamed; the index and
-// config.json come last.
+// one: shards are complete under temporary names before config.json and the index of the old one
+// are taken away; the new config.json comes last.
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hadal/core/function_ref.h"
@@ -24,6 +25,8 @@ struct CheckpointFiles {
   Json config;                    // config.json
   std::string generation_config;  // text; empty: made from config's token ids
   int64_t max_shard_bytes = 0;
+  std::vector<std::pair<std::string, std::string>>
+      beside;  // other files that change with it: name, text
 };
 
 // `produce` gives the tensors that declare() promises for weight i; called once for each, in order.

@@ -9,7 +9,9 @@
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
 #include "hadal/core/number_text.h"
+#include "hadal/io/atomic_folder.h"
 #include "hadal/io/model_files.h"
+#include "hadal/io/path_status.h"
 #include "hadal/model/checkpoint_reader.h"
 #include "hadal/model/checkpoint_writer.h"
 #include "hadal/model/hf_names.h"
@@ -61,19 +63,21 @@ HfStorage storage_of(ConvertDType dtype, bool power_of_two_scales) {
 }
 
 void check_target(const std::string& source, const std::string& target, bool overwrite) {
+  if (!path_exists(target)) return;
   std::error_code error;
-  if (!fs::exists(target, error)) return;
-  if (fs::equivalent(source, target, error)) {
+  const bool same = fs::equivalent(source, target, error);
+  if (error) refuse_io(target, "cannot be looked at", error.value());
+  if (same) {
     throw ConfigError({.place = target,
                        .problem = "source and destination are the same folder",
                        .advice = "choose another destination"});
   }
-  if (!fs::is_directory(target, error)) {
+  if (!is_folder(target)) {
     throw ConfigError({.place = target,
                        .problem = "the destination is not a folder",
                        .advice = "choose another one"});
   }
-  if (!overwrite && !fs::is_empty(target, error)) {
+  if (!overwrite && !entry_names(target).empty()) {
     throw ConfigError(
         {.place = target,
          .problem = "the destination is not empty",
@@ -81,12 +85,33 @@ void check_target(const std::string& source, const std::string& target, bool ove
   }
 }
 
-void copy_tokenizer_files(const std::string& source, const std::string& target) {
+std::vector<std::pair<std::string, std::string>> tokenizer_files(const std::string& source) {
+  std::vector<std::pair<std::string, std::string>> files;
   for (const char* name : kTokenizerFiles) {
-    const fs::path file = fs::path(source) / name;
-    std::error_code error;
-    if (!fs::exists(file, error)) continue;
-    write_file_atomically((fs::path(target) / name).string(), read_text_file(file.string()));
+    const std::string path = fs::path(source) / name;
+    if (path_exists(path)) files.emplace_back(name, read_text_file(path));
+  }
+  return files;
+}
+
+// Calls write(folder) for a folder that becomes `target`. A new one appears as a whole; in one that is
+// there stays what is no part of a checkpoint, and nothing if it was empty and the work fails.
+void write_into(const std::string& target, FunctionRef<void(const std::string& folder)> write) {
+  if (!path_exists(target)) {
+    AtomicFolder whole(target);
+    write(whole.temporary());
+    whole.commit();
+    return;
+  }
+  const bool was_empty = entry_names(target).empty();
+  try {
+    write(target);
+  } catch (const Error&) {
+    std::error_code ignored;  // the first failure is the one to tell
+    for (const std::string& name : was_empty ? entry_names(target) : std::vector<std::string>()) {
+      fs::remove(target + "/" + name, ignored);
+    }
+    throw;
   }
 }
 
@@ -155,16 +180,15 @@ ConvertReport convert_checkpoint(Context& ctx, const std::string& source,
   const std::string config_path = (fs::path(source_folder) / "config.json").string();
   CheckpointFiles files{.config = parse_json_file(config_path),
                         .generation_config = "",
-                        .max_shard_bytes = options.max_shard_bytes};
+                        .max_shard_bytes = options.max_shard_bytes,
+                        .beside = tokenizer_files(source_folder)};
   set_hf_found(files.config, checkpoint.config);
   set_hf_storage(files.config, storage_of(options.dtype, power_of_two));
-  const fs::path generation = fs::path(source_folder) / "generation_config.json";
-  if (fs::exists(generation)) files.generation_config = read_text_file(generation.string());
+  const std::string generation = fs::path(source_folder) / "generation_config.json";
+  if (path_exists(generation)) files.generation_config = read_text_file(generation);
 
-  make_folders(target_folder);
-  copy_tokenizer_files(source_folder, target_folder);
   Progress progress(report.bytes_in);
-  report.bytes_out = write_checkpoint(target_folder, plan, files, [&](size_t i) {
+  const auto convert_weight = [&](size_t i) {
     if (interrupted()) throw Interrupted("convert: interrupted; the destination was not changed");
     const StoredWeight& weight = weights[i];
     std::vector<Tensor> tensors;
@@ -177,6 +201,9 @@ ConvertReport convert_checkpoint(Context& ctx, const std::string& source,
     }
     progress.add(weight.bytes());
     return tensors;
+  };
+  write_into(target_folder, [&](const std::string& folder) {
+    report.bytes_out = write_checkpoint(folder, plan, files, convert_weight);
   });
   return report;
 }

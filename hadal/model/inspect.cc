@@ -12,6 +12,7 @@
 #include "hadal/core/number_text.h"
 #include "hadal/io/manifest.h"
 #include "hadal/io/model_files.h"
+#include "hadal/io/path_status.h"
 #include "hadal/model/checkpoint_reader.h"
 #include "hadal/model/found_config.h"
 
@@ -20,24 +21,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool file_exists(const fs::path& path) {
-  std::error_code error;
-  return fs::exists(path, error);
-}
-
 bool holds_weights(const fs::path& folder) {
-  return file_exists(folder / "model.safetensors") ||
-         file_exists(folder / "model.safetensors.index.json");
+  return path_exists(folder / "model.safetensors") ||
+         path_exists(folder / "model.safetensors.index.json");
 }
 
 InspectKind kind_of_folder(const std::string& path) {
   const fs::path folder(path);
   if (holds_weights(folder)) {
-    return file_exists(folder / "config.json") ? InspectKind::kCheckpoint
+    return path_exists(folder / "config.json") ? InspectKind::kCheckpoint
                                                : InspectKind::kSafetensors;
   }
-  if (file_exists(folder / "config.json")) return InspectKind::kConfig;
-  if (file_exists(folder / "tokenizer.json")) return InspectKind::kTokenizer;
+  if (path_exists(folder / "config.json")) return InspectKind::kConfig;
+  if (path_exists(folder / "tokenizer.json")) return InspectKind::kTokenizer;
   throw FormatError(concat(path,
                            ": nothing to inspect in this folder (expected config.json, "
                            "model.safetensors or tokenizer.json)"));
@@ -108,7 +104,7 @@ void verify_values(Context& ctx, const TensorSource& source, int64_t total_bytes
 
 void verify_manifest(const fs::path& folder) {
   const fs::path manifest = folder / "manifest.json";
-  if (!file_exists(manifest)) return;
+  if (!path_exists(manifest)) return;
   const std::string damage = find_damage(folder.string());
   if (!damage.empty()) throw FormatError(concat(manifest.string(), ": ", damage));
 }
@@ -146,8 +142,7 @@ void add_config(Json& document, const ModelConfig& config) {
 // Whoever inspects a folder asks about its weights: a description of config.json alone must not pass
 // for an answer.
 void check_for_unread_weights(const std::string& path, bool verify) {
-  std::error_code error;
-  if (!fs::is_directory(path, error)) return;
+  if (!is_folder(path)) return;
   const UnreadWeights unread = unread_weights(path);
   const bool none = unread.found.empty();
   if (none && !verify) return;
@@ -186,9 +181,8 @@ const char* kind_name(InspectKind kind) {
 
 InspectKind kind_of(const std::string& given) {
   const std::string path = model_folder(given);
-  std::error_code error;
-  if (fs::is_directory(path, error)) return kind_of_folder(path);
-  if (!fs::exists(path, error)) return InspectKind::kConfig;  // a preset, or load_config says no
+  if (is_folder(path)) return kind_of_folder(path);
+  if (!path_exists(path)) return InspectKind::kConfig;  // a preset, or load_config says no
   if (path.ends_with(".json")) return kind_of_json(path);
   return InspectKind::kSafetensors;
 }

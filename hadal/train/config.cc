@@ -8,6 +8,7 @@
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/nearest.h"
 #include "hadal/io/model_files.h"
+#include "hadal/io/path_status.h"
 #include "hadal/model/checkpoint_reader.h"
 
 namespace hadal {
@@ -39,8 +40,7 @@ std::string absolute_path(const std::string& path) {
 }
 
 std::string absolute_model(const std::string& path) {
-  std::error_code error;
-  return absolute_path(fs::exists(path, error) ? path : model_folder(path));
+  return absolute_path(path_exists(path) ? path : model_folder(path));
 }
 
 void check_room(const TrainConfig& config, const ModelConfig& shape, int64_t tokenizer_vocab_size) {

@@ -1,9 +1,8 @@
 #include "hadal/train/ema.h"
 
-#include <filesystem>
 #include <utility>
 
-#include "hadal/io/atomic_write.h"
+#include "hadal/io/atomic_folder.h"
 
 namespace hadal {
 
@@ -15,14 +14,9 @@ void swap_ema(TrainState& state) {
 std::string save_ema_model(Context& ctx, const RunFolder& run, DeepseekV3& averaged,
                            const TrainingCheckpointOptions& options) {
   const std::string folder = run.path() + "/ema";
-  const std::string temporary = folder + ".unfinished";
-  std::filesystem::remove_all(temporary);
-  make_folders(temporary);
-  save_model_folder(ctx, temporary, averaged, options);
-  sync_folder(temporary);
-  std::filesystem::remove_all(folder);
-  std::filesystem::rename(temporary, folder);
-  sync_folder(run.path());
+  AtomicFolder whole(folder);
+  save_model_folder(ctx, whole.temporary(), averaged, options);
+  whole.commit();
   return folder;
 }
 

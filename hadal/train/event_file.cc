@@ -4,8 +4,6 @@
 
 #include <array>
 #include <bit>
-#include <cerrno>
-#include <cstring>
 
 #include "hadal/core/clock.h"
 #include "hadal/core/error.h"
@@ -53,6 +51,14 @@ std::string event_header(double wall_time, int64_t step) {
   return event;
 }
 
+std::string path_in(const std::string& folder) {
+  char host[256] = "localhost";
+  gethostname(host, sizeof(host) - 1);
+  make_folders(folder);
+  return concat(folder, "/events.out.tfevents.", static_cast<int64_t>(unix_seconds()), ".", host,
+                ".", getpid());
+}
+
 }  // namespace
 
 uint32_t crc32c(std::string_view data) {
@@ -64,15 +70,7 @@ uint32_t crc32c(std::string_view data) {
 
 uint32_t masked_crc32c(std::string_view data) { return std::rotr(crc32c(data), 15) + 0xA282EAD8U; }
 
-EventFile::EventFile(const std::string& folder, int64_t first_step) {
-  char host[256] = "localhost";
-  gethostname(host, sizeof(host) - 1);
-  make_folders(folder);
-  path_ = concat(folder, "/events.out.tfevents.", static_cast<int64_t>(unix_seconds()), ".", host,
-                 ".", getpid());
-  file_ = std::fopen(path_.c_str(), "ab");
-  if (!file_)
-    throw IoError(concat(path_, ": cannot be created (found ", std::strerror(errno), ")"));
+EventFile::EventFile(const std::string& folder, int64_t first_step) : file_(path_in(folder)) {
   std::string version = event_header(unix_seconds(), 0);
   put_bytes(version, 3, "brain.Event:2");
   record(version);
@@ -85,8 +83,6 @@ EventFile::EventFile(const std::string& folder, int64_t first_step) {
     record(start);
   }
 }
-
-EventFile::~EventFile() { std::fclose(file_); }
 
 void EventFile::scalars(int64_t step, double wall_time,
                         const std::vector<std::pair<std::string, double>>& values) {
@@ -109,9 +105,7 @@ void EventFile::record(std::string_view data) {
   put_fixed(out, masked_crc32c(out));
   out += data;
   put_fixed(out, masked_crc32c(data));
-  if (std::fwrite(out.data(), 1, out.size(), file_) != out.size() || std::fflush(file_) != 0) {
-    throw IoError(concat(path_, ": cannot be written (found ", std::strerror(errno), ")"));
-  }
+  file_.write(out);
 }
 
 }  // namespace hadal

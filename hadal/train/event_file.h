@@ -6,11 +6,12 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "hadal/io/append_file.h"
 
 namespace hadal {
 
@@ -25,18 +26,15 @@ class EventFile {
   // Creates events.out.tfevents.<seconds>.<host>.<pid> in `folder`. `first_step` > 0 (a resumed
   // run) tells TensorBoard to drop what earlier files say about this step and later ones.
   EventFile(const std::string& folder, int64_t first_step);
-  ~EventFile();
-  EventFile(const EventFile&) = delete;
-  EventFile& operator=(const EventFile&) = delete;
 
   void scalars(int64_t step, double wall_time,
                const std::vector<std::pair<std::string, double>>& values);
-  const std::string& path() const { return path_; }
+  void sync() { file_.sync(); }
+  const std::string& path() const { return file_.path(); }
 
  private:
   void record(std::string_view data);
-  std::string path_;
-  std::FILE* file_ = nullptr;
+  AppendFile file_;
 };
 
 }  // namespace hadal

@@ -1,59 +1,73 @@
 #include "hadal/train/metrics.h"
 
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
+#include <utility>
 
 #include "hadal/core/clock.h"
 #include "hadal/core/error.h"
+#include "hadal/core/log.h"
 #include "hadal/io/atomic_write.h"
+#include "hadal/io/path_status.h"
 
 namespace hadal {
 namespace {
 
 std::string metrics_path(const std::string& run_folder) { return run_folder + "/metrics.jsonl"; }
 
-// Calls take(line, parsed) for every complete line with step <= last_step.
-template <class Take>
-void for_each_line(const std::string& path, int64_t last_step, const Take& take) {
-  if (!std::filesystem::exists(path)) return;
+std::vector<std::string> complete_lines(const std::string& path) {
+  std::vector<std::string> lines;
+  if (!path_exists(path)) return lines;
   const std::string text = read_text_file(path);
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = text.find('\n', begin);
-    if (end == std::string::npos) return;  // the writer was cut off here
-    const std::string line = text.substr(begin, end - begin);
-    const Json json = parse_json(line, path);
-    const Json* step = json.find("step");
-    if (step && step->as_integer() <= last_step) take(line, json);
+    if (end == std::string::npos) break;  // the writer was cut off here
+    lines.push_back(text.substr(begin, end - begin));
     begin = end + 1;
   }
+  return lines;
+}
+
+bool is_until(const Json& line, int64_t last_step) {
+  const Json* step = line.find("step");
+  return step && step->as_integer() <= last_step;
+}
+
+// What a run that goes on keeps. A power cut may have left anything after the last checkpoint, which
+// is written again now.
+std::string lines_until(const std::string& path, int64_t last_step) {
+  std::string kept, first_damage;
+  int64_t n_damaged = 0;
+  for (const std::string& line : complete_lines(path)) {
+    try {
+      if (is_until(parse_json(line, path), last_step)) kept += line + "\n";
+    } catch (const FormatError& error) {
+      if (n_damaged++ == 0) first_damage = error.what();
+    }
+  }
+  if (n_damaged > 0) {
+    log_warning(path, ": ", n_damaged, " damaged lines are left out (", first_damage, ")");
+  }
+  return kept;
 }
 
 }  // namespace
 
 std::vector<Json> read_metrics(const std::string& run_folder, int64_t last_step) {
   std::vector<Json> lines;
-  for_each_line(metrics_path(run_folder), last_step,
-                [&](const std::string&, const Json& json) { lines.push_back(json); });
+  const std::string path = metrics_path(run_folder);
+  for (const std::string& line : complete_lines(path)) {
+    Json json = parse_json(line, path);
+    if (is_until(json, last_step)) lines.push_back(std::move(json));
+  }
   return lines;
 }
 
 Metrics::Metrics(const std::string& run_folder, const std::string& run_name, int64_t step,
                  bool tensorboard)
-    : path_(metrics_path(run_folder)), run_name_(run_name) {
-  std::string kept;
-  if (step > 0) {
-    for_each_line(path_, step, [&](const std::string& line, const Json&) { kept += line + "\n"; });
-  }
-  write_file_atomically(path_, kept);
-  if (tensorboard)
-    events_ = std::make_unique<EventFile>(run_folder + "/tensorboard", step > 0 ? step + 1 : 0);
-  file_ = std::fopen(path_.c_str(), "ab");
-  if (!file_) throw IoError(concat(path_, ": cannot be opened (found ", std::strerror(errno), ")"));
-}
-
-Metrics::~Metrics() {
-  if (file_) std::fclose(file_);
+    : run_name_(run_name) {
+  const std::string path = metrics_path(run_folder);
+  write_file_atomically(path, step > 0 ? lines_until(path, step) : "");
+  if (tensorboard) events_.emplace(run_folder + "/tensorboard", step > 0 ? step + 1 : 0);
+  file_.emplace(path);
 }
 
 void Metrics::write(int64_t step, int64_t tokens, const std::string& split, const Json& values) {
@@ -69,14 +83,13 @@ void Metrics::write(int64_t step, int64_t tokens, const std::string& split, cons
     line[name] = value;
     if (value.is_number()) scalars.emplace_back(name, value.as_number());
   }
-  const std::string text = line.dump() + "\n";
-  if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fflush(file_) != 0) {
-    throw IoError(Complaint{.place = path_,
-                            .problem = "cannot be written",
-                            .found = std::strerror(errno),
-                            .advice = "free space, then {resume}"});
-  }
+  file_->write(line.dump() + "\n");
   if (events_) events_->scalars(step, now, scalars);
+}
+
+void Metrics::sync() {
+  file_->sync();
+  if (events_) events_->sync();
 }
 
 }  // namespace hadal

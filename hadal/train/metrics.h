@@ -5,12 +5,13 @@
 //    "train/loss":5.1,"train/grad_norm":0.8,...,"moe/load":[[],[131,...],...]}
 #pragma once
 
-#include <cstdio>
-#include <memory>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "hadal/core/json.h"
+#include "hadal/io/append_file.h"
 #include "hadal/train/event_file.h"
 
 namespace hadal {
@@ -20,17 +21,15 @@ class Metrics {
   // Goes on after `step` (0: a new file): later lines, from a run that was cut off, are dropped.
   Metrics(const std::string& run_folder, const std::string& run_name, int64_t step,
           bool tensorboard);
-  ~Metrics();
-  Metrics(const Metrics&) = delete;
-  Metrics& operator=(const Metrics&) = delete;
 
   // `values`: an object; its numbers also become TensorBoard scalars.
   void write(int64_t step, int64_t tokens, const std::string& split, const Json& values);
+  void sync();  // a checkpoint of this step may say that all of it is on the disk
 
  private:
-  std::string path_, run_name_;
-  std::FILE* file_ = nullptr;
-  std::unique_ptr<EventFile> events_;
+  std::string run_name_;
+  std::optional<AppendFile> file_;
+  std::optional<EventFile> events_;
 };
 
 // The lines of a metrics.jsonl up to and including `last_step`; a cut-off last line is left out.

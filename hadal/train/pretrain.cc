@@ -1,6 +1,5 @@
 #include "hadal/train/pretrain.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <memory>
 
@@ -8,6 +7,7 @@
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
 #include "hadal/io/atomic_write.h"
+#include "hadal/io/path_status.h"
 #include "hadal/model/checkpoint.h"
 #include "hadal/train/ema.h"
 #include "hadal/train/held_out.h"
@@ -56,10 +56,9 @@ ModelConfig shape_for(const TrainConfig& config, const Tokenizer& tokenizer) {
 
 std::vector<std::string> files_in(const std::string& folder) {
   std::vector<std::string> files;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.is_regular_file()) files.push_back(entry.path().string());
+  for (const std::string& name : entry_names(folder)) {
+    if (is_regular_file(folder + "/" + name)) files.push_back(folder + "/" + name);
   }
-  std::sort(files.begin(), files.end());
   return files;
 }
 
@@ -216,6 +215,7 @@ class Session {
   }
 
   void save() {
+    metrics_->sync();  // lines up to this step cannot be written again
     if (saved_step_ == state_.steps) return;
     progress_.data_position = data_.train->position();
     progress_.planned_tokens = plan_.planned_tokens();

@@ -7,6 +7,7 @@
 #include "hadal/core/json.h"
 #include "hadal/corpus/document_source.h"
 #include "hadal/io/atomic_write.h"
+#include "hadal/io/path_status.h"
 
 namespace hadal {
 namespace {
@@ -32,8 +33,7 @@ void write_run_files(const std::string& run_folder, const std::vector<std::strin
 
 std::string changed_run_files(const std::string& run_folder,
                               const std::vector<std::string>& paths) {
-  std::error_code error;
-  if (!fs::exists(file_of(run_folder), error)) return "";
+  if (!path_exists(file_of(run_folder))) return "";
   const Json then = parse_json_file(file_of(run_folder)), now = files_now(paths);
   std::string first;
   int64_t more = 0;

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "hadal/core/descriptor.h"
+
 namespace hadal {
 
 class RunFolder {
@@ -15,9 +17,6 @@ class RunFolder {
   // ConfigError if another process holds it, if it holds a run and `resume` is false, or if it does
   // not and `resume` is true.
   RunFolder(const std::string& path, bool resume);
-  ~RunFolder();
-  RunFolder(const RunFolder&) = delete;
-  RunFolder& operator=(const RunFolder&) = delete;
 
   const std::string& path() const { return path_; }
   std::string checkpoints() const { return path_ + "/checkpoints"; }
@@ -25,7 +24,7 @@ class RunFolder {
 
  private:
   std::string path_;
-  int lock_ = -1;
+  Descriptor lock_;
 };
 
 // "step-00000120"

@@ -4,12 +4,12 @@
 #include <cctype>
 #include <cmath>
 #include <cstdlib>
-#include <filesystem>
 
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/joined.h"
 #include "hadal/core/nearest.h"
+#include "hadal/io/path_status.h"
 
 namespace hadal {
 namespace {
@@ -127,7 +127,7 @@ std::string SettingsLayer::place(const std::string& name) const {
 }
 
 SettingsLayer file_layer(const std::string& path, bool optional) {
-  if (optional && !std::filesystem::exists(path)) return {path, Json::object()};
+  if (optional && !path_exists(path)) return {path, Json::object()};
   TomlDocument document = parse_toml_file(path);
   return {path, std::move(document.root), std::move(document.line_of)};
 }

@@ -2,8 +2,10 @@
 
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "hadal/core/log.h"
+#include "hadal/io/atomic_folder.h"
 #include "hadal/io/atomic_write.h"
 #include "hadal/io/manifest.h"
 #include "hadal/io/safetensors.h"
@@ -41,41 +43,21 @@ Json state_json(const TrainState& state, const RunProgress& progress, bool save_
   return json;
 }
 
-void remove_folder(const std::string& path) {
-  std::error_code ignored;  // what cannot be removed now is removed by the next save
-  fs::remove_all(path, ignored);
-}
-
-void rename_or_throw(const std::string& from, const std::string& to) {
-  std::error_code error;
-  fs::rename(from, to, error);
-  if (error) throw IoError(concat(to, ": cannot be renamed into place (", error.message(), ")"));
-}
-
-// Symbolic links are switched by renaming a new one over the old.
-void point_latest(const RunFolder& run, const std::string& name) {
-  const std::string temporary = run.latest() + ".new";
-  std::error_code error;
-  fs::remove(temporary, error);
-  fs::create_symlink("checkpoints/" + name, temporary, error);
-  if (error) throw IoError(concat(temporary, ": cannot be created (", error.message(), ")"));
-  rename_or_throw(temporary, run.latest());
-  sync_folder(run.path());
-}
-
 void prune(const RunFolder& run, int64_t keep) {
   const std::vector<int64_t> steps = checkpoint_steps(run.checkpoints());
   for (size_t i = 0; i + static_cast<size_t>(keep) < steps.size(); ++i) {
-    remove_folder(run.checkpoints() + "/" + checkpoint_name(steps[i]));
+    discard_folder(run.checkpoints() + "/" + checkpoint_name(steps[i]));
   }
 }
 
-// What a process that was killed while saving left behind.
-void remove_unfinished(const RunFolder& run) {
-  for (const auto& entry : fs::directory_iterator(run.checkpoints())) {
-    const std::string name = entry.path().filename().string();
-    if (name.rfind("unfinished-", 0) == 0) remove_folder(entry.path().string());
-  }
+// Out of the way, so that it neither counts as one of the last good ones nor is found again.
+void move_aside(const RunFolder& run, int64_t step, const std::string& damage) {
+  const std::string folder = run.checkpoints() + "/" + checkpoint_name(step);
+  const std::string aside = run.checkpoints() + "/damaged-" + checkpoint_name(step);
+  discard_folder(aside);
+  rename_path(folder, aside);
+  log_warning(folder, ": damaged (", damage, "); moved to ", aside,
+              ", going back to the one before");
 }
 
 }  // namespace
@@ -94,47 +76,45 @@ std::string save_training_checkpoint(Context& ctx, const RunFolder& run, TrainSt
                                      const RunProgress& progress,
                                      const TrainingCheckpointOptions& options) {
   const std::string name = checkpoint_name(state.steps);
-  const std::string folder = run.checkpoints() + "/" + name;
-  const std::string temporary = run.checkpoints() + "/unfinished-" + name;
-  make_folders(run.checkpoints());
-  remove_unfinished(run);
-  make_folders(temporary);
-  try {
-    save_model_folder(ctx, temporary, state.model, options);
-    std::vector<std::pair<std::string, const Tensor*>> tensors;
-    for_each_state_tensor(state, [&](const std::string& tensor_name, const Tensor& tensor) {
-      tensors.emplace_back(tensor_name, &tensor);
-    });
-    write_safetensors(temporary + "/" + kStateTensors, tensors);
-    write_file_atomically(temporary + "/" + kStateJson,
-                          state_json(state, progress, options.save_clock).dump(2) + "\n");
-    write_manifest(temporary);
-    sync_folder(temporary);
-    rename_or_throw(temporary, folder);
-    sync_folder(run.checkpoints());
-  } catch (...) {
-    remove_folder(temporary);
-    throw;
-  }
-  point_latest(run, name);
+  remove_abandoned(run.checkpoints(), [](const std::string& other) {
+    return other.starts_with("step-") || other.starts_with("damaged-step-");
+  });
+  AtomicFolder folder(run.checkpoints() + "/" + name);
+  const std::string& temporary = folder.temporary();
+  save_model_folder(ctx, temporary, state.model, options);
+  std::vector<std::pair<std::string, const Tensor*>> tensors;
+  for_each_state_tensor(state, [&](const std::string& tensor_name, const Tensor& tensor) {
+    tensors.emplace_back(tensor_name, &tensor);
+  });
+  write_safetensors(temporary + "/" + kStateTensors, tensors);
+  write_file_atomically(temporary + "/" + kStateJson,
+                        state_json(state, progress, options.save_clock).dump(2) + "\n");
+  write_manifest(temporary);
+  folder.commit();
+  replace_link(run.latest(), "checkpoints/" + name);
   prune(run, options.keep);
-  return folder;
+  return run.checkpoints() + "/" + name;
 }
 
 std::optional<std::string> find_valid_checkpoint(const RunFolder& run) {
   const std::vector<int64_t> steps = checkpoint_steps(run.checkpoints());
+  std::vector<std::pair<int64_t, std::string>> damaged;
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
     const std::string folder = run.checkpoints() + "/" + checkpoint_name(*step);
     const std::string damage = find_damage(folder);
-    if (damage.empty()) return folder;
-    // Out of the way, so that it neither counts as one of the last good ones nor is found again.
-    const std::string aside = run.checkpoints() + "/damaged-" + checkpoint_name(*step);
-    remove_folder(aside);
-    rename_or_throw(folder, aside);
-    log_warning(folder, ": damaged (", damage, "); moved to ", aside,
-                ", going back to the one before");
+    if (damage.empty()) {
+      for (const auto& [other, why] : damaged) move_aside(run, other, why);
+      return folder;
+    }
+    damaged.emplace_back(*step, damage);
   }
-  return std::nullopt;
+  if (damaged.empty()) return std::nullopt;
+  throw FormatError(
+      {.place = run.checkpoints(),
+       .problem = "every checkpoint is damaged",
+       .found = {checkpoint_name(damaged.front().first), ": ", damaged.front().second},
+       .expected = "one that its manifest.json agrees with",
+       .advice = "move the folder away to begin the run again"});
 }
 
 RunProgress load_training_checkpoint(const std::string& folder, TrainState& state) {

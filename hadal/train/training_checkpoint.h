@@ -43,8 +43,8 @@ std::string save_training_checkpoint(Context& ctx, const RunFolder& run, TrainSt
                                      const RunProgress& progress,
                                      const TrainingCheckpointOptions& options);
 
-// Newest checkpoint whose files all match its manifest; a damaged one is moved aside with
-// a warning.
+// Newest checkpoint whose files all match its manifest; damaged ones after it are moved aside with
+// a warning. FormatError if all are damaged, IoError if the system cannot read one that is there.
 std::optional<std::string> find_valid_checkpoint(const RunFolder& run);
 
 // FormatError unless the checkpoint's parameters are exactly those of `state`.

@@ -1,4 +1,4 @@
-// io/mapped_file, io/atomic_write: what happens to files when all goes well, and when it does not.
+// io/mapped_file, io/atomic_write, io/atomic_folder: what happens to files when all goes well, and when it does not.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -7,6 +7,7 @@
 #include <csignal>
 
 #include "hadal/core/error.h"
+#include "hadal/io/atomic_folder.h"
 #include "hadal/io/atomic_write.h"
 #include "hadal/io/manifest.h"
 #include "hadal/io/mapped_file.h"
@@ -115,6 +116,21 @@ TEST(MakeFoldersTest, MakesParentsAndRefusesAFileInTheWay) {
   folder.write("file", "");
   EXPECT_THROW(make_folders(folder / "file/b"), IoError);
   EXPECT_THROW(make_folders("/proc/hadal/b"), IoError);
+}
+
+TEST(RemoveAbandonedTest, TakesOnlyWhatIsOursAndWhoseWriterIsGone) {
+  const TemporaryFolder folder;
+  for (const char* name :
+       {"a.json.tmp-2000000000-0", "a.json.partial-2000000000", "b.json.tmp-2000000000-0",
+        "a.json.tmp-2000000000", "a.json.tmp-2000000000-x", "a.json.partial-2000000000-1",
+        "a.json.partial-1", "a.json.partial-replaced", "a.json.tmp-"}) {
+    folder.write(name, "");
+  }
+  remove_abandoned(folder.path(), [](const std::string& name) { return name == "a.json"; });
+  EXPECT_EQ(folder.names(), (std::vector<std::string>{
+                                "a.json.partial-1", "a.json.partial-2000000000-1",
+                                "a.json.partial-replaced", "a.json.tmp-", "a.json.tmp-2000000000",
+                                "a.json.tmp-2000000000-x", "b.json.tmp-2000000000-0"}));
 }
 
 TEST(ManifestTest, FindsEveryKindOfDamage) {
