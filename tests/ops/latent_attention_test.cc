@@ -169,7 +169,7 @@ std::pair<std::vector<T>, std::vector<T>> both_forms(const Mha& mha, const Absor
   std::vector<T> o(kQueries * kHeads * kValue), o_absorbed(o.size());
   std::vector<T> kv(kTokens * kHeads * (kNope + kValue));
   std::vector<T> q_latent(kQueries * kHeads * kLatent), o_latent(q_latent.size());
-  const typename View<T, 3>::LatentShape o_shape{kQueries, kHeads, kValue};
+  const typename View<T, 3>::Shape o_shape{kQueries, kHeads, kValue};
   mha(View<T, 3>(o.data(), o_shape), q_view, rows, w_view, kv);
   absorbed(View<T, 3>(o_absorbed.data(), o_shape), q_view, page, w_view,
            View<T, 3>(q_latent.data(), {kQueries, kHeads, kLatent}),

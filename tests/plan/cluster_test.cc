@@ -13,7 +13,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::string error_of(const std::function<void()>& action) {
+std::string file_error_of(const std::function<void()>& action) {
   try {
     action();
   } catch (const Error& error) {
@@ -94,7 +94,7 @@ TEST(Cluster, WrongFilesNameTheKey) {
   };
   for (const auto& [text, message] : cases) {
     const char* const file = text;
-    EXPECT_THAT(error_of([&] { read_cluster(file, "c.toml"); }), HasSubstr(message)) << text;
+    EXPECT_THAT(file_error_of([&] { read_cluster(file, "c.toml"); }), HasSubstr(message)) << text;
   }
 }
 
@@ -113,7 +113,7 @@ TEST(Cluster, WrongNames) {
   };
   for (const auto& [name, message] : cases) {
     const char* const given = name;
-    EXPECT_THAT(error_of([&] { find_cluster(given); }), HasSubstr(message)) << name;
+    EXPECT_THAT(file_error_of([&] { find_cluster(given); }), HasSubstr(message)) << name;
   }
 }
 

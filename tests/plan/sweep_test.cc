@@ -19,13 +19,8 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
-std::string error_of(const std::string& axis) {
-  try {
-    parse_sweep_axis(axis, "vary");
-  } catch (const ConfigError& error) {
-    return error.what();
-  }
-  return "no error";
+std::string axis_error(const std::string& axis) {
+  return test::error_of([&] { parse_sweep_axis(axis, "vary"); });
 }
 
 Worksheet rectangle() {
@@ -54,27 +49,27 @@ TEST(SweepAxis, ReadsListsAndRanges) {
 }
 
 TEST(SweepAxis, RefusesWhatIsNoAxis) {
-  EXPECT_THAT(error_of("width"), StartsWith("vary: no values to vary (found \"width\""));
+  EXPECT_THAT(axis_error("width"), StartsWith("vary: no values to vary (found \"width\""));
   for (const char* text : {"width=", "=1,2", "", "="}) {
-    EXPECT_THAT(error_of(text), HasSubstr("no values to vary")) << text;
+    EXPECT_THAT(axis_error(text), HasSubstr("no values to vary")) << text;
   }
   for (const char* text : {"a=1,,2", "a=1,2,", "a=one", "a=1e999", "a=nan", "a=inf", "a=1:b:3",
                            "a=1:2:x", "a=0x10", "a=1 2"}) {
-    EXPECT_THAT(error_of(text), HasSubstr("not a number")) << text;
+    EXPECT_THAT(axis_error(text), HasSubstr("not a number")) << text;
   }
-  EXPECT_THAT(error_of("a=1:2"), HasSubstr("three parts"));
-  EXPECT_THAT(error_of("a=1:2:"), HasSubstr("three parts"));
+  EXPECT_THAT(axis_error("a=1:2"), HasSubstr("three parts"));
+  EXPECT_THAT(axis_error("a=1:2:"), HasSubstr("three parts"));
   for (const char* text : {"a=1:2:0", "a=1:2:-3", "a=1:2:2.5", "a=1:2:1e18"}) {
-    EXPECT_THAT(error_of(text), HasSubstr("needs a number of values")) << text;
+    EXPECT_THAT(axis_error(text), HasSubstr("needs a number of values")) << text;
   }
   for (const char* text : {"a=1:8:x1", "a=1:8:x0.5", "a=8:1:x2", "a=0:8:x2", "a=-8:-1:x2"}) {
-    EXPECT_THAT(error_of(text), HasSubstr("goes up")) << text;
+    EXPECT_THAT(axis_error(text), HasSubstr("goes up")) << text;
   }
   // Bounded in time and memory.
-  EXPECT_THAT(error_of("a=1:1e300:x1.0000001"), HasSubstr("too many values"));
+  EXPECT_THAT(axis_error("a=1:1e300:x1.0000001"), HasSubstr("too many values"));
   std::string many = "a=1";
   for (int i = 0; i < 1000; ++i) many += ",1";
-  EXPECT_THAT(error_of(many), HasSubstr("too many values"));
+  EXPECT_THAT(axis_error(many), HasSubstr("too many values"));
 }
 
 TEST(Sweep, ComputesEveryCombinationAndRestoresTheSheet) {

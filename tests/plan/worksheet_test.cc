@@ -8,21 +8,13 @@
 #include "hadal/cli/explain_text.h"
 #include "hadal/core/error.h"
 #include "hadal/core/formula_text.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const ConfigError& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 Worksheet small_sheet() {
   Worksheet sheet;
@@ -109,24 +101,26 @@ TEST(Worksheet, ErrorsNameTheCell) {
   sheet.formula("c", "price > 5 ? a : a + 1", "", "");
   sheet.formula("broken_link", "cosst + 1", "", "");
   sheet.formula("ratio", "hours / price", "", "");
-  EXPECT_THAT(error_of([&] { sheet.value("a"); }),
+  EXPECT_THAT(test::error_of([&] { sheet.value("a"); }),
               HasSubstr("a: cells of the plan need each other (a -> b -> c -> a)"));
-  EXPECT_THAT(error_of([&] { sheet.value("prise"); }),
+  EXPECT_THAT(test::error_of([&] { sheet.value("prise"); }),
               HasSubstr("prise: no such number in this plan; did you mean price?"));
-  EXPECT_THAT(error_of([&] { sheet.value("broken_link"); }), HasSubstr("did you mean cost?"));
-  EXPECT_THAT(error_of([&] { sheet.set("prise", 1); }), HasSubstr("did you mean price?"));
-  EXPECT_THAT(error_of([&] { sheet.set("price", std::numeric_limits<double>::quiet_NaN()); }),
+  EXPECT_THAT(test::error_of([&] { sheet.value("broken_link"); }), HasSubstr("did you mean cost?"));
+  EXPECT_THAT(test::error_of([&] { sheet.set("prise", 1); }), HasSubstr("did you mean price?"));
+  EXPECT_THAT(test::error_of([&] { sheet.set("price", std::numeric_limits<double>::quiet_NaN()); }),
               HasSubstr("price: not a finite number"));
   sheet.set("price", 0);
-  EXPECT_THAT(error_of([&] { sheet.value("ratio"); }),
+  EXPECT_THAT(test::error_of([&] { sheet.value("ratio"); }),
               HasSubstr("ratio: not a finite number (found inf from hours = 1500, price = 0)"));
   sheet.reset("price");
   EXPECT_EQ(sheet.value("ratio"), 750);  // an error leaves the sheet usable
-  EXPECT_THAT(error_of([&] { sheet.formula("d", "1 +", "", ""); }), HasSubstr("d: not a formula"));
-  EXPECT_THAT(error_of([&] { sheet.formula("cost", "1", "", ""); }), HasSubstr("defined twice"));
-  EXPECT_THAT(error_of([&] { sheet.input("two words", 1, "", Origin::kAssumed, ""); }),
+  EXPECT_THAT(test::error_of([&] { sheet.formula("d", "1 +", "", ""); }),
+              HasSubstr("d: not a formula"));
+  EXPECT_THAT(test::error_of([&] { sheet.formula("cost", "1", "", ""); }),
+              HasSubstr("defined twice"));
+  EXPECT_THAT(test::error_of([&] { sheet.input("two words", 1, "", Origin::kAssumed, ""); }),
               HasSubstr("not a name"));
-  EXPECT_THAT(error_of([&] { sheet.published("prise", 1, ""); }), HasSubstr("did you mean"));
+  EXPECT_THAT(test::error_of([&] { sheet.published("prise", 1, ""); }), HasSubstr("did you mean"));
 }
 
 TEST(Worksheet, ExplainsDownToTheInputs) {

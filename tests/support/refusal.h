@@ -20,6 +20,16 @@ Refusal refusal_of(const Call& call) {
   return {};  // nothing
 }
 
+template <class Call>
+std::string error_of(const Call& call) {
+  try {
+    call();
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
 // The call throws an `E` whose line has `names` in it: the setting, file or place and what is wrong
 // there ("n_group: groups must be equal").
 template <class E, class Call>
