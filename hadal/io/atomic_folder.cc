@@ -75,7 +75,7 @@ AtomicFolder::AtomicFolder(const std::string& path)
   remove_abandoned(parent, [&](const std::string& other) { return other == name; });
   remove_tree(temporary_);  // of an earlier try of this process
   if (::mkdir(temporary_.c_str(), 0777) != 0) {
-    refuse_io(temporary_, "folder cannot be created", errno);
+    refuse_io(path_, "folder cannot be created", errno);
   }
 }
 

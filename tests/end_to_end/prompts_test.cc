@@ -44,7 +44,7 @@ TEST(Prompts, IdsOutsideOfWhatAnIdMayBeAreNoOthers) {
   const test::TemporaryFolder folder;
   for (const char* ids : {"[5, -1]", "[-4294967291]", "[4294967301]", "[1.5]", "[2147483648]"}) {
     const std::string file = folder.write("ids.json", ids);
-    expect_refused(generate({"--prompt-tokens", file}), {{ids}, "--prompt-tokens: "});
+    expect_refused(generate({"--prompt-tokens", file}), {{ids}, file + ": not a list of token ids"});
   }
 }
 
