@@ -1,5 +1,5 @@
 # Files compiled together parse their headers and instantiate their templates once: a fresh build takes
-# a third of the time (docs/log.md). OFF in preset dev, where one edited file should be one compiled file.
+# less than half the time (docs/log.md). OFF where one edited file should be one compiled file.
 option(HADAL_BATCHES "compile the files of a room in batches" ON)
 function(hadal_batches target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${HADAL_BATCHES} UNITY_BUILD_BATCH_SIZE 8)

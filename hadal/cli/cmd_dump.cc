@@ -22,7 +22,6 @@ void bind(Flags& flags, DumpOptions& o) {
   flags.example(
       "hadal dump --model DIR --tokens ids.json --what logits,routing --out dump.safetensors",
       "logits and chosen experts of every list of ids.json, [[5, 17, 3], [8]]");
-  flags.library_names({{"token_lists", "--tokens"}});
   flags.example(
       "hadal dump --model DIR --tokens ids.json --what loss,gradients --out g.safetensors",
       "the lists as one training batch; the last id of each is only a target");

@@ -16,12 +16,14 @@ namespace {
 
 struct GenerateCommand {
   std::string model, prompt, prompt_file, prompt_tokens, suffix;
-  int64_t max_context = 0;
+  int64_t max_context = 0, logprobs = 0;
   SamplingFlags sampling;
 };
 
 void bind(Flags& flags, GenerateCommand& o) {
-  flags.library_names({{"context", "--max-context"}, {"draft_tokens", "--speculate"}});
+  flags.library_names({{"context", "--max-context"},
+                       {"draft_tokens", "--speculate"},
+                       {"top_logprobs", "--logprobs"}});
   flags.example("hadal generate --model runs/nano --prompt \"Once upon a time\"",
                 "continue a text, as it is written");
   flags.example("hadal generate -m runs/nano -p \"The\" --temp 0.8 --top-p 0.95 --seed 7 -n 200",
@@ -38,6 +40,8 @@ void bind(Flags& flags, GenerateCommand& o) {
   flags.option("max-context,-c,--ctx-size", o.max_context,
                "tokens of prompt and answer together at most; 0: as many as the model has "
                "positions");
+  flags.option("logprobs", o.logprobs,
+               "with --json: each token's logprob, and those of the N most probable ones");
   o.sampling.bind(flags);
 }
 
@@ -63,11 +67,6 @@ std::vector<int32_t> read_token_file(const std::string& file) {
     ids.push_back(static_cast<int32_t>(id.as_integer()));
   }
   return ids;
-}
-
-std::string read_prompt_text(const GenerateCommand& o, const Flags& flags) {
-  if (flags.given("prompt")) return o.prompt;
-  return read_text_argument(o.prompt_file);
 }
 
 // <fim begin> prefix <fim hole> suffix <fim end>: the model writes the middle.
@@ -111,7 +110,7 @@ void check_prompt_options(const Flags& flags) {
 std::vector<int32_t> make_prompt(const GenerateCommand& o, const Flags& flags, const TextModel& m) {
   if (flags.given("prompt-tokens")) return read_token_file(o.prompt_tokens);
   m.need_tokenizer();
-  const std::string text = read_prompt_text(o, flags);
+  const std::string text = flags.given("prompt") ? o.prompt : read_text_argument(o.prompt_file);
   if (flags.given("suffix")) return fill_in_middle_prompt(m, text, o.suffix);
   return m.encode(text);
 }
@@ -150,9 +149,8 @@ void note_timing(const GenerateResult& r, const ModelConfig& config, bool with_m
 Json result_json(const GenerateResult& r, const TextStream* stream) {
   Json json;
   json["text"] = stream != nullptr ? Json(stream->text()) : Json();
-  Json::Array tokens;
-  for (const int32_t token : r.tokens) tokens.emplace_back(int64_t{token});
-  json["tokens"] = std::move(tokens);
+  json["tokens"] = Json::array_of(r.tokens);
+  if (!r.logprobs.empty()) json["logprobs"] = logprobs_json(r.logprobs);
   json["prompt_tokens"] = r.prompt_tokens;
   json["finish_reason"] = r.finish_reason;
   json["prefill_tokens_per_s"] = r.prefill_tokens_per_s();
@@ -172,6 +170,9 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
   options.stop_tokens = o.sampling.stop_tokens(m);
   options.draft_tokens = o.sampling.draft_tokens(config);
   options.drop_slow_drafts = o.sampling.speculate == "auto";
+  if (flags.given("logprobs")) options.top_logprobs = o.logprobs;
+  require(!options.top_logprobs || out.json(),
+          {.field = "--logprobs", .problem = "are part of the JSON", .advice = "add --json"});
   const std::vector<int32_t> prompt = make_prompt(o, flags, m);
   const int64_t n_prompt = static_cast<int64_t>(prompt.size());
   const int64_t context = context_limit(o, config);

@@ -95,7 +95,12 @@ std::unique_ptr<Sequence> Engine::take_kept(std::optional<RequestId> id) {
 EngineEvent Engine::event_of(Entry& entry) {
   EngineEvent event;
   event.id = entry.id;
+  const std::ptrdiff_t told = entry.sequence->n_told();
   event.tokens = entry.sequence->new_tokens();
+  const std::vector<TokenLogprobs>& logprobs = entry.sequence->logprobs();
+  if (!logprobs.empty()) {
+    event.logprobs = {logprobs.begin() + told, logprobs.begin() + told + std::ssize(event.tokens)};
+  }
   event.finished = entry.sequence->finished();
   event.counts = entry.sequence->counts();
   return event;

@@ -30,8 +30,9 @@ struct EngineOptions {
 // What a step did for one request.
 struct EngineEvent {
   RequestId id = 0;
-  std::optional<double> prompt_read;  // share of the prompt, if the step read some of it
-  std::vector<int32_t> tokens;        // new ones, in order
+  std::optional<double> prompt_read;    // share of the prompt, if the step read some of it
+  std::vector<int32_t> tokens;          // new ones, in order
+  std::vector<TokenLogprobs> logprobs;  // of each of them, if the request asks for them
   std::optional<FinishReason> finished;
   RequestCounts counts;  // of the request so far
 };

@@ -32,6 +32,12 @@ void check_request(const Request& request, const ModelConfig& config, int64_t co
            .found = options.draft_tokens,
            .expected = {"0 to ", kMaxDraftTokens},
            .advice = "1 to 3 are usual"});
+  const int64_t top_logprobs = options.top_logprobs.value_or(0);
+  require(top_logprobs >= 0 && top_logprobs <= kMaxTopLogprobs,
+          {.field = "top_logprobs",
+           .problem = "out of range",
+           .found = top_logprobs,
+           .expected = {"0 to ", kMaxTopLogprobs}});
   require(options.draft_tokens == 0 || can_draft, {.field = "draft_tokens",
                                                    .problem = "the model has no MTP module",
                                                    .found = {options.draft_tokens, " drafts"},

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "hadal/infer/logprobs.h"
 #include "hadal/infer/sampler.h"
 #include "hadal/model/config.h"
 
@@ -19,6 +20,8 @@ struct GenerateOptions {
   std::vector<int32_t> stop_tokens = {};  // ends generation; not part of the output
   int64_t draft_tokens = 0;               // speculation depth; 0 = off. REQUIRES n_mtp > 0 when > 0
   bool drop_slow_drafts = false;          // greedy only: try both ways, keep the faster one
+  // How probable each token of the answer was, and so many of the most probable ones beside it.
+  std::optional<int64_t> top_logprobs = std::nullopt;
 };
 
 using RequestId = uint64_t;

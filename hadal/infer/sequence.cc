@@ -17,6 +17,7 @@ void Sequence::start(Request request) {
   n_prompt_ = std::ssize(request_.prompt);
   counts_ = {.cached_tokens = reuse_cache(request_.prompt)};
   tokens_ = request_.prompt;
+  logprobs_.clear();
   n_told_ = tokens_.size();
   finished_.reset();
 }
@@ -48,7 +49,8 @@ void Sequence::read_chunk(Context& ctx, int64_t most_rows) {
   }
   if (reading()) return;
   const Tensor logits = head_logits(ctx, model_, out.normed.mat().rows(n - 1, n));
-  tokens_.push_back(choose(logits.flat<float>()));
+  const auto row = std::as_const(logits).flat<float>();
+  add_token(choose(row), row);
 }
 
 double Sequence::prompt_read() const {
@@ -59,6 +61,14 @@ int32_t Sequence::choose(std::span<const float> logits) {
   const SamplingOptions& sampling = request_.options.sampling;
   if (sampling.is_plain_greedy()) return argmax(logits, sampling.n_usable_ids);
   return sample(sampling_distribution(logits, sampling, tokens_, n_generated()), rng_);
+}
+
+void Sequence::add_token(int32_t token, std::span<const float> logits) {
+  tokens_.push_back(token);
+  const GenerateOptions& options = request_.options;
+  if (!options.top_logprobs) return;
+  logprobs_.push_back(
+      logprobs_of(logits, token, *options.top_logprobs, options.sampling.n_usable_ids));
 }
 
 bool Sequence::on_trial() const {
@@ -93,15 +103,16 @@ void Sequence::take_rows(Context& ctx, View<const float, 2> logits, View<const f
   const int64_t n_known = std::ssize(tokens_), n_useful = n_useful_drafts();
   int64_t n_new = 0;
   for (bool kept = true; kept; ++n_new) {
+    const std::span<const float> row = logits.row(n_new);
     const bool has_draft = n_new < std::ssize(drafts_);
     const Draft* draft = has_draft ? &drafts_[static_cast<size_t>(n_new)] : nullptr;
     if (draft == nullptr || draft->q.empty()) {
-      tokens_.push_back(choose(logits.row(n_new)));
+      add_token(choose(row), row);
       kept = draft != nullptr && tokens_.back() == draft->token;
     } else {
-      const Verdict verdict = verify_draft(
-          sampling_distribution(logits.row(n_new), sampling, tokens_, n_generated()), *draft, rng_);
-      tokens_.push_back(verdict.token);
+      const Verdict verdict =
+          verify_draft(sampling_distribution(row, sampling, tokens_, n_generated()), *draft, rng_);
+      add_token(verdict.token, row);
       kept = verdict.kept;
     }
   }

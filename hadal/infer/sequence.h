@@ -35,6 +35,9 @@ class Sequence {
 
   // Tokens since the last call, up to the end of the answer. The last call finds finished() set.
   std::vector<int32_t> new_tokens();
+  int64_t n_told() const { return static_cast<int64_t>(n_told_) - n_prompt_; }
+  // Of every token behind the prompt, if the request asks for them.
+  const std::vector<TokenLogprobs>& logprobs() const { return logprobs_; }
   std::optional<FinishReason> finished() const { return finished_; }
 
   const Request& request() const { return request_; }
@@ -46,6 +49,7 @@ class Sequence {
   int64_t reuse_cache(const std::vector<int32_t>& prompt);
   int64_t n_generated() const { return std::ssize(tokens_) - n_prompt_; }
   int32_t choose(std::span<const float> logits);
+  void add_token(int32_t token, std::span<const float> logits);
   bool on_trial() const;
   int64_t n_useful_drafts() const;
 
@@ -58,6 +62,7 @@ class Sequence {
 
   Request request_;
   int64_t n_prompt_ = 0;
+  std::vector<TokenLogprobs> logprobs_;
   size_t n_told_ = 0;  // tokens_ that new_tokens has given, the prompt included
   Rng rng_{0};
   std::vector<Draft> drafts_;  // of the step that is being made

@@ -13,9 +13,10 @@ double ratio(double numerator, double denominator) {
 
 // Takes one step's tokens into the result. False when the caller wants no more.
 bool take_tokens(GenerateResult& result, const EngineEvent& event, const OnToken& on_token) {
-  for (const int32_t token : event.tokens) {
-    result.tokens.push_back(token);
-    if (on_token && !on_token(token)) return false;
+  for (size_t i = 0; i < event.tokens.size(); ++i) {
+    result.tokens.push_back(event.tokens[i]);
+    if (!event.logprobs.empty()) result.logprobs.push_back(event.logprobs[i]);
+    if (on_token && !on_token(event.tokens[i])) return false;
   }
   return true;
 }

@@ -11,6 +11,7 @@ namespace hadal {
 
 struct GenerateResult : RequestCounts {
   std::vector<int32_t> tokens;
+  std::vector<TokenLogprobs> logprobs;  // of each of them, if they were asked for
   std::string finish_reason;  // "stop" or "length" (also: on_token asked to stop -> "stop")
   int64_t prompt_tokens = 0;
   double prefill_seconds = 0, decode_seconds = 0;
