@@ -172,7 +172,7 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
   options.drop_slow_drafts = o.sampling.speculate == "auto";
   if (flags.given("logprobs")) options.top_logprobs = o.logprobs;
   require(!options.top_logprobs || out.json(),
-          {.field = "--logprobs", .problem = "are part of the JSON", .advice = "add --json"});
+          {.field = "--logprobs", .problem = "written in the JSON only", .advice = "add --json"});
   const std::vector<int32_t> prompt = make_prompt(o, flags, m);
   const int64_t n_prompt = static_cast<int64_t>(prompt.size());
   const int64_t context = context_limit(o, config);

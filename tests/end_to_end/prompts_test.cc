@@ -44,8 +44,28 @@ TEST(Prompts, IdsOutsideOfWhatAnIdMayBeAreNoOthers) {
   const test::TemporaryFolder folder;
   for (const char* ids : {"[5, -1]", "[-4294967291]", "[4294967301]", "[1.5]", "[2147483648]"}) {
     const std::string file = folder.write("ids.json", ids);
-    expect_refused(generate({"--prompt-tokens", file}), {{ids}, file + ": not a list of token ids"});
+    expect_refused(generate({"--prompt-tokens", file}),
+                   {{ids}, file + ": not a list of token ids"});
   }
+}
+
+TEST(Prompts, LogprobsOfEveryTokenStandInTheJson) {
+  const Json json = parse_json(generate({"--prompt", "the", "--logprobs", "2"}).out, "");
+  const Json::Array& tokens = json.at("tokens").as_array();
+  const Json::Array& logprobs = json.at("logprobs").as_array();
+  ASSERT_EQ(logprobs.size(), tokens.size());
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    EXPECT_EQ(logprobs[i].at("token"), tokens[i]);
+    const Json::Array& top = logprobs[i].at("top_logprobs").as_array();
+    ASSERT_EQ(top.size(), 2U);
+    EXPECT_EQ(top[0].at("token"), tokens[i]);  // at temperature 0
+    EXPECT_EQ(top[0].at("logprob"), logprobs[i].at("logprob"));
+  }
+  EXPECT_EQ(parse_json(generate({"--prompt", "the"}).out, "").find("logprobs"), nullptr);
+  expect_refused(generate({"--prompt", "the", "--logprobs", "21"}), {{}, "--logprobs: "});
+  expect_refused(
+      {{{"generate", "--model", test::text_model_folder(), "--prompt", "the", "--logprobs", "1"},
+        "--logprobs: written in the JSON only"}});
 }
 
 TEST(Prompts, TheContextIsAtMostWhatTheModelHas) {
