@@ -16,6 +16,7 @@
 #include "hadal/model/config.h"
 #include "tests/support/golden_case.h"
 #include "tests/support/random_model.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal::test {
@@ -221,13 +222,17 @@ TEST_F(SaveModelTest, AFullDiskLeavesTheOldCheckpoint) {
   rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
   const auto handler = std::signal(SIGXFSZ, SIG_IGN);
-  const rlimit small{.rlim_cur = 1'500'000, .rlim_max = before.rlim_max};
+  const rlimit small{.rlim_cur = 1'550'000, .rlim_max = before.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
-  EXPECT_THROW(save_folder(folder_ / "x", other, {.dtype = SaveDType::kF32}), IoError);
-  // the first shards fit, the embedding's does not
-  EXPECT_THROW(
-      save_folder(folder_ / "x", other, {.dtype = SaveDType::kF32, .max_shard_bytes = 1'600'000}),
-      IoError);
+  // all in one; the first shard fits, the second does not
+  for (const auto& [bytes, file] : {std::pair{1 << 30, "x/model.safetensors"},
+                                    {1'600'000, "x/model-00002-of-000013.safetensors"}}) {
+    expect_refused<IoError>(
+        [&, shard = bytes] {
+          save_folder(folder_ / "x", other, {.dtype = SaveDType::kF32, .max_shard_bytes = shard});
+        },
+        (folder_ / file) + ": cannot be written (");
+  }
   setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, handler);
   DeepseekV3 loaded = load_folder(folder_ / "x", arena_);
@@ -240,9 +245,10 @@ TEST_F(SaveModelTest, AFullDiskLeavesTheOldCheckpoint) {
 
 TEST_F(SaveModelTest, RefusesAnUnwritableFolder) {
   DeepseekV3 model = random_model("tiny");
-  EXPECT_THROW(save_folder("/proc/hadal", model, {}), IoError);
-  folder_.write("file", "");
-  EXPECT_THROW(save_folder(folder_ / "file", model, {}), IoError);
+  for (const std::string& folder : {std::string("/proc/hadal"), folder_.write("file", "")}) {
+    expect_refused<IoError>([&] { save_folder(folder, model, {}); },
+                            folder + ": folder cannot be created (");
+  }
 }
 
 class DamagedCheckpointTest : public ::testing::Test {

@@ -5,6 +5,7 @@
 
 #include "hadal/core/error.h"
 #include "hadal/model/checkpoint.h"
+#include "tests/support/refusal.h"
 
 namespace hadal::test {
 namespace {
@@ -66,14 +67,9 @@ TEST(PresetTest, NamesAsPeopleWriteThem) {
 TEST(PresetTest, APathThatEndsInAPresetsNameIsNone) {
   for (const char* path : {"/no/such/small", "no/such/small", "runs/small", "./small", "small/",
                            "/small", "no/such/deepseek-ai/DeepSeek-V3"}) {
-    EXPECT_THROW(find_preset(path), ConfigError) << path;
-    try {
-      load_config(path);
-      ADD_FAILURE() << path;
-    } catch (const FormatError& error) {
-      EXPECT_EQ(std::string(error.what()).find(path + std::string(": no such folder")), 0U)
-          << error.what();
-    }
+    expect_refused<ConfigError>([&] { find_preset(path); },
+                                concat("preset: no such model shape (found \"", path, "\")"));
+    expect_refused<FormatError>([&] { load_config(path); }, concat(path, ": no such folder"));
   }
   EXPECT_EQ(load_config("deepseek-ai/DeepSeek-V3"), find_preset("deepseek-v3").config);
   EXPECT_EQ(load_config("moonshotai/Moonlight_16B_A3B"), find_preset("moonlight").config);

@@ -171,16 +171,21 @@ TEST_F(ConvertTest, CopiesWhatBelongsToTheModel) {
 
 TEST_F(ConvertTest, RefusesToOverwrite) {
   copy_files(golden_folder("b_moonlight"), folder_.path());
-  EXPECT_THROW(convert(folder_.path(), ".", ConvertDType::kF32), ConfigError);
+  folder_.write("file", "");
+  for (const auto& [target, problem] : {std::pair{".", "source and destination are the same"},
+                                        {"file", "the destination is not a folder"}}) {
+    expect_refused<ConfigError>(
+        [&, to = target] { convert(folder_.path(), to, ConvertDType::kF32); },
+        concat(folder_ / target, ": ", problem));
+  }
+  expect_refused<FormatError>([&] { convert(folder_ / "absent", "x", ConvertDType::kF32); },
+                              (folder_ / "absent") + ": not a folder");
   folder_.write("full/note", "mine");
   const Refusal full =
       test::refusal_of([&] { convert(folder_.path(), "full", ConvertDType::kF32); });
   EXPECT_EQ(full.place, folder_ / "full");
   EXPECT_EQ(full.advice, "choose another one, or give {force} to replace the checkpoint in it");
   EXPECT_EQ(read_bytes(folder_ / "full/note"), "mine");
-  folder_.write("file", "");
-  EXPECT_THROW(convert(folder_.path(), "file", ConvertDType::kF32), ConfigError);
-  EXPECT_THROW(convert(folder_ / "absent", "x", ConvertDType::kF32), FormatError);
   convert_checkpoint(ctx_, folder_.path(), folder_ / "full",
                      {.dtype = ConvertDType::kF32, .overwrite = true});
   EXPECT_EQ(read_bytes(folder_ / "full/note"), "mine");
@@ -192,7 +197,10 @@ TEST_F(ConvertTest, RefusesToQuantiseWhatIsNotFinite) {
   model.layers[1].attn.w_o.weight.master.flat<float>()[5] = std::numeric_limits<float>::infinity();
   save_model(ctx_, folder_ / "bad", model, {.dtype = SaveDType::kF32});
   for (const ConvertDType dtype : {ConvertDType::kFP8, ConvertDType::kQ8, ConvertDType::kQ4}) {
-    EXPECT_THROW(convert(folder_ / "bad", "out", dtype), FormatError);
+    expect_refused<FormatError>(
+        [&] { convert(folder_ / "bad", "out", dtype); },
+        (folder_ / "bad/model.safetensors") +
+            ": tensor \"model.layers.1.self_attn.o_proj.weight\": a value is not finite");
     EXPECT_FALSE(std::filesystem::exists(folder_ / "out/model.safetensors"));
   }
 }
@@ -222,7 +230,8 @@ TEST_F(InspectTest, DescribesEveryKind) {
   EXPECT_EQ(inspect("deepseek-v3").at("parameters_total").as_integer(), 671'026'419'200);
   EXPECT_EQ(kind_of(folder_.write("tokenizer.json", R"({"added_tokens":[],"model":{}})")),
             InspectKind::kTokenizer);
-  EXPECT_THROW(inspect(folder_ / "absent"), FormatError);
+  expect_refused<FormatError>([&] { inspect(folder_ / "absent"); },
+                              (folder_ / "absent") + ": no such folder or file");
 }
 
 TEST_F(InspectTest, VerifyFindsValuesThatAreNotFinite) {
@@ -231,7 +240,9 @@ TEST_F(InspectTest, VerifyFindsValuesThatAreNotFinite) {
   for (const SaveDType dtype : {SaveDType::kF32, SaveDType::kBF16}) {
     save_model(ctx_, folder_ / "bad", model, {.dtype = dtype});
     EXPECT_NO_THROW(inspect(folder_ / "bad"));
-    EXPECT_THROW(inspect(folder_ / "bad", true), FormatError);
+    expect_refused<FormatError>([&] { inspect(folder_ / "bad", true); },
+                                (folder_ / "bad/model.safetensors") +
+                                    ": tensor \"model.norm.weight\": 1 values are not finite");
   }
 }
 
@@ -244,7 +255,8 @@ TEST_F(InspectTest, VerifyHoldsTheFilesToTheirManifest) {
   std::string config = read_bytes(folder_ / "config.json");
   folder_.write("config.json", config + " ");
   EXPECT_NO_THROW(inspect(folder_.path()));
-  EXPECT_THROW(inspect(folder_.path(), true), FormatError);
+  expect_refused<FormatError>([&] { inspect(folder_.path(), true); },
+                              (folder_ / "manifest.json") + ": config.json: found {");
 }
 
 TEST_F(InspectTest, ACheckpointIsHeldToItsConfig) {
@@ -252,7 +264,10 @@ TEST_F(InspectTest, ACheckpointIsHeldToItsConfig) {
   Json config = parse_json_file(folder_ / "config.json");
   config["moe_intermediate_size"] = 17;
   folder_.write("config.json", config.dump());
-  EXPECT_THROW(inspect(folder_.path()), FormatError);
+  expect_refused<FormatError>(
+      [&] { inspect(folder_.path()); },
+      (folder_ / "model.safetensors") +
+          ": tensor \"model.layers.1.mlp.experts.0.gate_proj.weight\": wrong type or shape");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "hadal/model/mtp_rows.h"
 #include "tests/support/compare.h"
 #include "tests/support/random_model.h"
+#include "tests/support/refusal.h"
 
 namespace hadal::test {
 namespace {
@@ -84,12 +85,14 @@ TEST(Forward, RefusesMoreRowsThanRotaryPositions) {
   RandomModel random(config);
   const std::vector<int32_t> tokens = random.random_tokens(17, 4);
   const Sequences sequences = Sequences::equal(1, 17);
-  EXPECT_THROW(forward_logits(random.ctx, random.model, tokens, sequences, false), ShapeError);
+  const auto forward = [&](size_t n_tokens) {
+    forward_logits(random.ctx, random.model, std::span(tokens).first(n_tokens), sequences, false);
+  };
+  expect_refused<ShapeError>([&] { forward(17); },
+                             "model: a sequence of 17 tokens, but the rotary table has 16");
   random.model.ensure_rope(random.arena, 17);
-  EXPECT_NO_THROW(forward_logits(random.ctx, random.model, tokens, sequences, false));
-  EXPECT_THROW(
-      forward_logits(random.ctx, random.model, std::span(tokens).first(9), sequences, false),
-      ShapeError);
+  EXPECT_NO_THROW(forward(17));
+  expect_refused<ShapeError>([&] { forward(9); }, "model: 9 tokens for 17 rows");
 }
 
 TEST(MtpRows, ShortenedSequencesAndTheirIds) {

@@ -12,6 +12,7 @@
 #include "hadal/model/inspect.h"
 #include "hadal/model/stored_weight.h"
 #include "tests/support/random_model.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal::test {
@@ -102,7 +103,8 @@ TEST_F(ContradictionTest, ATiedHeadThatIsAnotherTableIsUsedAndKept) {
   const Tensor kept = out.tensor(*out.find(kHead));
   const Tensor& given = tensors_.at(kHead);
   EXPECT_EQ(std::memcmp(kept.raw(), given.raw(), static_cast<size_t>(given.bytes())), 0);
-  EXPECT_THROW(inspect(folder_.path(), true), FormatError);
+  expect_refused<FormatError>([&] { inspect(folder_.path(), true); },
+                              folder_.path() + ": config.json ties the head to the embedding");
   EXPECT_FALSE(inspect(folder_.path(), false).at("config").at("tie_word_embeddings").as_bool());
   EXPECT_NO_THROW(inspect(folder_ / "out", true));
 }
@@ -132,7 +134,9 @@ TEST_F(ContradictionTest, TablesOfAnMtpModuleThatAreNoCopies) {
   EXPECT_NO_THROW(inspect(folder_.path(), true));
   add_copy(copy, kHead, true);  // in the middle alone: --verify reads everything
   write();
-  EXPECT_THROW(inspect(folder_.path(), true), FormatError);
+  expect_refused<FormatError>(
+      [&] { inspect(folder_.path(), true); },
+      folder_.path() + ": an MTP module shares its tables, and one is no copy (found \"" + copy);
   tensors_[copy].flat<bf16>()[0] = to_bf16(3.0F);
   write();
   const std::string note = load(folder_.path());
@@ -161,7 +165,8 @@ TEST_F(ContradictionTest, WithoutItsMtpTensorsTheMainModelRuns) {
 
   tensors_["model.layers.3.enorm.weight"] = tensors_.at("model.norm.weight").clone(arena_);
   write();
-  EXPECT_THROW(load(folder_.path()), FormatError) << "a part of a module is damage";
+  expect_refused<FormatError>([&] { load(folder_.path()); },  // a part of a module is damage
+                              folder_.path() + ": too few tensors for its config.json");
   GetCapturedStderr();
 }
 
