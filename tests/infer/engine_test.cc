@@ -8,6 +8,7 @@
 #include "hadal/core/error.h"
 #include "hadal/infer/session.h"
 #include "tests/support/random_model.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -172,7 +173,8 @@ TEST_F(EngineTest, AFullQueueIsAnAnswerAndWhatNeverFitsAnError) {
   EXPECT_TRUE(engine.add(fits).has_value());
   Request long_one = fits;
   long_one.options.max_tokens = 62;  // 3 + 62 > 64
-  EXPECT_THROW(engine.add(long_one), ConfigError);
+  test::expect_refused<ConfigError>([&] { engine.add(long_one); },
+                                    "max_tokens: the context is too short (found 3 tokens");
   run(engine);
   EXPECT_EQ(finished_.size(), 3U);
 }
@@ -251,8 +253,10 @@ TEST(Engine, NeedsARotaryTableForItsContext) {
   config.max_position_embeddings = 8192;
   RandomModel random(config);
   random.model.rope = RopeTable::make(random.arena, config.rope(), 100);
-  EXPECT_THROW(Engine(random.ctx, random.model, {.context = 101}), ShapeError);
-  EXPECT_THROW(Engine(random.ctx, random.model, {.context = 8193}), ConfigError);
+  test::expect_refused<ShapeError>([&] { Engine(random.ctx, random.model, {.context = 101}); },
+                                   "model: a sequence of 101 tokens, but the rotary table has 100");
+  test::expect_refused<ConfigError>([&] { Engine(random.ctx, random.model, {.context = 8193}); },
+                                    "context: more tokens than the model has positions");
   random.model.ensure_rope(random.arena, 101);
   EXPECT_NO_THROW(Engine(random.ctx, random.model, {.context = 101}));
 }

@@ -5,6 +5,7 @@
 #include "tests/infer/one_sequence.h"
 #include "tests/support/compare.h"
 #include "tests/support/random_model.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -96,11 +97,17 @@ TEST_F(LatentPagesTest, OneSequenceAloneLiesInOnePiece) {
 
 TEST_F(LatentPagesTest, RefusesRowsThatWereNotReserved) {
   LatentSequence sequence(pages_);
-  EXPECT_THROW(sequence.append(random_.ctx, 0, latents(1, 1).mat()), ShapeError);
+  const auto expect_refusal = [&](int64_t layer, const Tensor& rows, const char* problem) {
+    test::expect_refused<ShapeError>([&] { sequence.append(random_.ctx, layer, rows.mat()); },
+                                     concat("latent pages: ", problem));
+  };
+  const Tensor row = latents(1, 1);
+  const std::string one = "got " + shape_text(row.shape()) + " behind ";
+  expect_refusal(0, row, (one + "0 rows, want [at most 0,").c_str());
   ASSERT_TRUE(sequence.reserve(1));
   sequence.append(random_.ctx, 0, latents(64, 1).mat());
-  EXPECT_THROW(sequence.append(random_.ctx, 0, latents(1, 1).mat()), ShapeError);
-  EXPECT_THROW(sequence.append(random_.ctx, 1, random_.random_rows(1, 4, 1).mat()), ShapeError);
+  expect_refusal(0, row, (one + "64 rows, want [at most 0,").c_str());
+  expect_refusal(1, random_.random_rows(1, 4, 1), "got [1,4] behind 0 rows, want [at most 64,");
   EXPECT_EQ(sequence.length(), 64);
 }
 

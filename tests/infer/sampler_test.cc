@@ -116,10 +116,12 @@ TEST(Sampler, MinusInfinityIsImpossibleAndNaNAnError) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const std::vector<float> masked = {-inf, 0.0F, -inf};
   expect_probabilities(sampling_distribution(masked, {.temperature = 1.0}, {}, 0), {0, 1, 0});
-  EXPECT_THROW(argmax(std::vector<float>{nan, nan}, 0), Error);
-  EXPECT_THROW(sampling_distribution(std::vector<float>{0.0F, nan}, {.temperature = 1.0}, {}, 0),
-               Error);
-  EXPECT_THROW(sampling_distribution(std::vector<float>{-inf, -inf}, {}, {}, 0), Error);
+  const char* refused = "logits: no token can be chosen";
+  test::expect_refused<Error>([&] { argmax(std::vector<float>{nan, nan}, 0); }, refused);
+  for (const std::vector<float>& logits : {std::vector<float>{0.0F, nan}, {-inf, -inf}}) {
+    test::expect_refused<Error>([&] { sampling_distribution(logits, {.temperature = 1.0}, {}, 0); },
+                                refused);
+  }
 }
 
 TEST(Sampler, SamplesFollowTheDistribution) {
