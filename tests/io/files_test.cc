@@ -11,6 +11,7 @@
 #include "hadal/io/atomic_write.h"
 #include "hadal/io/manifest.h"
 #include "hadal/io/mapped_file.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal::test {
@@ -33,11 +34,16 @@ TEST(MappedFileTest, AnEmptyFileIsEmpty) {
 
 TEST(MappedFileTest, RefusesWhatIsNoFile) {
   const TemporaryFolder folder;
-  EXPECT_THROW(MappedFile::open(folder / "absent"), FormatError);
-  EXPECT_THROW(MappedFile::open(folder.path()), FormatError);
-  EXPECT_THROW(MappedFile::open("/dev/zero"), FormatError);
   ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
-  EXPECT_THROW(MappedFile::open(folder / "pipe"), FormatError);  // and does not wait for a writer
+  const std::pair<std::string, const char*> table[] = {
+      {folder / "absent", "cannot be opened ("},
+      {folder.path(), "not a regular file (found a folder"},
+      {"/dev/zero", "not a regular file (found a device or pipe"},
+      {folder / "pipe", "not a regular file (found a device or pipe"}};  // waits for no writer
+  for (const auto& [path, problem] : table) {
+    expect_refused<FormatError>([&file = path] { MappedFile::open(file); },
+                                concat(path, ": ", problem));
+  }
 }
 
 TEST(AtomicFileTest, AppearsWholeAtCommit) {
@@ -95,7 +101,8 @@ TEST(AtomicFileTest, AFullDiskKeepsTheOldFileAndSaysWhy) {
 }
 
 TEST(AtomicFileTest, AFullDeviceIsAnErrorAndStaysADevice) {
-  EXPECT_THROW(write_file_atomically("/dev/full", "text"), IoError);
+  expect_refused<IoError>([] { write_file_atomically("/dev/full", "text"); },
+                          "/dev/full: cannot be written (No space left");
   struct stat status {};
   ASSERT_EQ(stat("/dev/full", &status), 0);
   EXPECT_TRUE(S_ISCHR(status.st_mode));
@@ -103,9 +110,13 @@ TEST(AtomicFileTest, AFullDeviceIsAnErrorAndStaysADevice) {
 
 TEST(AtomicFileTest, RefusesAFolderAndAMissingParent) {
   const TemporaryFolder folder;
-  EXPECT_THROW(AtomicFile(folder.path()), IoError);
-  EXPECT_THROW(AtomicFile(folder / "absent/a"), IoError);
-  EXPECT_THROW(AtomicFile("/proc/hadal"), IoError);  // not writable, not even for root
+  const std::pair<std::string, const char*> table[] = {
+      {folder.path(), "cannot be written (Is a directory"},
+      {folder / "absent/a", "cannot be created (No such file"},
+      {"/proc/hadal", "cannot be created ("}};  // not writable, not even for root
+  for (const auto& [path, problem] : table) {
+    expect_refused<IoError>([&file = path] { AtomicFile open(file); }, concat(path, ": ", problem));
+  }
 }
 
 TEST(MakeFoldersTest, MakesParentsAndRefusesAFileInTheWay) {
@@ -114,8 +125,10 @@ TEST(MakeFoldersTest, MakesParentsAndRefusesAFileInTheWay) {
   EXPECT_EQ(folder.names(), std::vector<std::string>{"a"});
   make_folders(folder / "a/b/c");
   folder.write("file", "");
-  EXPECT_THROW(make_folders(folder / "file/b"), IoError);
-  EXPECT_THROW(make_folders("/proc/hadal/b"), IoError);
+  for (const std::string& in_the_way : {folder / "file", std::string("/proc/hadal")}) {
+    expect_refused<IoError>([&] { make_folders(in_the_way + "/b"); },
+                            in_the_way + ": folder cannot be created (");
+  }
 }
 
 TEST(RemoveAbandonedTest, TakesOnlyWhatIsOursAndWhoseWriterIsGone) {

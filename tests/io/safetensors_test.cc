@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "hadal/core/error.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal::test {
@@ -293,8 +294,10 @@ TEST_F(IndexTest, RefusesWhatLeadsNowhereOrOutside) {
 
 TEST(TensorSourceTest, RefusesAFolderWithoutWeights) {
   const TemporaryFolder folder;
-  EXPECT_THROW(TensorSource::open(folder.path()), FormatError);
-  EXPECT_THROW(TensorSource::open(folder / "absent.safetensors"), FormatError);
+  expect_refused<FormatError>([&] { TensorSource::open(folder.path()); },
+                              folder.path() + ": no weights in this folder");
+  const std::string absent = folder / "absent.safetensors";
+  expect_refused<FormatError>([&] { TensorSource::open(absent); }, absent + ": cannot be opened (");
 }
 
 }  // namespace
