@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "hadal/core/error.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal {
@@ -70,7 +71,8 @@ TEST(ExpertLoad, RefusesInOneLineThatNamesTheFile) {
       EXPECT_THAT(error.what(), HasSubstr(path)) << text;
     }
   }
-  EXPECT_THROW(read_layer_loads(folder / "absent.json"), FormatError);
+  test::expect_refused<FormatError>([&] { read_layer_loads(folder / "absent.json"); },
+                                    (folder / "absent.json") + ": cannot be read (");
 }
 
 TEST(ExpertLoad, ZipfHasTheRightSharesInAnOrderPerLayer) {
@@ -92,11 +94,19 @@ TEST(ExpertLoad, ZipfHasTheRightSharesInAnOrderPerLayer) {
 }
 
 TEST(ExpertLoad, ZipfRefusesSizesThatMeanNothing) {
-  EXPECT_THROW(zipf_layer_loads(0, 8, 1, 0), ConfigError);
-  EXPECT_THROW(zipf_layer_loads(1, 0, 1, 0), ConfigError);
-  EXPECT_THROW(zipf_layer_loads(1, int64_t{1} << 40, 1, 0), ConfigError);
-  EXPECT_THROW(zipf_layer_loads(1, 8, -1, 0), ConfigError);
-  EXPECT_THROW(zipf_layer_loads(1, 8, std::nan(""), 0), ConfigError);
+  const struct {
+    int64_t n_layers, n_experts;
+    double exponent;
+    const char* names;
+  } table[] = {{0, 8, 1, "n_layers: out of range (found 0"},
+               {1, 0, 1, "n_experts: out of range (found 0"},
+               {1, int64_t{1} << 40, 1, "n_experts: out of range (found 1099511627776"},
+               {1, 8, -1, "exponent: out of range (found -1"},
+               {1, 8, std::nan(""), "exponent: out of range (found nan"}};
+  for (const auto& row : table) {
+    test::expect_refused<ConfigError>(
+        [&] { zipf_layer_loads(row.n_layers, row.n_experts, row.exponent, 0); }, row.names);
+  }
 }
 
 }  // namespace

@@ -322,7 +322,8 @@ TEST(ExpertPlacement, PolicyMayBeForced) {
               ElementsAreArray(plain_placement(kPublishedLoad[0], 16, 1, 1, 8)));
   shape.policy = PlacementPolicy::kHierarchical;
   shape.n_nodes = 8;  // four groups cannot stay whole on eight nodes
-  EXPECT_THROW(place_experts(kPublishedLoad, shape), ConfigError);
+  test::expect_refused<ConfigError>([&] { place_experts(kPublishedLoad, shape); },
+                                    "policy: hierarchical placement needs whole groups");
 }
 
 TEST(ExpertBalance, IsTheMeanOverTheHeaviestGpu) {
@@ -389,7 +390,11 @@ TEST(ExpertPlacement, RefusesATableThatWouldNotFit) {
   hot[0] = 1.0;
   PlacementShape shape = {.n_replicas = 65536, .n_gpus = 1};
   shape.as_published = true;
-  EXPECT_THROW(place_experts({hot, hot}, shape), ConfigError);
+  test::expect_refused<ConfigError>(
+      [&] {
+        place_experts({hot, hot}, shape);
+      },
+      "n_replicas: too many copies of one expert");
 }
 
 }  // namespace

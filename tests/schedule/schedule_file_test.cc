@@ -11,6 +11,7 @@
 #include "hadal/schedule/action_text.h"
 #include "hadal/schedule/schedule_check.h"
 #include "hadal/schedule/schedule_transfers.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -91,7 +92,9 @@ TEST(ScheduleFile, IsReadFromDisk) {
   const std::string path = testing::TempDir() + "schedule_file_test.json";
   std::ofstream(path) << kTwoRanks;
   EXPECT_EQ(read_schedule_file(path).n_stages, 2);
-  EXPECT_THROW(read_schedule_file(testing::TempDir() + "no_such_schedule.json"), Error);
+  const std::string absent = testing::TempDir() + "no_such_schedule.json";
+  test::expect_refused<FormatError>([&] { read_schedule_file(absent); },
+                                    absent + ": cannot be read (");
 }
 
 TEST(ScheduleFile, AllActionsAreReadAndWritten) {

@@ -6,6 +6,7 @@
 #include "hadal/core/error.h"
 #include "hadal/schedule/action_text.h"
 #include "hadal/schedule/schedule.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -208,10 +209,15 @@ TEST(Schedules, IllegalSizesNameTheSizeToChange) {
 }
 
 TEST(Schedules, ARankThatDoesNotExistIsRefused) {
-  EXPECT_THROW(schedule_1f1b(4, 8, 4), ConfigError);
-  EXPECT_THROW(schedule_zb1p(4, 8, -1), ConfigError);
-  EXPECT_THROW(schedule_dualpipe(4, 8, 4), ConfigError);
-  EXPECT_THROW(schedule_dualpipev(4, 8, 2), ConfigError);  // four stages are two ranks
+  const auto expect_no_rank = [](auto schedule, int32_t rank, int last) {
+    test::expect_refused<ConfigError>(
+        [&] { schedule(4, 8, rank); },
+        concat("rank: no such rank (found ", rank, ", expected 0 to ", last, ")"));
+  };
+  expect_no_rank(schedule_1f1b, 4, 3);
+  expect_no_rank(schedule_zb1p, -1, 3);
+  expect_no_rank(schedule_dualpipe, 4, 3);
+  expect_no_rank(schedule_dualpipev, 2, 1);  // four stages are two ranks
 }
 
 }  // namespace
