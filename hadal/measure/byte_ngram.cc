@@ -64,8 +64,8 @@ void GramCounts::grow() {
 
 ByteNgram::ByteNgram(int order) : order_(order) {
   require(order >= 0 && order <= kMaxOrder,
-          {.place = "data ngram",
-           .problem = "order out of range",
+          {.field = "order",
+           .problem = "out of range",
            .found = order,
            .expected = {"0 to ", kMaxOrder, " bytes of context"}});
   levels_.resize(static_cast<size_t>(order) + 1);
