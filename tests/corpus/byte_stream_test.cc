@@ -4,6 +4,7 @@
 #include <zstd.h>
 
 #include "hadal/core/error.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal {
@@ -34,7 +35,8 @@ TEST(ByteStream, ADocumentMayHaveTheSizeOfTheLimitAndNoByteMore) {
   append_rest(*open_byte_stream(path), path, 12, text);
   EXPECT_EQ(text, "twelve bytes");
   text.clear();
-  EXPECT_THROW(append_rest(*open_byte_stream(path), path, 11, text), FormatError);
+  test::expect_refused<FormatError>([&] { append_rest(*open_byte_stream(path), path, 11, text); },
+                                    path + ": one document is too long");
 }
 
 TEST(LineReader, ALineMayHaveTheSizeOfTheLimitAndNoByteMore) {
@@ -49,7 +51,7 @@ TEST(LineReader, ALineMayHaveTheSizeOfTheLimitAndNoByteMore) {
   EXPECT_FALSE(lines.next(line));
   EXPECT_EQ(lines.line_number(), 3);
   LineReader shorter(open_byte_stream(path), path, 11);
-  EXPECT_THROW(shorter.next(line), FormatError);
+  test::expect_refused<FormatError>([&] { shorter.next(line); }, path + ": line 1: too long");
 }
 
 }  // namespace

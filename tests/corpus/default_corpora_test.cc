@@ -7,6 +7,7 @@
 
 #include "hadal/core/error.h"
 #include "hadal/corpus/run_program.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal {
@@ -39,7 +40,8 @@ TEST(RunProgram, KeepsTheEndOfLongOutput) {
 }
 
 TEST(RunProgram, MissingProgramIsUnavailable) {
-  EXPECT_THROW(run_program({"no-such-program-anywhere"}, "/"), Unavailable);
+  test::expect_refused<Unavailable>([] { run_program({"no-such-program-anywhere"}, "/"); },
+                                    "no-such-program-anywhere: cannot be started (");
 }
 
 TEST(DefaultCorpora, UnknownNameListsTheKnownOnes) {

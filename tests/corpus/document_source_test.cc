@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
 #include "hadal/core/utf8.h"
 #include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
@@ -315,7 +316,8 @@ TEST(DocumentSource, ANamedEncodingIsConverted) {
                                     "max_document_bytes: out of range");
   for (const char* name : {"klingon", "latin-1//IGNORE", "\x1b"}) {
     options.encoding = name;
-    EXPECT_THROW(read({hole}, options), ConfigError) << name;
+    test::expect_refused<ConfigError>([&] { read({hole}, options); },
+                                      "encoding: no such encoding (found " + in_quotes(name));
   }
 }
 
