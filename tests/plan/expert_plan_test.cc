@@ -47,9 +47,14 @@ TEST(ExpertPlan, TakesWhatIsGivenAndRefusesContradictions) {
   // Out of range is refused by name where the plan is made, not by overflow here.
   const LayerLoads loads = zipf_layer_loads(1, 16, 1.0, 0);
   for (const int64_t n : {INT64_MIN, int64_t{-1}, int64_t{0}, INT64_MAX}) {
-    EXPECT_THROW(plan_experts(loads, placement_shape({.n_gpus = n}, 16)), ConfigError) << n;
-    EXPECT_THROW(plan_experts(loads, placement_shape({.n_nodes = n}, 16)), ConfigError) << n;
-    EXPECT_THROW(plan_experts(loads, placement_shape({.n_replicas = n}, 16)), ConfigError) << n;
+    const std::string found = concat(" (found ", n);
+    for (const auto& [given, names] :
+         {std::pair{ExpertPlanOptions{.n_gpus = n}, "n_gpus: out of range" + found},
+          {{.n_nodes = n}, "n_nodes: unequal nodes" + found},
+          {{.n_replicas = n}, concat("n_replicas: too ", n > 0 ? "many" : "few", found)}}) {
+      test::expect_refused<ConfigError>(
+          [&, &request = given] { plan_experts(loads, placement_shape(request, 16)); }, names);
+    }
   }
   test::expect_refused<ConfigError>(
       [&] { plan_experts(loads, placement_shape({.n_redundant = INT64_MAX}, 16)); },
