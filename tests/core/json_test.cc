@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "hadal/core/error.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -32,9 +33,11 @@ TEST(Json, ReadsEveryKindOfValue) {
   EXPECT_EQ(json.at("e").as_string(), "\xC3\xA9\n");
   EXPECT_TRUE(json.at("f").as_object().empty());
   EXPECT_EQ(json.at("g").as_unsigned(), std::numeric_limits<uint64_t>::max());
-  EXPECT_THROW(json.at("g").as_integer(), FormatError);
-  EXPECT_THROW(json.at("c").as_unsigned(), FormatError);
-  EXPECT_THROW(json.at("h"), FormatError);
+  test::expect_refused<FormatError>([&] { json.at("g").as_integer(); },
+                                    "expected integer that fits in 64 bits, found integer");
+  test::expect_refused<FormatError>([&] { json.at("c").as_unsigned(); },
+                                    "expected integer that is not negative, found integer");
+  test::expect_refused<FormatError>([&] { json.at("h"); }, "missing key \"h\"");
   EXPECT_EQ(json.find("h"), nullptr);
 }
 
@@ -116,12 +119,14 @@ TEST(Json, LargeObjectsAreWrittenInLinearTime) {
 }
 
 TEST(Json, FilesThatCannotBeReadSaySo) {
-  EXPECT_THROW(read_text_file("/nonexistent/file"), FormatError);
-  EXPECT_THROW(read_text_file(testing::TempDir()), FormatError);
+  for (const std::string& path : {std::string("/nonexistent/file"), testing::TempDir()}) {
+    test::expect_refused<FormatError>([&] { read_text_file(path); }, path + ": cannot be read (");
+  }
   const std::string path = testing::TempDir() + "json_test_large.json";
   std::ofstream(path) << "12345";
   EXPECT_EQ(read_text_file(path), "12345");
-  EXPECT_THROW(read_text_file(path, 4), FormatError);
+  test::expect_refused<FormatError>([&] { read_text_file(path, 4); },
+                                    path + ": too large (found 5 bytes");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "hadal/tensor/param.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -106,7 +107,7 @@ TEST_F(WeightViewTest, PlainPartsCountInTheStoredType) {
   EXPECT_EQ(value(part, 0, 0), 12.0F);
   expect_part(whole.column_range(3, 5), whole, 0, 3);
   expect_part(part.column_range(1, 6), whole, 2, 1);
-  EXPECT_THROW(part.f32(), ShapeError);
+  test::expect_refused<ShapeError>([&] { part.f32(); }, "weight: stored as BF16, want F32");
   const Tensor values = Tensor::zeros(arena_, DType::kF32, {4, 6});
   EXPECT_EQ(WeightView(values).row_range(1, 3).column_range(2, 4).f32().shape(),
             (View<const float, 2>::Shape{2, 2}));
@@ -114,13 +115,15 @@ TEST_F(WeightViewTest, PlainPartsCountInTheStoredType) {
 
 TEST_F(WeightViewTest, CodesNeedTheirScales) {
   Quantized w = quantized(WeightForm::kFp8);
-  EXPECT_THROW(WeightView{w.codes}, ShapeError);
+  test::expect_refused<ShapeError>([&] { WeightView{w.codes}; },
+                                   "weight: codes of type F8_E4M3 without scales");
   w.scales = Tensor::zeros(arena_, DType::kBF16, w.scales.shape());
-  EXPECT_THROW(WeightView{w}, ShapeError);
+  test::expect_refused<ShapeError>([&] { WeightView{w}; }, "weight: FP8 with scales of type BF16");
   Quantized plain = quantized(WeightForm::kQ8);
   plain.codes = Tensor::zeros(arena_, DType::kF32, {kRows, kCols});
-  EXPECT_THROW(WeightView{plain}, ShapeError);
-  EXPECT_THROW(form_of_codes(DType::kI32), ShapeError);
+  test::expect_refused<ShapeError>([&] { WeightView{plain}; }, "weight: F32 with scales of type");
+  test::expect_refused<ShapeError>([] { form_of_codes(DType::kI32); },
+                                   "weight: no form has codes of type I32");
 }
 
 TEST_F(WeightViewTest, EveryFormHasANameAndASize) {
