@@ -6,6 +6,7 @@
 #include "hadal/cli/sweep_axis.h"
 #include "hadal/core/error.h"
 #include "hadal/infer/request.h"
+#include "tests/support/refusal.h"
 #include "tests/support/text_model_folder.h"
 
 namespace hadal::cli {
@@ -19,7 +20,8 @@ TEST(Quantity, PrefixesAreThousands) {
   EXPECT_EQ(parse_quantity("--x", "14.8T"), 14.8e12);
   EXPECT_EQ(parse_quantity("--x", "-1e3"), -1000);
   for (const char* wrong : {"", "K", "4k", "4 K", "4KB", "1e999", "nan"}) {
-    EXPECT_THROW(parse_quantity("--x", wrong), ConfigError) << wrong;
+    test::expect_refused<ConfigError>([&] { parse_quantity("--x", wrong); },
+                                      concat("--x: not a number here (found \"", wrong, "\""));
   }
 }
 
@@ -44,13 +46,15 @@ TEST(SamplingFlags, SpeculateTakesUpToSevenDrafts) {
   }
   for (const char* wrong : {"8", "-1", "on", "1.0", ""}) {
     flags.speculate = wrong;
-    EXPECT_THROW(flags.draft_tokens(config), ConfigError) << wrong;
+    test::expect_refused<ConfigError>([&] { flags.draft_tokens(config); },
+                                      "--speculate: wrong value (");
   }
   config.n_mtp = 0;
   flags.speculate = "auto";
   EXPECT_EQ(flags.draft_tokens(config), 0);
   flags.speculate = "1";
-  EXPECT_THROW(flags.draft_tokens(config), ConfigError);
+  test::expect_refused<ConfigError>([&] { flags.draft_tokens(config); },
+                                    "--speculate: the model has no MTP module");
 }
 
 TEST(SamplingFlags, TheEndOfTextStopsUnlessItIsIgnored) {
