@@ -4,6 +4,8 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
+#include "hadal/data/bpe_model.h"
+#include "hadal/data/bpe_trainer.h"
 #include "hadal/data/prepared_folder.h"
 #include "hadal/data/shard_batches.h"
 #include "hadal/io/atomic_folder.h"
@@ -33,6 +35,13 @@ void DataConfig::validate() const {
                                                          .problem = "out of range",
                                                          .found = seq_len,
                                                          .expected = "2 to 16777215"});
+  const int64_t smallest = smallest_trained_vocab_size();
+  require(!tokenizer.empty() || (vocab_size >= smallest && vocab_size <= BpeModel::kMaxTokens),
+          {.field = "data.vocab_size",
+           .problem = "out of range",
+           .found = vocab_size,
+           .expected = {smallest, " to ", BpeModel::kMaxTokens},
+           .advice = "it counts the 256 bytes and the family's tokens too"});
   require(corpus.validation_fraction >= 0.0 && corpus.validation_fraction < 1.0,
           {.field = "data.validation_fraction",
            .problem = "not a share",

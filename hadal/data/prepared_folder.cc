@@ -128,7 +128,9 @@ void build_prepared_folder(const std::string& folder, const DataConfig& config,
   } else {
     copy_tokenizer_files(config.tokenizer, tokenizer_folder);
   }
-  const Tokenizer tokenizer = Tokenizer::load(tokenizer_folder);
+  // What is wrong in a given one is said of the file that was given, not of its copy.
+  const Tokenizer tokenizer =
+      Tokenizer::load(config.tokenizer.empty() ? tokenizer_folder : config.tokenizer);
   const ShardShape shape{tokenizer.vocab_size(), config.seq_len + 1,
                          hash_of_file(tokenizer_folder + "/tokenizer.json")};
 

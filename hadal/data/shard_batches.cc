@@ -35,6 +35,25 @@ std::string hex16(uint64_t value) {
   return text;
 }
 
+// What a checkpoint keeps of a position under `key`.
+const Json& kept(const Json& position, const char* key) {
+  if (const Json* value = position.find(key)) return *value;
+  throw FormatError({.place = "data position",
+                     .field = key,
+                     .problem = "missing",
+                     .advice = "use another checkpoint"});
+}
+
+int64_t kept_number(const Json& position, const char* key) {
+  const Json& value = kept(position, key);
+  if (value.is_integer()) return value.as_integer();
+  throw FormatError({.place = "data position",
+                     .field = key,
+                     .problem = "not a whole number",
+                     .found = value.type_name(),
+                     .advice = "use another checkpoint"});
+}
+
 int64_t rows_or_refuse(const TokenShards& shards) {
   if (shards.n_rows() == 0) {
     throw FormatError(
@@ -84,14 +103,14 @@ Json ShardBatches::position() const {
 }
 
 void ShardBatches::restore(const Json& position) {
-  if (position.at("data") != Json(hex16(shards_.hash())) ||
-      position.at("seed") != Json(hex16(seed_))) {
+  if (kept(position, "data") != Json(hex16(shards_.hash())) ||
+      kept(position, "seed") != Json(hex16(seed_))) {
     throw FormatError(
         "data position: belongs to other data or another seed (the checkpoint was written with "
         "different text, tokenizer or data settings); restore those, or start a new run");
   }
-  const int64_t epoch = position.at("epoch").as_integer();
-  const int64_t cursor = position.at("cursor").as_integer();
+  const int64_t epoch = kept_number(position, "epoch");
+  const int64_t cursor = kept_number(position, "cursor");
   if (epoch < 0 || cursor < 0 || cursor >= shards_.n_rows()) {
     throw FormatError(concat("data position: out of range (found epoch ", epoch, ", sequence ",
                              cursor, ", expected a sequence below ", shards_.n_rows(),

@@ -172,10 +172,10 @@ TEST(PrepareData, GivenTokenizerIsCopiedAndUsed) {
   config.cache_dir = other_cache.path();
   const PreparedData given = prepare_data(config, pool);
   EXPECT_EQ(files_of(given.folder), files_of(trained.folder));
-  config.tokenizer = text / "0.txt";
-  EXPECT_THROW(prepare_data(config, pool), FormatError);
-  config.tokenizer = text / "missing";
-  EXPECT_THROW(prepare_data(config, pool), FormatError);
+  for (const char* name : {"0.txt", "missing"}) {
+    config.tokenizer = text / name;
+    test::expect_refused<FormatError>([&] { prepare_data(config, pool); }, config.tokenizer + ": ");
+  }
 }
 
 TEST(PrepareData, FailureLeavesNothingAndDamageIsRepaired) {
@@ -183,8 +183,8 @@ TEST(PrepareData, FailureLeavesNothingAndDamageIsRepaired) {
   write_corpus(text);
   ThreadPool pool(2);
   const DataConfig config = small_config(text, cache);
-  text.write("zz-cut.gz", "\x1F\x8B\x08 and no more");
-  EXPECT_THROW(prepare_data(config, pool), FormatError);
+  const std::string cut = text.write("zz-cut.gz", "\x1F\x8B\x08 and no more");
+  test::expect_refused<FormatError>([&] { prepare_data(config, pool); }, cut + ": ");
   EXPECT_TRUE(cache.names().empty());
   fs::remove(text / "zz-cut.gz");
 
@@ -266,18 +266,23 @@ TEST(PrepareData, UnwritableCacheAndUselessInputAreSaid) {
   const TemporaryFolder text, cache;
   ThreadPool pool(1);
   DataConfig config = small_config(text, cache);
-  EXPECT_THROW(prepare_data(config, pool), ConfigError);  // an empty folder
+  test::expect_refused<ConfigError>([&] { prepare_data(config, pool); },
+                                    text.path() + ": no file found");
   text.write("zeros.bin", std::string(100, '\0'));
   const Refusal no_text = test::refusal_of([&] { prepare_data(config, pool); });
   EXPECT_EQ(no_text.place, text.path());
   EXPECT_EQ(no_text.problem, "no text in it");
   write_corpus(text);
   config.cache_dir = text / "0.txt";  // a file where a folder must be
-  EXPECT_THROW(prepare_data(config, pool), IoError);
+  test::expect_refused<IoError>([&] { prepare_data(config, pool); },
+                                config.cache_dir + ": folder cannot be created (");
   config = small_config(text, cache);
   config.corpus.validation_fraction = 1.0;
   EXPECT_EQ(test::refusal_of([&] { prepare_data(config, pool); }).field,
             "data.validation_fraction");
+  config = small_config(text, cache);
+  config.vocab_size = 260;
+  EXPECT_EQ(test::refusal_of([&] { prepare_data(config, pool); }).field, "data.vocab_size");
   config = small_config(text, cache);
   config.seq_len = 0;
   const Refusal short_rows = test::refusal_of([&] { prepare_data(config, pool); });
@@ -297,7 +302,9 @@ TEST(PreparedText, SplitsAreTheOnesThatWereTrainedOn) {
   });
   EXPECT_EQ(train_bytes, data.counts.corpus.train_bytes);
   text.write("0.txt", "changed since");
-  EXPECT_THROW(for_each_training_text(data.folder, [](std::string_view) {}), FormatError);
+  test::expect_refused<FormatError>(
+      [&] { for_each_training_text(data.folder, [](std::string_view) {}); },
+      data.folder + ": its sources have changed since");
 }
 
 }  // namespace

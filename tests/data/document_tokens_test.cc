@@ -9,6 +9,7 @@
 #include "hadal/core/utf8.h"
 #include "hadal/data/bpe_trainer.h"
 #include "hadal/data/fill_in_middle.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal {
@@ -130,8 +131,11 @@ TEST(DocumentEncoder, ThreadsDoNotChangeTheIds) {
 
 TEST(DocumentEncoder, RefusesRatesThatAreNoShares) {
   const Tokenizer tokenizer = small_tokenizer();
-  EXPECT_THROW(DocumentEncoder(tokenizer, {1.5, 0.0, 0}), ConfigError);
-  EXPECT_THROW(DocumentEncoder(tokenizer, {0.0, -0.1, 0}), ConfigError);
+  for (const auto& [options, names] :
+       {std::pair{DocumentTokenOptions{1.5, 0.0, 0}, "data.fim_rate: not a share (found 1.5"},
+        {{0.0, -0.1, 0}, "data.boundary_split_rate: not a share (found -0.1"}}) {
+    test::expect_refused<ConfigError>([&, &o = options] { DocumentEncoder(tokenizer, o); }, names);
+  }
 }
 
 }  // namespace

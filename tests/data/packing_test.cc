@@ -8,6 +8,7 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/rng.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -109,7 +110,8 @@ TEST(Packing, WastesLittleWhenThereIsMuchToChooseFrom) {
 }
 
 TEST(Packing, RefusesImpossibleRows) {
-  EXPECT_THROW(DocumentPacker(1, [](std::span<const int32_t>) {}), ConfigError);
+  test::expect_refused<ConfigError>([] { DocumentPacker(1, [](std::span<const int32_t>) {}); },
+                                    "data.seq_len: out of range (found 0");
 }
 
 }  // namespace

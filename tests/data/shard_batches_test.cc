@@ -8,6 +8,7 @@
 
 #include "hadal/core/error.h"
 #include "hadal/data/packing.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal {
@@ -119,26 +120,39 @@ TEST(ShardBatches, PositionsOfOtherDataAreRefused) {
   const Json position = batches.position();
   batches.restore(position);
   ShardBatches other_seed(TokenShards::open(folder.path(), "train"), 8, 99);
-  EXPECT_THROW(other_seed.restore(position), FormatError);
   ShardBatches other_data(numbered_shards(other, 11, 2), ~uint64_t{0}, 99);
-  EXPECT_THROW(other_data.restore(position), FormatError);
-  for (const char* key : {"epoch", "cursor", "seed", "data"}) {
-    Json broken = position;
-    broken[key] = "x";
-    EXPECT_THROW(batches.restore(broken), FormatError) << key;
+  for (ShardBatches* others : {&other_seed, &other_data}) {
+    test::expect_refused<FormatError>([&] { others->restore(position); },
+                                      "data position: belongs to other data or another seed");
   }
-  for (const int64_t cursor : {int64_t{-1}, int64_t{11}, int64_t{1} << 60}) {
+  const struct {
+    const char* key;
+    Json value;
+    const char* problem;
+  } table[] = {{"epoch", "x", "epoch: not a whole number (found string"},
+               {"cursor", "x", "cursor: not a whole number (found string"},
+               {"seed", "x", "belongs to other data or another seed"},
+               {"data", "x", "belongs to other data or another seed"},
+               {"epoch", -1, "out of range (found epoch -1, sequence 0"},
+               {"cursor", -1, "out of range (found epoch 0, sequence -1"},
+               {"cursor", 11, "out of range (found epoch 0, sequence 11"},
+               {"cursor", int64_t{1} << 60, "out of range (found epoch 0, sequence 1152921504606"}};
+  for (const auto& row : table) {
     Json broken = position;
-    broken["cursor"] = cursor;
-    EXPECT_THROW(batches.restore(broken), FormatError) << cursor;
+    broken[row.key] = row.value;
+    test::expect_refused<FormatError>([&] { batches.restore(broken); },
+                                      concat("data position: ", row.problem));
   }
-  EXPECT_THROW(batches.restore(Json()), FormatError);
-  EXPECT_THROW(batches.restore(parse_json("{}", "position")), FormatError);
+  for (const Json& nothing : {Json(), Json::object()}) {
+    test::expect_refused<FormatError>([&] { batches.restore(nothing); },
+                                      "data position: data: missing");
+  }
 }
 
 TEST(ShardBatches, NothingToTrainOnIsSaid) {
   const TemporaryFolder folder;
-  EXPECT_THROW(ShardBatches(numbered_shards(folder, 0), 1, 99), FormatError);
+  test::expect_refused<FormatError>([&] { ShardBatches(numbered_shards(folder, 0), 1, 99); },
+                                    "data: no text is left to train on");
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/rng.h"
 #include "hadal/data/packing.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal {
@@ -66,9 +67,12 @@ TEST(TokenShards, RowsComeBackFromOneFileOrMany) {
 TEST(TokenShards, RefusesIdsThatDoNotBelong) {
   const TemporaryFolder folder;
   TokenShardWriter writer(folder.path(), "train", {100, 3, 0});
-  EXPECT_THROW(writer.add_row(std::vector<int32_t>{1, 100, 2}), ShapeError);
-  EXPECT_THROW(writer.add_row(std::vector<int32_t>{1, -2, 2}), ShapeError);
-  EXPECT_THROW(writer.add_row(std::vector<int32_t>{1, 2}), ShapeError);
+  const std::pair<std::vector<int32_t>, const char*> rows[] = {
+      {{1, 100, 2}, "got id 100"}, {{1, -2, 2}, "got id -2"}, {{1, 2}, "got 2 tokens"}};
+  for (const auto& [row, problem] : rows) {
+    test::expect_refused<ShapeError>([&writer, &tokens = row] { writer.add_row(tokens); },
+                                     concat("token shard row: ", problem));
+  }
 }
 
 TEST(TokenShards, AnyChangedByteIsNoticed) {
@@ -77,21 +81,30 @@ TEST(TokenShards, AnyChangedByteIsNoticed) {
   const std::string path = folder / "train-00000.tokens";
   const std::string whole = test::read_bytes(path);
   ASSERT_EQ(whole.size(), 64u + 4 * 9 * 2);
+  const auto expect_damage = [&](const std::string& bytes, const char* problem) {
+    folder.write("train-00000.tokens", bytes);
+    test::expect_refused<FormatError>([&] { TokenShards::open(folder.path(), "train"); },
+                                      concat(path, ": ", problem));
+  };
   for (size_t at = 0; at < whole.size(); ++at) {
+    SCOPED_TRACE(at);
+    const char* problem = at < 8    ? "not a token shard"
+                          : at < 12 ? "unknown version"
+                          : at < 64 ? "the header's checksum is wrong"
+                                    : "the checksum of the rows is wrong";
     for (const int bit : {0, 7}) {
       std::string damaged = whole;
       damaged[at] = static_cast<char>(damaged[at] ^ (1 << bit));
-      folder.write("train-00000.tokens", damaged);
-      EXPECT_THROW(TokenShards::open(folder.path(), "train"), FormatError) << at;
+      expect_damage(damaged, problem);
     }
   }
   for (size_t kept = 0; kept < whole.size(); ++kept) {
-    folder.write("train-00000.tokens", whole.substr(0, kept));
-    EXPECT_THROW(TokenShards::open(folder.path(), "train"), FormatError) << kept;
+    SCOPED_TRACE(kept);
+    expect_damage(whole.substr(0, kept), kept < 64 ? "too short" : "wrong length");
   }
-  folder.write("train-00000.tokens", whole + "x");
-  EXPECT_THROW(TokenShards::open(folder.path(), "train"), FormatError);
-  EXPECT_THROW(TokenShards::open(folder.path(), "validation"), FormatError);
+  expect_damage(whole + "x", "wrong length (found 73 bytes of rows");
+  test::expect_refused<FormatError>([&] { TokenShards::open(folder.path(), "validation"); },
+                                    (folder / "validation-00000.tokens") + ": cannot be opened");
 }
 
 TEST(TokenShards, ShardsOfDifferentDataAreRefusedTogether) {
@@ -99,7 +112,8 @@ TEST(TokenShards, ShardsOfDifferentDataAreRefusedTogether) {
   write_shards(one.path(), {300, 9, 42}, random_rows(4, 9, 300), 2 * 9 * 2);
   write_shards(other.path(), {300, 9, 43}, random_rows(4, 9, 300), 2 * 9 * 2);
   one.write("train-00001.tokens", test::read_bytes(other / "train-00001.tokens"));
-  EXPECT_THROW(TokenShards::open(one.path(), "train"), FormatError);
+  test::expect_refused<FormatError>([&] { TokenShards::open(one.path(), "train"); },
+                                    (one / "train-00001.tokens") + ": belongs to other data");
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/json.h"
+#include "tests/support/refusal.h"
 
 namespace hadal {
 namespace {
@@ -244,7 +245,8 @@ TEST(TokenizerJson, SavedAgainByTransformersItGivesTheSameIds) {
     EXPECT_FALSE(load(document, R"({"add_bos_token": false})").add_bos());
   }
   // The two files name different tokens: which one is meant cannot be known.
-  EXPECT_THROW(load(document, R"({"bos_token": "!"})"), FormatError);
+  test::expect_refused<FormatError>([&] { load(document, R"({"bos_token": "!"})"); },
+                                    "bos_token: not what the post-processor of tokenizer.json");
 }
 
 TEST(TokenizerJson, WithIgnoreMergesAWholePieceIsItsOwnToken) {
@@ -296,7 +298,8 @@ TEST(TokenizerJson, AddedTokensTakeSpaceAndStandAloneAsTheirFlagsSay) {
 }
 
 TEST(TokenizerJson, SaysWhenThereIsNoFile) {
-  EXPECT_THROW(Tokenizer::load("/no/such/folder"), FormatError);
+  test::expect_refused<FormatError>([] { Tokenizer::load("/no/such/folder"); },
+                                    "/no/such/folder: no tokenizer");
 }
 
 }  // namespace
