@@ -46,10 +46,10 @@ const Json& kept(const Json& position, const char* key) {
 
 int64_t kept_number(const Json& position, const char* key) {
   const Json& value = kept(position, key);
-  if (value.is_integer()) return value.as_integer();
+  if (value.is_integer() && !value.is_unsigned()) return value.as_integer();
   throw FormatError({.place = "data position",
                      .field = key,
-                     .problem = "not a whole number",
+                     .problem = "not a count",
                      .found = value.type_name(),
                      .advice = "use another checkpoint"});
 }

@@ -302,9 +302,12 @@ TEST(PreparedText, SplitsAreTheOnesThatWereTrainedOn) {
   });
   EXPECT_EQ(train_bytes, data.counts.corpus.train_bytes);
   text.write("0.txt", "changed since");
-  test::expect_refused<FormatError>(
-      [&] { for_each_training_text(data.folder, [](std::string_view) {}); },
-      data.folder + ": its sources have changed since");
+  const auto visit_all = [&] { for_each_training_text(data.folder, [](std::string_view) {}); };
+  test::expect_refused<FormatError>(visit_all, data.folder + ": its sources have changed since");
+  const std::string manifest = data.folder + "/manifest.json";
+  cache.write(fs::relative(manifest, cache.path()).string(),
+              "{\"format\":\"hadal prepared data\",\"version\":2}");
+  test::expect_refused<FormatError>(visit_all, manifest + ": missing key \"settings\"");
 }
 
 }  // namespace

@@ -129,8 +129,9 @@ TEST(ShardBatches, PositionsOfOtherDataAreRefused) {
     const char* key;
     Json value;
     const char* problem;
-  } table[] = {{"epoch", "x", "epoch: not a whole number (found string"},
-               {"cursor", "x", "cursor: not a whole number (found string"},
+  } table[] = {{"epoch", "x", "epoch: not a count (found string"},
+               {"cursor", "x", "cursor: not a count (found string"},
+               {"cursor", ~uint64_t{0}, "cursor: not a count (found integer"},
                {"seed", "x", "belongs to other data or another seed"},
                {"data", "x", "belongs to other data or another seed"},
                {"epoch", -1, "out of range (found epoch -1, sequence 0"},
