@@ -104,6 +104,8 @@ std::optional<std::string> find_valid_checkpoint(const RunFolder& run) {
     const std::string damage = find_damage(folder);
     if (damage.empty()) {
       for (const auto& [other, why] : damaged) move_aside(run, other, why);
+      // It may name one that was moved, or the power failed before it was switched.
+      replace_link(run.latest(), "checkpoints/" + checkpoint_name(*step));
       return folder;
     }
     damaged.emplace_back(*step, damage);

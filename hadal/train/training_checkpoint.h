@@ -44,7 +44,7 @@ std::string save_training_checkpoint(Context& ctx, const RunFolder& run, TrainSt
                                      const TrainingCheckpointOptions& options);
 
 // Newest checkpoint whose files all match its manifest; damaged ones after it are moved aside with
-// a warning. FormatError if all are damaged, IoError if the system cannot read one that is there.
+// a warning, and RUN/latest names it. FormatError if all are damaged, IoError if the system cannot read one that is there.
 std::optional<std::string> find_valid_checkpoint(const RunFolder& run);
 
 // FormatError unless the checkpoint's parameters are exactly those of `state`.

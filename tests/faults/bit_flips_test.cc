@@ -91,6 +91,7 @@ TEST(BitFlips, InACheckpointAreNamedAndTheOneBeforeIsFound) {
     EXPECT_NE(said.find(name == "manifest.json" ? second : "damaged (" + name), std::string::npos)
         << said;
     EXPECT_EQ(difference(older, read_tree(first)), "");
+    EXPECT_EQ(difference(older, read_tree(run.latest())), "");
     const std::string aside = folder / ("run/checkpoints/damaged-" + checkpoint_name(2));
     if (fs::exists(aside)) fs::rename(aside, second);
   });

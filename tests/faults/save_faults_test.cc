@@ -43,12 +43,12 @@ class SaveFaults : public ::testing::Test {
 
   // The newest checkpoint is of `least` or later and whole; RUN/latest and RUN/ema are whole, too.
   void check(int64_t least, bool ema_is_new) {
+    EXPECT_EQ(find_damage(run_ + "/latest"), "");
     const std::optional<std::string> newest = find_valid_checkpoint(RunFolder(run_, true));
     ASSERT_TRUE(newest);
     const int64_t step = checkpoint_steps(run_ + "/checkpoints").back();
     EXPECT_GE(step, least);
     EXPECT_EQ(difference(step == 3 ? after_.at(3) : before_.at(2), read_tree(*newest)), "");
-    EXPECT_EQ(find_damage(run_ + "/latest"), "");
     const DiskTree ema = read_tree(run_ + "/ema");
     EXPECT_TRUE(same_tree(ema, ema_after_) || (!ema_is_new && same_tree(ema, ema_before_)));
   }
