@@ -3,12 +3,11 @@
 
 #include <set>
 
-#include "hadal/core/thread_pool.h"
-#include "hadal/data/bpe_trainer.h"
 #include "hadal/data/document_tokens.h"
 #include "hadal/data/fill_in_middle.h"
 #include "hadal/data/prepared_folder.h"
 #include "hadal/data/token_shards.h"
+#include "tests/data/trained_tokenizer.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal {
@@ -17,15 +16,6 @@ namespace {
 using test::TemporaryFolder;
 
 const std::string kShortText = "A short text, twice: a short text.\n";
-
-void write_tokenizer(const TemporaryFolder& folder) {
-  ThreadPool pool(1);
-  BpeTrainerOptions options;
-  options.vocab_size = smallest_trained_vocab_size() + 10;
-  BpeTrainer trainer(options, pool);
-  trainer.add(kShortText);
-  write_tokenizer_folder(trainer.train(), folder.path());
-}
 
 TEST(DocumentEnds, TheMiddleMayBeginAndEndAtEitherEndOfTheText) {
   Rng rng(2);
@@ -40,8 +30,7 @@ TEST(DocumentEnds, TheMiddleMayBeginAndEndAtEitherEndOfTheText) {
 // Where a document is cut is drawn anew for every document.
 TEST(DocumentEnds, DocumentsAreCutAtPlacesOfTheirOwn) {
   const TemporaryFolder folder;
-  write_tokenizer(folder);
-  const Tokenizer tokenizer = Tokenizer::load(folder.path());
+  const Tokenizer tokenizer = test::trained_tokenizer(folder.path(), 10, {{kShortText, 1}});
   const DocumentEncoder encoder(tokenizer, {1.0, 0.0, 5});
   std::set<std::vector<int32_t>> different;
   for (uint64_t low = 0; low < 200; ++low) different.insert(encoder.encode(kShortText, {0, low}));

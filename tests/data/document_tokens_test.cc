@@ -5,10 +5,9 @@
 #include <algorithm>
 
 #include "hadal/core/error.h"
-#include "hadal/core/thread_pool.h"
 #include "hadal/core/utf8.h"
-#include "hadal/data/bpe_trainer.h"
 #include "hadal/data/fill_in_middle.h"
+#include "tests/data/trained_tokenizer.h"
 #include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
@@ -23,13 +22,7 @@ const std::string kText =
 
 Tokenizer small_tokenizer() {
   const TemporaryFolder folder;
-  ThreadPool pool(1);
-  BpeTrainerOptions options;
-  options.vocab_size = smallest_trained_vocab_size() + 60;
-  BpeTrainer trainer(options, pool);
-  for (int i = 0; i < 20; ++i) trainer.add(kText);
-  write_tokenizer_folder(trainer.train(), folder.path());
-  return Tokenizer::load(folder.path());
+  return test::trained_tokenizer(folder.path(), 60, {{kText, 20}});
 }
 
 TEST(FillInMiddle, PartsJoinToTheTextAtCharacterBoundaries) {

@@ -2,9 +2,7 @@
 // not be taken for each other.
 #include <gtest/gtest.h>
 
-#include "hadal/core/thread_pool.h"
-#include "hadal/data/bpe_trainer.h"
-#include "hadal/data/tokenizer.h"
+#include "tests/data/trained_tokenizer.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal {
@@ -18,13 +16,7 @@ TEST(LongWords, WordsThatDifferInOneBitAreDifferentWords) {
     const std::string word = " " + std::string("bcdefghijklmnoprst").substr(0, letters - 1);
     text += word + "a" + word + "q" + word + "a";
   }
-  ThreadPool pool(1);
-  BpeTrainerOptions options;
-  options.vocab_size = smallest_trained_vocab_size() + 60;
-  BpeTrainer trainer(options, pool);
-  for (int i = 0; i < 5; ++i) trainer.add(text);
-  write_tokenizer_folder(trainer.train(), folder.path());
-  const Tokenizer tokenizer = Tokenizer::load(folder.path());
+  const Tokenizer tokenizer = test::trained_tokenizer(folder.path(), 60, {{text, 5}});
   const std::vector<int32_t> ids = tokenizer.encode(text, false);
   EXPECT_LT(ids.size(), text.size() / 5);
   EXPECT_EQ(tokenizer.decode(ids), text);

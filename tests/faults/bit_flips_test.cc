@@ -13,7 +13,6 @@
 #include "hadal/io/manifest.h"
 #include "hadal/model/convert.h"
 #include "tests/faults/small_disk.h"
-#include "tests/support/generated_text.h"
 
 namespace hadal::test {
 namespace {
@@ -152,14 +151,7 @@ TEST(BitFlips, InAConvertedFolderAreRefusedOrChangeOneValue) {
 
 TEST(BitFlips, InPreparedDataAreNamedOrHarmless) {
   const TemporaryFolder folder;
-  for (uint64_t i = 0; i < 3; ++i) folder.write(concat("text/", i, ".txt"), generated_text(i, 60));
-  DataConfig config;
-  config.paths = {folder / "text"};
-  config.corpus.validation_fraction = 0.4;
-  config.seq_len = 8;
-  config.vocab_size = 280;
-  config.fim_rate = 0.0;
-  config.cache_dir = folder / "cache";
+  const DataConfig config = small_data(folder, 60);
   ThreadPool pool(1);
   const std::string entry = prepare_data(config, pool).folder;
   const PreparedData right = open_prepared_folder(entry, 0);

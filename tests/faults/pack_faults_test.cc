@@ -6,7 +6,6 @@
 #include "hadal/core/error.h"
 #include "hadal/data/prepared_folder.h"
 #include "tests/faults/small_disk.h"
-#include "tests/support/generated_text.h"
 
 namespace hadal::test {
 namespace {
@@ -16,14 +15,6 @@ namespace fs = std::filesystem;
 class PackFaults : public ::testing::Test {
  protected:
   PackFaults() {
-    for (uint64_t i = 0; i < 3; ++i)
-      folder_.write(concat("text/", i, ".txt"), generated_text(i, 40));
-    config_.paths = {folder_ / "text"};
-    config_.corpus.validation_fraction = 0.4;
-    config_.seq_len = 8;
-    config_.vocab_size = 280;
-    config_.fim_rate = 0.0;
-    config_.cache_dir = folder_ / "cache";
     text_ = read_tree(folder_ / "text");
     pack_.name = "pack";
     pack_.root = folder_.path();
@@ -64,7 +55,7 @@ class PackFaults : public ::testing::Test {
   }
 
   TemporaryFolder folder_;
-  DataConfig config_;
+  const DataConfig config_ = small_data(folder_, 40);
   Operation pack_;
   DiskTree text_, whole_;
 };

@@ -5,6 +5,9 @@
 
 #include <filesystem>
 
+#include "hadal/core/error.h"
+#include "tests/support/generated_text.h"
+
 namespace hadal::test {
 
 namespace fs = std::filesystem;
@@ -59,6 +62,20 @@ void SavedState::save_ema(const std::string& run_folder) {
   swap_ema(state);
   save_ema_model(ctx, RunFolder(run_folder, true), state.model, {});
   swap_ema(state);
+}
+
+DataConfig small_data(const TemporaryFolder& folder, int64_t words_of_each) {
+  for (uint64_t i = 0; i < 3; ++i) {
+    folder.write(concat("text/", i, ".txt"), generated_text(i, words_of_each));
+  }
+  DataConfig config;
+  config.paths = {folder / "text"};
+  config.corpus.validation_fraction = 0.4;
+  config.seq_len = 8;
+  config.vocab_size = 280;
+  config.fim_rate = 0.0;
+  config.cache_dir = folder / "cache";
+  return config;
 }
 
 std::map<int64_t, DiskTree> checkpoints_of(const std::string& run_folder) {

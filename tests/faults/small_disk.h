@@ -29,6 +29,9 @@ struct SavedState {
   TrainState state;
 };
 
+// Writes three texts below the folder and names what prepares them there.
+DataConfig small_data(const TemporaryFolder& folder, int64_t words_of_each);
+
 // The checkpoints of a run: step -> the bytes of all its files.
 std::map<int64_t, DiskTree> checkpoints_of(const std::string& run_folder);
 

@@ -8,26 +8,19 @@
 
 #include "hadal/core/error.h"
 #include "hadal/io/safetensors.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal::test {
 namespace {
 
-template <class Call>
-std::string message_of(const Call& call) {
-  try {
-    call();
-  } catch (const FormatError& error) {
-    return error.what();
-  }
-  return "";
-}
-
 TEST(ModelFolderTest, ARunStandsForItsNewestCheckpoint) {
   const TemporaryFolder folder;
   folder.write("run/checkpoints/step-00000008/config.json", "{}");
   folder.write("run/run.toml", "");
-  EXPECT_NE(message_of([&] { model_folder(folder / "run"); }).find("a run without a checkpoint"),
+  EXPECT_NE(error_of<FormatError>([&] {
+              model_folder(folder / "run");
+            }).find("a run without a checkpoint"),
             std::string::npos);
   std::filesystem::create_directory_symlink("checkpoints/step-00000008", folder / "run/latest");
   EXPECT_EQ(model_folder(folder / "run"), folder / "run/latest");
@@ -55,10 +48,10 @@ TEST(ModelFolderTest, OrgAndNameAreLookedUpInTheHuggingFaceCache) {
                            "/some-org/Tiny.Model-1", "some-org/"}) {
     EXPECT_EQ(model_folder(same), same);
   }
-  const std::string half = message_of([] { model_folder("some-org/Half"); });
+  const std::string half = error_of<FormatError>([] { model_folder("some-org/Half"); });
   EXPECT_NE(half.find("expected snapshots/abc"), std::string::npos) << half;
   EXPECT_NE(half.find("hf download some-org/Half"), std::string::npos) << half;
-  const std::string none = message_of([] { model_folder("some-org/None"); });
+  const std::string none = error_of<FormatError>([] { model_folder("some-org/None"); });
   EXPECT_NE(none.find("without refs/main"), std::string::npos) << none;
   unsetenv("HF_HUB_CACHE");
   setenv("HF_HOME", cache.path().c_str(), 1);
@@ -78,7 +71,7 @@ TEST(ForeignFormatTest, IsNamedInPlaceOfSafetensors) {
   for (const auto& [bytes, expected] : files) {
     const std::string file = folder.write("model.safetensors", bytes);
     for (const std::string& path : {file, folder.path()}) {
-      const std::string message = message_of([&] { TensorSource::open(path); });
+      const std::string message = error_of<FormatError>([&] { TensorSource::open(path); });
       EXPECT_NE(message.find(expected), std::string::npos) << message;
       EXPECT_EQ(message.find(file), 0U) << message;
     }
@@ -90,11 +83,11 @@ TEST(UnreadWeightsTest, AreNamedWithTheWayOut) {
   folder.write("config.json", "{}");
   folder.write("training_args.bin", "");
   EXPECT_EQ(unread_weights(folder.path()).found, "");
-  const std::string none = message_of([&] { TensorSource::open(folder.path()); });
+  const std::string none = error_of<FormatError>([&] { TensorSource::open(folder.path()); });
   EXPECT_NE(none.find("no weights in this folder"), std::string::npos) << none;
   folder.write("pytorch_model-00002-of-00002.bin", "");
   folder.write("pytorch_model-00001-of-00002.bin", "");
-  const std::string message = message_of([&] { TensorSource::open(folder.path()); });
+  const std::string message = error_of<FormatError>([&] { TensorSource::open(folder.path()); });
   EXPECT_NE(message.find("found pytorch_model-00001-of-00002.bin and 1 more, expected "
                          "model.safetensors"),
             std::string::npos)

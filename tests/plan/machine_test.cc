@@ -10,24 +10,13 @@
 #include "hadal/measure/measure_train.h"
 #include "hadal/measure/model_flops.h"
 #include "hadal/train/train_step.h"
+#include "tests/plan/laptop.h"
 
 namespace hadal {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-MachineFigures laptop() {
-  return {.source = "laptop.json",
-          .bench_config = training_peer_shape(),
-          .bench_sequence = 256,
-          .bench_batch = 8,
-          .bench_tokens_per_s = 2500,
-          .threads = 2,
-          .peak_flops = 235e9,
-          .memory_bandwidth = 20e9,
-          .memory = 8e9};
-}
 
 // Bytes that the arena took from the system for one training step.
 double arena_bytes(const ModelConfig& config, int64_t batch, int64_t micro_batch, int64_t length) {

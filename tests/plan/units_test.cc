@@ -1,11 +1,10 @@
 // Units, and figures of a plan that nothing published holds.
 #include <gtest/gtest.h>
 
-#include "hadal/measure/measure_train.h"
 #include "hadal/plan/cluster.h"
-#include "hadal/plan/machine.h"
 #include "hadal/plan/scaling.h"
 #include "hadal/plan/serving.h"
+#include "tests/plan/laptop.h"
 
 namespace hadal {
 namespace {
@@ -42,16 +41,7 @@ TEST(ServingUnits, PricesAreOfAMillionTokensAndCachesOfOneGpu) {
 }
 
 TEST(MachineUnits, TheAverageOfTheWeightsTakesItsTime) {
-  const MachineFigures machine{.source = "here",
-                               .bench_config = training_peer_shape(),
-                               .bench_sequence = 256,
-                               .bench_batch = 8,
-                               .bench_tokens_per_s = 2500,
-                               .threads = 2,
-                               .peak_flops = 235e9,
-                               .memory_bandwidth = 20e9,
-                               .memory = 8e9};
-  Worksheet sheet = make_machine_sheet(find_preset("nano").config, machine, {.tokens = 1e6});
+  Worksheet sheet = make_machine_sheet(find_preset("nano").config, laptop(), {.tokens = 1e6});
   const double parameters = sheet.value("parameters_trained");
   // AdamW: value, gradient, m and v read and written, and gradients read once more for their norm.
   EXPECT_DOUBLE_EQ(sheet.value("optimizer_seconds"), parameters * 36 / 20e9);

@@ -20,11 +20,11 @@ Refusal refusal_of(const Call& call) {
   return {};  // nothing
 }
 
-template <class Call>
+template <class E = ConfigError, class Call>
 std::string error_of(const Call& call) {
   try {
     call();
-  } catch (const ConfigError& error) {
+  } catch (const E& error) {
     return error.what();
   }
   return "no error";
