@@ -8,8 +8,8 @@
 #include <filesystem>
 
 #include "hadal/cli/commands.h"
-#include "hadal/cli/line_editor.h"
 #include "hadal/cli/sampling_flags.h"
+#include "hadal/command/line_editor.h"
 #include "hadal/core/error.h"
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"

@@ -2,7 +2,7 @@
 #include "hadal/cli/commands.h"
 #include "hadal/cli/explain_text.h"
 #include "hadal/cli/machine_advice.h"
-#include "hadal/cli/quantity.h"
+#include "hadal/command/quantity.h"
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
 #include "hadal/core/number_text.h"

@@ -1,9 +1,11 @@
 // cli/commands.h: one maker per command; cli/commands.cc lists them in the order of --help.
 #pragma once
 
-#include "hadal/cli/command.h"
+#include "hadal/command/command.h"
 
 namespace hadal::cli {
+
+std::vector<Command> all_commands();  // the explicit list
 
 Command make_doctor_command();
 Command make_completion_command();

@@ -1,6 +1,6 @@
 #include "hadal/cli/plan_options.h"
 
-#include "hadal/cli/quantity.h"
+#include "hadal/command/quantity.h"
 #include "hadal/core/error.h"
 #include "hadal/model/checkpoint.h"
 #include "hadal/plan/serving.h"

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "hadal/cli/command.h"
+#include "hadal/command/command.h"
 #include "hadal/plan/plan.h"
 
 namespace hadal::cli {

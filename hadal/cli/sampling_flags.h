@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "hadal/cli/command.h"
+#include "hadal/command/command.h"
 #include "hadal/infer/request.h"
 #include "hadal/infer/text_model.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "hadal/cli/quantity.h"
+#include "hadal/command/quantity.h"
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
 #include "hadal/plan/plan.h"

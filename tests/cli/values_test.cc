@@ -1,7 +1,7 @@
 // What the texts of options mean.
 #include <gtest/gtest.h>
 
-#include "hadal/cli/quantity.h"
+#include "hadal/command/quantity.h"
 #include "hadal/cli/sampling_flags.h"
 #include "hadal/cli/sweep_axis.h"
 #include "hadal/core/error.h"

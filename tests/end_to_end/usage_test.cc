@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "hadal/cli/command.h"
+#include "hadal/cli/commands.h"
 #include "hadal/core/error.h"
 #include "hadal/core/json.h"
 #include "tests/support/run_hadal.h"

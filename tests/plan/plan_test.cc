@@ -1,5 +1,5 @@
 #include "hadal/plan/plan.h"
-#include "hadal/cli/quantity.h"
+#include "hadal/command/quantity.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// cli/line_editor.h: one line from a person, with editing keys and a history kept in a file. When
+// command/line_editor.h: one line from a person, with editing keys and a history kept in a file. When
 // stdin is not a terminal, plain lines.
 #pragma once
 

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <sstream>
 
-#include "hadal/cli/command.h"
+#include "hadal/command/command.h"
 #include "hadal/core/error.h"
 #include "hadal/core/joined.h"
 

@@ -1,5 +1,5 @@
 // The only file that knows libedit.
-#include "hadal/cli/line_editor.h"
+#include "hadal/command/line_editor.h"
 
 #include <histedit.h>
 #include <unistd.h>

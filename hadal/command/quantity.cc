@@ -1,4 +1,4 @@
-#include "hadal/cli/quantity.h"
+#include "hadal/command/quantity.h"
 
 #include <charconv>
 #include <cmath>

@@ -1,4 +1,4 @@
-// cli/quantity.h: numbers as people write them on a command line.
+// command/quantity.h: numbers as people write them on a command line.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// cli/command.h: a command parses, calls one library function and prints; it decides nothing.
+// command/command.h: a command parses, calls one library function and prints; it decides nothing.
 //
 // The parser behind Flags is CLI11, which stays in command.cc. One table of commands feeds --help,
 // the man page and the shell completions.
@@ -114,16 +114,14 @@ Command define_command(const std::string& name, const std::string& summary,
           }};
 }
 
-// A command with verbs, as `hadal tokenizer encode`: names are "tokenizer encode".
-std::vector<Command> all_commands();  // cli/commands.cc: the explicit list
-
-// Parses and runs; returns the exit code. Catches every exception and prints the one-line error.
-int run_hadal(int argc, const char* const* argv);
+// Parses and runs one of `commands` (of one with verbs, as `hadal tokenizer encode`, the name is
+// "tokenizer encode"); returns the exit code. Catches every exception and prints the one-line error.
+int run_hadal(const std::vector<Command>& commands, int argc, const char* const* argv);
 
 // The declared options of a command, without parsing anything.
 CommandInfo describe(const Command& command);
 
-// From the same table: cli/generate_docs.cc. `shell` is bash, zsh or fish.
+// From the same table: command/generate_docs.cc. `shell` is bash, zsh or fish.
 std::string overview_help(const std::vector<CommandInfo>& commands);
 std::string family_help(const std::vector<CommandInfo>& verbs);  // `hadal tokenizer --help`
 // `verbs`: the other commands of its family, for one that also stands alone (`hadal plan`).

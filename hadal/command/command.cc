@@ -1,4 +1,4 @@
-#include "hadal/cli/command.h"
+#include "hadal/command/command.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -359,8 +359,7 @@ int run_command(const std::vector<Command>& commands, const Command& command, in
   }
 }
 
-int dispatch(int argc, const char* const* argv) {
-  const std::vector<Command> commands = all_commands();
+int dispatch(const std::vector<Command>& commands, int argc, const char* const* argv) {
   const std::string first = argc > 1 ? argv[1] : "--help";
   if (first == "--version") {
     std::fputs("hadal " HADAL_VERSION "\n", stdout);
@@ -399,10 +398,10 @@ CommandInfo describe(const Command& command) {
   return impl.command;
 }
 
-int run_hadal(int argc, const char* const* argv) {
+int run_hadal(const std::vector<Command>& commands, int argc, const char* const* argv) {
   set_terminal(detect_terminal());
   try {
-    const int code = dispatch(argc, argv);
+    const int code = dispatch(commands, argc, argv);
     // A full disk shows only now, or in the middle: then only the stream remembers.
     const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
     if (written || code != 0) return code;  // one error, one line

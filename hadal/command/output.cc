@@ -2,7 +2,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "hadal/cli/command.h"
+#include "hadal/command/command.h"
 #include "hadal/core/number_text.h"
 
 namespace hadal::cli {

@@ -1,9 +1,11 @@
-#include "hadal/cli/command.h"
+#include "hadal/command/command.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <set>
+
+#include "hadal/cli/commands.h"
 
 namespace hadal::cli {
 namespace {
