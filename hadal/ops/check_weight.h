@@ -16,4 +16,16 @@ inline void check_weight(const WeightView& w, const char* what) {
   }
 }
 
+// ShapeError unless integer arithmetic can multiply w: 8- and 4-bit codes with a scale for every 32
+// values of a row, from the beginning of a block on.
+inline void check_int8_blocks(const WeightView& w, const char* what) {
+  if (w.form != WeightForm::kQ8 && w.form != WeightForm::kQ4) return;
+  const ScaleView& scales = w.scales;
+  if (scales.tiling != kQuantBlocks || scales.col0 % kQuantBlock != 0) {
+    throw ShapeError(concat(what, ": ", form_name(w.form), " with scales of ", scales.tiling.rows,
+                            "x", scales.tiling.cols, " blocks, from column ", scales.col0,
+                            " on, want 1x", kQuantBlock, ", from the beginning of a block on"));
+  }
+}
+
 }  // namespace hadal

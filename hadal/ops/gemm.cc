@@ -3,6 +3,7 @@
 #include <array>
 
 #include "hadal/kernels/gemm.h"
+#include "hadal/kernels/reference/round_input.h"
 #include "hadal/kernels/reference/widen.h"
 #include "hadal/ops/check_weight.h"
 
@@ -22,12 +23,14 @@ void gemm_nt(Context& ctx, std::span<const Product> products) {
     expect_shape(x, {x.dim(0), w.cols}, "gemm_nt x");
     expect_shape(y, {x.dim(0), w.rows}, "gemm_nt y");
     check_weight(w, "gemm_nt w");
+    check_int8_blocks(w, "gemm_nt w");
     check_beta(beta, "gemm_nt");
   }
   switch (ctx.device) {
     case Device::kReference:
       for (const auto& [y, x, w, beta] : products) {
-        reference::gemm_nt(y, x, reference::Widened(w).view(), beta);
+        const reference::RoundedInput rounded(x, w.form);
+        reference::gemm_nt(y, rounded.view(), reference::Widened(w).view(), beta);
       }
       return;
     case Device::kCpu:

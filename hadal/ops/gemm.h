@@ -8,6 +8,11 @@
 // have any shapes and share operands as they like, but no result is another's operand or overlaps
 // another. Neither the number of threads nor the company in a list changes a bit.
 //
+// Weights with codes (docs/precision.md): in nt, 8- and 4-bit weights are multiplied by integer
+// arithmetic, with x rounded to 8 bits in blocks of 32 along its rows. Scales of E4M3 blocks are
+// multiplied into x, or dy, in F32; the two NaN codes count as +-480 (`hadal inspect --verify` finds
+// them in a file).
+//
 // Batch invariance: a row of y or dx depends, in every bit, on its own row of x or dy and on the weight
 // alone: not on the other rows or how many they are, nor on which kernel their number calls for.
 // What an engine answers to one request, what a draft's verification sees and what a trainer computes

@@ -4,11 +4,11 @@
 
 #include <array>
 
-#include "hadal/kernels/reference/widen.h"
 #include "hadal/ops/attention.h"
 #include "hadal/ops/gemm.h"
 #include "hwy/targets.h"
 #include "tests/support/attention_terms.h"
+#include "tests/support/coded_products.h"
 #include "tests/support/compare.h"
 #include "tests/support/weights.h"
 
@@ -26,6 +26,7 @@ class InstructionSetTest : public testing::Test {
   template <class Body>
   void for_each_instruction_set(const Body& body) {
     int n_sets = 0;
+    body("all of them");  // with VNNI, which only kernels/cpu/int8_gemm.cc is compiled for
     for (int64_t left = all_; left != 0; left &= left - 1, ++n_sets) {
       hwy::SetSupportedTargetsForTest(left & -left);
       hwy::GetChosenTarget().Update(hwy::SupportedTargets());
@@ -72,22 +73,22 @@ TEST_F(InstructionSetTest, ProductsAgreeWithReference) {
   }
 }
 
-// Bit for bit, also from the middle of a block on: 103 x 77 from (120, 100) meets four blocks.
-TEST_F(InstructionSetTest, CodesAreMultipliedAsTheirValues) {
+// Bit for bit, also from the middle of a block of rows on: 103 x 77 from (120, 100) meets four blocks.
+TEST_F(InstructionSetTest, CodesAreMultipliedAsDefined) {
   const int64_t N = 103, K = 77;
   for (const WeightForm form : {WeightForm::kFp8, WeightForm::kQ8, WeightForm::kQ4}) {
-    const test::CodedWeight w(form, N, K, 1, kWeightBlocks, 120, 100);
-    const reference::Widened values(w.view());
+    const bool fp8 = form == WeightForm::kFp8;
+    const test::CodedWeight w(form, N, K, 1, fp8 ? kWeightBlocks : kQuantBlocks, 120,
+                              fp8 ? 100 : 0);
     for (const int64_t T : {1, 7, 70}) {
       const std::vector<float> x = random_values(T * K, 2), dy = random_values(T * N, 3);
-      const auto run = [&](const WeightView& view) {
-        std::vector<float> y(static_cast<size_t>(T * N)), dx(static_cast<size_t>(T * K));
-        gemm_nt(cpu_, {y.data(), {T, N}}, View<const float, 2>(x.data(), {T, K}), view);
-        gemm_nn(cpu_, {dx.data(), {T, K}}, View<const float, 2>(dy.data(), {T, N}), view);
-        return std::array{y, dx};
-      };
+      const View<const float, 2> x_view(x.data(), {T, K}), dy_view(dy.data(), {T, N});
       for_each_instruction_set([&](const std::string& name) {
-        EXPECT_EQ(run(w.view()), run(values.view())) << name << " " << form_name(form);
+        std::vector<float> y(static_cast<size_t>(T * N)), dx(static_cast<size_t>(T * K));
+        gemm_nt(cpu_, {y.data(), {T, N}}, x_view, w.view());
+        gemm_nn(cpu_, {dx.data(), {T, K}}, dy_view, w.view());
+        EXPECT_EQ(y, test::expected_nt(cpu_, x_view, w.view())) << name << " " << form_name(form);
+        EXPECT_EQ(dx, test::expected_nn(cpu_, dy_view, w.view())) << name << " " << form_name(form);
       });
     }
   }

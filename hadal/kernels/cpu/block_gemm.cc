@@ -105,10 +105,17 @@ HWY_INLINE void sum_lanes(V (&total)[kRows][kVectors], const float* tile, const 
   }
 }
 
+// What becomes of a sum of products: it is multiplied by a power of two, and perhaps added to what is
+// there.
+struct Finish {
+  float factor = 1.0F;
+  bool accumulate = false;
+};
+
 // c[kRows, kVectors * kLanes] (+)= tile panel
 template <class Order, int kRows, int kVectors>
 void micro_kernel(float* HWY_RESTRICT c, int64_t ldc, const float* tile, const float* panel,
-                  int64_t depth, bool accumulate) {
+                  int64_t depth, const Finish& finish) {
   const Floats d;
   HWY_UNROLL(12)
   for (int r = 0; r < kRows; ++r) {
@@ -128,12 +135,13 @@ void micro_kernel(float* HWY_RESTRICT c, int64_t ldc, const float* tile, const f
     HWY_UNROLL(2)
     for (int v = 0; v < kVectors; ++v) {
       float* out = c + r * ldc + v * kLanes;
-      hn::StoreU(accumulate ? hn::Add(hn::LoadU(d, out), total[r][v]) : total[r][v], d, out);
+      const V sum = hn::Mul(total[r][v], hn::Set(d, finish.factor));
+      hn::StoreU(finish.accumulate ? hn::Add(hn::LoadU(d, out), sum) : sum, d, out);
     }
   }
 }
 
-using MicroKernel = void (*)(float*, int64_t, const float*, const float*, int64_t, bool);
+using MicroKernel = void (*)(float*, int64_t, const float*, const float*, int64_t, const Finish&);
 template <class Order, int... kRows>
 constexpr auto micro_kernel_table(std::integer_sequence<int, kRows...>) {
   return std::array{std::array<MicroKernel, 2>{micro_kernel<Order, kRows + 1, 1>,
@@ -148,15 +156,15 @@ constexpr auto kMicroKernels = micro_kernel_table<Order>(
 // are computed, and copied as far as C reaches.
 template <class Order>
 void compute_tile(float* c, int64_t ldc, const float* tile, const float* panel, int64_t depth,
-                  int64_t rows, int64_t cols, bool accumulate) {
+                  int64_t rows, int64_t cols, const Finish& finish) {
   const size_t vectors = cols <= kLanes ? 1 : 2;
   const MicroKernel kernel = kMicroKernels<Order>[static_cast<size_t>(rows - 1)][vectors - 1];
-  if (cols == kLanes || cols == kPanel) return kernel(c, ldc, tile, panel, depth, accumulate);
+  if (cols == kLanes || cols == kPanel) return kernel(c, ldc, tile, panel, depth, finish);
   HWY_ALIGN float whole[Order::kTileRows * kPanel];
-  kernel(whole, kPanel, tile, panel, depth, false);
+  kernel(whole, kPanel, tile, panel, depth, {finish.factor, false});
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t j = 0; j < cols; ++j) {
-      c[r * ldc + j] = whole[r * kPanel + j] + (accumulate ? c[r * ldc + j] : 0.0F);
+      c[r * ldc + j] = whole[r * kPanel + j] + (finish.accumulate ? c[r * ldc + j] : 0.0F);
     }
   }
 }
@@ -164,12 +172,33 @@ void compute_tile(float* c, int64_t ldc, const float* tile, const float* panel, 
 // c (+)= the packed blocks of A and B
 template <class Order>
 void multiply_blocks(float* c, int64_t ldc, const float* packed_a, const float* packed_b,
-                     int64_t mc, int64_t nc, int64_t depth, bool accumulate) {
+                     int64_t mc, int64_t nc, int64_t depth, const Finish& finish) {
   for (int64_t j = 0; j < nc; j += kPanel) {
     for (int64_t i = 0; i < mc; i += Order::kTileRows) {
       compute_tile<Order>(c + i * ldc + j, ldc, packed_a + group_offset<Order>(i),
                           packed_b + j * (depth + Order::kGap), depth,
-                          std::min(Order::kTileRows, mc - i), std::min(kPanel, nc - j), accumulate);
+                          std::min(Order::kTileRows, mc - i), std::min(kPanel, nc - j), finish);
+    }
+  }
+}
+
+}  // namespace
+
+namespace {
+
+// Columns [jc, jc + nc) of c. `factors` [k]: what the columns of A are multiplied by; none: 1.
+template <class Pack>
+void multiply_chains(float* c, int64_t ldc, int64_t m, int64_t k, const Operand& a,
+                     const float* factors, int64_t jc, int64_t nc, const Finish& finish,
+                     float* packed_a, float* packed_b, const Pack& pack) {
+  for (int64_t pc = 0; pc < k; pc += Chain::kDepth) {
+    const int64_t kc = std::min(Chain::kDepth, k - pc);
+    pack(pc, kc);
+    for (int64_t ic = 0; ic < m; ic += Chain::kRows) {
+      const int64_t mc = std::min(Chain::kRows, m - ic);
+      pack_a(packed_a, a.at(ic, pc), factors == nullptr ? nullptr : factors + pc, mc, kc);
+      multiply_blocks<Chain>(c + ic * ldc + jc, ldc, packed_a, packed_b, mc, nc, kc,
+                             {finish.factor, finish.accumulate || pc > 0});
     }
   }
 }
@@ -179,37 +208,74 @@ void multiply_blocks(float* c, int64_t ldc, const float* packed_a, const float* 
 void block_gemm_serial(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Operand& a,
                        const WeightView& w, bool transpose_w, bool accumulate, float* packed_a,
                        float* packed_b) {
+  if (w.form == WeightForm::kFp8 && !transpose_w) {
+    thread_local Scratch factor_scratch;
+    float* factors = factor_scratch.take(w.rows);
+    for (int64_t jc = 0; jc < n;) {
+      const int64_t nc = std::min(Chain::kCols, end_of_columns(w, jc) - jc);
+      column_factors(factors, w, jc);
+      multiply_chains(c, ldc, m, k, a, factors, jc, nc, {kSumFactor, accumulate}, packed_a,
+                      packed_b, [&](int64_t pc, int64_t kc) HWY_ATTR {
+                        pack_b_rows(packed_b, Fp8CodeRows(w), pc, jc, kc, nc);
+                      });
+      jc += nc;
+    }
+    return;
+  }
   for (int64_t jc = 0; jc < n; jc += Chain::kCols) {
     const int64_t nc = std::min(Chain::kCols, n - jc);
-    for (int64_t pc = 0; pc < k; pc += Chain::kDepth) {
-      const int64_t kc = std::min(Chain::kDepth, k - pc);
-      pack_b(packed_b, w, transpose_w, pc, jc, kc, nc);
-      for (int64_t ic = 0; ic < m; ic += Chain::kRows) {
-        const int64_t mc = std::min(Chain::kRows, m - ic);
-        pack_a(packed_a, a.at(ic, pc), mc, kc);
-        multiply_blocks<Chain>(c + ic * ldc + jc, ldc, packed_a, packed_b, mc, nc, kc,
-                               accumulate || pc > 0);
-      }
+    multiply_chains(c, ldc, m, k, a, nullptr, jc, nc, {1.0F, accumulate}, packed_a, packed_b,
+                    [&](int64_t pc, int64_t kc)
+                        HWY_ATTR { pack_b(packed_b, w, transpose_w, pc, jc, kc, nc); });
+  }
+}
+
+namespace {
+
+// Columns [jc, jc + nc) of y; `rows` are those of w as they are multiplied, x_row(t) the input's.
+template <class Rows, class RowOf>
+void multiply_columns(View<float, 2> y, const RowOf& x_row, const WeightView& w, const Rows& rows,
+                      int64_t jc, int64_t nc, float factor, bool accumulate, float* packed_a,
+                      float* packed_b) {
+  for (int64_t pc = 0; pc < w.cols; pc += Lanes::kDepth) {
+    const int64_t kc = std::min(Lanes::kDepth, w.cols - pc), depth = round_up(kc, kLanes);
+    pack_b_lanes(packed_b, rows, pc, jc, kc, nc);
+    for (int64_t ic = 0; ic < y.dim(0); ic += Lanes::kRows) {
+      const int64_t mc = std::min(Lanes::kRows, y.dim(0) - ic);
+      pack_a_lanes(packed_a, x_row, ic, pc, mc, kc);
+      multiply_blocks<Lanes>(y.data() + ic * y.stride(0) + jc, y.stride(0), packed_a, packed_b, mc,
+                             nc, depth, {factor, accumulate || pc > 0});
     }
   }
 }
 
+}  // namespace
+
 void block_gemm_lanes(View<float, 2> y, View<const float, 2> x, const WeightView& w,
                       bool accumulate, float* packed_a, float* packed_b) {
-  for (int64_t jc = 0; jc < w.rows; jc += Lanes::kCols) {
-    const int64_t nc = std::min(Lanes::kCols, w.rows - jc);
-    for (int64_t pc = 0; pc < w.cols; pc += Lanes::kDepth) {
-      const int64_t kc = std::min(Lanes::kDepth, w.cols - pc), depth = round_up(kc, kLanes);
-      with_rows(w,
-                [&](const auto& rows) HWY_ATTR { pack_b_lanes(packed_b, rows, pc, jc, kc, nc); });
-      for (int64_t ic = 0; ic < x.dim(0); ic += Lanes::kRows) {
-        const int64_t mc = std::min(Lanes::kRows, x.dim(0) - ic);
-        pack_a_lanes(packed_a, x, ic, pc, mc, kc);
-        multiply_blocks<Lanes>(y.data() + ic * y.stride(0) + jc, y.stride(0), packed_a, packed_b,
-                               mc, nc, depth, accumulate || pc > 0);
-      }
+  if (w.form == WeightForm::kFp8) {  // columns that share their scales are multiplied together
+    thread_local Scratch factor_scratch;
+    float* factors = factor_scratch.take(w.cols);
+    for (int64_t jc = 0; jc < w.rows;) {
+      const int64_t nc = std::min(Lanes::kCols, end_of_rows(w, jc) - jc);
+      row_factors(factors, w, jc);
+      const auto x_row = [&](int64_t t) HWY_ATTR {
+        return FactoredRow{x.data() + t * x.stride(0), factors};
+      };
+      multiply_columns(y, x_row, w, Fp8CodeRows(w), jc, nc, kSumFactor, accumulate, packed_a,
+                       packed_b);
+      jc += nc;
     }
+    return;
   }
+  const auto x_row = [&](int64_t t)
+                         HWY_ATTR { return PlainRow<float>{x.data() + t * x.stride(0)}; };
+  with_rows(w, [&](const auto& rows) HWY_ATTR {
+    for (int64_t jc = 0; jc < w.rows; jc += Lanes::kCols) {
+      multiply_columns(y, x_row, w, rows, jc, std::min(Lanes::kCols, w.rows - jc), 1.0F, accumulate,
+                       packed_a, packed_b);
+    }
+  });
 }
 
 int64_t packed_a_floats(int64_t m) {

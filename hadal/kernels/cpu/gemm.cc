@@ -10,6 +10,7 @@
 #include "hadal/core/checked_math.h"
 #include "hadal/kernels/cpu/block_gemm.h"
 #include "hadal/kernels/cpu/few_rows.h"
+#include "hadal/kernels/cpu/int8_gemm.h"
 
 namespace hadal::cpu {
 namespace {
@@ -166,6 +167,9 @@ View<const float, 2> in_of(const Product& product, const Part& part) {
 }
 
 bool few_nt(const Product& product) { return product.in.dim(0) <= kFewRowsNt; }
+int64_t few_nt_grain(const Product& product) {
+  return has_int8_product(product.w.form) ? kPanelGrain : kFewRowsNtGrain;
+}
 bool few_nn(const Product& product) { return product.in.dim(0) <= kFewRowsNn; }
 
 }  // namespace
@@ -174,13 +178,19 @@ void gemm_nt(ThreadPool& pool, std::span<const Product> products) {
   const auto extents_of = [&](size_t i) {
     const Product& each = products[i];
     return Extents{each.out.dim(0), each.out.dim(1), each.w.cols,
-                   few_nt(each) ? kFewRowsNtGrain : 0};
+                   few_nt(each) ? few_nt_grain(each) : 0};
   };
+  const Int8Inputs rounded(pool, products);
   parallel_parts(pool, products.size(), extents_of, [&](const Part& part) {
     const Product& product = products[part.product];
+    const View<float, 2> out = out_of(product, part);
+    const WeightView w = product.w.row_range(part.col_begin, part.col_end);
+    const bool accumulate = product.beta != 0.0F;
+    if (has_int8_product(w.form)) {
+      return int8_gemm_nt(out, rounded.of(part.product).rows_from(part.row_begin), w, accumulate);
+    }
     const auto multiply = few_nt(product) ? few_rows_nt : block_gemm_nt;
-    multiply(out_of(product, part), in_of(product, part),
-             product.w.row_range(part.col_begin, part.col_end), product.beta != 0.0F);
+    multiply(out, in_of(product, part), w, accumulate);
   });
 }
 

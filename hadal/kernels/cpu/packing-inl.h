@@ -15,7 +15,7 @@
 #include "hadal/core/checked_math.h"
 #include "hadal/kernels/cpu/block_gemm.h"
 #include "hadal/kernels/cpu/few_rows.h"
-#include "hadal/kernels/cpu/stored-inl.h"
+#include "hadal/kernels/cpu/scaled_input-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace hadal::cpu::HWY_NAMESPACE {
@@ -50,15 +50,6 @@ template <class Order>
 constexpr int64_t kGroupFloats = 4 * (Order::kDepth + Order::kGap);
 template <class Order>
 constexpr int64_t kTileFloats = round_up(Order::kTileRows, 4) / 4 * kGroupFloats<Order>;
-
-// Packing waits for memory more than it computes: what the next four rows hold is asked for early.
-template <class T>
-HWY_INLINE void prefetch_four(const T* p, int64_t row_stride) {
-  hwy::Prefetch(p);
-  hwy::Prefetch(p + row_stride);
-  hwy::Prefetch(p + 2 * row_stride);
-  hwy::Prefetch(p + 3 * row_stride);
-}
 
 // Where the group of four rows that begins at row i stands in the packed block.
 template <class Order>
@@ -95,36 +86,51 @@ void pack_a_side_by_side(float* packed, const float* a, int64_t k_stride, int64_
   }
 }
 
-// Rows that are contiguous in k: four of them are interleaved at a time.
-void pack_a_rows(float* packed, const float* a, int64_t row_stride, int64_t mc, int64_t kc) {
+// Rows that are contiguous in k: four of them are interleaved at a time. row_of(i) is row i as it is to
+// be multiplied.
+template <class RowOf>
+void pack_a_rows(float* packed, const RowOf& row_of, int64_t mc, int64_t kc) {
   const Floats d;
+  const OneFloat one;
   for (int64_t i0 = 0; i0 < mc; i0 += Chain::kTileRows) {
     const int64_t end = std::min(mc, i0 + Chain::kTileRows);
     for (int64_t i = i0; i < end; i += 4) {
       float* out = packed + group_offset<Chain>(i);
-      const float* from = a + i * row_stride;
       const int64_t n = std::min<int64_t>(4, end - i);
+      const auto row = [&](int64_t r) HWY_ATTR { return row_of(i + std::min(r, n - 1)); };
+      const std::array four{row(0), row(1), row(2), row(3)};
       int64_t k = 0;
       for (; n == 4 && k + kLanes <= kc; k += kLanes) {
-        prefetch_four(from + 4 * row_stride + k, row_stride);
-        hn::StoreInterleaved4(hn::LoadU(d, from + k), hn::LoadU(d, from + row_stride + k),
-                              hn::LoadU(d, from + 2 * row_stride + k),
-                              hn::LoadU(d, from + 3 * row_stride + k), d, out + 4 * k);
+        for (int64_t r = 4; r < 8; ++r) hwy::Prefetch(row_of(i + r).data + k);
+        hn::StoreInterleaved4(four[0].load(d, k), four[1].load(d, k), four[2].load(d, k),
+                              four[3].load(d, k), d, out + 4 * k);
       }
       for (; k < kc; ++k) {
-        for (int64_t r = 0; r < n; ++r) out[4 * k + r] = from[r * row_stride + k];
+        for (size_t r = 0; r < static_cast<size_t>(n); ++r) {
+          hn::StoreU(four[r].load(one, k), one, out + 4 * k + r);
+        }
       }
     }
   }
 }
 
-// Rows [0, mc) x columns k [0, kc) of `a`. Slots of rows beyond mc are left as they are: the
-// micro-kernel for fewer rows never reads them.
-void pack_a(float* packed, const Operand& a, int64_t mc, int64_t kc) {
-  if (a.col_stride == 1) {
-    pack_a_rows(packed, a.data, a.row_stride, mc, kc);
-  } else {
+// Rows [0, mc) x columns k [0, kc) of `a`, the columns times `factors` [kc] where there are some, for
+// rows that are contiguous in k. Slots of rows beyond mc are left as they are: the micro-kernel for
+// fewer rows never reads them.
+void pack_a(float* packed, const Operand& a, const float* factors, int64_t mc, int64_t kc) {
+  const auto at = [&](int64_t i) HWY_ATTR { return a.data + i * a.row_stride; };
+  if (a.col_stride != 1) {
     pack_a_side_by_side(packed, a.data, a.col_stride, mc, kc);
+  } else if (factors != nullptr) {
+    pack_a_rows(
+        packed,
+        [&](int64_t i) HWY_ATTR {
+          return FactoredRow{at(i), factors};
+        },
+        mc, kc);
+  } else {
+    pack_a_rows(
+        packed, [&](int64_t i) HWY_ATTR { return PlainRow<float>{at(i)}; }, mc, kc);
   }
 }
 
@@ -233,17 +239,17 @@ void pack_b_lanes(float* packed, const Rows& w, int64_t k0, int64_t n0, int64_t 
   }
 }
 
-// A = x for Lanes, from row m0 and column k0 on.
-void pack_a_lanes(float* packed, View<const float, 2> x, int64_t m0, int64_t k0, int64_t mc,
+// A for Lanes, from row m0 and column k0 on; row(m) is a row of x as it is to be multiplied.
+template <class RowOf>
+void pack_a_lanes(float* packed, const RowOf& row_of, int64_t m0, int64_t k0, int64_t mc,
                   int64_t kc) {
-  const PlainRows<float> rows{WeightView(x)};
   for (int64_t i0 = 0; i0 < mc; i0 += Lanes::kTileRows) {
     const int64_t end = std::min(mc, i0 + Lanes::kTileRows);
     for (int64_t i = i0; i < end; i += 4) {
-      const auto row = [&](int64_t j) HWY_ATTR { return rows.row(m0 + std::min(i + j, end - 1)); };
+      const auto row = [&](int64_t j) HWY_ATTR { return row_of(m0 + std::min(i + j, end - 1)); };
       const std::array four{row(0), row(1), row(2), row(3)};
       for (int64_t k = 0; k < kc; k += kLanes) {
-        for (int64_t j = 4; j < 8; ++j) hwy::Prefetch(rows.address(m0 + i + j, k0 + k));
+        for (int64_t j = 4; j < 8; ++j) hwy::Prefetch(row_of(m0 + i + j).data + k0 + k);
         pack_step_of_four(packed + group_offset<Lanes>(i) + k / kLanes * 4, lane_stride(kc, 4),
                           four, k0, k, kc);
       }

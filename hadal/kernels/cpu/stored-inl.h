@@ -93,6 +93,35 @@ struct PlainRows {
   int64_t row_stride;
 };
 
+// E4M3 codes without their scales, for products that put the scales into the input
+// (kernels/cpu/scaled_input-inl.h). Sign, exponent and mantissa of a code stand in those of an f32 that
+// is 2^120 times smaller (bias 127, not 7), subnormals included: three operations a vector where the
+// way through binary16 takes five. Only the two NaN codes would be +-480.
+struct Fp8CodeRow {
+  const uint8_t* data;
+  template <class D>
+  HWY_INLINE hn::Vec<D> load(D d, int64_t k) const {
+    const hn::RebindToSigned<D> d32;
+    const auto code = hn::PromoteTo(
+        d32, hn::LoadU(hn::Rebind<int8_t, D>(), reinterpret_cast<const int8_t*>(data) + k));
+    const auto sign_and_rest = hn::Set(d32, static_cast<int32_t>(0x87F00000));
+    return hn::BitCast(d, hn::And(hn::ShiftLeft<20>(code), sign_and_rest));
+  }
+};
+
+struct Fp8CodeRows {
+  explicit Fp8CodeRows(const WeightView& w)
+      : codes(static_cast<const uint8_t*>(w.data)), row_stride(w.row_stride) {}
+  HWY_INLINE Fp8CodeRow row(int64_t n) const { return {codes + n * row_stride}; }
+  HWY_INLINE const char* address(int64_t n, int64_t k) const {
+    return reinterpret_cast<const char*>(codes + n * row_stride + k);
+  }
+  static int64_t bytes(int64_t k) { return k; }
+
+  const uint8_t* codes;
+  int64_t row_stride;
+};
+
 // 8-bit codes, one a byte.
 template <class T>
 struct ByteCodes {

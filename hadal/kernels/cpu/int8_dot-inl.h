@@ -1,0 +1,194 @@
+// kernels/cpu/int8_dot-inl.h: dot products of bytes as kernels/cpu/int8_gemm.cc needs them: for AVX2 and
+// AVX-512 VNNI with their own instructions, which Highway does not reach; elsewhere in 32-bit lanes.
+// Compiled once per instruction set, hence the toggling guard.
+#if defined(HADAL_KERNELS_CPU_INT8_DOT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HADAL_KERNELS_CPU_INT8_DOT_INL_H_
+#undef HADAL_KERNELS_CPU_INT8_DOT_INL_H_
+#else
+#define HADAL_KERNELS_CPU_INT8_DOT_INL_H_
+#endif
+
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET <= HWY_AVX3
+#include <immintrin.h>
+#endif
+
+#include <array>
+#include <cstring>
+
+#include "hadal/kernels/cpu/stored-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hadal::cpu::HWY_NAMESPACE {
+
+using Ints = hn::RebindToSigned<Floats>;
+using VI = hn::Vec<Ints>;
+
+// out[unit][lane] = the 32-bit unit `unit` of the kLanes that stand at byte `at` of row `lane`.
+inline void turn_step(uint32_t* out, const std::array<const uint8_t*, kLanes>& rows, int64_t at) {
+#if HWY_TARGET <= HWY_AVX3
+  __m512i v[16], u[16];
+  for (size_t i = 0; i < 16; ++i) v[i] = _mm512_loadu_si512(rows[i] + at);
+  for (size_t i = 0; i < 16; i += 2) {
+    u[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
+    u[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
+  }
+  for (size_t i = 0; i < 16; i += 4) {  // v[i + j]: unit j of every quarter, of rows i to i + 3
+    v[i] = _mm512_unpacklo_epi64(u[i], u[i + 2]);
+    v[i + 1] = _mm512_unpackhi_epi64(u[i], u[i + 2]);
+    v[i + 2] = _mm512_unpacklo_epi64(u[i + 1], u[i + 3]);
+    v[i + 3] = _mm512_unpackhi_epi64(u[i + 1], u[i + 3]);
+  }
+  for (size_t j = 0; j < 4; ++j) {  // quarters of four groups of rows, as a 4 x 4 matrix
+    const __m512i a = _mm512_shuffle_i32x4(v[j], v[4 + j], 0x44);
+    const __m512i b = _mm512_shuffle_i32x4(v[j], v[4 + j], 0xEE);
+    const __m512i c = _mm512_shuffle_i32x4(v[8 + j], v[12 + j], 0x44);
+    const __m512i e = _mm512_shuffle_i32x4(v[8 + j], v[12 + j], 0xEE);
+    _mm512_storeu_si512(out + 16 * j, _mm512_shuffle_i32x4(a, c, 0x88));
+    _mm512_storeu_si512(out + 16 * (4 + j), _mm512_shuffle_i32x4(a, c, 0xDD));
+    _mm512_storeu_si512(out + 16 * (8 + j), _mm512_shuffle_i32x4(b, e, 0x88));
+    _mm512_storeu_si512(out + 16 * (12 + j), _mm512_shuffle_i32x4(b, e, 0xDD));
+  }
+#elif HWY_TARGET == HWY_AVX2
+  __m256i v[8], u[8];
+  for (size_t i = 0; i < 8; ++i) {
+    v[i] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows[i] + at));
+  }
+  for (size_t i = 0; i < 8; i += 2) {
+    u[i] = _mm256_unpacklo_epi32(v[i], v[i + 1]);
+    u[i + 1] = _mm256_unpackhi_epi32(v[i], v[i + 1]);
+  }
+  for (size_t i = 0; i < 8; i += 4) {
+    v[i] = _mm256_unpacklo_epi64(u[i], u[i + 2]);
+    v[i + 1] = _mm256_unpackhi_epi64(u[i], u[i + 2]);
+    v[i + 2] = _mm256_unpacklo_epi64(u[i + 1], u[i + 3]);
+    v[i + 3] = _mm256_unpackhi_epi64(u[i + 1], u[i + 3]);
+  }
+  auto* to = reinterpret_cast<__m256i*>(out);
+  for (size_t j = 0; j < 4; ++j) {
+    _mm256_storeu_si256(to + j, _mm256_permute2x128_si256(v[j], v[4 + j], 0x20));
+    _mm256_storeu_si256(to + 4 + j, _mm256_permute2x128_si256(v[j], v[4 + j], 0x31));
+  }
+#else
+  for (size_t i = 0; i < kLanes; ++i) {
+    for (size_t unit = 0; unit < kLanes; ++unit) {
+      std::memcpy(out + unit * kLanes + i, rows[i] + at + 4 * static_cast<int64_t>(unit), 4);
+    }
+  }
+#endif
+}
+
+// Four codes of a row of the input in every lane.
+HWY_INLINE VI four_codes(const int8_t* codes) {
+  int32_t four;
+  std::memcpy(&four, codes, 4);
+  return hn::Set(Ints(), four);
+}
+
+#if HWY_TARGET == HWY_AVX3_DL
+inline constexpr bool kUnsignedDot = true;
+// sum + the dot product of the four bytes of a lane, w without a sign. Written out: what Highway 1.0.3
+// tells g++ of these processors leaves out VNNI, which all of them have.
+HWY_INLINE VI add_dot(VI sum, VI w, VI x) {
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(w.raw), "v"(x.raw));
+  return sum;
+}
+#elif HWY_TARGET == HWY_AVX2
+inline constexpr bool kUnsignedDot = false;
+// Sums of two: w has no sign and stays below 128, so that they fit into 16 bits.
+HWY_INLINE __m256i pair_sums(__m256i w, __m256i x) { return _mm256_maddubs_epi16(w, x); }
+HWY_INLINE VI add_pairs(VI sum, __m256i pairs) {
+  return VI{_mm256_add_epi32(sum.raw, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
+}
+#else
+inline constexpr bool kUnsignedDot = false;
+HWY_INLINE VI add_dot(VI sum, VI w, VI x) {
+  const auto byte = [](VI v, auto left)
+                        HWY_ATTR { return hn::ShiftRight<24>(hn::ShiftLeft<left()>(v)); };
+  const auto product = [&](auto left) HWY_ATTR { return hn::Mul(byte(w, left), byte(x, left)); };
+  using std::integral_constant;
+  const VI low =
+      hn::Add(product(integral_constant<int, 24>()), product(integral_constant<int, 16>()));
+  const VI high =
+      hn::Add(product(integral_constant<int, 8>()), product(integral_constant<int, 0>()));
+  return hn::Add(sum, hn::Add(low, high));
+}
+#endif
+
+// 8-bit codes: a unit is four columns, eight are a block. With an unsigned dot product 128 is added to
+// every code of the weight, and the offset takes it away again.
+struct ByteUnits {
+  static constexpr int64_t kUnits = 8;
+  static constexpr bool kHasOffset = kUnsignedDot;
+  static int32_t offset(int32_t sum_of_x) { return -128 * sum_of_x; }
+
+  template <int kRows>
+  static HWY_INLINE void add_block(VI (&sum)[kRows], const uint32_t* units, const int8_t* x,
+                                   int64_t stride) {
+    const Ints d;
+    HWY_UNROLL(8)
+    for (int64_t unit = 0; unit < kUnits; ++unit) {
+      const VI w = hn::LoadU(d, reinterpret_cast<const int32_t*>(units) + unit * kLanes);
+#if HWY_TARGET == HWY_AVX3_DL
+      const VI shifted = hn::Xor(w, hn::Set(d, static_cast<int32_t>(0x80808080)));
+      HWY_UNROLL(12)
+      for (int r = 0; r < kRows; ++r) {
+        sum[r] = add_dot(sum[r], shifted, four_codes(x + r * stride + 4 * unit));
+      }
+#elif HWY_TARGET == HWY_AVX2
+      const __m256i magnitude = _mm256_abs_epi8(w.raw);
+      HWY_UNROLL(4)
+      for (int r = 0; r < kRows; ++r) {
+        const VI four = four_codes(x + r * stride + 4 * unit);
+        sum[r] = add_pairs(sum[r], pair_sums(magnitude, _mm256_sign_epi8(four.raw, w.raw)));
+      }
+#else
+      for (int r = 0; r < kRows; ++r) {
+        sum[r] = add_dot(sum[r], w, four_codes(x + r * stride + 4 * unit));
+      }
+#endif
+    }
+  }
+};
+
+// 4-bit codes 0 to 15 for -8 to 7: a unit is eight columns, the even ones in the low halves of its
+// bytes; four are a block.
+struct HalfByteUnits {
+  static constexpr int64_t kUnits = 4;
+  static constexpr bool kHasOffset = true;
+  static int32_t offset(int32_t sum_of_x) { return -8 * sum_of_x; }
+
+  template <int kRows>
+  static HWY_INLINE void add_block(VI (&sum)[kRows], const uint32_t* units, const int8_t* x,
+                                   int64_t stride) {
+    const Ints d;
+    const VI half = hn::Set(d, 0x0F0F0F0F);
+#if HWY_TARGET == HWY_AVX2
+    __m256i pairs[kRows];  // eight sums of two, each at most 2 * 15 * 127: they fit into 16 bits
+    for (int r = 0; r < kRows; ++r) pairs[r] = _mm256_setzero_si256();
+#endif
+    HWY_UNROLL(4)
+    for (int64_t unit = 0; unit < kUnits; ++unit) {
+      const VI w = hn::LoadU(d, reinterpret_cast<const int32_t*>(units) + unit * kLanes);
+      const VI even = hn::And(w, half);
+      const VI odd = hn::And(hn::ShiftRight<4>(w), half);
+      HWY_UNROLL(12)
+      for (int r = 0; r < kRows; ++r) {
+        const int8_t* codes = x + r * stride + 8 * unit;
+#if HWY_TARGET == HWY_AVX2
+        pairs[r] = _mm256_add_epi16(pairs[r], pair_sums(even.raw, four_codes(codes).raw));
+        pairs[r] = _mm256_add_epi16(pairs[r], pair_sums(odd.raw, four_codes(codes + 4).raw));
+#else
+        sum[r] = add_dot(sum[r], even, four_codes(codes));
+        sum[r] = add_dot(sum[r], odd, four_codes(codes + 4));
+#endif
+      }
+    }
+#if HWY_TARGET == HWY_AVX2
+    for (int r = 0; r < kRows; ++r) sum[r] = add_pairs(sum[r], pairs[r]);
+#endif
+  }
+};
+
+}  // namespace hadal::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif

@@ -1,0 +1,347 @@
+// A panel holds as many rows of the weight as a vector has lanes, turned so that a lane is a row: four
+// columns of every row in one vector. A row of the input meets it in broadcasts of four codes.
+#include "hadal/kernels/cpu/int8_gemm.h"
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12, of its own intrinsics
+#endif
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "hadal/core/checked_math.h"
+#include "hadal/kernels/cpu/scratch.h"
+
+// One instruction set more than elsewhere: AVX3_DL has the dot products of bytes (VNNI).
+#define HWY_WANT_AVX3_DL
+#define HWY_DISABLED_TARGETS HWY_SSSE3
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "hadal/kernels/cpu/int8_gemm.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+
+#include "hadal/kernels/cpu/int8_dot-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hadal::cpu::HWY_NAMESPACE {
+namespace {
+
+// Rows of the input that share the loads of a panel: an integer and a float sum each.
+constexpr int kTileRows = HWY_MAX_BYTES >= 64 ? 12 : 4;
+
+// Where the bytes of a weight's row stand, and its scales.
+struct CodedRows {
+  const uint8_t* codes;
+  int64_t row_bytes, bytes;  // from row to row, and of the columns that exist
+  const bf16* scales;
+  int64_t scale_stride;
+
+  explicit CodedRows(const WeightView& w)
+      : codes(static_cast<const uint8_t*>(w.data)),
+        row_bytes(w.row_stride),
+        bytes(w.form == WeightForm::kQ4 ? ceil_div(w.cols, int64_t{2}) : w.cols),
+        scales(static_cast<const bf16*>(w.scales.data) + w.scales.row0 * w.scales.row_stride +
+               w.scales.col0 / kQuantBlock),
+        scale_stride(w.scales.row_stride) {}
+};
+
+// The rows of a panel, side by side. Beyond the last row stands the last row again.
+struct SideBySide {
+  std::array<const uint8_t*, kLanes> rows;
+  int64_t bytes;      // of each
+  const char* ahead;  // the next panel
+
+  static constexpr int64_t kStep = 4 * kLanes;  // bytes of a row
+
+  SideBySide(const uint8_t* first, int64_t stride, int64_t n_rows, int64_t n_bytes)
+      : bytes(n_bytes), ahead(reinterpret_cast<const char*>(first + kLanes * stride)) {
+    for (int64_t i = 0; i < kLanes; ++i) {
+      rows[static_cast<size_t>(i)] = first + std::min(i, n_rows - 1) * stride;
+    }
+  }
+
+  // The kStep bytes at `at` of every row, turned in units of 32 bits: out[unit][lane]; zeros beyond the
+  // end. Meanwhile the next panel is asked for in the order in which it lies in memory.
+  HWY_INLINE void turn(uint32_t* out, int64_t at) const {
+    for (int64_t line = 0; line < kStep * kLanes; line += 64) {
+      __builtin_prefetch(ahead + at * kLanes + line, 0, 2);
+    }
+    if (at + kStep <= bytes) return turn_step(out, rows, at);
+    HWY_ALIGN std::array<std::array<uint8_t, kStep>, kLanes> rest{};
+    std::array<const uint8_t*, kLanes> rest_rows;
+    for (size_t i = 0; i < rest.size(); ++i) {
+      std::memcpy(rest[i].data(), rows[i] + at, static_cast<size_t>(bytes - at));
+      rest_rows[i] = rest[i].data();
+    }
+    turn_step(out, rest_rows, 0);
+  }
+};
+
+// A panel's scales as [block][lane].
+void turn_scales(float* scales, const CodedRows& w, int64_t n, int64_t n_rows, int64_t n_blocks) {
+  const Floats d;
+  const hn::RebindToUnsigned<Floats> d32;
+  const SideBySide rows(reinterpret_cast<const uint8_t*>(w.scales + n * w.scale_stride),
+                        2 * w.scale_stride, n_rows, 2 * n_blocks);
+  HWY_ALIGN uint32_t
+      pairs[kLanes * kLanes];  // two scales are one unit, the even block's the low half
+  for (int64_t b = 0; b < n_blocks; b += 2 * kLanes) {
+    rows.turn(pairs, 2 * b);
+    for (int64_t pair = 0; pair < kLanes; ++pair) {
+      const auto v = hn::Load(d32, pairs + pair * kLanes);
+      float* out = scales + (b + 2 * pair) * kLanes;
+      hn::Store(hn::BitCast(d, hn::ShiftLeft<16>(v)), d, out);
+      hn::Store(hn::BitCast(d, hn::And(v, hn::Set(d32, 0xFFFF0000U))), d, out + kLanes);
+    }
+  }
+}
+
+// A panel's memory: the codes in turned units, and the scales.
+struct Panel {
+  uint32_t* units;
+  float* scales;
+
+  static int64_t floats(int64_t n_blocks) {
+    return kLanes * (round_up(8 * n_blocks, kLanes) + round_up(n_blocks, 2 * kLanes));
+  }
+  Panel(float* memory, int64_t n_blocks)
+      : units(reinterpret_cast<uint32_t*>(memory)),
+        scales(memory + kLanes * round_up(8 * n_blocks, kLanes)) {}
+};
+
+// total[kRows] += blocks [first, last) of x times those of a panel, which begin at `units`.
+template <class Codes, int kRows>
+HWY_INLINE void add_blocks(V (&total)[kRows], const Int8Rows& x, const uint32_t* units,
+                           const float* scales, int64_t first, int64_t last) {
+  const Floats d;
+  const Ints d32;
+  for (int64_t b = first; b < last; ++b) {
+    VI sum[kRows];
+    HWY_UNROLL(12)
+    for (int r = 0; r < kRows; ++r) {
+      sum[r] = hn::Set(d32, Codes::kHasOffset ? x.offsets[r * x.n_blocks + b] : 0);
+    }
+    Codes::template add_block<kRows>(sum, units, x.codes + b * kQuantBlock, x.stride);
+    units += Codes::kUnits * kLanes;
+    const V scale = hn::Load(d, scales + b * kLanes);
+    HWY_UNROLL(12)
+    for (int r = 0; r < kRows; ++r) {
+      const V both = hn::Mul(scale, hn::Set(d, x.scales[r * x.n_blocks + b]));
+      total[r] = hn::MulAdd(hn::ConvertTo(d, sum[r]), both, total[r]);
+    }
+  }
+}
+
+// y[kRows, n_valid] (+)= total
+template <int kRows>
+HWY_INLINE void store_totals(float* y, int64_t ldy, const V (&total)[kRows], int64_t n_valid,
+                             bool accumulate) {
+  const Floats d;
+  HWY_UNROLL(12)
+  for (int r = 0; r < kRows; ++r) {
+    float* out = y + r * ldy;
+    if (n_valid == kLanes) {
+      hn::StoreU(accumulate ? hn::Add(total[r], hn::LoadU(d, out)) : total[r], d, out);
+      continue;
+    }
+    HWY_ALIGN float values[kLanes];
+    hn::Store(total[r], d, values);
+    for (int64_t n = 0; n < n_valid; ++n) out[n] = values[n] + (accumulate ? out[n] : 0.0F);
+  }
+}
+
+// A tile of rows times a panel: what many rows share is turned beforehand, ...
+template <class Codes, int kRows>
+void multiply_panel(float* y, int64_t ldy, const Int8Rows& x, const SideBySide*, const Panel& panel,
+                    int64_t n_valid, bool accumulate) {
+  V total[kRows];
+  HWY_UNROLL(12)
+  for (int r = 0; r < kRows; ++r) total[r] = hn::Zero(Floats());
+  add_blocks<Codes>(total, x, panel.units, panel.scales, 0, x.n_blocks);
+  store_totals(y, ldy, total, n_valid, accumulate);
+}
+
+// ... a few rows are multiplied while it is turned, so that arithmetic hides behind reading.
+template <class Codes, int kRows>
+void multiply_turning(float* y, int64_t ldy, const Int8Rows& x, const SideBySide* rows,
+                      const Panel& panel, int64_t n_valid, bool accumulate) {
+  constexpr int64_t kBlocks = kLanes / Codes::kUnits > 0 ? kLanes / Codes::kUnits : 1;
+  static_assert(kLanes % Codes::kUnits == 0 || kLanes < Codes::kUnits);
+  constexpr int64_t kSteps = ceil_div(Codes::kUnits, kLanes);  // of a turn that a block takes
+  HWY_ALIGN uint32_t units[kSteps * kLanes * kLanes];
+  V total[kRows];
+  HWY_UNROLL(12)
+  for (int r = 0; r < kRows; ++r) total[r] = hn::Zero(Floats());
+  int64_t at = 0;
+  for (int64_t b = 0; b < x.n_blocks; b += kBlocks) {
+    for (int64_t step = 0; step < kSteps; ++step, at += SideBySide::kStep) {
+      rows->turn(units + step * kLanes * kLanes, at);
+    }
+    add_blocks<Codes>(total, x, units, panel.scales, b, std::min(x.n_blocks, b + kBlocks));
+  }
+  store_totals(y, ldy, total, n_valid, accumulate);
+}
+
+using Multiply = void (*)(float*, int64_t, const Int8Rows&, const SideBySide*, const Panel&,
+                          int64_t, bool);
+template <class Codes, int... kRows>
+constexpr auto multiply_panels(std::integer_sequence<int, kRows...> /*less one*/) {
+  return std::array<Multiply, sizeof...(kRows)>{multiply_panel<Codes, kRows + 1>...};
+}
+template <class Codes, int... kRows>
+constexpr auto multiplies_turning(std::integer_sequence<int, kRows...> /*less one*/) {
+  return std::array<Multiply, sizeof...(kRows)>{multiply_turning<Codes, kRows + 1>...};
+}
+
+template <class Codes>
+void multiply(View<float, 2> y, const Int8Rows& x, const WeightView& w, bool accumulate,
+              float* memory) {
+  constexpr auto kPanels = multiply_panels<Codes>(std::make_integer_sequence<int, kTileRows>());
+  constexpr auto kTurning = multiplies_turning<Codes>(std::make_integer_sequence<int, 4>());
+  const CodedRows codes(w);
+  const Panel panel(memory, x.n_blocks);
+  const int64_t T = y.dim(0), n_tiles = ceil_div(T, int64_t{kTileRows});
+  for (int64_t n = 0; n < w.rows; n += kLanes) {
+    const int64_t n_valid = std::min<int64_t>(kLanes, w.rows - n);
+    const SideBySide rows(codes.codes + n * codes.row_bytes, codes.row_bytes, n_valid, codes.bytes);
+    turn_scales(panel.scales, codes, n, n_valid, x.n_blocks);
+    if (T <= std::ssize(kTurning)) {
+      kTurning[static_cast<size_t>(T - 1)](y.data() + n, y.stride(0), x, &rows, panel, n_valid,
+                                           accumulate);
+      continue;
+    }
+    for (int64_t at = 0; at < codes.bytes; at += SideBySide::kStep) {
+      rows.turn(panel.units + at / 4 * kLanes, at);
+    }
+    for (int64_t tile = 0; tile < n_tiles; ++tile) {
+      const int64_t t = T * tile / n_tiles, n_rows = T * (tile + 1) / n_tiles - t;
+      kPanels[static_cast<size_t>(n_rows - 1)](y.row(t).data() + n, y.stride(0), x.rows_from(t),
+                                               &rows, panel, n_valid, accumulate);
+    }
+  }
+}
+
+int8_t* in_order(int8_t* codes, int64_t k, bool even_first) {
+  return codes + (even_first ? k / 8 * 8 + k % 8 / 2 + k % 2 * 4 : k);
+}
+
+}  // namespace
+
+int64_t panel_floats(int64_t n_blocks) { return Panel::floats(n_blocks); }
+
+void multiply_codes(View<float, 2> y, const Int8Rows& x, const WeightView& w, bool accumulate,
+                    float* memory) {
+  if (w.form == WeightForm::kQ8) return multiply<ByteUnits>(y, x, w, accumulate, memory);
+  multiply<HalfByteUnits>(y, x, w, accumulate, memory);
+}
+
+// One row of x.
+void round_row(const Int8Rows& out, std::span<const float> x, bool for_q4) {
+  const Floats d;
+  const Ints d32;
+  const int64_t K = std::ssize(x);
+  for (int64_t b = 0; b < out.n_blocks; ++b) {
+    const int64_t first = b * kQuantBlock, n = std::min(K - first, kQuantBlock);
+    HWY_ALIGN std::array<float, kQuantBlock> block{};
+    std::copy_n(x.begin() + first, n, block.begin());
+    V largest = hn::Zero(d);
+    for (int64_t i = 0; i < kQuantBlock; i += kLanes) {
+      largest = hn::Max(largest, hn::Abs(hn::Load(d, block.data() + i)));
+    }
+    const float amax = hn::GetLane(hn::MaxOfLanes(d, largest));
+    const float scale = amax / 127.0F, inverse = amax > 0.0F ? 127.0F / amax : 0.0F;
+    HWY_ALIGN std::array<int32_t, kQuantBlock> codes;
+    for (int64_t i = 0; i < kQuantBlock; i += kLanes) {
+      const V scaled = hn::Mul(hn::Load(d, block.data() + i), hn::Set(d, inverse));
+      hn::Store(hn::NearestInt(scaled), d32, codes.data() + i);
+    }
+    int32_t sum = 0;
+    for (int64_t i = 0; i < kQuantBlock; ++i) {
+      const int32_t code = codes[static_cast<size_t>(i)];
+      *in_order(out.codes, first + i, for_q4) = static_cast<int8_t>(code);
+      sum += code;
+    }
+    // A value that is not finite marks its whole block: an integer could not.
+    out.scales[b] =
+        amax <= std::numeric_limits<float>::max() ? scale : std::numeric_limits<float>::quiet_NaN();
+    out.offsets[b] = for_q4 ? HalfByteUnits::offset(sum) : ByteUnits::offset(sum);
+  }
+}
+
+}  // namespace hadal::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace hadal::cpu {
+namespace {
+
+HWY_EXPORT(panel_floats);
+HWY_EXPORT(multiply_codes);
+HWY_EXPORT(round_row);
+
+// Floats of memory that T rows take.
+struct Layout {
+  int64_t n_blocks, stride, T;
+  Layout(int64_t n_rows, int64_t cols)
+      : n_blocks(ceil_div(cols, kQuantBlock)), stride(n_blocks * kQuantBlock), T(n_rows) {}
+  int64_t floats() const { return round_up(T * (stride / 4 + 2 * n_blocks), int64_t{16}); }
+  Int8Rows at(float* memory) const {
+    auto* codes = reinterpret_cast<int8_t*>(memory);
+    float* scales = memory + T * stride / 4;
+    return {n_blocks, stride, codes, scales, reinterpret_cast<int32_t*>(scales + T * n_blocks)};
+  }
+};
+
+}  // namespace
+
+Int8Inputs::Int8Inputs(ThreadPool& pool, std::span<const Product> products) {
+  struct Input {
+    View<const float, 2> x;
+    bool for_q4;
+  };
+  std::vector<Input> inputs;
+  int64_t floats = 0, n_rows = 0;
+  for (const Product& product : products) {
+    if (!has_int8_product(product.w.form)) {
+      index_.push_back(0);
+      continue;
+    }
+    const bool for_q4 = product.w.form == WeightForm::kQ4;
+    const auto same = std::ranges::find_if(inputs, [&](const Input& input) {
+      return input.x.data() == product.in.data() && input.x.shape() == product.in.shape() &&
+             input.x.stride(0) == product.in.stride(0) && input.for_q4 == for_q4;
+    });
+    index_.push_back(static_cast<size_t>(same - inputs.begin()));
+    if (same != inputs.end()) continue;
+    inputs.push_back({product.in, for_q4});
+    floats += Layout(product.in.dim(0), product.in.dim(1)).floats();
+    n_rows += product.in.dim(0);
+  }
+  thread_local Scratch input_scratch;
+  float* memory = input_scratch.take(floats);
+  std::vector<std::pair<size_t, int64_t>> each_row;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Layout layout(inputs[i].x.dim(0), inputs[i].x.dim(1));
+    rows_.push_back(layout.at(memory));
+    memory += layout.floats();
+    for (int64_t t = 0; t < layout.T; ++t) each_row.emplace_back(i, t);
+  }
+  pool.parallel_for(n_rows, 16, [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row) {
+      const auto [i, t] = each_row[static_cast<size_t>(row)];
+      HWY_DYNAMIC_DISPATCH(round_row)
+      (rows_[i].rows_from(t), inputs[i].x.row(t), inputs[i].for_q4);
+    }
+  });
+}
+
+void int8_gemm_nt(View<float, 2> y, const Int8Rows& x, const WeightView& w, bool accumulate) {
+  if (y.dim(0) == 0) return;
+  thread_local Scratch panel_scratch;
+  HWY_DYNAMIC_DISPATCH(multiply_codes)
+  (y, x, w, accumulate, panel_scratch.take(HWY_DYNAMIC_DISPATCH(panel_floats)(x.n_blocks)));
+}
+
+}  // namespace hadal::cpu
+#endif  // HWY_ONCE
