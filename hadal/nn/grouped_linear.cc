@@ -20,7 +20,8 @@ Tensor GroupedLinear::forward(Products& products, const LinearInput& x,
                               std::span<const int64_t> offsets) const {
   const View<const float, 2> rows = products.keep(x.f32(products.ctx));
   Tensor y = products.ctx.empty({rows.dim(0), d_out()});
-  append_groups(products.forward, y.mat(), rows, views(weights, offsets), offsets);
+  append_groups(products.forward, y.mat(), rows, views(weights, offsets), offsets, 0.0F,
+                x.is_bf16());
   return y;
 }
 

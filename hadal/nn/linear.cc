@@ -1,6 +1,10 @@
 #include "hadal/nn/linear.h"
 
+#include <array>
+
 #include "hadal/core/checked_math.h"
+#include "hadal/ops/convert.h"
+#include "hadal/ops/copy.h"
 #include "hadal/ops/quantize.h"
 
 namespace hadal {
@@ -15,12 +19,24 @@ Quantized rounded_to_tiles(Context& ctx, View<const float, 2> x, Precision preci
   return result;
 }
 
+Tensor rounded_to_bf16(Context& ctx, const Tensor& x) {
+  Tensor narrow = ctx.empty({x.dim(0), x.dim(1)}, DType::kBF16);
+  convert(ctx, narrow, x);
+  Tensor result = ctx.empty({x.dim(0), x.dim(1)});
+  convert(ctx, result, narrow);
+  return result;
+}
+
 }  // namespace
 
 LinearInput::LinearInput(Context& ctx, const Tensor& x, Precision precision) {
   switch (precision) {
     case Precision::kF32:
       rows_ = x.share();
+      return;
+    case Precision::kBf16Input:
+      rows_ = rounded_to_bf16(ctx, x);
+      is_bf16_ = true;
       return;
     case Precision::kFp8Input:
     case Precision::kFp8InputPowerOfTwo:
@@ -31,6 +47,7 @@ LinearInput::LinearInput(Context& ctx, const Tensor& x, Precision precision) {
 
 LinearInput LinearInput::share() const {
   LinearInput result;
+  result.is_bf16_ = is_bf16_;
   if (const auto* plain = std::get_if<Tensor>(&rows_)) result.rows_ = plain->share();
   if (const auto* codes = std::get_if<Quantized>(&rows_)) result.rows_ = codes->share();
   return result;
@@ -49,7 +66,7 @@ int64_t LinearInput::bytes() const {
 Tensor Linear::forward(Products& products, const LinearInput& x) const {
   const View<const float, 2> rows = products.keep(x.f32(products.ctx));
   Tensor y = products.ctx.empty({rows.dim(0), d_out()});
-  products.forward.push_back({y.mat(), rows, weight.weight()});
+  products.forward.push_back({y.mat(), rows, weight.weight(), 0.0F, x.is_bf16()});
   return y;
 }
 
@@ -61,12 +78,12 @@ Tensor Linear::forward(Context& ctx, const LinearInput& x) const {
 }
 
 void Linear::forward_rows(Context& ctx, View<float, 2> y, View<const float, 2> x) const {
-  if (precision == Precision::kF32) {
-    gemm_nt(ctx, y, x, weight.weight());
-  } else {
-    const Tensor rows = dequantized(ctx, rounded_to_tiles(ctx, x, precision));
-    gemm_nt(ctx, y, rows.mat(), weight.weight());
-  }
+  if (precision == Precision::kF32) return gemm_nt(ctx, y, x, weight.weight());
+  Tensor rows = ctx.empty({x.dim(0), x.dim(1)});
+  copy_rows(ctx, rows.mat(), x);
+  const LinearInput rounded = input(ctx, rows);
+  const Tensor values = rounded.f32(ctx);
+  gemm_nt(ctx, std::array{Product{y, values.mat(), weight.weight(), 0.0F, rounded.is_bf16()}});
 }
 
 Tensor Linear::backward_input(Products& products, Tensor dy, Saved& saved) const {

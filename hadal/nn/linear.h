@@ -12,6 +12,7 @@ namespace hadal {
 // which it is stored, sums are F32, gradients stay F32.
 enum class Precision {
   kF32,                 // the input as it is
+  kBf16Input,           // rounded to BF16, as programs that compute in BF16 do
   kFp8Input,            // rounded to E4M3 in tiles of 1x128, F32 scales (report section 3.3.2)
   kFp8InputPowerOfTwo,  // the same, scales rounded up to powers of two
 };
@@ -26,10 +27,12 @@ class LinearInput {
   bool has_data() const { return !std::holds_alternative<std::monostate>(rows_); }
   LinearInput share() const;
   Tensor f32(Context& ctx) const;  // shared where they are F32
-  int64_t bytes() const;           // that keeping them takes
+  bool is_bf16() const { return is_bf16_; }
+  int64_t bytes() const;  // that keeping them takes
 
  private:
   std::variant<std::monostate, Tensor, Quantized> rows_;
+  bool is_bf16_ = false;  // F32 rows whose values are those of BF16
 };
 
 struct Linear {

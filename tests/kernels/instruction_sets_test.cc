@@ -26,7 +26,7 @@ class InstructionSetTest : public testing::Test {
   template <class Body>
   void for_each_instruction_set(const Body& body) {
     int n_sets = 0;
-    body("all of them");  // with VNNI, which only kernels/cpu/int8_gemm.cc is compiled for
+    body("all of them");  // with VNNI, which only kernels/cpu/turned_gemm.cc is compiled for
     for (int64_t left = all_; left != 0; left &= left - 1, ++n_sets) {
       hwy::SetSupportedTargetsForTest(left & -left);
       hwy::GetChosenTarget().Update(hwy::SupportedTargets());

@@ -111,8 +111,8 @@ TEST(GemmList, EachIsBitForBitWhatItIsAlone) {
     ThreadPool one(1);
     Context alone{one, arena, device};
     Listed single;
-    for (const auto& [y, x, w, beta] : single.nt) gemm_nt(alone, y, x, w, beta);
-    for (const auto& [dx, dy, w, beta] : single.nn) gemm_nn(alone, dx, dy, w, beta);
+    for (const Product& each : single.nt) gemm_nt(alone, each.out, each.in, each.w, each.beta);
+    for (const Product& each : single.nn) gemm_nn(alone, each.out, each.in, each.w, each.beta);
     for (const auto& [dw, dy, x] : single.tn) gemm_tn(alone, dw, dy, x);
     EXPECT_NE(single.values(), Listed().values());
     for (const int threads : {1, 2, 5}) {

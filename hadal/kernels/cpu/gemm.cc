@@ -10,7 +10,7 @@
 #include "hadal/core/checked_math.h"
 #include "hadal/kernels/cpu/block_gemm.h"
 #include "hadal/kernels/cpu/few_rows.h"
-#include "hadal/kernels/cpu/int8_gemm.h"
+#include "hadal/kernels/cpu/turned_gemm.h"
 
 namespace hadal::cpu {
 namespace {
@@ -134,6 +134,21 @@ std::vector<Part> cut(size_t n_products, const ExtentsOf& extents_of, int64_t n_
   return parts;
 }
 
+// Threads take turns at a list from its front. Each of them shall read on where it stopped, so that
+// what it asked for ahead of time is its own: thread after thread, the parts of one share stand
+// n_threads apart.
+std::vector<Part> dealt_out(std::vector<Part> parts, int64_t n_threads) {
+  std::vector<Part> result;
+  result.reserve(parts.size());
+  const int64_t share = ceil_div(std::ssize(parts), n_threads);
+  for (int64_t i = 0; i < share; ++i) {
+    for (int64_t first = i; first < std::ssize(parts); first += share) {
+      result.push_back(parts[static_cast<size_t>(first)]);
+    }
+  }
+  return result;
+}
+
 // extents_of(i) are product i's. Calls part(Part) until all results are covered.
 template <class ExtentsOf, class Body>
 void parallel_parts(ThreadPool& pool, size_t n_products, const ExtentsOf& extents_of,
@@ -149,7 +164,8 @@ void parallel_parts(ThreadPool& pool, size_t n_products, const ExtentsOf& extent
   const int64_t part_cost =
       n_threads == 1 ? std::max<int64_t>(total, 1)
                      : std::max(kLeastCost, ceil_div(total, parts_wanted(n_threads, total, few)));
-  const std::vector<Part> parts = cut(n_products, extents_of, n_threads, part_cost, few);
+  std::vector<Part> parts = cut(n_products, extents_of, n_threads, part_cost, few);
+  if (few) parts = dealt_out(std::move(parts), n_threads);
   if (n_threads == 1) {
     std::ranges::for_each(parts, body);
     return;
@@ -168,7 +184,7 @@ View<const float, 2> in_of(const Product& product, const Part& part) {
 
 bool few_nt(const Product& product) { return product.in.dim(0) <= kFewRowsNt; }
 int64_t few_nt_grain(const Product& product) {
-  return has_int8_product(product.w.form) ? kPanelGrain : kFewRowsNtGrain;
+  return turned_form(product) != TurnedForm::kNone ? kPanelGrain : kFewRowsNtGrain;
 }
 bool few_nn(const Product& product) { return product.in.dim(0) <= kFewRowsNn; }
 
@@ -180,14 +196,14 @@ void gemm_nt(ThreadPool& pool, std::span<const Product> products) {
     return Extents{each.out.dim(0), each.out.dim(1), each.w.cols,
                    few_nt(each) ? few_nt_grain(each) : 0};
   };
-  const Int8Inputs rounded(pool, products);
+  const TurnedInputs rounded(pool, products);
   parallel_parts(pool, products.size(), extents_of, [&](const Part& part) {
     const Product& product = products[part.product];
     const View<float, 2> out = out_of(product, part);
     const WeightView w = product.w.row_range(part.col_begin, part.col_end);
     const bool accumulate = product.beta != 0.0F;
-    if (has_int8_product(w.form)) {
-      return int8_gemm_nt(out, rounded.of(part.product).rows_from(part.row_begin), w, accumulate);
+    if (turned_form(product) != TurnedForm::kNone) {
+      return turned_gemm_nt(out, rounded.of(part.product).rows_from(part.row_begin), w, accumulate);
     }
     const auto multiply = few_nt(product) ? few_rows_nt : block_gemm_nt;
     multiply(out, in_of(product, part), w, accumulate);

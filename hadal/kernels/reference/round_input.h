@@ -8,7 +8,7 @@
 namespace hadal::reference {
 
 // Rows for a product with a weight of this form: 8- and 4-bit weights are multiplied with an input
-// that is rounded to 8 bits, with a scale for every 32 values along the row (kernels/cpu/int8_gemm.h);
+// that is rounded to 8 bits, with a scale for every 32 values along the row (kernels/cpu/turned_gemm.h);
 // for others it stays as it is.
 class RoundedInput {
  public:

@@ -1,6 +1,6 @@
 // A panel holds as many rows of the weight as a vector has lanes, turned so that a lane is a row: four
 // columns of every row in one vector. A row of the input meets it in broadcasts of four codes.
-#include "hadal/kernels/cpu/int8_gemm.h"
+#include "hadal/kernels/cpu/turned_gemm.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12, of its own intrinsics
@@ -18,10 +18,10 @@
 #define HWY_WANT_AVX3_DL
 #define HWY_DISABLED_TARGETS HWY_SSSE3
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "hadal/kernels/cpu/int8_gemm.cc"
+#define HWY_TARGET_INCLUDE "hadal/kernels/cpu/turned_gemm.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 
-#include "hadal/kernels/cpu/int8_dot-inl.h"
+#include "hadal/kernels/cpu/turned_dot-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace hadal::cpu::HWY_NAMESPACE {
@@ -30,7 +30,7 @@ namespace {
 // Rows of the input that share the loads of a panel: an integer and a float sum each.
 constexpr int kTileRows = HWY_MAX_BYTES >= 64 ? 12 : 4;
 
-// Where the bytes of a weight's row stand, and its scales.
+// Where the bytes of a weight's row stand, and its scales, if it has some.
 struct CodedRows {
   const uint8_t* codes;
   int64_t row_bytes, bytes;  // from row to row, and of the columns that exist
@@ -39,10 +39,12 @@ struct CodedRows {
 
   explicit CodedRows(const WeightView& w)
       : codes(static_cast<const uint8_t*>(w.data)),
-        row_bytes(w.row_stride),
-        bytes(w.form == WeightForm::kQ4 ? ceil_div(w.cols, int64_t{2}) : w.cols),
-        scales(static_cast<const bf16*>(w.scales.data) + w.scales.row0 * w.scales.row_stride +
-               w.scales.col0 / kQuantBlock),
+        row_bytes(w.form == WeightForm::kBF16 ? 2 * w.row_stride : w.row_stride),
+        bytes(ceil_div(w.cols * bits_per_value(w.form), int64_t{8})),
+        scales(w.scales.data == nullptr
+                   ? nullptr
+                   : static_cast<const bf16*>(w.scales.data) + w.scales.row0 * w.scales.row_stride +
+                         w.scales.col0 / kQuantBlock),
         scale_stride(w.scales.row_stride) {}
 };
 
@@ -67,14 +69,7 @@ struct SideBySide {
     for (int64_t line = 0; line < kStep * kLanes; line += 64) {
       __builtin_prefetch(ahead + at * kLanes + line, 0, 2);
     }
-    if (at + kStep <= bytes) return turn_step(out, rows, at);
-    HWY_ALIGN std::array<std::array<uint8_t, kStep>, kLanes> rest{};
-    std::array<const uint8_t*, kLanes> rest_rows;
-    for (size_t i = 0; i < rest.size(); ++i) {
-      std::memcpy(rest[i].data(), rows[i] + at, static_cast<size_t>(bytes - at));
-      rest_rows[i] = rest[i].data();
-    }
-    turn_step(out, rest_rows, 0);
+    turn_step(out, rows, at, std::min(kStep, bytes - at));
   }
 };
 
@@ -102,33 +97,41 @@ struct Panel {
   uint32_t* units;
   float* scales;
 
+  static constexpr int64_t kMostUnits = 16;  // of a block, in any form
   static int64_t floats(int64_t n_blocks) {
-    return kLanes * (round_up(8 * n_blocks, kLanes) + round_up(n_blocks, 2 * kLanes));
+    return kLanes * (kMostUnits * n_blocks + round_up(n_blocks, 2 * kLanes));
   }
   Panel(float* memory, int64_t n_blocks)
       : units(reinterpret_cast<uint32_t*>(memory)),
-        scales(memory + kLanes * round_up(8 * n_blocks, kLanes)) {}
+        scales(memory + kLanes * kMostUnits * n_blocks) {}
 };
 
 // total[kRows] += blocks [first, last) of x times those of a panel, which begin at `units`.
 template <class Codes, int kRows>
-HWY_INLINE void add_blocks(V (&total)[kRows], const Int8Rows& x, const uint32_t* units,
+HWY_INLINE void add_blocks(V (&total)[kRows], const TurnedRows& x, const uint32_t* units,
                            const float* scales, int64_t first, int64_t last) {
-  const Floats d;
-  const Ints d32;
-  for (int64_t b = first; b < last; ++b) {
-    VI sum[kRows];
-    HWY_UNROLL(12)
-    for (int r = 0; r < kRows; ++r) {
-      sum[r] = hn::Set(d32, Codes::kHasOffset ? x.offsets[r * x.n_blocks + b] : 0);
+  if constexpr (std::is_same_v<Codes, Bf16Units>) {
+    for (int64_t b = first; b < last; ++b, units += Codes::kUnits * kLanes) {
+      Codes::template add_block<kRows>(total, units, x.codes + b * 2 * kQuantBlock, x.stride);
     }
-    Codes::template add_block<kRows>(sum, units, x.codes + b * kQuantBlock, x.stride);
-    units += Codes::kUnits * kLanes;
-    const V scale = hn::Load(d, scales + b * kLanes);
-    HWY_UNROLL(12)
-    for (int r = 0; r < kRows; ++r) {
-      const V both = hn::Mul(scale, hn::Set(d, x.scales[r * x.n_blocks + b]));
-      total[r] = hn::MulAdd(hn::ConvertTo(d, sum[r]), both, total[r]);
+    return;
+  } else {
+    const Floats d;
+    const Ints d32;
+    for (int64_t b = first; b < last; ++b) {
+      VI sum[kRows];
+      HWY_UNROLL(12)
+      for (int r = 0; r < kRows; ++r) {
+        sum[r] = hn::Set(d32, Codes::kHasOffset ? x.offsets[r * x.n_blocks + b] : 0);
+      }
+      Codes::template add_block<kRows>(sum, units, x.codes + b * kQuantBlock, x.stride);
+      units += Codes::kUnits * kLanes;
+      const V scale = hn::Load(d, scales + b * kLanes);
+      HWY_UNROLL(12)
+      for (int r = 0; r < kRows; ++r) {
+        const V both = hn::Mul(scale, hn::Set(d, x.scales[r * x.n_blocks + b]));
+        total[r] = hn::MulAdd(hn::ConvertTo(d, sum[r]), both, total[r]);
+      }
     }
   }
 }
@@ -153,8 +156,8 @@ HWY_INLINE void store_totals(float* y, int64_t ldy, const V (&total)[kRows], int
 
 // A tile of rows times a panel: what many rows share is turned beforehand, ...
 template <class Codes, int kRows>
-void multiply_panel(float* y, int64_t ldy, const Int8Rows& x, const SideBySide*, const Panel& panel,
-                    int64_t n_valid, bool accumulate) {
+void multiply_panel(float* y, int64_t ldy, const TurnedRows& x, const SideBySide*,
+                    const Panel& panel, int64_t n_valid, bool accumulate) {
   V total[kRows];
   HWY_UNROLL(12)
   for (int r = 0; r < kRows; ++r) total[r] = hn::Zero(Floats());
@@ -164,7 +167,7 @@ void multiply_panel(float* y, int64_t ldy, const Int8Rows& x, const SideBySide*,
 
 // ... a few rows are multiplied while it is turned, so that arithmetic hides behind reading.
 template <class Codes, int kRows>
-void multiply_turning(float* y, int64_t ldy, const Int8Rows& x, const SideBySide* rows,
+void multiply_turning(float* y, int64_t ldy, const TurnedRows& x, const SideBySide* rows,
                       const Panel& panel, int64_t n_valid, bool accumulate) {
   constexpr int64_t kBlocks = kLanes / Codes::kUnits > 0 ? kLanes / Codes::kUnits : 1;
   static_assert(kLanes % Codes::kUnits == 0 || kLanes < Codes::kUnits);
@@ -183,7 +186,7 @@ void multiply_turning(float* y, int64_t ldy, const Int8Rows& x, const SideBySide
   store_totals(y, ldy, total, n_valid, accumulate);
 }
 
-using Multiply = void (*)(float*, int64_t, const Int8Rows&, const SideBySide*, const Panel&,
+using Multiply = void (*)(float*, int64_t, const TurnedRows&, const SideBySide*, const Panel&,
                           int64_t, bool);
 template <class Codes, int... kRows>
 constexpr auto multiply_panels(std::integer_sequence<int, kRows...> /*less one*/) {
@@ -195,7 +198,7 @@ constexpr auto multiplies_turning(std::integer_sequence<int, kRows...> /*less on
 }
 
 template <class Codes>
-void multiply(View<float, 2> y, const Int8Rows& x, const WeightView& w, bool accumulate,
+void multiply(View<float, 2> y, const TurnedRows& x, const WeightView& w, bool accumulate,
               float* memory) {
   constexpr auto kPanels = multiply_panels<Codes>(std::make_integer_sequence<int, kTileRows>());
   constexpr auto kTurning = multiplies_turning<Codes>(std::make_integer_sequence<int, 4>());
@@ -205,7 +208,7 @@ void multiply(View<float, 2> y, const Int8Rows& x, const WeightView& w, bool acc
   for (int64_t n = 0; n < w.rows; n += kLanes) {
     const int64_t n_valid = std::min<int64_t>(kLanes, w.rows - n);
     const SideBySide rows(codes.codes + n * codes.row_bytes, codes.row_bytes, n_valid, codes.bytes);
-    turn_scales(panel.scales, codes, n, n_valid, x.n_blocks);
+    if (codes.scales != nullptr) turn_scales(panel.scales, codes, n, n_valid, x.n_blocks);
     if (T <= std::ssize(kTurning)) {
       kTurning[static_cast<size_t>(T - 1)](y.data() + n, y.stride(0), x, &rows, panel, n_valid,
                                            accumulate);
@@ -222,22 +225,53 @@ void multiply(View<float, 2> y, const Int8Rows& x, const WeightView& w, bool acc
   }
 }
 
-int8_t* in_order(int8_t* codes, int64_t k, bool even_first) {
-  return codes + (even_first ? k / 8 * 8 + k % 8 / 2 + k % 2 * 4 : k);
+// Codes of 16 columns, for 4-bit weights the even ones of 8 before the odd ones.
+HWY_INLINE void store_codes(int8_t* out, const int32_t* codes, bool even_first) {
+  const hn::CappedTag<int32_t, 4> d32;
+  const hn::Rebind<int16_t, decltype(d32)> d16;
+  const hn::Rebind<int8_t, decltype(d32)> d8;
+  HWY_ALIGN int8_t bytes[16];
+  for (int64_t i = 0; i < 16; i += 4) {
+    hn::StoreU(hn::DemoteTo(d8, hn::DemoteTo(d16, hn::LoadU(d32, codes + i))), d8, bytes + i);
+  }
+  static_assert(sizeof(bytes) == 16);
+  const hn::CappedTag<int8_t, 16> d_all;
+  HWY_ALIGN static constexpr int8_t kEvenFirst[16] = {0, 2,  4,  6,  1, 3,  5,  7,
+                                                      8, 10, 12, 14, 9, 11, 13, 15};
+  const auto all = hn::Load(d_all, bytes);
+  hn::StoreU(even_first ? hn::TableLookupBytes(all, hn::Load(d_all, kEvenFirst)) : all, d_all, out);
 }
 
 }  // namespace
 
 int64_t panel_floats(int64_t n_blocks) { return Panel::floats(n_blocks); }
 
-void multiply_codes(View<float, 2> y, const Int8Rows& x, const WeightView& w, bool accumulate,
+void multiply_codes(View<float, 2> y, const TurnedRows& x, const WeightView& w, bool accumulate,
                     float* memory) {
-  if (w.form == WeightForm::kQ8) return multiply<ByteUnits>(y, x, w, accumulate, memory);
-  multiply<HalfByteUnits>(y, x, w, accumulate, memory);
+  switch (x.form) {
+    case TurnedForm::kQ8:
+      return multiply<ByteUnits>(y, x, w, accumulate, memory);
+    case TurnedForm::kQ4:
+      return multiply<HalfByteUnits>(y, x, w, accumulate, memory);
+    case TurnedForm::kBf16:
+#if HWY_TARGET == HWY_AVX3_DL
+      return multiply<Bf16Units>(y, x, w, accumulate, memory);
+#endif
+    case TurnedForm::kNone:
+      break;
+  }
+  HWY_ABORT("a product that is not turned");
 }
 
 // One row of x.
-void round_row(const Int8Rows& out, std::span<const float> x, bool for_q4) {
+void round_row(const TurnedRows& out, std::span<const float> x) {
+  if (out.form == TurnedForm::kBf16) {  // whose values are those of BF16
+    auto* to = reinterpret_cast<uint16_t*>(out.codes);
+    std::fill_n(std::transform(x.begin(), x.end(), to, [](float v) { return to_bf16(v).bits; }),
+                out.n_blocks * kQuantBlock - std::ssize(x), uint16_t{0});
+    return;
+  }
+  const bool for_q4 = out.form == TurnedForm::kQ4;
   const Floats d;
   const Ints d32;
   const int64_t K = std::ssize(x);
@@ -252,16 +286,16 @@ void round_row(const Int8Rows& out, std::span<const float> x, bool for_q4) {
     const float amax = hn::GetLane(hn::MaxOfLanes(d, largest));
     const float scale = amax / 127.0F, inverse = amax > 0.0F ? 127.0F / amax : 0.0F;
     HWY_ALIGN std::array<int32_t, kQuantBlock> codes;
+    VI sums = hn::Zero(d32);
     for (int64_t i = 0; i < kQuantBlock; i += kLanes) {
       const V scaled = hn::Mul(hn::Load(d, block.data() + i), hn::Set(d, inverse));
-      hn::Store(hn::NearestInt(scaled), d32, codes.data() + i);
+      const VI nearest = hn::NearestInt(scaled);
+      sums = hn::Add(sums, nearest);
+      hn::Store(nearest, d32, codes.data() + i);
     }
-    int32_t sum = 0;
-    for (int64_t i = 0; i < kQuantBlock; ++i) {
-      const int32_t code = codes[static_cast<size_t>(i)];
-      *in_order(out.codes, first + i, for_q4) = static_cast<int8_t>(code);
-      sum += code;
-    }
+    const int32_t sum = hn::GetLane(hn::SumOfLanes(d32, sums));
+    store_codes(out.codes + first, codes.data(), for_q4);
+    store_codes(out.codes + first + 16, codes.data() + 16, for_q4);
     // A value that is not finite marks its whole block: an integer could not.
     out.scales[b] =
         amax <= std::numeric_limits<float>::max() ? scale : std::numeric_limits<float>::quiet_NaN();
@@ -282,47 +316,77 @@ HWY_EXPORT(round_row);
 
 // Floats of memory that T rows take.
 struct Layout {
-  int64_t n_blocks, stride, T;
-  Layout(int64_t n_rows, int64_t cols)
-      : n_blocks(ceil_div(cols, kQuantBlock)), stride(n_blocks * kQuantBlock), T(n_rows) {}
+  TurnedForm form;
+  int64_t T, n_blocks, stride;
+  Layout(TurnedForm f, View<const float, 2> x)
+      : form(f),
+        T(x.dim(0)),
+        n_blocks(ceil_div(x.dim(1), kQuantBlock)),
+        stride(n_blocks * kQuantBlock * (f == TurnedForm::kBf16 ? 2 : 1)) {}
   int64_t floats() const { return round_up(T * (stride / 4 + 2 * n_blocks), int64_t{16}); }
-  Int8Rows at(float* memory) const {
-    auto* codes = reinterpret_cast<int8_t*>(memory);
+  TurnedRows at(float* memory) const {
     float* scales = memory + T * stride / 4;
-    return {n_blocks, stride, codes, scales, reinterpret_cast<int32_t*>(scales + T * n_blocks)};
+    return {form,   n_blocks,
+            stride, reinterpret_cast<int8_t*>(memory),
+            scales, reinterpret_cast<int32_t*>(scales + T * n_blocks)};
   }
 };
 
+// Zen 4 and Xeons since Cooper Lake that have all of AVX3_DL too.
+bool has_bf16_dot() {
+#if defined(__x86_64__)
+  static const bool has = __builtin_cpu_supports("avx512bf16") != 0;
+  return has && (hwy::SupportedTargets() & HWY_AVX3_DL) != 0;
+#else
+  return false;
+#endif
+}
+
 }  // namespace
 
-Int8Inputs::Int8Inputs(ThreadPool& pool, std::span<const Product> products) {
+TurnedForm turned_form(const Product& product) {
+  switch (product.w.form) {
+    case WeightForm::kQ8:
+      return TurnedForm::kQ8;
+    case WeightForm::kQ4:
+      return TurnedForm::kQ4;
+    case WeightForm::kBF16:
+      return product.in_is_bf16 && has_bf16_dot() ? TurnedForm::kBf16 : TurnedForm::kNone;
+    default:
+      return TurnedForm::kNone;
+  }
+}
+
+TurnedInputs::TurnedInputs(ThreadPool& pool, std::span<const Product> products) {
   struct Input {
     View<const float, 2> x;
-    bool for_q4;
+    TurnedForm form;
   };
   std::vector<Input> inputs;
   int64_t floats = 0, n_rows = 0;
   for (const Product& product : products) {
-    if (!has_int8_product(product.w.form)) {
+    const TurnedForm form = turned_form(product);
+    if (form == TurnedForm::kNone) {
       index_.push_back(0);
       continue;
     }
-    const bool for_q4 = product.w.form == WeightForm::kQ4;
     const auto same = std::ranges::find_if(inputs, [&](const Input& input) {
       return input.x.data() == product.in.data() && input.x.shape() == product.in.shape() &&
-             input.x.stride(0) == product.in.stride(0) && input.for_q4 == for_q4;
+             input.x.stride(0) == product.in.stride(0) && input.form == form;
     });
     index_.push_back(static_cast<size_t>(same - inputs.begin()));
     if (same != inputs.end()) continue;
-    inputs.push_back({product.in, for_q4});
-    floats += Layout(product.in.dim(0), product.in.dim(1)).floats();
+    inputs.push_back({product.in, form});
+    floats += Layout(form, product.in).floats();
     n_rows += product.in.dim(0);
   }
+  if (inputs.empty()) return;
   thread_local Scratch input_scratch;
   float* memory = input_scratch.take(floats);
   std::vector<std::pair<size_t, int64_t>> each_row;
+  each_row.reserve(static_cast<size_t>(n_rows));
   for (size_t i = 0; i < inputs.size(); ++i) {
-    const Layout layout(inputs[i].x.dim(0), inputs[i].x.dim(1));
+    const Layout layout(inputs[i].form, inputs[i].x);
     rows_.push_back(layout.at(memory));
     memory += layout.floats();
     for (int64_t t = 0; t < layout.T; ++t) each_row.emplace_back(i, t);
@@ -330,13 +394,12 @@ Int8Inputs::Int8Inputs(ThreadPool& pool, std::span<const Product> products) {
   pool.parallel_for(n_rows, 16, [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
       const auto [i, t] = each_row[static_cast<size_t>(row)];
-      HWY_DYNAMIC_DISPATCH(round_row)
-      (rows_[i].rows_from(t), inputs[i].x.row(t), inputs[i].for_q4);
+      HWY_DYNAMIC_DISPATCH(round_row)(rows_[i].rows_from(t), inputs[i].x.row(t));
     }
   });
 }
 
-void int8_gemm_nt(View<float, 2> y, const Int8Rows& x, const WeightView& w, bool accumulate) {
+void turned_gemm_nt(View<float, 2> y, const TurnedRows& x, const WeightView& w, bool accumulate) {
   if (y.dim(0) == 0) return;
   thread_local Scratch panel_scratch;
   HWY_DYNAMIC_DISPATCH(multiply_codes)

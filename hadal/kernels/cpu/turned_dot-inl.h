@@ -1,11 +1,11 @@
-// kernels/cpu/int8_dot-inl.h: dot products of bytes as kernels/cpu/int8_gemm.cc needs them: for AVX2 and
+// kernels/cpu/turned_dot-inl.h: dot products of bytes as kernels/cpu/turned_gemm.cc needs them: for AVX2 and
 // AVX-512 VNNI with their own instructions, which Highway does not reach; elsewhere in 32-bit lanes.
 // Compiled once per instruction set, hence the toggling guard.
-#if defined(HADAL_KERNELS_CPU_INT8_DOT_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef HADAL_KERNELS_CPU_INT8_DOT_INL_H_
-#undef HADAL_KERNELS_CPU_INT8_DOT_INL_H_
+#if defined(HADAL_KERNELS_CPU_TURNED_DOT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HADAL_KERNELS_CPU_TURNED_DOT_INL_H_
+#undef HADAL_KERNELS_CPU_TURNED_DOT_INL_H_
 #else
-#define HADAL_KERNELS_CPU_INT8_DOT_INL_H_
+#define HADAL_KERNELS_CPU_TURNED_DOT_INL_H_
 #endif
 
 #if HWY_TARGET == HWY_AVX2 || HWY_TARGET <= HWY_AVX3
@@ -23,11 +23,18 @@ namespace hadal::cpu::HWY_NAMESPACE {
 using Ints = hn::RebindToSigned<Floats>;
 using VI = hn::Vec<Ints>;
 
-// out[unit][lane] = the 32-bit unit `unit` of the kLanes that stand at byte `at` of row `lane`.
-inline void turn_step(uint32_t* out, const std::array<const uint8_t*, kLanes>& rows, int64_t at) {
+// out[unit][lane] = the 32-bit unit `unit` of the kLanes that stand at byte `at` of row `lane`. Of them
+// only the first n_bytes exist; zeros stand for the others.
+HWY_INLINE void turn_step(uint32_t* out, const std::array<const uint8_t*, kLanes>& rows, int64_t at,
+                          int64_t n_bytes) {
 #if HWY_TARGET <= HWY_AVX3
   __m512i v[16], u[16];
-  for (size_t i = 0; i < 16; ++i) v[i] = _mm512_loadu_si512(rows[i] + at);
+  if (n_bytes == 64) {
+    for (size_t i = 0; i < 16; ++i) v[i] = _mm512_loadu_si512(rows[i] + at);
+  } else {
+    const __mmask64 exist = (uint64_t{1} << n_bytes) - 1;
+    for (size_t i = 0; i < 16; ++i) v[i] = _mm512_maskz_loadu_epi8(exist, rows[i] + at);
+  }
   for (size_t i = 0; i < 16; i += 2) {
     u[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
     u[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
@@ -51,7 +58,13 @@ inline void turn_step(uint32_t* out, const std::array<const uint8_t*, kLanes>& r
 #elif HWY_TARGET == HWY_AVX2
   __m256i v[8], u[8];
   for (size_t i = 0; i < 8; ++i) {
-    v[i] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows[i] + at));
+    if (n_bytes == 32) {
+      v[i] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows[i] + at));
+    } else {
+      alignas(32) std::array<uint8_t, 32> rest{};
+      std::memcpy(rest.data(), rows[i] + at, static_cast<size_t>(n_bytes));
+      v[i] = _mm256_load_si256(reinterpret_cast<const __m256i*>(rest.data()));
+    }
   }
   for (size_t i = 0; i < 8; i += 2) {
     u[i] = _mm256_unpacklo_epi32(v[i], v[i + 1]);
@@ -70,9 +83,9 @@ inline void turn_step(uint32_t* out, const std::array<const uint8_t*, kLanes>& r
   }
 #else
   for (size_t i = 0; i < kLanes; ++i) {
-    for (size_t unit = 0; unit < kLanes; ++unit) {
-      std::memcpy(out + unit * kLanes + i, rows[i] + at + 4 * static_cast<int64_t>(unit), 4);
-    }
+    std::array<uint32_t, kLanes> units{};
+    std::memcpy(units.data(), rows[i] + at, static_cast<size_t>(n_bytes));
+    for (size_t unit = 0; unit < kLanes; ++unit) out[unit * kLanes + i] = units[unit];
   }
 #endif
 }
@@ -187,6 +200,27 @@ struct HalfByteUnits {
     for (int r = 0; r < kRows; ++r) sum[r] = add_pairs(sum[r], pairs[r]);
 #endif
   }
+};
+
+// BF16: a unit is two columns, sixteen are a block.
+struct Bf16Units {
+  static constexpr int64_t kUnits = 16;
+#if HWY_TARGET == HWY_AVX3_DL
+  template <int kRows>
+  static HWY_INLINE void add_block(V (&total)[kRows], const uint32_t* units, const int8_t* x,
+                                   int64_t stride) {
+    const Ints d;
+    HWY_UNROLL(4)
+    for (int64_t unit = 0; unit < kUnits; ++unit) {
+      const VI w = hn::LoadU(d, reinterpret_cast<const int32_t*>(units) + unit * kLanes);
+      HWY_UNROLL(12)
+      for (int r = 0; r < kRows; ++r) {
+        const VI two = four_codes(x + r * stride + 4 * unit);
+        __asm__("vdpbf16ps %2, %1, %0" : "+v"(total[r].raw) : "v"(w.raw), "v"(two.raw));
+      }
+    }
+  }
+#endif
 };
 
 }  // namespace hadal::cpu::HWY_NAMESPACE

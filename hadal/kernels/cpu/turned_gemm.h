@@ -1,0 +1,57 @@
+// kernels/cpu/turned_gemm.h: products of rows with weights in 8 or 4 bits, by integer arithmetic, and of
+// BF16 with BF16.
+//
+// A row of the input becomes 8-bit codes with a scale for every 32 values, like the weight's:
+//
+//   x[t,k] ~ sx[t,b] cx[t,k]     sx = amax / 127     b = k / 32
+//   y[t,n] = sum_b (sx[t,b] sw[n,b]) * sum_{k in b} cx[t,k] cw[n,k]
+//
+// The inner sum is exact, the outer one a chain of fused multiply-adds over ascending b. BF16: two
+// products at a time (AVX-512 BF16), a chain over ascending pairs of k. No bit of y depends on the number
+// of rows. Rounding the input is the error: at most half a scale a value (docs/precision.md has it
+// measured).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "hadal/core/thread_pool.h"
+#include "hadal/kernels/product.h"
+
+namespace hadal::cpu {
+
+// What the weight's codes are multiplied as; nothing: another kernel's business.
+enum class TurnedForm : uint8_t { kNone, kQ8, kQ4, kBf16 };
+TurnedForm turned_form(const Product& product);
+
+// Rows [T, K] in codes. Those for 4-bit weights stand in another order (the even ones of 8 columns
+// before the odd ones, as the halves of a weight's byte come out).
+struct TurnedRows {
+  TurnedForm form = TurnedForm::kNone;
+  int64_t n_blocks = 0;        // of 32 columns; codes of columns behind the last are zero
+  int64_t stride = 0;          // bytes between rows of codes
+  int8_t* codes = nullptr;     // or BF16
+  float* scales = nullptr;     // [T, n_blocks]
+  int32_t* offsets = nullptr;  // [T, n_blocks]: what the sum of a block is too large by, negative
+
+  TurnedRows rows_from(int64_t t) const {
+    return {
+        form, n_blocks, stride, codes + t * stride, scales + t * n_blocks, offsets + t * n_blocks};
+  }
+};
+
+// The inputs of those products in a list that are multiplied here, each rounded once.
+class TurnedInputs {
+ public:
+  TurnedInputs(ThreadPool& pool, std::span<const Product> products);
+  const TurnedRows& of(size_t product) const { return rows_[index_[product]]; }
+
+ private:
+  std::vector<TurnedRows> rows_;
+  std::vector<size_t> index_;  // of each product
+};
+
+// y (+)= x w^T on the calling thread; x has y's rows.
+void turned_gemm_nt(View<float, 2> y, const TurnedRows& x, const WeightView& w, bool accumulate);
+
+}  // namespace hadal::cpu
