@@ -398,9 +398,11 @@ CommandInfo describe(const Command& command) {
   return impl.command;
 }
 
-int run_hadal(const std::vector<Command>& commands, int argc, const char* const* argv) {
+int run_hadal(const std::vector<Command>& commands, int argc, const char* const* argv,
+              void (*prepare)()) {
   set_terminal(detect_terminal());
   try {
+    prepare();
     const int code = dispatch(commands, argc, argv);
     // A full disk shows only now, or in the middle: then only the stream remembers.
     const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;

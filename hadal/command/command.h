@@ -116,7 +116,9 @@ Command define_command(const std::string& name, const std::string& summary,
 
 // Parses and runs one of `commands` (of one with verbs, as `hadal tokenizer encode`, the name is
 // "tokenizer encode"); returns the exit code. Catches every exception and prints the one-line error.
-int run_hadal(const std::vector<Command>& commands, int argc, const char* const* argv);
+// `prepare` settles what holds for every command, before any of them.
+int run_hadal(const std::vector<Command>& commands, int argc, const char* const* argv,
+              void (*prepare)());
 
 // The declared options of a command, without parsing anything.
 CommandInfo describe(const Command& command);

@@ -97,6 +97,13 @@ TEST(Usage, ARefusalNamesTheOptionOfTheCommand) {
   });
 }
 
+TEST(Usage, HadalSimdLimitsTheInstructionSet) {
+  const std::vector<std::string> gemm = {"bench", "gemm", "--shape", "4x4x4", "--rounds", "1"};
+  EXPECT_EQ(run_hadal(gemm, "", {"HADAL_SIMD=sse4"}).exit_code, 0);
+  expect_refused(run_hadal(gemm, "", {"HADAL_SIMD=mmx"}),
+                 {.arguments = gemm, .names = "HADAL_SIMD: unknown instruction set"});
+}
+
 // For programs the same reason has the library's names.
 TEST(Usage, AReasonInJsonHasPlainNames) {
   const std::vector<std::string> call = {"pipeline",        "--compare", "--stages",  "8",

@@ -1,0 +1,41 @@
+#include "hadal/kernels/cpu/simd_limit.h"
+
+#include <cstdlib>
+
+#include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
+#include "hwy/targets.h"
+
+namespace hadal::cpu {
+namespace {
+
+struct SimdSet {
+  const char* name;
+  int64_t target;
+};
+#if HWY_ARCH_X86
+constexpr SimdSet kSimdSets[] = {{"avx512", HWY_AVX3}, {"avx2", HWY_AVX2}, {"sse4", HWY_SSE4}};
+#else
+constexpr SimdSet kSimdSets[] = {{"neon", HWY_NEON}};
+#endif
+
+}  // namespace
+
+void limit_simd(const std::string& set) {
+  std::string names;
+  for (const SimdSet& each : kSimdSets) {
+    // The better a set, the lower its bit.
+    if (set == each.name) return hwy::DisableTargets(each.target - 1);
+    names += (names.empty() ? "" : ", ") + std::string(each.name);
+  }
+  throw ConfigError({.field = "HADAL_SIMD",
+                     .problem = "unknown instruction set",
+                     .found = in_quotes(set),
+                     .expected = names});
+}
+
+void limit_simd_from_environment() {
+  if (const char* set = std::getenv("HADAL_SIMD"); set && *set) limit_simd(set);
+}
+
+}  // namespace hadal::cpu

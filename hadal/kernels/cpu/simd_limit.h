@@ -1,0 +1,17 @@
+// kernels/cpu/simd_limit.h: an older instruction set than the machine's best, to compare with a
+// program built for it and to test every set on one machine.
+#pragma once
+
+#include <string>
+
+namespace hadal::cpu {
+
+// From now on kernels use `set` ("avx512" without its later parts, "avx2", "sse4"; "neon" on ARM) or
+// what is older; a set that the machine lacks changes nothing. ConfigError for another name. No
+// kernel may run meanwhile.
+void limit_simd(const std::string& set);
+
+// The same for the set that HADAL_SIMD names, if it is there.
+void limit_simd_from_environment();
+
+}  // namespace hadal::cpu

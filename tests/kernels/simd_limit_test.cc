@@ -1,0 +1,38 @@
+#include "hadal/kernels/cpu/simd_limit.h"
+
+#include <gtest/gtest.h>
+
+#include "hadal/kernels/cpu/roof_probe.h"
+#include "hwy/targets.h"
+#include "tests/support/refusal.h"
+
+namespace hadal {
+namespace {
+
+class SimdLimitTest : public testing::Test {
+ protected:
+  void TearDown() override {
+    hwy::DisableTargets(0);
+    cpu::limit_simd_from_environment();
+  }
+};
+
+TEST_F(SimdLimitTest, KernelsUseNothingNewer) {
+  const std::string best = cpu::simd_target_name();  // a choice was made: it must be made again
+  cpu::limit_simd("sse4");
+  EXPECT_EQ(cpu::simd_target_name(), std::string("SSE4"));
+  hwy::DisableTargets(0);
+  cpu::limit_simd_from_environment();
+  EXPECT_EQ(cpu::simd_target_name(), best);
+}
+
+TEST_F(SimdLimitTest, OtherNamesAreRefused) {
+  for (const char* name : {"AVX2", "avx2 ", "none"}) {
+    const Refusal why = test::refusal_of([&] { cpu::limit_simd(name); });
+    EXPECT_EQ(why.field, "HADAL_SIMD") << name;
+    EXPECT_NE(why.expected.find("avx2"), std::string::npos) << why.line();
+  }
+}
+
+}  // namespace
+}  // namespace hadal
