@@ -31,14 +31,26 @@ int print(const MeasureReport& report, Output& out) {
   return 0;
 }
 
+// Of a checkpoint's weights: as every command that reads or writes text has them, or widened.
+struct WeightsChoice {
+  std::string dtype = "native";
+
+  void bind(Flags& flags) {
+    flags.choice("dtype", dtype, {"native", "f32"},
+                 "the checkpoint's weights multiplied as stored, or widened to F32");
+  }
+  LoadAs load_as() const { return dtype == "native" ? LoadAs::kAsStored : LoadAs::kF32; }
+};
+
 struct ModelChoice {
   std::string model, preset;
-  bool native = false;
+  WeightsChoice weights;
 
   void bind(Flags& flags) {
     flags.option("model", model, "checkpoint folder");
-    flags.option("preset", preset, "a built-in shape with random weights instead (default: small)");
-    flags.flag("native", native, "multiply the checkpoint's weights as stored (BF16, F16)");
+    flags.option("preset", preset,
+                 "a built-in shape with random F32 weights instead (default: small)");
+    weights.bind(flags);
   }
   DeepseekV3 make(Context& ctx, const CommonOptions& common) const {
     require(model.empty() || preset.empty(), {.field = "--preset",
@@ -47,8 +59,7 @@ struct ModelChoice {
                                               .expected = "one",
                                               .advice = "leave one out"});
     if (!model.empty()) {
-      return load_model(ctx, model,
-                        {.dtype = native ? LoadAs::kAsStored : LoadAs::kF32, .with_mtp = true});
+      return load_model(ctx, model, {.dtype = weights.load_as(), .with_mtp = true});
     }
     DeepseekV3 random =
         make_model(find_preset(preset.empty() ? "small" : preset).config, ctx.arena);
@@ -79,8 +90,8 @@ int run_prefill(const InferBench& o, const CommonOptions& common, Output& out) {
 
 void bind_decode(Flags& flags, InferBench& o) {
   flags.library_names({{"max_tokens", "--decode-tokens"}, {"draft_tokens", "--speculate"}});
-  flags.example("hadal bench decode --model DIR --native",
-                "tokens per second of writing, weights as stored");
+  flags.example("hadal bench decode --model DIR --prompt-tokens 512",
+                "tokens per second of writing behind 512 tokens");
   o.measure.prompt_tokens = 16;
   o.choice.bind(flags);
   flags.option("prompt-tokens", o.measure.prompt_tokens, "tokens in the cache at the start");
@@ -143,21 +154,21 @@ int run_gemm(const GemmBench& o, const CommonOptions& common, Output& out) {
 
 struct LoadBench {
   std::string model;
-  bool native = false;
+  WeightsChoice weights;
   int64_t rounds = 3;
 };
 
 void bind_load(Flags& flags, LoadBench& o) {
-  flags.example("hadal bench load --model DIR", "seconds until a checkpoint is ready to run");
+  flags.example("hadal bench load --model DIR",
+                "seconds until a checkpoint is ready to run, and until its first token");
   flags.required("model", o.model, "checkpoint folder");
-  flags.flag("native", o.native, "keep the weights as stored (BF16, F16)");
+  o.weights.bind(flags);
   flags.option("rounds", o.rounds, "rounds; the best counts");
 }
 
 int run_load(const LoadBench& o, const CommonOptions& common, Output& out) {
   Bench bench(common);
-  return print(
-      measure_load(bench.ctx, o.model, o.native ? LoadAs::kAsStored : LoadAs::kF32, o.rounds), out);
+  return print(measure_load(bench.ctx, o.model, o.weights.load_as(), o.rounds), out);
 }
 
 struct TokenizerBench {

@@ -10,6 +10,7 @@
 #include "hadal/measure/doctor.h"
 #include "hadal/measure/measure_gemm.h"
 #include "hadal/measure/measure_infer.h"
+#include "hadal/measure/measure_load.h"
 #include "hadal/measure/measurement.h"
 #include "hadal/model/convert.h"
 #include "tests/support/random_model.h"
@@ -109,6 +110,27 @@ TEST(MeasureDecode, WeightsReadAreThoseOfTheStoredForm) {
     EXPECT_NEAR(report.results[1].value * 1e9 / report.results[0].value, bytes_each * active,
                 1e-6 * active);
   }
+}
+
+// Both are counted from the folder on, so the token cannot come first.
+TEST(MeasureLoad, FirstTokenComesBehindTheLoad) {
+  test::RandomModel random(test::odd_config());
+  const test::TemporaryFolder folder;
+  test::save_folder(folder / "model", random.model, {.dtype = SaveDType::kBF16});
+  for (const LoadAs dtype : {LoadAs::kAsStored, LoadAs::kF32}) {
+    const MeasureReport report = measure_load(random.ctx, folder / "model", dtype, 2);
+    ASSERT_EQ(report.results.size(), 3u);
+    EXPECT_EQ(report.results[0].name, "load");
+    EXPECT_EQ(report.results[2].name, "first token");
+    EXPECT_GT(report.results[0].value, 0);
+    EXPECT_GT(report.results[2].value, report.results[0].value);
+    const double weights_mib = report.details.at("bytes").as_number() / (1 << 20);
+    EXPECT_NEAR(report.details.at("peak_above_weights_mb").as_number() + weights_mib,
+                report.details.at("peak_rss_mb").as_number(), 1e-6);
+  }
+  EXPECT_EQ(
+      test::refusal_of([&] { measure_load(random.ctx, folder / "model", LoadAs::kF32, 0); }).field,
+      "rounds");
 }
 
 TEST(AvailableMemory, IsLessThanAllOfIt) {
