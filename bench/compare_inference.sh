@@ -75,6 +75,40 @@ with_kt_experts() {
     | sed -n 's/.*"gb_s": *\([0-9.]*\).*/\1/p')"
 }
 
+# Whatever was measured before something failed is printed, too.
+table() {
+  awk -F '\t' '
+    function median(list,  n, i, j, v, t) {
+      n = split(list, v, " ")
+      for (i = 2; i <= n; i++) for (j = i; j > 1 && v[j] + 0 < v[j-1] + 0; j--) { t = v[j]; v[j] = v[j-1]; v[j-1] = t }
+      least = v[1]; most = v[n]
+      return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
+    }
+    { key = $1 "\t" $2 "\t" $3; if (!(key in seen)) { seen[key] = 1; order[++n_keys] = key }
+      id = key "\t" $4; if (!(id in values)) programs[key] = programs[key] $4 "\n"
+      values[id] = values[id] " " $6; at[id, $5] = $6; if ($5 > rounds) rounds = $5 }
+    END {
+      printf "%-8s %-6s %7s  %-26s %9s  %-20s %s\n", "figure", "kind", "threads", "program", "median", "[least, most]", "hadal / it"
+      for (k = 1; k <= n_keys; k++) {
+        key = order[k]; split(key, part, "\t"); n = split(programs[key], name, "\n") - 1
+        for (i = 1; i <= n; i++) middle[name[i]] = median(values[key "\t" name[i]])
+        for (i = 2; i <= n; i++) for (j = i; j > 1 && middle[name[j]] > middle[name[j-1]]; j--) {
+          t = name[j]; name[j] = name[j-1]; name[j-1] = t }
+        for (i = 1; i <= n; i++) {
+          ratios = ""
+          for (r = 1; r <= rounds; r++) {
+            a = at[key "\t" "hadal", r]; b = at[key "\t" name[i], r]
+            if (a > 0 && b > 0) ratios = ratios " " a / b
+          }
+          ratio = name[i] == "hadal" || ratios == "" ? "" : sprintf("%.2f", median(ratios))
+          m = median(values[key "\t" name[i]])
+          printf "%-8s %-6s %7s  %-26s %9.2f  %-20s %s\n", part[1], part[2], part[3], name[i], m, sprintf("[%.2f, %.2f]", least, most), ratio
+        }
+      }
+    }' "$results"
+}
+trap table EXIT
+
 round=1
 while [ "$round" -le "$rounds" ]; do
   for threads in $threads_list; do
@@ -92,33 +126,3 @@ while [ "$round" -le "$rounds" ]; do
   done
   round=$((round + 1))
 done
-
-awk -F '\t' '
-  function median(list,  n, i, j, v, t) {
-    n = split(list, v, " ")
-    for (i = 2; i <= n; i++) for (j = i; j > 1 && v[j] + 0 < v[j-1] + 0; j--) { t = v[j]; v[j] = v[j-1]; v[j-1] = t }
-    least = v[1]; most = v[n]
-    return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
-  }
-  { key = $1 "\t" $2 "\t" $3; if (!(key in seen)) { seen[key] = 1; order[++n_keys] = key }
-    id = key "\t" $4; if (!(id in values)) programs[key] = programs[key] $4 "\n"
-    values[id] = values[id] " " $6; at[id, $5] = $6; if ($5 > rounds) rounds = $5 }
-  END {
-    printf "%-8s %-6s %7s  %-26s %9s  %-20s %s\n", "figure", "kind", "threads", "program", "median", "[least, most]", "hadal / it"
-    for (k = 1; k <= n_keys; k++) {
-      key = order[k]; split(key, part, "\t"); n = split(programs[key], name, "\n") - 1
-      for (i = 1; i <= n; i++) middle[name[i]] = median(values[key "\t" name[i]])
-      for (i = 2; i <= n; i++) for (j = i; j > 1 && middle[name[j]] > middle[name[j-1]]; j--) {
-        t = name[j]; name[j] = name[j-1]; name[j-1] = t }
-      for (i = 1; i <= n; i++) {
-        ratios = ""
-        for (r = 1; r <= rounds; r++) {
-          a = at[key "\t" "hadal", r]; b = at[key "\t" name[i], r]
-          if (a > 0 && b > 0) ratios = ratios " " a / b
-        }
-        ratio = name[i] == "hadal" || ratios == "" ? "" : sprintf("%.2f", median(ratios))
-        m = median(values[key "\t" name[i]])
-        printf "%-8s %-6s %7s  %-26s %9.2f  %-20s %s\n", part[1], part[2], part[3], name[i], m, sprintf("[%.2f, %.2f]", least, most), ratio
-      }
-    }
-  }' "$results"

@@ -19,18 +19,25 @@ class SimdLimitTest : public testing::Test {
 
 TEST_F(SimdLimitTest, KernelsUseNothingNewer) {
   const std::string best = cpu::simd_target_name();  // a choice was made: it must be made again
-  cpu::limit_simd("sse4");
-  EXPECT_EQ(cpu::simd_target_name(), std::string("SSE4"));
+  const int64_t all = hwy::SupportedTargets();
+  if (all & HWY_AVX2) {
+    cpu::limit_simd("avx2");
+    EXPECT_EQ(cpu::simd_target_name(), std::string("AVX2"));
+  }
+  if (all & HWY_SSE4) {
+    cpu::limit_simd("sse4");
+    EXPECT_EQ(cpu::simd_target_name(), std::string("SSE4"));
+  }
   hwy::DisableTargets(0);
   cpu::limit_simd_from_environment();
   EXPECT_EQ(cpu::simd_target_name(), best);
 }
 
 TEST_F(SimdLimitTest, OtherNamesAreRefused) {
-  for (const char* name : {"AVX2", "avx2 ", "none"}) {
+  for (const char* name : {"AVX2", "neon ", "none"}) {
     const Refusal why = test::refusal_of([&] { cpu::limit_simd(name); });
     EXPECT_EQ(why.field, "HADAL_SIMD") << name;
-    EXPECT_NE(why.expected.find("avx2"), std::string::npos) << why.line();
+    EXPECT_NE(why.expected, "") << name;
   }
 }
 
