@@ -43,7 +43,7 @@ struct WeightsChoice {
 };
 
 struct ModelChoice {
-  std::string model, preset;
+  std::string model, preset, activations = "f32";
   WeightsChoice weights;
 
   void bind(Flags& flags) {
@@ -51,6 +51,9 @@ struct ModelChoice {
     flags.option("preset", preset,
                  "a built-in shape with random F32 weights instead (default: small)");
     weights.bind(flags);
+    flags.choice(
+        "activations", activations, {"f32", "bf16"},
+        "bf16 rounds what linears read, and multiplies BF16 by BF16 where the processor can");
   }
   DeepseekV3 make(Context& ctx, const CommonOptions& common) const {
     require(model.empty() || preset.empty(), {.field = "--preset",
@@ -58,13 +61,12 @@ struct ModelChoice {
                                               .found = "both",
                                               .expected = "one",
                                               .advice = "leave one out"});
-    if (!model.empty()) {
-      return load_model(ctx, model, {.dtype = weights.load_as(), .with_mtp = true});
-    }
-    DeepseekV3 random =
-        make_model(find_preset(preset.empty() ? "small" : preset).config, ctx.arena);
-    initialise_weights(random, ctx.arena, common.seed, 0.02F);
-    return random;
+    DeepseekV3 result =
+        model.empty() ? make_model(find_preset(preset.empty() ? "small" : preset).config, ctx.arena)
+                      : load_model(ctx, model, {.dtype = weights.load_as(), .with_mtp = true});
+    if (model.empty()) initialise_weights(result, ctx.arena, common.seed, 0.02F);
+    if (activations == "bf16") set_precision(result, Precision::kBf16Input);
+    return result;
   }
 };
 
