@@ -244,6 +244,9 @@ HWY_INLINE void store_codes(int8_t* out, const int32_t* codes, bool even_first) 
 
 }  // namespace
 
+// Whether the processor's own instructions are compiled in: asked of what is chosen to run.
+bool chosen_has_vnni() { return HWY_TARGET == HWY_AVX3_DL; }
+
 int64_t panel_floats(int64_t n_blocks) { return Panel::floats(n_blocks); }
 
 void multiply_codes(View<float, 2> y, const TurnedRows& x, const WeightView& w, bool accumulate,
@@ -310,6 +313,7 @@ HWY_AFTER_NAMESPACE();
 namespace hadal::cpu {
 namespace {
 
+HWY_EXPORT(chosen_has_vnni);
 HWY_EXPORT(panel_floats);
 HWY_EXPORT(multiply_codes);
 HWY_EXPORT(round_row);
@@ -336,7 +340,7 @@ struct Layout {
 bool has_bf16_dot() {
 #if defined(__x86_64__)
   static const bool has = __builtin_cpu_supports("avx512bf16") != 0;
-  return has && (hwy::SupportedTargets() & HWY_AVX3_DL) != 0;
+  return has && HWY_DYNAMIC_DISPATCH(chosen_has_vnni)();
 #else
   return false;
 #endif
