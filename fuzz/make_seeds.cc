@@ -70,12 +70,28 @@ void seed_schedules(const std::string& folder) {
        R"(["F 1 0","F&B 1 1 1 0","B 1 1"]]})");
 }
 
+void seed_templates(const std::string& folder) {
+  seed(folder, "blocks",
+       "{% set ns = namespace(s='', n=0) %}{%- for m in messages if m.role != 'x' -%}\n"
+       "{% if m['content'] is none and loop.first %}{{ m.tool_calls | tojson(indent=2) }}"
+       "{% elif 'a' in m.content %}{{ '<b>' + m.content.split('<')[-1] | trim }}{% else %}"
+       "{% set ns.s = ns.s ~ m.content[1:] %}{% continue %}{% endif %}{% endfor %}{{ ns.s }}");
+  seed(folder, "words",
+       "{% macro m(a, b='c') %}{{ a | upper }}{{ b }}{% endmacro %}{{ m(1, b=[1, 2.5, none]) }}"
+       "{% set x %}{{ messages | map(attribute='role') | join(', ') }}{% endset %}{{ x[::-1] }}"
+       "{% raw %}{{ }}{% endraw %}{{ range(3) | list | sort(reverse=true) }}{# note #}"
+       "{{ messages | selectattr('role', 'equalto', 'user') | list | length // 2 ** 3 }}"
+       "{% generation %}{{ {'a': (1,)} }}{% endgeneration %}{{ raise_exception('no') if not "
+       "bos_token }}");
+}
+
 void seed_all(const std::string& folder) {
   seed_json(folder + "/json");
   seed_configs(folder + "/config");
   seed_safetensors(folder + "/safetensors");
   seed_tokenizers(folder + "/tokenizer");
   seed_schedules(folder + "/schedule");
+  seed_templates(folder + "/jinja");
   seed(folder + "/index", "two",
        R"({"metadata":{"total_size":8},"weight_map":{"a":"model-00001-of-000002.safetensors",)"
        R"("b":"model-00002-of-000002.safetensors"}})");

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(json toml config index safetensors tokenizer schedule)
+[ ${#targets[@]} -gt 0 ] || targets=(json toml config index safetensors tokenizer schedule jinja)
 
 cmake --preset fuzz > /dev/null
 cmake --build --preset fuzz --target fuzz_seeds "${targets[@]/#/fuzz_}"

@@ -2,11 +2,14 @@
 //
 // Ctrl-C ends the answer, not the program; at the prompt it clears the line. The latent cache is
 // kept between turns, so that each prefills only what is new.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
+#include "hadal/cli/chat_input.h"
 #include "hadal/cli/commands.h"
 #include "hadal/cli/sampling_flags.h"
 #include "hadal/command/line_editor.h"
@@ -14,17 +17,15 @@
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
 #include "hadal/core/number_text.h"
-#include "hadal/data/stored_template.h"
-#include "hadal/infer/conversation.h"
-#include "hadal/infer/session.h"
-#include "hadal/infer/text_stream.h"
+#include "hadal/infer/chat_session.h"
 #include "hadal/io/atomic_write.h"
 
 namespace hadal::cli {
 namespace {
 
 struct ChatCommand {
-  std::string model, system;
+  std::string model, system, tools, think;
+  bool template_as_published = false;
   int64_t max_context = 0;
   SamplingFlags sampling;
 };
@@ -40,17 +41,29 @@ void bind(Flags& flags, ChatCommand& o) {
                 "message, always taking the most probable token");
   flags.required("model,-m", o.model, "model folder");
   flags.option("system", o.system, "system message");
+  flags.option("tools", o.tools, "JSON file with the list of tools that the model may call");
+  flags.option("think", o.think, "on or off, for templates that ask; otherwise as they see fit");
+  flags.flag("template-as-published", o.template_as_published,
+             "keep the mistakes that DeepSeek-V3's own chat template makes in tool calls");
   flags.option("max-context,-c,--ctx-size", o.max_context,
                "tokens of the whole conversation at most; 0: as many as the model has positions");
   o.sampling.bind(flags);
 }
 
 constexpr const char* kHelp =
-    "/help         this list\n"
-    "/reset        forget the conversation, keep the system message\n"
-    "/save FILE    write the conversation as JSON\n"
-    "/exit         leave (Ctrl-D does the same)\n"
-    "Ctrl-C ends an answer early.\n";
+    "/help          this list\n"
+    "/system TEXT   set the system message; without TEXT: none\n"
+    "/save FILE     write the conversation as JSON\n"
+    "/load FILE     go on with a conversation in JSON\n"
+    "/retry         another answer to the last message\n"
+    "/edit [TEXT]   the last message anew\n"
+    "/undo          take the last message and its answer back\n"
+    "/reset         forget the conversation, keep the system message\n"
+    "/think on|off  let the model think first, if its template asks\n"
+    "/stats         tokens read, reused and written so far\n"
+    "/quit          leave (/exit and Ctrl-D do the same)\n"
+    "Several lines: end each but the last with \\, or put them between lines of \"\"\".\n"
+    "A message that begins with /: //. Ctrl-C ends an answer early and keeps what is written.\n";
 
 // $XDG_STATE_HOME/hadal/chat_history; empty when no folder can be made.
 std::string history_file() {
@@ -70,74 +83,94 @@ std::string history_file() {
   return error ? std::string() : (folder / "chat_history").string();
 }
 
-void save(const Conversation& conversation, const std::string& file) {
-  require(!file.empty(), {.field = "/save",
-                          .problem = "missing file name",
-                          .found = "nothing",
-                          .expected = "/save FILE"});
+// What `write` shows, thoughts apart: dim on a terminal, between lines that say so elsewhere.
+class AnswerPrinter {
+ public:
+  explicit AnswerPrinter(Output& out)
+      : out_(out), dim_(isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr) {}
+  ~AnswerPrinter() {
+    if (thinking_) end_thought();
+  }
+  AnswerPrinter(const AnswerPrinter&) = delete;
+  AnswerPrinter& operator=(const AnswerPrinter&) = delete;
+
+  void show(const AnswerStream::Piece& piece) {
+    if (!piece.thinking.empty()) {
+      if (!thinking_) out_.text(dim_ ? "\033[2m" : "[thinking]\n");
+      thinking_ = true;
+      out_.text(piece.thinking);
+    }
+    if (!piece.content.empty()) {
+      if (thinking_) end_thought();
+      out_.text(piece.content);
+    }
+    std::fflush(stdout);
+  }
+
+ private:
+  void end_thought() {
+    out_.text(dim_ ? "\033[0m\n" : "\n[answer]\n");
+    thinking_ = false;
+  }
+  Output& out_;
+  const bool dim_;
+  bool thinking_ = false;
+};
+
+void save_conversation(const Conversation& conversation, const std::string& file) {
   Json messages = Json::array();
   for (const ChatMessage& message : conversation.messages()) {
-    Json entry;
-    entry["role"] = message.role == ChatMessage::Role::kSystem ? "system"
-                    : message.role == ChatMessage::Role::kUser ? "user"
-                                                               : "assistant";
-    entry["content"] = message.text;
-    messages.push_back(std::move(entry));
+    messages.push_back(message_json(message));
   }
   Json document;
   document["messages"] = std::move(messages);
   write_file_atomically(file, document.dump(2) + "\n");
-  log_note("saved ", conversation.messages().size(), " messages to ", file);
 }
 
-class Chat {
+class ChatLoop {
  public:
-  Chat(const ChatCommand& o, const CommonOptions& common, const Flags& flags, Output& out)
+  ChatLoop(const ChatCommand& o, const CommonOptions& common, const Flags& flags, Output& out)
       : o_(o),
         out_(out),
         m_(o.model, common.threads, common.chosen_device(), o.sampling.speculate != "off"),
-        conversation_(m_.need_tokenizer(), o.system),
-        session_(m_.ctx, model_for(context()), context(),
-                 o.sampling.draft_tokens(m_.model.config) > 0) {
-    options_.sampling = o.sampling.sampling(flags, common, m_);
-    options_.stop_tokens = o.sampling.stop_tokens(m_);
-    options_.draft_tokens = o.sampling.draft_tokens(m_.model.config);
-    options_.drop_slow_drafts = o.sampling.speculate == "auto";
-    most_tokens_ = o.sampling.answer_limit(flags, m_, session_.capacity());
-    require(most_tokens_ >= 1, {.field = "--max-tokens",
-                                .problem = "out of range",
-                                .found = most_tokens_,
-                                .expected = "1 or more"});
+        chat_(m_, o.system, context(), options(common, flags), m_.stop_texts(o.sampling.stop),
+              o.template_as_published) {
+    if (!o.think.empty()) think(o.think);
+    if (!o.tools.empty()) chat_.conversation().set_tools(parse_json_file(o.tools));
   }
 
   void greet(bool on_terminal) const {
-    const double bytes =
-        static_cast<double>(session_.capacity()) *
-        static_cast<double>(LatentPages::bytes_per_token(
-            m_.model.config, options_.draft_tokens > 0 ? m_.model.config.n_mtp : 0));
-    log_note(o_.model, ": context ", session_.capacity(), " tokens, latent cache up to ",
-             human_bytes(bytes));
-    const std::string note = prompt_note(m_.folder, conversation_.has_roles());
-    if (!note.empty()) log_note(note);
+    log_note(o_.model, ": context ", chat_.context(), " tokens, latent cache up to ",
+             human_bytes(chat_.cache_bytes()));
+    if (!chat_.conversation().has_roles()) {
+      log_note(
+          "The tokenizer has no role tokens and the folder no chat template, so this is a base "
+          "model: it writes on where your text ends.");
+    }
     if (on_terminal) log_note("/help lists what can be typed; Ctrl-D leaves.");
   }
 
   void loop(LineEditor& editor) {
-    for (std::string line;;) {
-      const LineEditor::Event event = editor.read(line);
+    for (std::string message;;) {
+      const LineEditor::Event event = read_message(editor, message);
       if (event == LineEditor::Event::kEnd) return;
       if (event == LineEditor::Event::kInterrupt) {
         clear_interrupt();
         if (interrupted()) throw Interrupted("chat: asked to end");
         continue;
       }
-      if (line.find_first_not_of(" \t") == std::string::npos) continue;
-      if (line == "/exit" || line == "/quit") return;
+      if (message.find_first_not_of(" \t\n") == std::string::npos) continue;
+      const ChatLine line = parse_chat_line(message);
+      if (line.name == "exit" || line.name == "quit") return;
       try {
-        if (!command(line)) answer(line);
-      } catch (const IoError& error) {  // /save failed; the conversation goes on
-        log_warning(error.line(out_.option_of()));
-      } catch (const ConfigError& error) {  // too long, or a command used wrongly
+        if (line.name.empty()) {
+          ask(line.rest);
+        } else {
+          command(line, editor);
+        }
+      } catch (const Interrupted&) {
+        throw;
+      } catch (const Error& error) {  // a file, a command used wrongly, no room; the chat goes on
         log_warning(error.line(out_.option_of()));
       }
     }
@@ -146,76 +179,145 @@ class Chat {
  private:
   int64_t context() const {
     const int64_t most = m_.model.config.max_position_embeddings;
-    require(o_.max_context >= 0 && o_.max_context <= most,
-            {.field = "--max-context",
-             .problem = "out of range",
-             .found = o_.max_context,
-             .expected = {"at most ", most},
-             .advice = "the model has no more positions"});
     return o_.max_context == 0 ? most : o_.max_context;
   }
 
-  // The model, ready for so many positions.
-  const DeepseekV3& model_for(int64_t n_positions) {
-    m_.model.ensure_rope(m_.arena, n_positions);
-    return m_.model;
+  GenerateOptions options(const CommonOptions& common, const Flags& flags) const {
+    GenerateOptions options;
+    options.max_tokens = o_.sampling.answer_limit(flags, m_, std::max<int64_t>(context(), 1));
+    require(options.max_tokens >= 1, {.field = "--max-tokens",
+                                      .problem = "out of range",
+                                      .found = options.max_tokens,
+                                      .expected = "1 or more"});
+    options.sampling = o_.sampling.sampling(flags, common, m_);
+    options.stop_tokens = o_.sampling.stop_tokens(m_);
+    options.draft_tokens = o_.sampling.draft_tokens(m_.model.config);
+    options.drop_slow_drafts = o_.sampling.speculate == "auto";
+    return options;
   }
 
-  bool command(const std::string& line) {
-    if (line == "/help") {
+  void command(const ChatLine& line, LineEditor& editor) {
+    Conversation& conversation = chat_.conversation();
+    if (line.name == "help") {
       out_.text(kHelp);
-    } else if (line == "/reset") {
-      conversation_.reset();
+    } else if (line.name == "reset") {
+      conversation.reset();
       log_note("The conversation is forgotten.");
-    } else if (line.rfind("/save", 0) == 0 && (line.size() == 5 || line[5] == ' ')) {
-      const size_t start = line.find_first_not_of(' ', 5);
-      save(conversation_, start == std::string::npos ? "" : line.substr(start));
+    } else if (line.name == "system") {
+      conversation.set_system(line.rest);
+      log_note(line.rest.empty() ? "No system message." : "The system message is set.");
+    } else if (line.name == "save") {
+      need_file(line);
+      save_conversation(conversation, line.rest);
+      log_note("saved ", conversation.messages().size(), " messages to ", line.rest);
+    } else if (line.name == "load") {
+      need_file(line);
+      conversation.load(messages_from_json(parse_json_file(line.rest), line.rest));
+      log_note("loaded ", conversation.messages().size(), " messages from ", line.rest);
+    } else if (line.name == "think") {
+      think(line.rest);
+    } else if (line.name == "stats") {
+      note_totals();
+    } else if (line.name == "undo") {
+      log_note(conversation.drop_turn() ? "The last turn is taken back." : "There is no turn.");
+    } else if (line.name == "retry") {
+      require(conversation.drop_answer(), {.field = "/retry",
+                                           .problem = "nothing was asked yet",
+                                           .expected = "a message before it"});
+      answer();
+    } else if (line.name == "edit") {
+      edit(line.rest, editor);
     } else {
-      return false;
+      throw ConfigError({.field = {"/", line.name},
+                         .problem = "no such command",
+                         .expected = "one that /help lists",
+                         .advice = "a message that begins with / is typed with //"});
     }
-    return true;
   }
 
-  void answer(const std::string& text) {
-    clear_interrupt();  // one that came while the line was typed
-    conversation_.add_user(text);
-    const std::vector<int32_t> prompt = conversation_.prompt();
-    const int64_t room = session_.capacity() - static_cast<int64_t>(prompt.size());
-    if (room < 1) {
-      conversation_.drop_last_user();
-      throw ConfigError({.field = "--max-context",
-                         .problem = "the conversation is full",
-                         .found = {prompt.size(), " tokens"},
-                         .expected = {"fewer than ", session_.capacity()},
-                         .advice = "/reset starts a new one"});
+  void need_file(const ChatLine& line) const {
+    require(!line.rest.empty(), {.field = {"/", line.name},
+                                 .problem = "missing file name",
+                                 .found = "nothing",
+                                 .expected = {"/", line.name, " FILE"}});
+  }
+
+  void think(const std::string& word) {
+    require(word == "on" || word == "off",
+            {.field = "--think", .problem = "wrong value", .found = word, .expected = "on or off"});
+    require(chat_.conversation().knows_thinking(),
+            {.field = "--think",
+             .problem = "the model's chat template does not ask whether to think",
+             .found = word,
+             .expected = "a template with the variable thinking",
+             .advice = "leave it out"});
+    chat_.conversation().set_thinking(word == "on");
+  }
+
+  // The last question anew: by `text`, or for the person to change.
+  void edit(const std::string& text, LineEditor& editor) {
+    const std::optional<std::string> old = chat_.conversation().drop_turn();
+    require(
+        old.has_value(),
+        {.field = "/edit", .problem = "nothing was asked yet", .expected = "a message before it"});
+    if (!text.empty()) return ask(text);
+    if (editor.is_terminal() && old->find('\n') == std::string::npos) {
+      editor.prefill(*old);
+    } else {
+      log_note("The last turn is taken back; type it anew.");
     }
-    options_.max_tokens = std::min(most_tokens_, room);
-    TextStream stream(*m_.tokenizer, m_.stop_texts(o_.sampling.stop));
-    const auto show = [&](const std::string& more) {
-      out_.text(more);
-      std::fflush(stdout);
-    };
-    const auto on_token = [&](int32_t token) {
-      show(stream.push(token));
-      return !interrupted() && !stream.stopped();
-    };
-    const GenerateResult result =
-        session_.generate(prompt, options_, on_token, [](double) { return !interrupted(); });
-    show(stream.finish() + "\n");
+  }
+
+  void ask(const std::string& text) {
+    chat_.conversation().add_user(text);
+    try {
+      if (!answer()) chat_.conversation().drop_turn();
+    } catch (const Error&) {
+      chat_.conversation().drop_turn();
+      throw;
+    }
+  }
+
+  // False if not a token was written.
+  bool answer() {
+    clear_interrupt();  // one that came while the line was typed
+    GenerateResult result;
+    {
+      AnswerPrinter printer(out_);
+      result = chat_.answer(
+          [&](const AnswerStream::Piece& piece) {
+            printer.show(piece);
+            return !interrupted();
+          },
+          [](double) { return !interrupted(); });
+    }
+    out_.text("\n");
+    std::fflush(stdout);
+    const bool cut = interrupted();
     clear_interrupt();
     if (interrupted()) throw Interrupted("chat: asked to end");
-    conversation_.add_answer(stream.text());
-    options_.sampling.seed += 1;  // the same words again need not get the same answer
-    if (result.finish_reason == "length") log_note("(cut at ", options_.max_tokens, " tokens)");
+    if (cut) log_note(result.tokens.empty() ? "(stopped before the answer)" : "(stopped)");
+    if (result.finish_reason == "length") log_note("(cut at ", result.tokens.size(), " tokens)");
+    log_note("prompt: ", result.cached_tokens, " tokens from the cache, ",
+             result.prompt_tokens - result.cached_tokens, " read; written: ", result.tokens.size(),
+             printed(" tokens, %.1f tokens/s", result.decode_tokens_per_s()));
+    return !result.tokens.empty();
+  }
+
+  void note_totals() const {
+    const ChatTotals& t = chat_.totals();
+    log_note(t.turns, " answers, ", t.written_tokens, " tokens written in ",
+             printed("%.1f s", t.decode_seconds), "; prompts: ", t.cached_tokens,
+             " tokens from the cache, ", t.prompt_tokens - t.cached_tokens, " read in ",
+             printed("%.1f s", t.prefill_seconds),
+             "; context: ", chat_.conversation().prompt().ids.size(), " of ", chat_.context(),
+             " tokens");
   }
 
   const ChatCommand& o_;
   Output& out_;
   TextModel m_;
-  Conversation conversation_;
-  GenerationSession session_;
-  GenerateOptions options_;
-  int64_t most_tokens_ = 0;  // of one answer
+  ChatSession chat_;
 };
 
 int run(const ChatCommand& o, const CommonOptions& common, const Flags& flags, Output& out) {
@@ -225,7 +327,7 @@ int run(const ChatCommand& o, const CommonOptions& common, const Flags& flags, O
                         .expected = "a person or lines on standard input",
                         .advice = "use hadal generate --json"});
   catch_interrupts();
-  Chat chat(o, common, flags, out);
+  ChatLoop chat(o, common, flags, out);
   LineEditor editor("> ", history_file());
   chat.greet(editor.is_terminal());
   chat.loop(editor);

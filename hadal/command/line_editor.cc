@@ -17,14 +17,16 @@ constexpr int kHistoryLines = 1000;
 }  // namespace
 
 struct LineEditor::Impl {
-  std::string prompt, history_file;
+  std::string prompt, prompt_of_more, history_file;
+  bool more = false;
   EditLine* editor = nullptr;
   History* history = nullptr;
 
   static char* show_prompt(EditLine* editor) {
     void* self = nullptr;
     el_get(editor, EL_CLIENTDATA, &self);
-    return static_cast<Impl*>(self)->prompt.data();
+    Impl& impl = *static_cast<Impl*>(self);
+    return (impl.more ? impl.prompt_of_more : impl.prompt).data();
   }
 };
 
@@ -33,6 +35,7 @@ LineEditor::LineEditor(const std::string& prompt, std::string history_file) {
   std::setlocale(LC_CTYPE, "");  // characters, not bytes, are what a key deletes
   impl_ = std::make_unique<Impl>();
   impl_->prompt = prompt;
+  impl_->prompt_of_more = std::string(prompt.size() > 2 ? prompt.size() - 2 : 0, ' ') + ". ";
   impl_->history_file = std::move(history_file);
   impl_->history = history_init();
   HistEvent event;
@@ -59,8 +62,13 @@ LineEditor::~LineEditor() {
   history_end(impl_->history);
 }
 
-LineEditor::Event LineEditor::read(std::string& line) {
+void LineEditor::prefill(const std::string& text) {
+  if (impl_) el_push(impl_->editor, text.c_str());
+}
+
+LineEditor::Event LineEditor::read(std::string& line, bool more) {
   if (!impl_) return std::getline(std::cin, line) ? Event::kLine : Event::kEnd;
+  impl_->more = more;
   int n = 0;
   errno = 0;
   const char* typed = el_gets(impl_->editor, &n);

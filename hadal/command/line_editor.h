@@ -17,7 +17,10 @@ class LineEditor {
   LineEditor& operator=(const LineEditor&) = delete;
 
   enum class Event { kLine, kEnd, kInterrupt };  // kEnd: Ctrl-D or end of file
-  Event read(std::string& line);
+  // `more`: the line goes on with one that was read before, and the prompt says so.
+  Event read(std::string& line, bool more = false);
+  // The next line begins with this text, for the person to change. On plain lines nothing.
+  void prefill(const std::string& text);
   bool is_terminal() const { return impl_ != nullptr; }
 
  private:

@@ -2,8 +2,6 @@
 
 #include <xxhash.h>
 
-#include <string_view>
-
 #include "hadal/core/error.h"
 #include "hadal/core/json.h"
 #include "hadal/io/path_status.h"
@@ -11,16 +9,31 @@
 namespace hadal {
 namespace {
 
-// The text of a "chat_template", or of the default one of a list; a list without one, or anything
-// else, is no text that could be DeepSeek-V3's.
-std::string default_text(const Json& chat_template) {
-  if (chat_template.is_string()) return chat_template.as_string();
-  if (!chat_template.is_array()) return "";
-  for (const Json& each : chat_template.as_array()) {
+// The text of a template in a list of named ones.
+const std::string* named_template(const Json& list, std::string_view wanted) {
+  for (const Json& each : list.as_array()) {
     const Json *name = each.find("name"), *text = each.find("template");
-    if (name && text && *name == Json("default") && text->is_string()) return text->as_string();
+    if (name && text && *name == Json(wanted) && text->is_string()) return &text->as_string();
   }
-  return "";
+  return nullptr;
+}
+
+StoredTemplate stored_in(const Json& chat_template, const std::string& file) {
+  if (chat_template.is_string())
+    return {file, chat_template.as_string(), chat_template.as_string()};
+  const std::string* text =
+      chat_template.is_array() ? named_template(chat_template, "default") : nullptr;
+  if (!text) {
+    throw FormatError({.place = file,
+                       .field = "chat_template",
+                       .problem = "no template",
+                       .found = chat_template.is_array() ? "a list without a default one"
+                                                         : chat_template.type_name(),
+                       .expected = "a text, or a list of {name, template} with the name default",
+                       .advice = "correct the file or remove the key"});
+  }
+  const std::string* with_tools = named_template(chat_template, "tool_use");
+  return {file, *text, with_tools ? *with_tools : *text};
 }
 
 }  // namespace
@@ -35,31 +48,18 @@ uint64_t template_hash(std::string_view text) {
 
 std::optional<StoredTemplate> find_stored_template(const std::string& folder) {
   const std::string jinja = folder + "/chat_template.jinja";
-  if (path_exists(jinja)) return {{jinja, template_hash(read_text_file(jinja))}};
+  if (path_exists(jinja)) {
+    const std::string text = read_text_file(jinja);
+    return {{jinja, text, text}};
+  }
   for (const char* name : {"/tokenizer_config.json", "/chat_template.json"}) {
     const std::string file = folder + name;
     if (!path_exists(file)) continue;
     const Json json = parse_json_file(file);
     const Json* chat_template = json.find("chat_template");
-    if (!chat_template || chat_template->is_null()) continue;
-    return {{file, template_hash(default_text(*chat_template))}};
+    if (chat_template && !chat_template->is_null()) return stored_in(*chat_template, file);
   }
   return std::nullopt;
-}
-
-std::string prompt_note(const std::string& folder, bool has_roles, uint64_t ours) {
-  const std::optional<StoredTemplate> stored = find_stored_template(folder);
-  if (stored && has_roles && stored->hash == ours) return "";
-  if (stored) {
-    return concat(
-        stored->file, ": this chat template is not DeepSeek-V3's and is not executed; prompts are ",
-        has_roles ? "written in DeepSeek-V3's format, without what it adds, such as <think>"
-                  : "plain text, since the tokenizer has no role tokens of DeepSeek-V3's");
-  }
-  return has_roles
-             ? ""
-             : "The tokenizer has no role tokens, so this is a base model: it writes on where "
-               "your text ends.";
 }
 
 }  // namespace hadal

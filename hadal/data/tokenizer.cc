@@ -143,6 +143,24 @@ struct Tokenizer::Impl {
     return out;
   }
 
+  std::vector<Segment> segments(std::string_view text,
+                                std::span<const TextStretch> stretches) const {
+    std::vector<Segment> out;
+    size_t begin = 0;
+    for (const TextStretch& stretch : stretches) {
+      for (const Segment& s :
+           segments(text.substr(begin, stretch.end - begin), stretch.added_tokens)) {
+        if (s.added_id < 0 && !out.empty() && out.back().added_id < 0) {
+          out.back().text = {out.back().text.data(), out.back().text.size() + s.text.size()};
+        } else {
+          out.push_back(s);
+        }
+      }
+      begin = stretch.end;
+    }
+    return out;
+  }
+
   std::optional<int32_t> find(std::string_view content) const {
     for (const AddedToken& token : definition.added_tokens) {
       if (token.content == content) return token.id;
@@ -294,6 +312,25 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, bool added_tokens)
   for (const Segment& segment : impl_->segments(text, added_tokens)) {
     if (segment.added_id >= 0) {
       ids.push_back(segment.added_id);
+    } else {
+      impl_->encode_plain(segment.text, text.data() + text.size(), *scratch, ids);
+    }
+  }
+  impl_->give_back(std::move(scratch));
+  return ids;
+}
+
+std::vector<int32_t> Tokenizer::encode_stretches(std::string_view text,
+                                                 std::span<const TextStretch> stretches,
+                                                 const KnownIds& known) const {
+  std::vector<int32_t> ids;
+  auto scratch = impl_->take_scratch();
+  for (const Segment& segment : impl_->segments(text, stretches)) {
+    const auto found = segment.added_id < 0 ? known.find(segment.text) : known.end();
+    if (segment.added_id >= 0) {
+      ids.push_back(segment.added_id);
+    } else if (found != known.end()) {
+      ids.insert(ids.end(), found->second.begin(), found->second.end());
     } else {
       impl_->encode_plain(segment.text, text.data() + text.size(), *scratch, ids);
     }

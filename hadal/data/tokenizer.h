@@ -6,8 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +23,14 @@ struct AddedToken {
   std::string content;
   bool special = false;
 };
+
+struct TextStretch {
+  size_t end;  // the one before ends where this begins; the last one ends with the text
+  bool added_tokens;
+};
+// Texts without added tokens, and ids that decode to them: a model need not have written a text with
+// the ids that encoding gives.
+using KnownIds = std::map<std::string, std::vector<int32_t>, std::less<>>;
 
 class Tokenizer {
  public:
@@ -39,6 +49,12 @@ class Tokenizer {
   // Same ids, cut at safe places and encoded by all threads.
   std::vector<int32_t> encode_parallel(std::string_view text, ThreadPool& pool,
                                        bool added_tokens = true) const;
+  // A text of which only some stretches may spell added tokens: what a chat template writes may, what
+  // a message says may not. Text that goes on over the end of a stretch is cut into pieces as one. A
+  // text between two added tokens that `known` holds keeps the ids it has there. REQUIRES valid UTF-8.
+  std::vector<int32_t> encode_stretches(std::string_view text,
+                                        std::span<const TextStretch> stretches,
+                                        const KnownIds& known = {}) const;
   std::string decode(const std::vector<int32_t>& ids,
                      bool skip_special = false) const;  // raw bytes may be cut UTF-8
   std::string_view token_bytes(

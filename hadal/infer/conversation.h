@@ -1,7 +1,11 @@
 // infer/conversation.h: the turns of a chat as a prompt.
 //
-// With role tokens in the tokenizer the prompt is DeepSeek-V3's format (data/chat_template.h). A
-// base model has none: its conversation is one growing text, and the model writes on where it ends.
+// With a chat template (data/chat_template.h) the prompt is what that makes of the messages; what
+// becomes of past thoughts is the template's affair. A base model has none: its conversation is one
+// growing text, and the model writes on where it ends.
+//
+// A prompt repeats earlier answers with the very ids they were written with, also where encoding their
+// text would give others, so that a cache knows them again.
 #pragma once
 
 #include <optional>
@@ -15,21 +19,40 @@ namespace hadal {
 class Conversation {
  public:
   // `tokenizer` outlives the conversation. `system` may be empty.
-  Conversation(const Tokenizer& tokenizer, const std::string& system);
+  Conversation(const Tokenizer& tokenizer, std::optional<ChatTemplate> chat_template,
+               const std::string& system);
 
   bool has_roles() const { return chat_template_.has_value(); }
-  void add_user(const std::string& text);
-  void add_answer(const std::string& text);
-  void drop_last_user();  // the turn failed: as if it had not been asked
-  void reset();           // only the system message stays
+  bool knows_thinking() const { return chat_template_ && chat_template_->knows_thinking(); }
+  void set_system(const std::string& text);  // "" takes it away
+  void set_thinking(bool thinking) { options_.thinking = thinking; }
+  void set_tools(Json tools) { options_.tools = std::move(tools); }
 
-  std::vector<int32_t> prompt() const;  // ends where the answer begins
+  void add(ChatMessage message) { messages_.push_back(std::move(message)); }
+  void add_user(const std::string& text);
+  // `tokens`: as the model wrote it.
+  void add_answer(ChatMessage answer, const std::vector<int32_t>& tokens);
+  // Everything behind the last message of the user goes, so that it can be answered anew. False if
+  // there is none.
+  bool drop_answer();
+  // So does that message: what it said.
+  std::optional<std::string> drop_turn();
+  void reset();  // only the system message stays
+  void load(std::vector<ChatMessage> messages) { messages_ = std::move(messages); }
+
+  struct Prompt {
+    std::vector<int32_t> ids;     // ends where the answer begins
+    bool opens_thinking = false;  // the answer begins inside of a thought
+  };
+  Prompt prompt() const;
   const std::vector<ChatMessage>& messages() const { return messages_; }
 
  private:
   const Tokenizer& tokenizer_;
   std::optional<ChatTemplate> chat_template_;
+  ChatOptions options_;
   std::vector<ChatMessage> messages_;
+  KnownIds written_;  // texts of answers whose ids are not those that encoding gives
 };
 
 }  // namespace hadal

@@ -15,8 +15,11 @@ size_t unfinished(const std::string& text, const std::string& stop) {
 
 }  // namespace
 
-TextStream::TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop_strings)
-    : tokenizer_(tokenizer), stop_strings_(std::move(stop_strings)) {
+TextStream::TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop_strings,
+                       std::vector<int32_t> shown)
+    : tokenizer_(tokenizer),
+      stop_strings_(std::move(stop_strings)),
+      shown_tokens_(std::move(shown)) {
   std::erase_if(stop_strings_, [](const std::string& stop) { return stop.empty(); });
 }
 
@@ -38,8 +41,13 @@ std::string TextStream::show(const std::string& more) {
   return result;
 }
 
+bool TextStream::is_silent(int32_t token) const {
+  return tokenizer_.is_special(token) &&
+         std::find(shown_tokens_.begin(), shown_tokens_.end(), token) == shown_tokens_.end();
+}
+
 std::string TextStream::push(int32_t token) {
-  if (stopped_ || tokenizer_.is_special(token)) return {};
+  if (stopped_ || is_silent(token)) return {};
   return show(utf8_.push(tokenizer_.token_bytes(token)));
 }
 

@@ -13,8 +13,10 @@ namespace hadal {
 
 class TextStream {
  public:
-  // `tokenizer` outlives the stream. Special tokens add no text. Empty stop strings are ignored.
-  TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop_strings);
+  // `tokenizer` outlives the stream. Special tokens add no text, but for those of `shown`. Empty stop
+  // strings are ignored.
+  TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop_strings,
+             std::vector<int32_t> shown = {});
 
   std::string push(int32_t token);  // what may be shown now
   std::string finish();             // the rest; nothing after a stop string
@@ -23,9 +25,11 @@ class TextStream {
 
  private:
   std::string show(const std::string& more);
+  bool is_silent(int32_t token) const;
 
   const Tokenizer& tokenizer_;
   std::vector<std::string> stop_strings_;
+  std::vector<int32_t> shown_tokens_;
   Utf8Stream utf8_;
   std::string held_, shown_;
   bool stopped_ = false;

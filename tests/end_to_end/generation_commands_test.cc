@@ -278,14 +278,48 @@ TEST(ChatCommand, TalksThroughAPipe) {
   EXPECT_EQ(messages[2].at("role").as_string(), "assistant");
 }
 
-TEST(ChatCommand, ATemplateThatIsNotExecutedIsSaid) {
+TEST(ChatCommand, AFoldersTemplateIsFollowed) {
   const test::TemporaryFolder folder;
   test::copy_files(text_model_folder(), folder.path());
-  const std::vector<std::string> chat = {"chat", "-m", folder.path(), "-n", "2"};
-  EXPECT_EQ(run(chat, "hi\n").err.find("template"), std::string::npos);
-  folder.write("chat_template.jinja", "{{ bos_token }}<think>");
-  EXPECT_NE(run(chat, "hi\n").err.find("chat_template.jinja: this chat template is not"),
+  const std::vector<std::string> chat = {"chat", "-m", folder.path(), "-n", "4", "--ignore-eos"};
+  folder.write("chat_template.jinja",
+               "{{ bos_token }}{{ messages[-1].content }}{% if thinking %}<think>{% endif %}");
+  std::vector<std::string> with_thought = chat;
+  with_thought.insert(with_thought.end(), {"--think", "on"});
+  EXPECT_NE(run(with_thought, "hi\n").out.find("[thinking]\n"), std::string::npos);
+  EXPECT_EQ(run(chat, "hi\n").out.find("[thinking]"), std::string::npos);
+  EXPECT_NE(run(chat, "/think on\nhi\n").out.find("[thinking]\n"), std::string::npos);
+  folder.write("chat_template.jinja", "\n{{ 'x' | wordcount }}");
+  EXPECT_NE(run(chat, "hi\n").err.find("chat_template.jinja: line 2: this filter is not supported"),
             std::string::npos);
+  folder.write("chat_template.jinja", "{% include 'x' %}");
+  EXPECT_EQ(run(chat, "hi\n").exit_code, 2);
+}
+
+TEST(ChatCommand, TurnsAreTakenBackAskedAnewSavedAndLoaded) {
+  const test::TemporaryFolder folder;
+  const std::string file = folder / "chat.json", again = folder / "again.json";
+  const RunResult first =
+      run({"chat", "-m", text_model_folder(), "-n", "3", "--ignore-eos"},
+          "the cat\n/retry\nthe hat\\\nsat\n/edit the man\n\"\"\"\none\n\ntwo\n\"\"\"\n/undo\n"
+          "/system the end\n/stats\n/nonsense\n/think on\n/save " +
+              file + "\n");
+  EXPECT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_NE(first.err.find("5 answers, 15 tokens written"), std::string::npos) << first.err;
+  EXPECT_NE(first.err.find("tokens from the cache"), std::string::npos);
+  EXPECT_NE(first.err.find("/nonsense: no such command"), std::string::npos);
+  EXPECT_NE(first.err.find("--think: the model's chat template does not ask"), std::string::npos);
+  const Json saved = parse_json_file(file);
+  std::vector<std::string> said;
+  for (const Json& m : saved.at("messages").as_array()) {
+    if (m.at("role").as_string() != "assistant") said.push_back(m.at("content").as_string());
+  }
+  EXPECT_EQ(said, (std::vector<std::string>{"the end", "the cat", "the man"}));
+  const RunResult second = run({"chat", "-m", text_model_folder(), "-n", "3"},
+                               "/load " + file + "\n/save " + again + "\n/load /no/such\n/edit\n");
+  EXPECT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_EQ(parse_json_file(again), saved);
+  EXPECT_NE(second.err.find("/no/such"), std::string::npos);
 }
 
 TEST(ChatCommand, AFullContextIsSaidAndTheChatGoesOn) {
