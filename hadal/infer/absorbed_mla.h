@@ -12,12 +12,13 @@
 #pragma once
 
 #include "hadal/infer/cached_attention.h"
+#include "hadal/nn/mla.h"
 
 namespace hadal {
 
-// x [T,d] are the next rows of the sequences in `batch`, which has T in all; their latents are
-// appended to layer `layer`. Returns u [T,d].
-Tensor absorbed_mla(Context& ctx, const Mla& mla, int64_t layer, const Tensor& x,
-                    const RopeTable& rope, std::span<const BatchShare> batch);
+// o [T,H,d_v] of the rotated queries q [T,H,d_nope+d_rope], which belong to the last rows of the
+// sequences in `batch`, T in all; their latents are in layer `layer` already.
+void absorbed_attention(Context& ctx, const Mla& mla, int64_t layer, View<float, 3> o,
+                        View<const float, 3> q, std::span<const BatchShare> batch);
 
 }  // namespace hadal

@@ -1,18 +1,18 @@
 #include "hadal/infer/cached_attention.h"
 
-#include "hadal/infer/absorbed_mla.h"
-#include "hadal/infer/prefill_mla.h"
+#include "hadal/infer/mixed_mla.h"
 
 namespace hadal {
 
-Tensor PrefillAttention::forward(Context& ctx, const Mla& mla, int layer, const Tensor& x,
-                                 Mla::Saved& /*saved*/) {
-  return prefill_mla(ctx, mla, layer, x, rope_, sequence_);
+Tensor MixedAttention::forward(Context& ctx, const Mla& mla, int layer, const Tensor& x,
+                               Mla::Saved& /*saved*/) {
+  return mixed_mla(ctx, mla, layer, x, rope_, absorbed_, prefill_);
 }
 
-Tensor AbsorbedAttention::forward(Context& ctx, const Mla& mla, int layer, const Tensor& x,
-                                  Mla::Saved& /*saved*/) {
-  return absorbed_mla(ctx, mla, layer, x, rope_, batch_);
+Tensor PrefillAttention::forward(Context& ctx, const Mla& mla, int layer, const Tensor& x,
+                                 Mla::Saved& /*saved*/) {
+  const BatchShare all{&sequence_, x.dim(0)};
+  return mixed_mla(ctx, mla, layer, x, rope_, {}, {&all, 1});
 }
 
 }  // namespace hadal

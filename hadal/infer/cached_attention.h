@@ -1,6 +1,7 @@
-// infer/cached_attention.h: the two forms of attention behind latent pages, as arguments of the layer
-// body (nn/attention_form.h). Both append the new rows' latents to the layer's pages, which the
-// caller has reserved. A form serves one pass and refers to its arguments.
+// infer/cached_attention.h: attention behind latent pages, as an argument of the layer body
+// (nn/attention_form.h): in absorbed form for few rows of a sequence, in MHA form for many, or both in
+// one pass. Each appends the new rows' latents to the layer's pages, which the caller has reserved. A
+// form serves one pass and refers to its arguments.
 #pragma once
 
 #include "hadal/infer/latent_pages.h"
@@ -8,7 +9,27 @@
 
 namespace hadal {
 
-// MHA form, for many rows: the next ones of one sequence.
+// `n` rows of a pass, behind those of the shares before: the next ones of `sequence`.
+struct BatchShare {
+  LatentSequence* sequence;
+  int64_t n;
+};
+
+// Rows of the pass: those of `absorbed` first, then those of `prefill`.
+class MixedAttention : public AttentionForm {
+ public:
+  MixedAttention(const RopeTable& rope, std::vector<BatchShare> absorbed,
+                 std::vector<BatchShare> prefill)
+      : rope_(rope), absorbed_(std::move(absorbed)), prefill_(std::move(prefill)) {}
+  Tensor forward(Context& ctx, const Mla& mla, int layer, const Tensor& x,
+                 Mla::Saved& saved) override;
+
+ private:
+  const RopeTable& rope_;
+  std::vector<BatchShare> absorbed_, prefill_;
+};
+
+// MHA form alone: all rows of a pass are the next ones of one sequence.
 class PrefillAttention final : public AttentionForm {
  public:
   PrefillAttention(const RopeTable& rope, LatentSequence& sequence)
@@ -21,23 +42,11 @@ class PrefillAttention final : public AttentionForm {
   LatentSequence& sequence_;
 };
 
-// `n` rows of a pass, behind those of the shares before: the next ones of `sequence`.
-struct BatchShare {
-  LatentSequence* sequence;
-  int64_t n;
-};
-
-// Absorbed form, for few rows each of one or many sequences.
-class AbsorbedAttention final : public AttentionForm {
+// Absorbed form alone.
+class AbsorbedAttention final : public MixedAttention {
  public:
   AbsorbedAttention(const RopeTable& rope, std::vector<BatchShare> batch)
-      : rope_(rope), batch_(std::move(batch)) {}
-  Tensor forward(Context& ctx, const Mla& mla, int layer, const Tensor& x,
-                 Mla::Saved& saved) override;
-
- private:
-  const RopeTable& rope_;
-  std::vector<BatchShare> batch_;
+      : MixedAttention(rope, std::move(batch), {}) {}
 };
 
 }  // namespace hadal

@@ -1,20 +1,14 @@
 #include "hadal/infer/prefill_mla.h"
 
-#include "hadal/infer/positions.h"
 #include "hadal/ops/attention.h"
 #include "hadal/ops/copy.h"
 
 namespace hadal {
 
-Tensor prefill_mla(Context& ctx, const Mla& mla, int64_t layer, const Tensor& x,
-                   const RopeTable& rope, LatentSequence& sequence) {
+void prefill_attention(Context& ctx, const Mla& mla, int64_t layer, View<float, 3> o,
+                       View<const float, 3> q, const LatentSequence& sequence) {
   const auto [n_heads, d_nope, d_rope, d_v] = mla.dims;
-  const int64_t T = x.dim(0), d_c = mla.kv_lora_rank;
-  const auto [queries, latents] =
-      mla.queries_and_latents(ctx, x, rope, next_positions(sequence.length(layer), T));
-  sequence.append(ctx, layer, latents.mat());
-  const Tensor q = queries.reshaped({T, n_heads, d_nope + d_rope});
-
+  const int64_t d_c = mla.kv_lora_rank;
   const int64_t n_rows = sequence.length(layer);
   Tensor kv = ctx.empty({n_rows, n_heads * (d_nope + d_v)});
   Tensor k_rope = ctx.empty({n_rows, d_rope});  // the few columns that attention reads as they are
@@ -26,11 +20,9 @@ Tensor prefill_mla(Context& ctx, const Mla& mla, int64_t layer, const Tensor& x,
     done = end;
   }
 
-  Tensor o = ctx.empty({T, n_heads, d_v});
   const Tensor kv_thd = kv.reshaped({n_rows, n_heads, d_nope + d_v});
-  attention_forward_chunk(ctx, o.view<float, 3>(), q.view<float, 3>(), kv_thd.view<float, 3>(),
-                          std::as_const(k_rope).mat(), mla.dims, mla.softmax_scale);
-  return mla.w_o.forward(ctx, o.reshaped({T, n_heads * d_v}));
+  attention_forward_chunk(ctx, o, q, kv_thd.view<float, 3>(), std::as_const(k_rope).mat(), mla.dims,
+                          mla.softmax_scale);
 }
 
 }  // namespace hadal

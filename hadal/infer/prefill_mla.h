@@ -12,9 +12,10 @@
 
 namespace hadal {
 
-// x [T,d] are the next rows of `sequence`; their latents are appended to layer `layer`. Returns u
-// [T,d].
-Tensor prefill_mla(Context& ctx, const Mla& mla, int64_t layer, const Tensor& x,
-                   const RopeTable& rope, LatentSequence& sequence);
+// o [T,H,d_v] of the rotated queries q [T,H,d_nope+d_rope], which belong to the last rows of
+// `sequence`; their latents are in layer `layer` already. However a prompt is cut into such chunks, a
+// row's result is the same, bit for bit.
+void prefill_attention(Context& ctx, const Mla& mla, int64_t layer, View<float, 3> o,
+                       View<const float, 3> q, const LatentSequence& sequence);
 
 }  // namespace hadal

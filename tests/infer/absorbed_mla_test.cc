@@ -1,8 +1,7 @@
 // The two forms of attention are the same function, and absorbed rows do not feel their neighbours.
-#include "hadal/infer/absorbed_mla.h"
+#include "hadal/infer/mixed_mla.h"
 
 #include "gtest/gtest.h"
-#include "hadal/infer/prefill_mla.h"
 #include "tests/infer/one_sequence.h"
 #include "tests/support/compare.h"
 #include "tests/support/random_model.h"
@@ -50,10 +49,11 @@ class AbsorbedMlaTest : public testing::TestWithParam<Case> {
     }
   };
   Tensor prefill(const Tensor& x, LatentSequence& sequence) {
-    return prefill_mla(random_.ctx, mla_, kLayer, x, random_.model.rope, sequence);
+    const BatchShare all{&sequence, x.dim(0)};
+    return mixed_mla(random_.ctx, mla_, kLayer, x, random_.model.rope, {}, {&all, 1});
   }
   Tensor absorbed(const Tensor& x, std::vector<BatchShare> batch) {
-    return absorbed_mla(random_.ctx, mla_, kLayer, x, random_.model.rope, batch);
+    return mixed_mla(random_.ctx, mla_, kLayer, x, random_.model.rope, batch, {});
   }
   Tensor absorbed(const Tensor& x, LatentSequence& sequence) {
     return absorbed(x, {{&sequence, x.dim(0)}});
@@ -134,6 +134,32 @@ TEST_P(AbsorbedMlaTest, SequencesTogetherAreSequencesAloneBitForBit) {
   part(0, 3, a_alone);
   part(3, 4, b_alone);
   part(4, 6, c_alone);
+}
+
+// A prompt may be read in any pieces, and beside anybody's tokens.
+TEST_P(AbsorbedMlaTest, FormsInOnePassAreFormsAloneBitForBit) {
+  const Tensor x = rows(60, 11);
+  const auto part = [&](int64_t begin, int64_t end) {
+    Tensor own = random_.ctx.empty({end - begin, x.dim(1)});
+    std::ranges::copy(elements(x.mat().rows(begin, end)), own.flat<float>().begin());
+    return own;
+  };
+  Past decoding(*this, 70), reading(*this, 5), short_one(*this, 0);
+  const std::vector<BatchShare> absorbed_shares = {{&decoding.sequence, 3}};
+  const std::vector<BatchShare> prefill_shares = {{&reading.sequence, 50},
+                                                  {&short_one.sequence, 7}};
+  const Tensor u =
+      mixed_mla(random_.ctx, mla_, kLayer, x, random_.model.rope, absorbed_shares, prefill_shares);
+  Past decoding_alone(*this, 70), reading_alone(*this, 5), short_alone(*this, 0);
+  EXPECT_EQ(elements(u.mat().rows(0, 3)),
+            elements(absorbed(part(0, 3), decoding_alone.sequence).mat()));
+  for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{3, 4}, {4, 20}, {20, 53}}) {
+    EXPECT_EQ(elements(u.mat().rows(begin, end)),
+              elements(prefill(part(begin, end), reading_alone.sequence).mat()))
+        << "rows from " << begin;
+  }
+  EXPECT_EQ(elements(u.mat().rows(53, 60)),
+            elements(prefill(part(53, 60), short_alone.sequence).mat()));
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, AbsorbedMlaTest, testing::ValuesIn(cases()),

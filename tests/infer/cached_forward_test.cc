@@ -28,7 +28,7 @@ class CachedForwardTest : public testing::Test {
   std::vector<float> logits(Context& ctx, std::span<const int32_t> tokens,
                             const std::vector<int64_t>& chunks, Form form) {
     const DeepseekV3& model = random_.model;
-    OneSequence past(model.config, 256, 0);
+    OneSequence past(model.config, 512, 0);
     std::vector<float> result;
     int64_t begin = 0;
     for (const int64_t n : chunks) {
@@ -71,6 +71,16 @@ TEST_F(CachedForwardTest, RowsOfOnePassAreRowsAloneBitForBit) {
   EXPECT_EQ(logits(tokens, std::vector<int64_t>(15, 8), Form::kAbsorbed), alone);
   EXPECT_EQ(logits(tokens, {8, 1, 7, 2, 6, 3, 5, 4, 8, 8, 8, 60}, Form::kAbsorbed).size(),
             alone.size());
+}
+
+// Across the blocks of 96 queries and 256 keys, and across pages.
+TEST_F(CachedForwardTest, HoweverAPromptIsCutItsRowsAreTheSameBitForBit) {
+  const std::vector<int32_t> tokens = random_.random_tokens(500, 6);
+  const std::vector<float> whole = logits(tokens, {500}, Form::kPrefill);
+  for (const std::vector<int64_t>& cuts : std::vector<std::vector<int64_t>>{
+           {1, 95, 97, 307}, {250, 1, 1, 1, 247}, {64, 192, 244}, {20, 480}}) {
+    EXPECT_EQ(logits(tokens, cuts, Form::kPrefill), whole) << "pieces from " << cuts.front();
+  }
 }
 
 TEST_F(CachedForwardTest, ThreadsDoNotChangeABit) {
