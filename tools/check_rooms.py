@@ -42,6 +42,7 @@ LOOPS_ALLOWED = {
     ("model/head.cc", ": std::as_const(loss)"): "one loss a token, summed in order",
     ("infer/score.cc", ": loss.flat<float>()"): "one loss a token, on its way to the report",
     ("infer/", "row(n_new)"): "rows of logits: the sampler works on the host",
+    ("infer/speculative.cc", "logits.mat().row("): "the same",
     ("train/evaluate.cc", ": loss.flat<float>()"): "one loss a token, summed in order",
     ("train/expert_balance.cc", "bias[e]"): "one number an expert, next to its counts on the host",
     ("train/training_checkpoint.cc", "memcpy(tensor.raw()"): "reads a file into the masters",

@@ -137,13 +137,12 @@ void note_timing(const GenerateResult& r, const ModelConfig& config, bool with_m
                 static_cast<long long>(r.prompt_tokens), r.prefill_tokens_per_s(), r.tokens.size(),
                 r.decode_tokens_per_s(), human_bytes(cache_bytes).c_str());
   log_note(line);
-  if (r.drafted == 0) return;
+  if (r.drafted() == 0) return;
   std::snprintf(line, sizeof(line),
                 "speculation: %lld of %lld drafts kept (%.1f %%), %.2f tokens per step",
-                static_cast<long long>(r.accepted), static_cast<long long>(r.drafted),
+                static_cast<long long>(r.accepted()), static_cast<long long>(r.drafted()),
                 100.0 * r.acceptance_rate(), r.accepted_tokens_per_step());
   log_note(line);
-  if (r.drafts_dropped) log_note("speculation: switched off, plain decoding was faster here");
 }
 
 Json result_json(const GenerateResult& r, const TextStream* stream) {

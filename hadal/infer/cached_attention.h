@@ -4,16 +4,10 @@
 // form serves one pass and refers to its arguments.
 #pragma once
 
-#include "hadal/infer/latent_pages.h"
+#include "hadal/infer/batch_share.h"
 #include "hadal/nn/attention_form.h"
 
 namespace hadal {
-
-// `n` rows of a pass, behind those of the shares before: the next ones of `sequence`.
-struct BatchShare {
-  LatentSequence* sequence;
-  int64_t n;
-};
 
 // Rows of the pass: those of `absorbed` first, then those of `prefill`.
 class MixedAttention : public AttentionForm {

@@ -1,8 +1,6 @@
 #include "hadal/infer/cached_forward.h"
 
-#include "hadal/infer/positions.h"
 #include "hadal/model/head.h"
-#include "hadal/ops/copy.h"
 
 namespace hadal {
 namespace {
@@ -40,22 +38,30 @@ HiddenRows cached_mtp_forward(Context& ctx, const DeepseekV3& model, int64_t mod
 
 void cache_mtp_rows(Context& ctx, const DeepseekV3& model, int64_t module,
                     std::span<const int32_t> tokens, const Tensor& state,
-                    LatentSequence& sequence) {
+                    std::span<const BatchShare> shares) {
   const MtpBlock& block = model.mtp[static_cast<size_t>(module)];
   const Mla& mla = block.layer.attn;
   const int64_t layer = block.layer.index;
   MtpBlock::Saved dropped;
   const Tensor x = block.layer.attn_norm.forward(
       ctx, block.combine(ctx, embed(ctx, model, tokens), state, dropped), dropped.layer.attn_norm);
-  const auto positions = next_positions(sequence.length(layer), x.dim(0));
+  std::vector<int32_t> positions;
+  append_positions(positions, shares, layer);
   const Tensor rows = mla.latent_rows(ctx, mla.w_dkv.input(ctx, x), model.rope, positions);
-  sequence.append(ctx, layer, rows.mat());
+  cache_latents(ctx, rows.mat(), 0, shares, layer);
+}
+
+Tensor picked_rows(Context& ctx, const Tensor& rows, std::span<const RowRange> picks) {
+  int64_t n = 0;
+  for (const RowRange& pick : picks) n += pick.n;
+  Tensor picked = ctx.empty({n, rows.dim(1)});
+  copy_row_ranges(ctx, picked.mat(), rows.mat(), picks);
+  return picked;
 }
 
 Tensor last_row(Context& ctx, const Tensor& rows) {
-  Tensor row = ctx.empty({1, rows.dim(1)});
-  copy_rows(ctx, row.mat(), rows.mat().rows(rows.dim(0) - 1, rows.dim(0)));
-  return row;
+  const RowRange last{.to = 0, .from = rows.dim(0) - 1, .n = 1};
+  return picked_rows(ctx, rows, {&last, 1});
 }
 
 }  // namespace hadal

@@ -5,6 +5,7 @@
 
 #include "hadal/infer/cached_attention.h"
 #include "hadal/model/deepseek_v3.h"
+#include "hadal/ops/copy.h"
 
 namespace hadal {
 
@@ -33,9 +34,12 @@ HiddenRows cached_mtp_forward(Context& ctx, const DeepseekV3& model, int64_t mod
 // The same rows for the module's pages alone: nobody reads their outputs, so neither attention nor
 // experts run.
 void cache_mtp_rows(Context& ctx, const DeepseekV3& model, int64_t module,
-                    std::span<const int32_t> tokens, const Tensor& state, LatentSequence& sequence);
+                    std::span<const int32_t> tokens, const Tensor& state,
+                    std::span<const BatchShare> shares);
 
-// The last of some rows, as a matrix of one row.
+// Some of some rows: picks[i].to counts from 0 without a gap.
+Tensor picked_rows(Context& ctx, const Tensor& rows, std::span<const RowRange> picks);
+// The last one, as a matrix of one row.
 Tensor last_row(Context& ctx, const Tensor& rows);
 
 }  // namespace hadal

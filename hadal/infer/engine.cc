@@ -1,4 +1,4 @@
-// Who runs, who waits, whose cache is kept, and the two kinds of step. The life of one request is
+// Who runs, who waits, whose cache is kept, and what a step is made of. The life of one request is
 // infer/sequence.cc.
 #include "hadal/infer/engine.h"
 
@@ -10,11 +10,6 @@
 namespace hadal {
 namespace {
 
-// Pages for everything that the request may ever cache: the last token is never run.
-int64_t pages_needed(const Request& request) {
-  return pages_for(std::ssize(request.prompt) + request.options.max_tokens);
-}
-
 EngineOptions checked(const DeepseekV3& model, EngineOptions options) {
   check_context(model.config, options.context);
   expect_positions(model, options.context);
@@ -25,6 +20,11 @@ EngineOptions checked(const DeepseekV3& model, EngineOptions options) {
 template <class Entries>
 auto find_id(Entries& entries, RequestId id) {
   return std::ranges::find_if(entries, [&](const auto& entry) { return entry.id == id; });
+}
+
+// What the rows that it reads and the token behind them still take of the pool.
+int64_t pages_missing(const Sequence& sequence) {
+  return std::max<int64_t>(0, pages_for(sequence.n_to_read() + 1) - sequence.cache().n_pages());
 }
 
 }  // namespace
@@ -39,48 +39,63 @@ Engine::Engine(Context& ctx, const DeepseekV3& model, const EngineOptions& optio
 std::optional<RequestId> Engine::add(Request request) {
   check_request(request, model_.config, options_.context, pages_.n_mtp() > 0);
   if (std::ssize(waiting_) >= options_.max_waiting) return std::nullopt;
-  waiting_.push_back({++last_id_, std::move(request)});
+  waiting_.push_back({++last_id_, std::move(request), nullptr});
   return last_id_;
 }
 
 std::vector<EngineEvent> Engine::step() {
   start_waiting();
-  std::vector<EngineEvent> events;
-  const auto reader =
-      std::ranges::find_if(running_, [](const Entry& entry) { return entry.sequence->reading(); });
-  if (reader != running_.end()) {
-    events.push_back(read(*reader));
-  } else if (!running_.empty()) {
-    events = decode();
-  }
+  std::vector<Part> parts = plan_step();
+  if (parts.empty()) return {};
+  draft(parts);
+  std::vector<EngineEvent> events = run(std::move(parts));
+  counts_.steps += 1;
   retire_finished();
   return events;
 }
 
 void Engine::start_waiting() {
   while (!waiting_.empty() && std::ssize(running_) < options_.max_running &&
-         make_room(waiting_.front().request)) {
-    auto [id, request] = std::move(waiting_.front());
+         make_room(waiting_.front())) {
+    auto [id, request, sequence] = std::move(waiting_.front());
     waiting_.pop_front();
-    std::unique_ptr<Sequence> sequence = take_kept(request.continues);
-    if (!sequence) sequence = std::make_unique<Sequence>(model_, pages_);
-    sequence->start(std::move(request));
+    if (!sequence) {
+      sequence = take_kept(request.continues);
+      if (!sequence) sequence = std::make_unique<Sequence>(model_, pages_);
+      sequence->start(std::move(request));
+    }
     running_.push_back({id, std::move(sequence)});
   }
 }
 
-// Whether `next` may start. Kept caches give way to it, oldest first, but for the one it continues.
-bool Engine::make_room(const Request& next) {
-  int64_t room = pages_.n_pages() - pages_needed(next);
-  for (const Entry& entry : running_) room -= pages_needed(entry.sequence->request());
-  if (room < 0) return false;
-  const auto others = [&](const Entry& entry) { return entry.id != next.continues; };
-  for (const Entry& entry : kept_) room -= others(entry) ? entry.sequence->cache().n_pages() : 0;
+// Whether `next` may start: beside its rows and those that the running ones have yet to read, a page
+// for the next tokens of each of these, or it would soon be put back. Kept caches give way to it, but
+// for the one that it continues.
+bool Engine::make_room(const Waiting& next) {
+  const int64_t n_rows =
+      next.sequence ? next.sequence->n_to_read() : std::ssize(next.request.prompt);
+  int64_t room = pages_.n_free() - pages_for(n_rows + 1) - std::ssize(running_);
+  for (const Entry& entry : running_) room -= pages_missing(*entry.sequence);
+  const auto own = next.request.continues ? find_id(kept_, *next.request.continues) : kept_.end();
+  if (own != kept_.end()) room += own->sequence->cache().n_pages();
+  int64_t n_kept = 0;
+  for (const Entry& entry : kept_) n_kept += entry.sequence->cache().n_pages();
+  if (own != kept_.end()) n_kept -= own->sequence->cache().n_pages();
+  if (room + n_kept < 0) return false;
   while (room < 0) {
-    const auto oldest = std::ranges::find_if(kept_, others);
-    room += oldest->sequence->cache().n_pages();
-    kept_.erase(oldest);
+    const int64_t before = pages_.n_free();
+    drop_kept(next.request.continues);
+    room += pages_.n_free() - before;
   }
+  return true;
+}
+
+// The oldest kept cache but one; false if there is no other.
+bool Engine::drop_kept(std::optional<RequestId> but) {
+  const auto oldest =
+      std::ranges::find_if(kept_, [&](const Entry& entry) { return entry.id != but; });
+  if (oldest == kept_.end()) return false;
+  kept_.erase(oldest);
   return true;
 }
 
@@ -92,51 +107,145 @@ std::unique_ptr<Sequence> Engine::take_kept(std::optional<RequestId> id) {
   return sequence;
 }
 
+// The pool is empty: a kept cache goes, or else the youngest request waits again, before those that
+// came after it. Whoever is oldest always finds room, so everybody's turn comes.
+void Engine::give_way() {
+  if (drop_kept(std::nullopt)) return;
+  auto [id, sequence] = std::move(running_.back());
+  running_.pop_back();
+  counts_.preemptions += 1;
+  counts_.recomputed_tokens += sequence->cache().length();
+  sequence->put_back();
+  waiting_.push_front({id, {}, std::move(sequence)});
+}
+
+std::vector<Engine::Part> Engine::plan_step() {
+  const auto n_decoding = std::ranges::count_if(
+      running_, [](const Entry& entry) { return !entry.sequence->reading(); });
+  PlannedStep step{.n_rows = n_decoding, .tokens = static_cast<double>(n_decoding)};
+  int64_t to_read = n_decoding > 0 ? options_.chunk_beside_decoding : options_.chunk;
+  std::vector<Part> parts;
+  for (size_t i = 0; i < running_.size(); ++i) {
+    if (running_[i].sequence->reading() && to_read == 0) continue;
+    while (i < running_.size() && !plan_rows(*running_[i].sequence, step, to_read)) give_way();
+    if (i < running_.size())
+      parts.push_back({.entry = i, .reads = running_[i].sequence->reading()});
+  }
+  return parts;
+}
+
+// False if the pool has too few pages.
+bool Engine::plan_rows(Sequence& sequence, PlannedStep& step, int64_t& to_read) {
+  if (sequence.reading()) {
+    if (!sequence.plan_reading(to_read)) return false;
+    to_read -= std::ssize(sequence.rows());
+    return true;
+  }
+  const DraftOffer offer = sequence.offer();
+  const DraftPlan plan = sequence.request().options.drop_slow_drafts
+                             ? choose_drafts(costs_, step, offer, sequence.experience())
+                             : all_drafts(offer);
+  if (!sequence.plan_decoding(plan)) return false;
+  step.n_rows += plan.n;
+  step.tokens += sequence.experience().of(plan.source, offer.match_length).expected(plan.n);
+  if (plan.source == DraftSource::kMtp) step.mtp_passes = std::max(step.mtp_passes, plan.n);
+  return true;
+}
+
+void Engine::draft(const std::vector<Part>& parts) {
+  std::vector<MtpDrafter::Job> jobs;
+  std::vector<Sequence*> drafting;
+  int64_t n_passes = 0;
+  for (const Part& part : parts) {
+    Sequence& sequence = *running_[part.entry].sequence;
+    const std::optional<MtpDrafter::Job> job = part.reads ? std::nullopt : sequence.mtp_job();
+    if (!job) continue;
+    jobs.push_back(*job);
+    drafting.push_back(&sequence);
+    n_passes = std::max(n_passes, job->n);
+  }
+  if (jobs.empty()) return;
+  const double started = monotonic_seconds();
+  MtpDrafter::draft_together(ctx_, model_, jobs);
+  costs_.add_mtp_pass((monotonic_seconds() - started) / static_cast<double>(n_passes));
+  for (Sequence* sequence : drafting) sequence->take_drafts();
+}
+
+std::vector<EngineEvent> Engine::run(std::vector<Part> parts) {
+  const double started = monotonic_seconds();
+  std::ranges::stable_partition(
+      parts, [&](const Part& part) { return !running_[part.entry].sequence->in_prefill_form(); });
+  std::vector<int32_t> rows;
+  std::vector<BatchShare> absorbed, prefill;
+  std::vector<RowRange> with_logits;
+  int64_t n_logits = 0;
+  bool records = false;
+  for (Part& part : parts) {
+    Sequence& sequence = *running_[part.entry].sequence;
+    const std::span<const int32_t> own = sequence.rows();
+    part.first = std::ssize(rows);
+    part.n = static_cast<int64_t>(own.size());
+    part.first_logits = n_logits;
+    part.n_logits = sequence.n_logits();
+    rows.insert(rows.end(), own.begin(), own.end());
+    (sequence.in_prefill_form() ? prefill : absorbed).push_back({&sequence.cache(), part.n});
+    with_logits.push_back({n_logits, part.first + part.n - part.n_logits, part.n_logits});
+    n_logits += part.n_logits;
+    records = records || sequence.request().options.record;
+  }
+  RoutingListener routing(ctx_.probe);
+  Context ctx = ctx_;
+  if (records) ctx.probe = &routing;
+  MixedAttention attention(model_.rope, std::move(absorbed), std::move(prefill));
+  const HiddenRows out = cached_forward(ctx, model_, rows, attention);
+  Tensor logits;
+  if (n_logits > 0) {
+    logits = head_logits(ctx_, model_, picked_rows(ctx_, out.normed, with_logits).mat());
+  }
+  if (std::ranges::none_of(parts, &Part::reads)) {
+    costs_.add_pass(std::ssize(rows), monotonic_seconds() - started);
+  }
+  std::vector<EngineEvent> events;
+  for (const Part& part : parts) events.push_back(take(part, out, logits, routing));
+  return events;
+}
+
+EngineEvent Engine::take(const Part& part, const HiddenRows& out, const Tensor& logits,
+                         const RoutingListener& routing) {
+  Entry& entry = running_[part.entry];
+  Sequence& sequence = *entry.sequence;
+  const bool first_reading = part.reads && sequence.n_told() == 0;
+  const View<const float, 2> states =
+      out.state(model_.config.mtp_hidden).mat().rows(part.first, part.first + part.n);
+  View<const float, 2> own_logits;
+  if (part.n_logits > 0) {
+    own_logits = logits.mat().rows(part.first_logits, part.first_logits + part.n_logits);
+  }
+  sequence.record_rows(routing, part.first);
+  if (part.reads) {
+    sequence.take_read(ctx_, states, own_logits);
+  } else {
+    sequence.take_decoded(ctx_, states, own_logits);
+  }
+  EngineEvent event = event_of(entry);
+  if (first_reading) event.prompt_read = sequence.prompt_read();
+  return event;
+}
+
 EngineEvent Engine::event_of(Entry& entry) {
+  Sequence& sequence = *entry.sequence;
   EngineEvent event;
   event.id = entry.id;
-  const std::ptrdiff_t told = entry.sequence->n_told();
-  event.tokens = entry.sequence->new_tokens();
-  const std::vector<TokenLogprobs>& logprobs = entry.sequence->logprobs();
+  const std::ptrdiff_t told = sequence.n_told();
+  event.tokens = sequence.new_tokens();
+  const std::vector<TokenLogprobs>& logprobs = sequence.logprobs();
   if (!logprobs.empty()) {
     event.logprobs = {logprobs.begin() + told, logprobs.begin() + told + std::ssize(event.tokens)};
   }
-  event.finished = entry.sequence->finished();
-  event.counts = entry.sequence->counts();
+  event.finished = sequence.finished();
+  if (event.finished && sequence.request().options.record) event.record = sequence.record();
+  event.counts = sequence.counts();
   return event;
-}
-
-EngineEvent Engine::read(Entry& entry) {
-  entry.sequence->read_chunk(ctx_, options_.chunk);
-  EngineEvent event = event_of(entry);
-  event.prompt_read = entry.sequence->prompt_read();
-  return event;
-}
-
-std::vector<EngineEvent> Engine::decode() {
-  const double started = monotonic_seconds();
-  std::vector<int32_t> rows;
-  std::vector<BatchShare> batch;
-  for (Entry& entry : running_) {
-    const std::vector<int32_t>& own = entry.sequence->next_rows(ctx_);
-    rows.insert(rows.end(), own.begin(), own.end());
-    batch.push_back({&entry.sequence->cache(), std::ssize(own)});
-  }
-  AbsorbedAttention attention(model_.rope, batch);
-  const HiddenRows out = cached_forward(ctx_, model_, rows, attention);
-  const Tensor logits = head_logits(ctx_, model_, out.normed.mat());
-  const View<const float, 2> states = out.state(model_.config.mtp_hidden).mat();
-
-  std::vector<EngineEvent> events;
-  int64_t first = 0;
-  for (size_t i = 0; i < running_.size(); ++i) {
-    const int64_t end = first + batch[i].n;
-    running_[i].sequence->take_rows(ctx_, logits.mat().rows(first, end), states.rows(first, end),
-                                    started);
-    events.push_back(event_of(running_[i]));
-    first = end;
-  }
-  return events;
 }
 
 std::vector<Engine::Entry>::iterator Engine::retire(std::vector<Entry>::iterator entry) {
@@ -150,10 +259,15 @@ void Engine::retire_finished() {
   }
 }
 
-void Engine::finish(RequestId id) {
+std::optional<TokenRecord> Engine::finish(RequestId id) {
+  std::optional<TokenRecord> record;
   const auto found = find_id(running_, id);
-  if (found != running_.end()) retire(found);
+  if (found != running_.end()) {
+    if (found->sequence->request().options.record) record = found->sequence->record();
+    retire(found);
+  }
   std::erase_if(waiting_, [&](const Waiting& waiting) { return waiting.id == id; });
+  return record;
 }
 
 void Engine::cancel(RequestId id) {

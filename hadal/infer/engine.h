@@ -1,14 +1,15 @@
-// infer/engine.h: many requests through one model, a step at a time.
+// infer/engine.h: many requests through one model, a step at a time (docs/engine.md).
 //
 //   add(request) -> id      step() -> events of that step      cancel(id)
 //
-// A step is one pass: a chunk of the oldest prompt that is not read yet (MHA form), or else one row
-// and its drafts of every running request together (absorbed form). A request's tokens are the same,
-// greedy or sampled, with drafts or without, whatever runs beside it: its rows' bits do not depend on
-// their neighbours, and nothing else is shared. Same seed: same tokens.
+// A step is one pass of the model over rows of many requests: of every request that writes its last
+// token and the drafts behind it, and of those that read a bounded number of rows of their prompts. A
+// request's tokens are the same, greedy or sampled, with drafts or without, whatever runs beside it:
+// its rows' bits do not depend on their neighbours, and nothing else is shared.
 //
-// A request starts when the pool has pages for its whole prompt and answer besides those of the
-// running ones, so none is ever put back. Requests start in order of arrival.
+// A request starts when the pool has pages for its prompt and a little more, in order of arrival.
+// When the pool runs out, the youngest one gives its pages back and waits; it reads what it knew once
+// there is room, and goes on with the same tokens.
 #pragma once
 
 #include <deque>
@@ -23,7 +24,10 @@ struct EngineOptions {
   int64_t capacity = 0;  // tokens of all requests that run, in whole pages; 0: one context
   int64_t max_running = 16;
   int64_t max_waiting = 64;
-  int64_t chunk = 512;   // rows of a prompt in one step: bounds the memory of its activations
+  // Rows of prompts in one step, when nobody writes and when somebody does: the first bounds the
+  // memory of their activations, the second the time between two tokens.
+  int64_t chunk = 512;
+  int64_t chunk_beside_decoding = 64;
   bool with_mtp = true;  // caches for the MTP modules too, so that requests may draft
 };
 
@@ -34,7 +38,12 @@ struct EngineEvent {
   std::vector<int32_t> tokens;          // new ones, in order
   std::vector<TokenLogprobs> logprobs;  // of each of them, if the request asks for them
   std::optional<FinishReason> finished;
-  RequestCounts counts;  // of the request so far
+  std::optional<TokenRecord> record;  // of the whole request, with `finished`, if it asks for it
+  RequestCounts counts;               // of the request so far
+};
+
+struct EngineCounts {
+  int64_t steps = 0, preemptions = 0, recomputed_tokens = 0;
 };
 
 // Not thread-safe: one thread adds, steps and cancels. A server hands it its requests.
@@ -48,29 +57,44 @@ class Engine {
   std::optional<RequestId> add(Request request);
   std::vector<EngineEvent> step();  // nothing when nobody waits or runs
   // The request ends here, with the answer it has: as if the next token had been a stop token, but
-  // without an event.
-  void finish(RequestId id);
+  // without an event. Returns its record, if it asked for one and runs.
+  std::optional<TokenRecord> finish(RequestId id);
   // The request goes, with everything kept for it. No event. An unknown id does nothing.
   void cancel(RequestId id);
 
   bool idle() const { return waiting_.empty() && running_.empty(); }
   int64_t context() const { return options_.context; }
   const LatentPages& pages() const { return pages_; }
+  const EngineCounts& counts() const { return counts_; }
 
  private:
-  struct Waiting {
-    RequestId id;
-    Request request;
-  };
   struct Entry {
     RequestId id;
     std::unique_ptr<Sequence> sequence;
   };
+  struct Waiting {
+    RequestId id;
+    Request request;                     // if it never ran
+    std::unique_ptr<Sequence> sequence;  // if its pages were taken away
+  };
+  // A running request's part of a step: rows [first, first + n) of the pass, and of its logits.
+  struct Part {
+    size_t entry;
+    bool reads;
+    int64_t first = 0, n = 0, first_logits = 0, n_logits = 0;
+  };
   void start_waiting();
-  bool make_room(const Request& next);
+  bool make_room(const Waiting& next);
+  void give_way();
+  bool drop_kept(std::optional<RequestId> but);
   std::unique_ptr<Sequence> take_kept(std::optional<RequestId> id);
-  EngineEvent read(Entry& entry);
-  std::vector<EngineEvent> decode();
+
+  std::vector<Part> plan_step();
+  bool plan_rows(Sequence& sequence, PlannedStep& step, int64_t& to_read);
+  void draft(const std::vector<Part>& parts);
+  std::vector<EngineEvent> run(std::vector<Part> parts);
+  EngineEvent take(const Part& part, const HiddenRows& out, const Tensor& logits,
+                   const RoutingListener& routing);
   EngineEvent event_of(Entry& entry);
   // From the running ones; returns the next.
   std::vector<Entry>::iterator retire(std::vector<Entry>::iterator entry);
@@ -80,8 +104,10 @@ class Engine {
   const DeepseekV3& model_;
   EngineOptions options_;
   LatentPages pages_;
+  StepCosts costs_;
+  EngineCounts counts_;
   RequestId last_id_ = 0;
-  std::deque<Waiting> waiting_;
+  std::deque<Waiting> waiting_;        // oldest first
   std::vector<Entry> running_, kept_;  // oldest first; kept: ended, its cache may be continued
 };
 

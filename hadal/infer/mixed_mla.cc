@@ -1,37 +1,14 @@
 #include "hadal/infer/mixed_mla.h"
 
-#include "hadal/infer/positions.h"
-
 namespace hadal {
-namespace {
-
-void append_share_positions(std::vector<int32_t>& positions, std::span<const BatchShare> shares,
-                            int64_t layer) {
-  for (const auto& [sequence, n] : shares) {
-    append_positions(positions, sequence->length(layer), n);
-  }
-}
-
-// Appends every share's rows, from row `first` on. Returns the row behind them.
-int64_t cache_latents(Context& ctx, View<const float, 2> latents, int64_t first,
-                      std::span<const BatchShare> shares, int64_t layer) {
-  for (const auto& [sequence, n] : shares) {
-    sequence->append(ctx, layer, latents.rows(first, first + n));
-    first += n;
-  }
-  return first;
-}
-
-}  // namespace
-
 Tensor mixed_mla(Context& ctx, const Mla& mla, int64_t layer, const Tensor& x,
                  const RopeTable& rope, std::span<const BatchShare> absorbed,
                  std::span<const BatchShare> prefill) {
   const auto [n_heads, d_nope, d_rope, d_v] = mla.dims;
   const int64_t T = x.dim(0);
   std::vector<int32_t> positions;
-  append_share_positions(positions, absorbed, layer);
-  append_share_positions(positions, prefill, layer);
+  append_positions(positions, absorbed, layer);
+  append_positions(positions, prefill, layer);
   const auto [queries, latents] = mla.queries_and_latents(ctx, x, rope, positions);
   const int64_t n_absorbed = cache_latents(ctx, latents.mat(), 0, absorbed, layer);
   cache_latents(ctx, latents.mat(), n_absorbed, prefill, layer);

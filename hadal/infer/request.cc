@@ -38,11 +38,12 @@ void check_request(const Request& request, const ModelConfig& config, int64_t co
            .problem = "out of range",
            .found = top_logprobs,
            .expected = {"0 to ", kMaxTopLogprobs}});
-  require(options.draft_tokens == 0 || can_draft, {.field = "draft_tokens",
-                                                   .problem = "the model has no MTP module",
-                                                   .found = {options.draft_tokens, " drafts"},
-                                                   .expected = "off",
-                                                   .advice = "use {draft_tokens} off"});
+  require(options.draft_tokens == 0 || options.draft_from != DraftFrom::kMtp || can_draft,
+          {.field = "draft_tokens",
+           .problem = "the model has no MTP module",
+           .found = {options.draft_tokens, " drafts"},
+           .expected = "off",
+           .advice = "use {draft_tokens} off, or draft by n-grams"});
 }
 
 void require_room(int64_t context, int64_t n_prompt, int64_t max_tokens) {

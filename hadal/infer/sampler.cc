@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "hadal/core/error.h"
+#include "hadal/core/rng.h"
 
 namespace hadal {
 namespace {
@@ -106,6 +107,24 @@ void keep_most_probable(std::vector<double>& p, int64_t top_k, double top_p) {
   p = std::move(filtered);
 }
 
+// An exponential race: the smallest E_i / w_i wins, E_i exponential of mean 1, which is i with
+// probability w_i / sum w. Racer i takes the i-th number of `rng` whatever the weights are, so weights
+// that differ little have the same winner as a rule. The number of racers if no weight is positive.
+size_t race(Rng rng, std::span<const double> weights) {
+  size_t best = weights.size();
+  double best_time = 0.0;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const double exponential = -std::log1p(-rng.uniform());
+    if (weights[i] <= 0.0) continue;
+    const double time = exponential / weights[i];
+    if (best == weights.size() || time < best_time) {
+      best = i;
+      best_time = time;
+    }
+  }
+  return best;
+}
+
 }  // namespace
 
 void SamplingOptions::validate() const {
@@ -181,17 +200,20 @@ std::vector<double> sampling_distribution(std::span<const float> logits,
   return p;
 }
 
-int32_t sample(std::span<const double> probabilities, Rng& rng) {
-  const double u = rng.uniform();
-  double cumulative = 0.0;
-  size_t last = 0;
-  for (size_t i = 0; i < probabilities.size(); ++i) {
-    if (probabilities[i] <= 0.0) continue;
-    cumulative += probabilities[i];
-    last = i;
-    if (u < cumulative) break;  // else rounding left the sum just below 1: the last one it is
-  }
-  return static_cast<int32_t>(last);
+// In two rounds, groups of ids and then the ids of the winner: a number for each of 129280 ids would
+// cost more than the softmax does.
+int32_t draw(std::span<const double> p, uint64_t seed, int64_t position) {
+  constexpr size_t kGroup = 64;
+  const uint64_t stream = static_cast<uint64_t>(position);
+  std::vector<double> groups((p.size() + kGroup - 1) / kGroup);
+  for (size_t i = 0; i < p.size(); ++i) groups[i / kGroup] += p[i];
+  const size_t group = race(Rng(seed, stream), groups);
+  const size_t first = group * kGroup;
+  // Behind the numbers of the groups; a block of the generator holds those of two ids.
+  const uint64_t block = (uint64_t{1} << 32) + first / 2;
+  const Rng rng(RngState{.seed = seed, .stream = stream, .block = block, .used = 4});
+  return static_cast<int32_t>(first +
+                              race(rng, p.subspan(first, std::min(kGroup, p.size() - first))));
 }
 
 int32_t argmax(std::span<const float> logits, int64_t n_usable_ids) {
@@ -206,6 +228,24 @@ int32_t argmax(std::span<const float> logits, int64_t n_usable_ids) {
   }
   if (best == n) throw_no_candidate();
   return static_cast<int32_t>(best);
+}
+
+int32_t choose_token(std::span<const float> logits, const SamplingOptions& options,
+                     std::span<const int32_t> history, int64_t n_generated,
+                     std::vector<int32_t>* candidates) {
+  if (options.is_plain_greedy()) {
+    const int32_t token = argmax(logits, options.n_usable_ids);
+    if (candidates != nullptr) *candidates = {token};
+    return token;
+  }
+  const std::vector<double> p = sampling_distribution(logits, options, history, n_generated);
+  if (candidates != nullptr) {
+    candidates->clear();
+    for (size_t i = 0; i < p.size() && options.cuts(); ++i) {
+      if (p[i] > 0.0) candidates->push_back(static_cast<int32_t>(i));
+    }
+  }
+  return draw(p, options.seed, n_generated);
 }
 
 }  // namespace hadal

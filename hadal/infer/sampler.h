@@ -5,8 +5,6 @@
 #include <span>
 #include <vector>
 
-#include "hadal/core/rng.h"
-
 namespace hadal {
 
 struct SamplingOptions {
@@ -21,6 +19,8 @@ struct SamplingOptions {
   int64_t n_usable_ids = 0;                  // ids >= this are never chosen (padded rows); 0: all
   std::vector<int32_t> suppressed_ids = {};  // never chosen either
   void validate() const;                     // ConfigError naming the option
+  // Whether of the ids that may be written some are left out for being improbable.
+  bool cuts() const { return temperature == 0.0 || top_k > 0 || top_p < 1.0 || min_p > 0.0; }
   // The argmax of the logits as they are: no distribution needs to be formed.
   bool is_plain_greedy() const {
     return temperature == 0.0 && repetition_penalty == 1.0 && presence_penalty == 0.0 &&
@@ -33,7 +33,18 @@ struct SamplingOptions {
 std::vector<double> sampling_distribution(std::span<const float> logits,
                                           const SamplingOptions& options,
                                           std::span<const int32_t> history, int64_t n_generated);
-int32_t sample(std::span<const double> probabilities, Rng& rng);
+// A token of distribution p, by the random numbers that belong to `seed` and `position`, a token's
+// number in the answer, and to nothing else: whatever drafts it is asked for behind, it is the same.
+// Like distributions mostly give like tokens, which is what lets drafts be drawn too (the race of
+// arXiv:2408.07978).
+int32_t draw(std::span<const double> p, uint64_t seed, int64_t position);
 int32_t argmax(std::span<const float> logits, int64_t n_usable_ids);
+
+// The next token behind `history` as the options say: argmax, or a draw from the distribution. Greedy
+// without penalties, no distribution is formed. `candidates`, if wanted, becomes the ids that could
+// have been drawn, ascending; empty when none was cut off.
+int32_t choose_token(std::span<const float> logits, const SamplingOptions& options,
+                     std::span<const int32_t> history, int64_t n_generated,
+                     std::vector<int32_t>* candidates = nullptr);
 
 }  // namespace hadal

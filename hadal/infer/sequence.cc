@@ -2,10 +2,16 @@
 
 #include <algorithm>
 
-#include "hadal/core/clock.h"
 #include "hadal/model/head.h"
 
 namespace hadal {
+namespace {
+
+// States of plain steps that may wait for a draft before the modules read them: few enough to cost no
+// memory, and many for one pass.
+constexpr int64_t kMostWaiting = 64;
+
+}  // namespace
 
 Sequence::Sequence(const DeepseekV3& model, LatentPages& pages) : model_(model), cache_(pages) {
   if (pages.n_mtp() > 0) drafter_.emplace(model_, cache_);
@@ -13,67 +19,49 @@ Sequence::Sequence(const DeepseekV3& model, LatentPages& pages) : model_(model),
 
 void Sequence::start(Request request) {
   request_ = std::move(request);
-  rng_ = Rng(request_.options.sampling.seed);
   n_prompt_ = std::ssize(request_.prompt);
   counts_ = {.cached_tokens = reuse_cache(request_.prompt)};
   tokens_ = request_.prompt;
+  ngrams_ = {};
+  experience_ = {};
   logprobs_.clear();
+  record_ = {};
   n_told_ = tokens_.size();
   finished_.reset();
 }
 
 // Keeps the rows of the common beginning of what is cached and the prompt; returns their number. At
 // least the last token is run again, since its logits are wanted, and with MTP as many more as
-// there are modules: a module's row needs the main state of its position.
+// there are modules: a module's row needs the main state of its position. A record is of all rows.
 int64_t Sequence::reuse_cache(const std::vector<int32_t>& prompt) {
   const int64_t seen = std::min(cache_.length(), std::ssize(tokens_));
   const auto [differs, other] =
       std::mismatch(prompt.begin(), prompt.end() - 1, tokens_.begin(), tokens_.begin() + seen);
-  const int64_t common = differs - prompt.begin();
+  const int64_t common = request_.options.record ? 0 : differs - prompt.begin();
   const int64_t keep = std::clamp<int64_t>(common - cache_.pages().n_mtp(), 0, cache_.shortest());
   cache_.truncate_main(keep);
   if (drafter_) drafter_->rewind(keep);
   return keep;
 }
 
-void Sequence::read_chunk(Context& ctx, int64_t most_rows) {
-  const std::span<const int32_t> prompt(tokens_);
-  const int64_t begin = cache_.length(), n = std::min(most_rows, n_prompt_ - begin);
-  cache_.reserve(begin + n);
-  PrefillAttention attention(model_.rope, cache_);
-  const HiddenRows out = cached_forward(
-      ctx, model_, prompt.subspan(static_cast<size_t>(begin), static_cast<size_t>(n)), attention);
-  if (drafter_) {
-    drafter_->observe(ctx, out.state(model_.config.mtp_hidden).mat());
-    drafter_->catch_up(ctx, prompt);
-  }
-  if (reading()) return;
-  const Tensor logits = head_logits(ctx, model_, out.normed.mat().rows(n - 1, n));
-  const auto row = std::as_const(logits).flat<float>();
-  add_token(choose(row), row);
+void Sequence::put_back() {
+  counts_.preemptions += 1;
+  counts_.recomputed_tokens += cache_.length();
+  cache_.truncate_main(0);
+  if (drafter_) drafter_->rewind(0);
+  record_.drop_rows(0);
 }
 
 double Sequence::prompt_read() const {
   return static_cast<double>(std::min(cache_.length(), n_prompt_)) / static_cast<double>(n_prompt_);
 }
 
-int32_t Sequence::choose(std::span<const float> logits) {
-  const SamplingOptions& sampling = request_.options.sampling;
-  if (sampling.is_plain_greedy()) return argmax(logits, sampling.n_usable_ids);
-  return sample(sampling_distribution(logits, sampling, tokens_, n_generated()), rng_);
-}
-
-void Sequence::add_token(int32_t token, std::span<const float> logits) {
-  tokens_.push_back(token);
-  const GenerateOptions& options = request_.options;
-  if (!options.top_logprobs) return;
-  logprobs_.push_back(
-      logprobs_of(logits, token, *options.top_logprobs, options.sampling.n_usable_ids));
-}
-
-bool Sequence::on_trial() const {
-  const GenerateOptions& options = request_.options;
-  return options.drop_slow_drafts && options.draft_tokens > 0 && options.sampling.is_plain_greedy();
+bool Sequence::plan_reading(int64_t most_rows) {
+  const int64_t begin = cache_.length();
+  const int64_t end = std::min(begin + most_rows, in_prefill_form() ? n_prompt_ : n_to_read());
+  if (!cache_.reserve(end)) return false;
+  planned_.assign(tokens_.begin() + begin, tokens_.begin() + end);
+  return true;
 }
 
 // The last token wanted is this step's own, so a draft for it or beyond would be wasted.
@@ -82,48 +70,119 @@ int64_t Sequence::n_useful_drafts() const {
   return std::min(options.draft_tokens, options.max_tokens - n_generated() - 1);
 }
 
-const std::vector<int32_t>& Sequence::next_rows(Context& ctx) {
-  const int64_t n_drafts = on_trial() && !trial_.wants_drafts() ? 0 : n_useful_drafts();
-  const int64_t n_rows = std::ssize(tokens_) + n_drafts;
-  drafts_.clear();
-  if (n_drafts > 0) {
-    cache_.reserve(n_rows);
-    drafts_ =
-        drafter_->draft(ctx, tokens_, n_generated(), n_drafts, request_.options.sampling, rng_);
+DraftOffer Sequence::offer() {
+  const GenerateOptions& options = request_.options;
+  const int64_t most = n_useful_drafts();
+  DraftOffer result;
+  if (most <= 0) return result;
+  if (drafter_ && options.draft_from != DraftFrom::kNgram) result.n_mtp = most;
+  if (options.draft_from != DraftFrom::kMtp) {
+    ngrams_.observe(tokens_);
+    result.match_length = ngrams_.match_length();
+    result.n_ngram = result.match_length > 0 ? most : 0;
   }
-  rows_ = {tokens_.back()};
-  for (const Draft& draft : drafts_) rows_.push_back(draft.token);
-  cache_.reserve(n_rows);  // again: the modules gave back what lay behind their rows
-  return rows_;
+  return result;
 }
 
-void Sequence::take_rows(Context& ctx, View<const float, 2> logits, View<const float, 2> states,
-                         double started) {
-  const SamplingOptions& sampling = request_.options.sampling;
-  const int64_t n_known = std::ssize(tokens_), n_useful = n_useful_drafts();
+bool Sequence::plan_decoding(const DraftPlan& plan) {
+  if (!cache_.reserve(std::ssize(tokens_) + plan.n)) return false;
+  plan_ = plan;
+  match_length_ = ngrams_.match_length();
+  planned_ = {tokens_.back()};
+  if (plan.source == DraftSource::kNgram) {
+    const std::vector<int32_t> drafts = ngrams_.propose(tokens_, plan.n);
+    planned_.insert(planned_.end(), drafts.begin(), drafts.end());
+  }
+  return true;
+}
+
+std::optional<MtpDrafter::Job> Sequence::mtp_job() {
+  if (plan_.source != DraftSource::kMtp) return std::nullopt;
+  return MtpDrafter::Job{&*drafter_, &tokens_, n_generated(), plan_.n, &request_.options.sampling};
+}
+
+void Sequence::take_drafts() {
+  planned_.insert(planned_.end(), tokens_.end() - plan_.n, tokens_.end());
+  tokens_.resize(tokens_.size() - static_cast<size_t>(plan_.n));
+  // Again: the modules gave back what lay behind their rows, so it is there.
+  cache_.reserve(std::ssize(tokens_) + plan_.n);
+}
+
+int64_t Sequence::n_logits() const {
+  if (!reading()) return std::ssize(planned_);
+  return n_generated() == 0 && cache_.length() + std::ssize(planned_) == n_prompt_ ? 1 : 0;
+}
+
+void Sequence::observe(Context& ctx, View<const float, 2> states) {
+  if (!drafter_) return;
+  drafter_->observe(ctx, states);
+  const std::span<const int32_t> known(tokens_);
+  if (cache_.length() <= n_prompt_) {
+    drafter_->catch_up(ctx, known.first(static_cast<size_t>(n_prompt_)),
+                       MtpDrafter::Form::kPrefill);
+  } else if (drafter_->n_waiting() >= kMostWaiting) {
+    // The row of the last token is left for the draft that rests on it.
+    drafter_->catch_up(ctx, known.first(known.size() - 1), MtpDrafter::Form::kAbsorbed);
+  }
+}
+
+void Sequence::record_rows(const RoutingListener& routing, int64_t begin) {
+  if (request_.options.record) {
+    routing.append_to(record_, begin, begin + std::ssize(planned_));
+  }
+}
+
+void Sequence::add_token(std::span<const float> logits) {
+  const GenerateOptions& options = request_.options;
+  std::vector<int32_t> candidates;
+  const int32_t token = choose_token(logits, options.sampling, tokens_, n_generated(),
+                                     options.record ? &candidates : nullptr);
+  if (options.record) record_.add_mask(candidates);
+  tokens_.push_back(token);
+  if (!options.top_logprobs) return;
+  logprobs_.push_back(
+      logprobs_of(logits, token, *options.top_logprobs, options.sampling.n_usable_ids));
+}
+
+void Sequence::take_read(Context& ctx, View<const float, 2> states, View<const float, 2> logits) {
+  observe(ctx, states);
+  if (logits.dim(0) > 0) add_token(logits.row(0));
+}
+
+void Sequence::take_decoded(Context& ctx, View<const float, 2> states,
+                            View<const float, 2> logits) {
+  const int64_t n_known = std::ssize(tokens_), n_rows = std::ssize(planned_);
   int64_t n_new = 0;
   for (bool kept = true; kept; ++n_new) {
-    const std::span<const float> row = logits.row(n_new);
-    const bool has_draft = n_new < std::ssize(drafts_);
-    const Draft* draft = has_draft ? &drafts_[static_cast<size_t>(n_new)] : nullptr;
-    if (draft == nullptr || draft->q.empty()) {
-      add_token(choose(row), row);
-      kept = draft != nullptr && tokens_.back() == draft->token;
-    } else {
-      const Verdict verdict =
-          verify_draft(sampling_distribution(row, sampling, tokens_, n_generated()), *draft, rng_);
-      add_token(verdict.token, row);
-      kept = verdict.kept;
-    }
+    add_token(logits.row(n_new));
+    kept = n_new + 1 < n_rows && tokens_.back() == planned_[static_cast<size_t>(n_new + 1)];
   }
   cache_.truncate_main(n_known - 1 + n_new);
-  if (drafter_) drafter_->observe(ctx, states.rows(0, n_new));
-  if (on_trial() && n_useful > 0) trial_.add(n_new, monotonic_seconds() - started);
-  counts_.drafts_dropped = on_trial() && trial_.decided() && !trial_.wants_drafts();
+  record_.drop_rows(cache_.length());
+  observe(ctx, states.rows(0, n_new));
+  count_step(n_new);
+}
+
+void Sequence::count_step(int64_t n_new) {
   counts_.decode_steps += 1;
   counts_.decoded_tokens += n_new;
-  counts_.drafted += std::ssize(drafts_);
-  counts_.accepted += n_new - 1;
+  experience_.fade();
+  if (plan_.n == 0) {
+    counts_.plain_steps += 1;
+    return;
+  }
+  experience_.of(plan_.source, match_length_).add(plan_.n, n_new - 1);
+  DraftCounts& counts = plan_.source == DraftSource::kMtp ? counts_.mtp : counts_.ngram;
+  counts.drafted += plan_.n;
+  counts.accepted += n_new - 1;
+}
+
+TokenRecord Sequence::record() const {
+  TokenRecord result = record_;
+  result.drop_rows(static_cast<int64_t>(n_told_) - 1);
+  result.mask_offsets.resize(static_cast<size_t>(n_told()) + 1);
+  result.mask_ids.resize(static_cast<size_t>(result.mask_offsets.back()));
+  return result;
 }
 
 std::vector<int32_t> Sequence::new_tokens() {

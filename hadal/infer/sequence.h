@@ -1,15 +1,19 @@
-// infer/sequence.h: one request on its way: its tokens, its pages, its drafts, its random numbers.
-// Nothing of it is shared with another, so what a request gets does not depend on its neighbours.
+// infer/sequence.h: one request on its way: its tokens, its pages, its drafts. Nothing of it is shared
+// with another, so what a request gets does not depend on its neighbours.
 //
-//   start -> read_chunk until !reading() -> { next_rows, a pass over them, take_rows } until finished
+//   start -> { plan_reading, a pass, take_read } until !reading()
+//         -> { plan_decoding, a pass, take_decoded } until finished
 //
-// Speculation is exact: greedy output is identical with and without it, sampled output has the same
-// distribution (arXiv:2302.01318).
+// Rows of the prompt are made in MHA form, those of generated tokens in absorbed form, in whatever
+// pieces and steps: so says a row's place, and its bits depend on nothing else. put_back() gives all
+// pages away; what is known is then read again, each row in its own form, and the request goes on as
+// if nothing had been.
 #pragma once
 
-#include "hadal/infer/request.h"
-#include "hadal/infer/speculation_trial.h"
+#include "hadal/infer/draft_policy.h"
+#include "hadal/infer/ngram_drafter.h"
 #include "hadal/infer/speculative.h"
+#include "hadal/infer/token_record.h"
 
 namespace hadal {
 
@@ -18,26 +22,45 @@ class Sequence {
   Sequence(const DeepseekV3& model, LatentPages& pages);  // which outlive it
 
   // Takes up a request. What is cached of a common beginning of the request before and this one
-  // stays cached. The pool has pages for prompt and answer.
+  // stays cached.
   void start(Request request);
+  // Gives all pages back. REQUIRES that no step is planned.
+  void put_back();
 
-  // The next rows of the prompt, at most so many. The last of them give the first token.
-  bool reading() const { return cache_.length() < n_prompt_; }
-  void read_chunk(Context& ctx, int64_t most_rows);
+  // Rows that are to be read before the next token can be decoded.
+  bool reading() const { return cache_.length() < n_to_read(); }
+  int64_t n_to_read() const { return n_generated() == 0 ? n_prompt_ : std::ssize(tokens_) - 1; }
   double prompt_read() const;  // share of the prompt
 
-  // One step: the rows that the main model should see next, which are the last token and the drafts
-  // behind it; then what it made of them. Logits [n,V] and states [n,d] (HiddenRows::state) of these
-  // rows; `started`: when the step began, by monotonic_seconds.
-  const std::vector<int32_t>& next_rows(Context& ctx);
-  void take_rows(Context& ctx, View<const float, 2> logits, View<const float, 2> states,
-                 double started);
+  // Plans the next rows and takes the pages for them; false, and nothing changes, when the pool has
+  // too few. Reading: at most `most_rows`, all of one form. Decoding: the last token and the drafts
+  // behind it.
+  bool plan_reading(int64_t most_rows);
+  bool plan_decoding(const DraftPlan& plan);
+  DraftOffer offer();
+  DraftExperience& experience() { return experience_; }
+  // The drafts of the modules, if such are planned: engine and modules make them, then take_drafts.
+  std::optional<MtpDrafter::Job> mtp_job();
+  void take_drafts();
+
+  // What is planned: rows for the main model, in the form they belong in, and how many of them, the
+  // last ones, want logits.
+  std::span<const int32_t> rows() const { return planned_; }
+  bool in_prefill_form() const { return cache_.length() < n_prompt_; }
+  int64_t n_logits() const;
+
+  // What the pass made of them: states [n,d] (HiddenRows::state) of the rows, logits [n_logits,V].
+  void take_read(Context& ctx, View<const float, 2> states, View<const float, 2> logits);
+  void take_decoded(Context& ctx, View<const float, 2> states, View<const float, 2> logits);
+  // Rows [begin, ...) of the pass that `routing` heard are this sequence's; before take_...
+  void record_rows(const RoutingListener& routing, int64_t begin);
 
   // Tokens since the last call, up to the end of the answer. The last call finds finished() set.
   std::vector<int32_t> new_tokens();
   int64_t n_told() const { return static_cast<int64_t>(n_told_) - n_prompt_; }
   // Of every token behind the prompt, if the request asks for them.
   const std::vector<TokenLogprobs>& logprobs() const { return logprobs_; }
+  TokenRecord record() const;  // of the tokens told so far, if the request asks for it
   std::optional<FinishReason> finished() const { return finished_; }
 
   const Request& request() const { return request_; }
@@ -48,25 +71,27 @@ class Sequence {
  private:
   int64_t reuse_cache(const std::vector<int32_t>& prompt);
   int64_t n_generated() const { return std::ssize(tokens_) - n_prompt_; }
-  int32_t choose(std::span<const float> logits);
-  void add_token(int32_t token, std::span<const float> logits);
-  bool on_trial() const;
   int64_t n_useful_drafts() const;
+  void add_token(std::span<const float> logits);
+  void observe(Context& ctx, View<const float, 2> states);
+  void count_step(int64_t n_new);
 
   const DeepseekV3& model_;
   LatentSequence cache_;
   std::optional<MtpDrafter> drafter_;
-  SpeculationTrial trial_;
   std::vector<int32_t>
       tokens_;  // known; the main layers have seen the first cache_.length() of them
 
   Request request_;
   int64_t n_prompt_ = 0;
   std::vector<TokenLogprobs> logprobs_;
+  TokenRecord record_;
   size_t n_told_ = 0;  // tokens_ that new_tokens has given, the prompt included
-  Rng rng_{0};
-  std::vector<Draft> drafts_;  // of the step that is being made
-  std::vector<int32_t> rows_;
+  NgramDrafter ngrams_;
+  DraftExperience experience_;
+  DraftPlan plan_;  // of the step that is being made
+  int64_t match_length_ = 0;
+  std::vector<int32_t> planned_;  // rows of the step that is being made; behind the first, drafts
   RequestCounts counts_;
   std::optional<FinishReason> finished_;
 };

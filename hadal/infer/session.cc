@@ -33,7 +33,7 @@ double GenerateResult::accepted_tokens_per_step() const {
   return ratio(static_cast<double>(decoded_tokens), static_cast<double>(decode_steps));
 }
 double GenerateResult::acceptance_rate() const {
-  return ratio(static_cast<double>(accepted), static_cast<double>(drafted));
+  return ratio(static_cast<double>(accepted()), static_cast<double>(drafted()));
 }
 
 GenerationSession::GenerationSession(Context& ctx, const DeepseekV3& model, int64_t capacity,
@@ -51,7 +51,7 @@ GenerateResult GenerationSession::generate(const std::vector<int32_t>& prompt,
   const RequestId id = *engine_.add({prompt, options, /*keep_cache=*/true, last_});
   last_ = id;
   while (result.finish_reason.empty()) {
-    const EngineEvent event = engine_.step().front();  // nobody else runs
+    EngineEvent event = std::move(engine_.step().front());  // nobody else runs
     static_cast<RequestCounts&>(result) = event.counts;
     if (event.prompt_read) {
       if (on_prefill && !on_prefill(*event.prompt_read)) {
@@ -62,13 +62,15 @@ GenerateResult GenerationSession::generate(const std::vector<int32_t>& prompt,
       prefilled = monotonic_seconds();
       result.prefill_seconds = prefilled - start;
     }
+    if (event.record) result.record = std::move(event.record);
     if (!take_tokens(result, event, on_token)) {
       result.finish_reason = "stop";
     } else if (event.finished) {
       result.finish_reason = *event.finished == FinishReason::kLength ? "length" : "stop";
     }
   }
-  engine_.finish(id);
+  // A caller who stops ends the request here; what ended by itself has given its record.
+  if (std::optional<TokenRecord> record = engine_.finish(id)) result.record = std::move(record);
   result.decode_seconds = monotonic_seconds() - prefilled;
   return result;
 }

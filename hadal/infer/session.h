@@ -14,6 +14,7 @@ struct GenerateResult : RequestCounts {
   std::vector<TokenLogprobs> logprobs;  // of each of them, if they were asked for
   std::string finish_reason;  // "stop" or "length" (also: on_token asked to stop -> "stop")
   int64_t prompt_tokens = 0;
+  std::optional<TokenRecord> record;  // if it was asked for
   double prefill_seconds = 0, decode_seconds = 0;
 
   double prefill_tokens_per_s() const;

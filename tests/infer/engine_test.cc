@@ -55,7 +55,7 @@ class EngineTest : public testing::Test {
     const GenerateResult want = alone(request);
     EXPECT_EQ(tokens_[id], want.tokens) << "request " << id;
     EXPECT_EQ(finished_.at(id) == FinishReason::kStop ? "stop" : "length", want.finish_reason);
-    EXPECT_EQ(counts_[id].accepted, want.accepted);
+    EXPECT_EQ(counts_[id].accepted(), want.accepted());
     EXPECT_EQ(counts_[id].decode_steps, want.decode_steps);
   }
 
@@ -119,12 +119,12 @@ TEST_F(EngineTest, CancelledRequestsGiveTheirPagesBackAndChangeNobody) {
   Engine engine(random_.ctx, random_.model, {.context = 200, .capacity = 2000, .max_running = 6});
   std::vector<RequestId> ids;
   for (int64_t i = 0; i < 9; ++i) ids.push_back(engine.add(request(i)).value());
-  const std::map<int, size_t> cancelled = {{1, 1}, {9, 4}, {14, 8}, {20, 2}};  // step, request
+  const std::map<int, size_t> cancelled = {{1, 1}, {5, 4}, {7, 8}, {12, 2}};  // step, request
   for (int step = 0; !engine.idle(); ++step) {
     if (cancelled.contains(step)) {
       const int64_t free = engine.pages().n_free();
       engine.cancel(ids[cancelled.at(step)]);
-      if (step == 9 || step == 20) {
+      if (step == 5 || step == 12) {
         EXPECT_GT(engine.pages().n_free(), free);
       }
     }
@@ -138,27 +138,39 @@ TEST_F(EngineTest, CancelledRequestsGiveTheirPagesBackAndChangeNobody) {
   engine.cancel(12345);  // nobody
 }
 
-TEST_F(EngineTest, AStepIsAChunkOfThePromptOrOnePassOfAll) {
-  Engine engine(random_.ctx, random_.model, {.context = 200, .capacity = 800, .chunk = 16});
+using Reads = std::vector<std::pair<RequestId, double>>;
+
+TEST_F(EngineTest, AStepReadsABoundedNumberOfRowsBesideThoseThatWrite) {
+  Engine engine(random_.ctx, random_.model,
+                {.context = 200, .capacity = 800, .chunk = 16, .chunk_beside_decoding = 8});
   Request first{.prompt = random_.random_tokens(40, 1), .options = {.max_tokens = 5}};
   const RequestId a = engine.add(first).value(), b = engine.add(first).value();
-  std::vector<std::pair<RequestId, double>> reads;
-  while (reads.size() < 6) {
-    const std::vector<EngineEvent> events = engine.step();
-    ASSERT_EQ(events.size(), 1U);
-    ASSERT_TRUE(events[0].prompt_read.has_value());
-    EXPECT_EQ(events[0].tokens.size(), *events[0].prompt_read == 1.0 ? 1U : 0U);
-    reads.emplace_back(events[0].id, *events[0].prompt_read);
+  std::vector<Reads> steps;
+  std::vector<size_t> n_tokens;
+  while (!engine.idle()) {
+    steps.emplace_back();
+    n_tokens.push_back(0);
+    for (const EngineEvent& event : engine.step()) {
+      if (event.prompt_read) steps.back().emplace_back(event.id, *event.prompt_read);
+      n_tokens.back() += event.tokens.size();
+      tokens_[event.id].insert(tokens_[event.id].end(), event.tokens.begin(), event.tokens.end());
+    }
   }
-  EXPECT_EQ(reads, (std::vector<std::pair<RequestId, double>>{
-                       {a, 0.4}, {a, 0.8}, {a, 1.0}, {b, 0.4}, {b, 0.8}, {b, 1.0}}));
-  for (int step = 0; step < 4; ++step) {
-    const std::vector<EngineEvent> events = engine.step();
-    ASSERT_EQ(events.size(), 2U);
-    EXPECT_EQ(events[0].finished.has_value(), step == 3);
-    EXPECT_EQ(events[0].tokens, events[1].tokens) << "the same request twice";
-  }
-  EXPECT_TRUE(engine.idle());
+  // The last rows of the first prompt leave room for some of the second; from then on the first one
+  // writes in every step.
+  EXPECT_EQ(steps, (std::vector<Reads>{{{a, 0.4}},
+                                       {{a, 0.8}},
+                                       {{a, 1.0}, {b, 0.2}},
+                                       {{b, 0.4}},
+                                       {{b, 0.6}},
+                                       {{b, 0.8}},
+                                       {{b, 1.0}},
+                                       {},
+                                       {},
+                                       {},
+                                       {}}));
+  EXPECT_EQ(n_tokens, (std::vector<size_t>{0, 0, 1, 1, 1, 1, 2, 1, 1, 1, 1}));
+  EXPECT_EQ(tokens_[a], tokens_[b]) << "the same request twice";
   EXPECT_TRUE(engine.step().empty());
 }
 
@@ -179,28 +191,69 @@ TEST_F(EngineTest, AFullQueueIsAnAnswerAndWhatNeverFitsAnError) {
   EXPECT_EQ(finished_.size(), 3U);
 }
 
-TEST_F(EngineTest, ARequestWaitsUntilThereArePagesForAllOfIt) {
-  // Three pages: two requests of one page run, one of two pages waits for the first to end, and the
-  // small one behind it does not overtake.
-  Engine engine(random_.ctx, random_.model, {.context = 128, .capacity = 192});
+TEST_F(EngineTest, RequestsStartInOrderWhenThePoolHasPagesForTheirPrompts) {
+  // Four pages: two requests run on a page each and may take another, so that one with a prompt of
+  // two pages waits for the first to end, and the small one behind it does not overtake.
+  Engine engine(random_.ctx, random_.model, {.context = 128, .capacity = 256});
   const auto sized = [&](int64_t n_prompt, int64_t n) {
     return Request{.prompt = random_.random_tokens(n_prompt, 1), .options = {.max_tokens = n}};
   };
   const RequestId a = engine.add(sized(5, 10)).value(), b = engine.add(sized(5, 20)).value();
-  const RequestId large = engine.add(sized(60, 20)).value(), last = engine.add(sized(5, 2)).value();
+  const RequestId large = engine.add(sized(70, 20)).value(), last = engine.add(sized(5, 2)).value();
   while (!finished_.contains(a)) {
     take_step(engine);
     EXPECT_FALSE(tokens_.contains(large));
-  }
-  EXPECT_FALSE(finished_.contains(b));
-  while (!finished_.contains(b)) {
-    take_step(engine);
     EXPECT_FALSE(tokens_.contains(last));
   }
+  EXPECT_FALSE(finished_.contains(b));
+  take_step(engine);
+  EXPECT_TRUE(counts_.contains(large)) << "started beside the one that still runs";
   run(engine);
   EXPECT_EQ(tokens_[large].size(), 20U);
   EXPECT_EQ(tokens_[last].size(), 2U);
+  EXPECT_EQ(engine.counts().preemptions, 0);
   expect_all_pages_back(engine);
+}
+
+TEST_F(EngineTest, AnEmptyPoolPutsTheYoungestBackAndItGoesOnWithTheSameTokens) {
+  // Five pages for four requests that come to need two each, so that the pool runs out while they
+  // write; with all kinds of sampling and drafts.
+  for (const int64_t n_mtp : {1, 2}) {
+    ModelConfig config = odd_config();
+    config.n_mtp = n_mtp;
+    RandomModel random(config, 3);
+    const auto long_one = [&](int64_t i) {
+      Request result = request(i);
+      result.prompt = random.random_tokens(40 + 3 * i, static_cast<uint64_t>(i));
+      result.options.max_tokens = 70;
+      result.options.stop_tokens.clear();
+      return result;
+    };
+    Engine engine(random.ctx, random.model, {.context = 128, .capacity = 5 * 64, .chunk = 16});
+    std::vector<RequestId> ids;
+    tokens_.clear();
+    for (int64_t i = 0; i < 6; ++i) ids.push_back(engine.add(long_one(i)).value());
+    while (!engine.idle()) {
+      for (const EngineEvent& event : engine.step()) {
+        auto& tokens = tokens_[event.id];
+        tokens.insert(tokens.end(), event.tokens.begin(), event.tokens.end());
+        counts_[event.id] = event.counts;
+      }
+    }
+    EXPECT_GT(engine.counts().preemptions, 0);
+    EXPECT_GT(engine.counts().recomputed_tokens, 0);
+    EXPECT_EQ(counts_[ids[0]].preemptions, 0) << "the oldest keeps its pages";
+    int64_t preemptions = 0;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      GenerationSession session(random.ctx, random.model, 200, true);
+      const Request each = long_one(static_cast<int64_t>(i));
+      EXPECT_EQ(tokens_[ids[i]], session.generate(each.prompt, each.options).tokens)
+          << "request " << i << ", put back " << counts_[ids[i]].preemptions << " times";
+      preemptions += counts_[ids[i]].preemptions;
+    }
+    EXPECT_EQ(preemptions, engine.counts().preemptions);
+    expect_all_pages_back(engine);
+  }
 }
 
 TEST_F(EngineTest, AKeptCacheIsContinuedUntilPagesGetScarce) {

@@ -124,14 +124,51 @@ TEST(Sampler, MinusInfinityIsImpossibleAndNaNAnError) {
   }
 }
 
-TEST(Sampler, SamplesFollowTheDistribution) {
-  const std::vector<double> p = {0.05, 0.0, 0.5, 0.25, 0.2};
-  std::vector<int64_t> counts(p.size(), 0);
-  Rng rng(7);
-  const int64_t n = 20000;
-  for (int64_t i = 0; i < n; ++i) ++counts[static_cast<size_t>(sample(p, rng))];
-  EXPECT_EQ(counts[1], 0);
-  EXPECT_LT(chi_square(counts, p, n), chi_square_limit(3));
+TEST(Sampler, DrawsFollowTheDistribution) {
+  // Within a group of 64 ids, and over three groups of them.
+  std::vector<double> wide(150, 0.0);
+  wide[3] = 0.3;
+  wide[63] = 0.1;
+  wide[64] = 0.2;
+  wide[149] = 0.4;
+  for (const std::vector<double>& p : {std::vector<double>{0.05, 0.0, 0.5, 0.25, 0.2}, wide}) {
+    const int64_t n = 20000;
+    for (const bool one_seed : {true, false}) {  // along an answer, and over answers
+      std::vector<int64_t> counts(p.size(), 0);
+      for (int64_t i = 0; i < n; ++i) {
+        const int32_t token = one_seed ? draw(p, 7, i) : draw(p, static_cast<uint64_t>(i), 3);
+        ++counts[static_cast<size_t>(token)];
+      }
+      for (size_t id = 0; id < p.size(); ++id) EXPECT_TRUE(p[id] > 0 || counts[id] == 0);
+      EXPECT_LT(chi_square(counts, p, n), chi_square_limit(3));
+    }
+  }
+}
+
+// What makes sampled drafts worth while: half of |p - q| summed is 0.1 here, so no way to draw both
+// gives equal tokens more often than 0.9. A race of all ids promises 0.9 / 1.1 = 0.82; two rounds
+// come close.
+TEST(Sampler, LikeDistributionsMostlyGiveTheSameToken) {
+  std::vector<double> p(100, 0.004), q(100, 0.004);
+  p[5] = 0.6;
+  p[70] += 0.004;
+  q[5] = 0.5;
+  q[70] += 0.104;
+  int64_t equal = 0;
+  const int64_t n = 10000;
+  for (int64_t i = 0; i < n; ++i) equal += draw(p, 1, i) == draw(q, 1, i);
+  EXPECT_GT(static_cast<double>(equal) / static_cast<double>(n), 0.8);
+}
+
+TEST(Sampler, CandidatesAreTheIdsThatCouldHaveBeenDrawn) {
+  const std::vector<float> logits = {0.0F, 3.0F, 1.0F, 2.0F};
+  std::vector<int32_t> candidates = {9};
+  choose_token(logits, {.temperature = 1.0}, {}, 0, &candidates);
+  EXPECT_TRUE(candidates.empty()) << "nothing cut off";
+  choose_token(logits, {.temperature = 1.0, .top_k = 2}, {}, 0, &candidates);
+  EXPECT_EQ(candidates, (std::vector<int32_t>{1, 3}));
+  EXPECT_EQ(choose_token(logits, {}, {}, 0, &candidates), 1);
+  EXPECT_EQ(candidates, std::vector<int32_t>{1}) << "greedy";
 }
 
 TEST(Sampler, AWrongSettingIsNamed) {

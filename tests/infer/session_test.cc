@@ -35,8 +35,8 @@ TEST_F(SessionTest, StopsAtTheNumberOfTokens) {
       EXPECT_EQ(result.prompt_tokens, 10);
       // The first token comes from the prompt's pass; each step gives one and the drafts kept.
       EXPECT_EQ(result.decoded_tokens, n - 1);
-      EXPECT_EQ(result.decode_steps + result.accepted, n - 1);
-      EXPECT_LE(result.accepted, result.drafted);
+      EXPECT_EQ(result.decode_steps + result.accepted(), n - 1);
+      EXPECT_LE(result.accepted(), result.drafted());
     }
   }
 }
@@ -106,8 +106,13 @@ TEST_F(SessionTest, WrongOptionsAreNamedBeforeAnythingRuns) {
   RandomModel without(config);
   const Refusal no_drafter =
       test::refusal_of([&] { generate(without.ctx, without.model, prompt_, {.draft_tokens = 1}); });
-  EXPECT_EQ(no_drafter.field, "draft_tokens");
-  EXPECT_EQ(no_drafter.found, "1 drafts");
+  EXPECT_TRUE(no_drafter.empty()) << "n-grams need no module";
+  const Refusal no_module = test::refusal_of([&] {
+    generate(without.ctx, without.model, prompt_,
+             {.draft_tokens = 1, .draft_from = DraftFrom::kMtp});
+  });
+  EXPECT_EQ(no_module.field, "draft_tokens");
+  EXPECT_EQ(no_module.found, "1 drafts");
 }
 
 TEST_F(SessionTest, ALongPromptIsReadInChunks) {
