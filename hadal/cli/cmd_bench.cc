@@ -1,6 +1,7 @@
-// cli/cmd_bench.cc: `hadal bench prefill|decode|train|gemm|load|tokenizer`
+// cli/cmd_bench.cc: `hadal bench prefill|decode|mixed|train|gemm|load|tokenizer`
 #include "hadal/cli/commands.h"
 #include "hadal/core/error.h"
+#include "hadal/measure/measure_engine.h"
 #include "hadal/measure/measure_gemm.h"
 #include "hadal/measure/measure_infer.h"
 #include "hadal/measure/measure_load.h"
@@ -99,6 +100,7 @@ void bind_decode(Flags& flags, InferBench& o) {
   flags.option("prompt-tokens", o.measure.prompt_tokens, "tokens in the cache at the start");
   flags.option("decode-tokens", o.measure.decode_tokens, "tokens to write");
   flags.option("speculate", o.measure.draft_tokens, "tokens that MTP drafts per step; 0: none");
+  flags.option("batch", o.measure.batch, "sequences that are written together");
   flags.option("rounds", o.measure.rounds, "rounds; the best counts");
 }
 
@@ -106,6 +108,27 @@ int run_decode(const InferBench& o, const CommonOptions& common, Output& out) {
   Bench bench(common);
   DeepseekV3 model = o.choice.make(bench.ctx, common);
   return print(measure_decode(bench.ctx, model, o.measure), out);
+}
+
+struct MixedBench {
+  ModelChoice choice;
+  MeasureMixedOptions measure;
+};
+
+void bind_mixed(Flags& flags, MixedBench& o) {
+  flags.example("hadal bench mixed --model DIR --native --batch 4 --prompt-tokens 2048",
+                "what reading a long prompt costs those that are writing");
+  o.choice.bind(flags);
+  flags.option("batch", o.measure.batch, "sequences that write");
+  flags.option("prompt-tokens", o.measure.prompt_tokens, "length of the prompt that is read");
+  flags.option("decode-tokens", o.measure.decode_tokens, "tokens of each writer before it comes");
+  flags.option("chunk", o.measure.chunk_beside_decoding, "rows of the prompt in one step");
+}
+
+int run_mixed(const MixedBench& o, const CommonOptions& common, Output& out) {
+  Bench bench(common);
+  DeepseekV3 model = o.choice.make(bench.ctx, common);
+  return print(measure_mixed(bench.ctx, model, o.measure), out);
 }
 
 struct TrainBench {
@@ -202,6 +225,10 @@ Command make_bench_prefill_command() {
 Command make_bench_decode_command() {
   return define_command<InferBench>("bench decode", "measure the speed of writing tokens",
                                     bind_decode, run_decode);
+}
+Command make_bench_mixed_command() {
+  return define_command<MixedBench>("bench mixed", "measure writing while a long prompt is read",
+                                    bind_mixed, run_mixed);
 }
 Command make_bench_train_command() {
   return define_command<TrainBench>("bench train", "measure the speed and memory of training steps",

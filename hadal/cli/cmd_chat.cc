@@ -132,7 +132,7 @@ class ChatLoop {
   ChatLoop(const ChatCommand& o, const CommonOptions& common, const Flags& flags, Output& out)
       : o_(o),
         out_(out),
-        m_(o.model, common.threads, common.chosen_device(), o.sampling.speculate != "off"),
+        m_(o.model, common.threads, common.chosen_device(), o.sampling.may_use_mtp()),
         chat_(m_, o.system, context(), options(common, flags), m_.stop_texts(o.sampling.stop),
               o.template_as_published) {
     if (!o.think.empty()) think(o.think);
@@ -191,8 +191,7 @@ class ChatLoop {
                                       .expected = "1 or more"});
     options.sampling = o_.sampling.sampling(flags, common, m_);
     options.stop_tokens = o_.sampling.stop_tokens(m_);
-    options.draft_tokens = o_.sampling.draft_tokens(m_.model.config);
-    options.drop_slow_drafts = o_.sampling.speculate == "auto";
+    o_.sampling.set_drafts(options, m_.model.config);
     return options;
   }
 

@@ -10,12 +10,13 @@
 #include "hadal/core/number_text.h"
 #include "hadal/infer/session.h"
 #include "hadal/infer/text_stream.h"
+#include "hadal/io/safetensors.h"
 
 namespace hadal::cli {
 namespace {
 
 struct GenerateCommand {
-  std::string model, prompt, prompt_file, prompt_tokens, suffix;
+  std::string model, prompt, prompt_file, prompt_tokens, suffix, record;
   int64_t max_context = 0, logprobs = 0;
   SamplingFlags sampling;
 };
@@ -42,6 +43,9 @@ void bind(Flags& flags, GenerateCommand& o) {
                "positions");
   flags.option("logprobs", o.logprobs,
                "with --json: each token's logprob, and those of the N most probable ones");
+  flags.option("record", o.record,
+               "safetensors file for the experts that every token chose, and the ids that the "
+               "sampler had left to draw from");
   o.sampling.bind(flags);
 }
 
@@ -138,11 +142,31 @@ void note_timing(const GenerateResult& r, const ModelConfig& config, bool with_m
                 r.decode_tokens_per_s(), human_bytes(cache_bytes).c_str());
   log_note(line);
   if (r.drafted() == 0) return;
-  std::snprintf(line, sizeof(line),
-                "speculation: %lld of %lld drafts kept (%.1f %%), %.2f tokens per step",
-                static_cast<long long>(r.accepted()), static_cast<long long>(r.drafted()),
-                100.0 * r.acceptance_rate(), r.accepted_tokens_per_step());
+  std::snprintf(
+      line, sizeof(line),
+      "speculation: kept %lld of %lld drafts by MTP, %lld of %lld by n-grams; %.2f tokens "
+      "per step",
+      static_cast<long long>(r.mtp.accepted), static_cast<long long>(r.mtp.drafted),
+      static_cast<long long>(r.ngram.accepted), static_cast<long long>(r.ngram.drafted),
+      r.accepted_tokens_per_step());
   log_note(line);
+}
+
+// What training needs to replay the answer (infer/token_record.h).
+void write_record(const std::string& file, std::vector<int32_t> tokens, const GenerateResult& r) {
+  const int64_t n_prompt = std::ssize(tokens);
+  tokens.insert(tokens.end(), r.tokens.begin(), r.tokens.end());
+  const auto tensors = record_tensors(*r.record, std::move(tokens));
+  std::vector<std::pair<std::string, const Tensor*>> to_write;
+  for (const auto& [name, tensor] : tensors) to_write.emplace_back(name, &tensor);
+  write_safetensors(file, to_write, {{"prompt_tokens", concat(n_prompt)}});
+}
+
+Json counts_json(const DraftCounts& counts) {
+  Json json;
+  json["drafted"] = counts.drafted;
+  json["accepted"] = counts.accepted;
+  return json;
 }
 
 Json result_json(const GenerateResult& r, const TextStream* stream) {
@@ -156,19 +180,21 @@ Json result_json(const GenerateResult& r, const TextStream* stream) {
   json["decode_tokens_per_s"] = r.decode_tokens_per_s();
   json["accepted_tokens_per_step"] = r.accepted_tokens_per_step();
   json["acceptance_rate"] = r.acceptance_rate();
+  json["mtp"] = counts_json(r.mtp);
+  json["ngram"] = counts_json(r.ngram);
   return json;
 }
 
 int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flags, Output& out) {
   check_prompt_options(flags);
   catch_interrupts();
-  TextModel m(o.model, common.threads, common.chosen_device(), o.sampling.speculate != "off");
+  TextModel m(o.model, common.threads, common.chosen_device(), o.sampling.may_use_mtp());
   const ModelConfig& config = m.model.config;
   GenerateOptions options;
   options.sampling = o.sampling.sampling(flags, common, m);
   options.stop_tokens = o.sampling.stop_tokens(m);
-  options.draft_tokens = o.sampling.draft_tokens(config);
-  options.drop_slow_drafts = o.sampling.speculate == "auto";
+  o.sampling.set_drafts(options, config);
+  options.record = !o.record.empty();
   if (flags.given("logprobs")) options.top_logprobs = o.logprobs;
   require(!options.top_logprobs || out.json(),
           {.field = "--logprobs", .problem = "written in the JSON only", .advice = "add --json"});
@@ -211,8 +237,9 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
   if (stream) show(stream->finish());
   show("\n");
   if (interrupted()) throw Interrupted("generate: interrupted; what is written so far was printed");
+  if (result.record) write_record(o.record, prompt, result);
   if (out.json()) out.report(result_json(result, stream ? &*stream : nullptr));
-  note_timing(result, config, options.draft_tokens > 0);
+  note_timing(result, config, o.sampling.may_use_mtp());
   return 0;
 }
 

@@ -41,9 +41,12 @@ void SamplingFlags::bind(Flags& flags) {
   flags.option("stop", stop, "end before this text; may be given several times");
   flags.option(
       "speculate", speculate,
-      "drafts per step from the MTP modules: auto, off or 1 to 7; the result is the same, "
-      "only faster or slower. auto takes one, and at temperature 0 tries 40 steps with and "
-      "without it and keeps the faster way");
+      "drafts per step: auto, off or 1 to 7; the result is the same, only faster or slower. "
+      "auto makes as many as are measured to pay, or none");
+  flags.choice(
+      "draft", draft, {"auto", "mtp", "ngram"},
+      "where drafts come from: the MTP modules, or what followed the last tokens where they "
+      "stood before; auto: whichever promises more");
   flags.flag("ignore-eos", ignore_eos, "go on behind the end-of-text token");
 }
 
@@ -84,7 +87,8 @@ int64_t SamplingFlags::answer_limit(const Flags& flags, const TextModel& text_mo
 
 int64_t SamplingFlags::draft_tokens(const ModelConfig& config) const {
   if (speculate == "off") return 0;
-  if (speculate == "auto") return std::min<int64_t>(1, config.n_mtp);
+  const bool can_draft = config.n_mtp > 0 || draft != "mtp";
+  if (speculate == "auto") return can_draft ? kMaxDraftTokens : 0;
   int64_t n = 0;
   const auto [end, error] =
       std::from_chars(speculate.data(), speculate.data() + speculate.size(), n);
@@ -95,12 +99,20 @@ int64_t SamplingFlags::draft_tokens(const ModelConfig& config) const {
            .found = speculate,
            .expected = {"auto, off or 0 to ", kMaxDraftTokens},
            .advice = "it is the number of drafts per step"});
-  require(n == 0 || config.n_mtp > 0, {.field = "--speculate",
-                                       .problem = "the model has no MTP module to draft with",
-                                       .found = speculate,
-                                       .expected = "off",
-                                       .advice = "leave the option out"});
+  require(n == 0 || can_draft, {.field = "--draft",
+                                .problem = "the model has no MTP module to draft with",
+                                .found = draft,
+                                .expected = "auto or ngram",
+                                .advice = "leave the option out"});
   return n;
+}
+
+void SamplingFlags::set_drafts(GenerateOptions& options, const ModelConfig& config) const {
+  options.draft_tokens = draft_tokens(config);
+  options.drop_slow_drafts = speculate == "auto";
+  options.draft_from = draft == "mtp"     ? DraftFrom::kMtp
+                       : draft == "ngram" ? DraftFrom::kNgram
+                                          : DraftFrom::kAny;
 }
 
 }  // namespace hadal::cli

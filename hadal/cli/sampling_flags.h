@@ -24,7 +24,7 @@ struct SamplingFlags {
   int64_t top_k = 0;
   double repetition_penalty = 1.0, presence_penalty = 0.0, frequency_penalty = 0.0;
   std::vector<std::string> stop;
-  std::string speculate = "auto";
+  std::string speculate = "auto", draft = "auto";
   bool ignore_eos = false;
 
   void bind(Flags& flags);
@@ -33,8 +33,10 @@ struct SamplingFlags {
   std::vector<int32_t> stop_tokens(const TextModel& text_model) const;  // end of text
   // Tokens to write where `room` are left: a number on the command line as it is, else at most the room.
   int64_t answer_limit(const Flags& flags, const TextModel& text_model, int64_t room) const;
-  // `auto`: one draft per step if the model has MTP modules.
+  // Drafts per step at most, and from where; `auto`: as many as are measured to pay.
+  void set_drafts(GenerateOptions& options, const ModelConfig& config) const;
   int64_t draft_tokens(const ModelConfig& config) const;
+  bool may_use_mtp() const { return speculate != "off" && draft != "ngram"; }
 };
 
 }  // namespace hadal::cli

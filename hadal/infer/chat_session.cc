@@ -19,6 +19,12 @@ const DeepseekV3& ready_for(TextModel& model, int64_t n_positions) {
   return model.model;
 }
 
+// MTP modules that need a cache of their own.
+int64_t drafting_modules(const TextModel& model, const GenerateOptions& options) {
+  const bool drafts = options.draft_tokens > 0 && options.draft_from != DraftFrom::kNgram;
+  return drafts ? model.model.config.n_mtp : 0;
+}
+
 }  // namespace
 
 ChatSession::ChatSession(TextModel& model, const std::string& system, int64_t context,
@@ -27,12 +33,12 @@ ChatSession::ChatSession(TextModel& model, const std::string& system, int64_t co
     : model_(model),
       conversation_(model.need_tokenizer(),
                     ChatTemplate::load(model.folder, model.need_tokenizer(), as_published), system),
-      session_(model.ctx, ready_for(model, context), context, options.draft_tokens > 0),
+      session_(model.ctx, ready_for(model, context), context, drafting_modules(model, options) > 0),
       options_(options),
       stop_strings_(std::move(stop_strings)) {}
 
 double ChatSession::cache_bytes() const {
-  const int64_t modules = options_.draft_tokens > 0 ? model_.model.config.n_mtp : 0;
+  const int64_t modules = drafting_modules(model_, options_);
   return static_cast<double>(context()) *
          static_cast<double>(LatentPages::bytes_per_token(model_.model.config, modules));
 }

@@ -179,9 +179,7 @@ void Sequence::count_step(int64_t n_new) {
 
 TokenRecord Sequence::record() const {
   TokenRecord result = record_;
-  result.drop_rows(static_cast<int64_t>(n_told_) - 1);
-  result.mask_offsets.resize(static_cast<size_t>(n_told()) + 1);
-  result.mask_ids.resize(static_cast<size_t>(result.mask_offsets.back()));
+  result.cut(n_prompt_, n_told());
   return result;
 }
 

@@ -71,6 +71,7 @@ GenerateResult GenerationSession::generate(const std::vector<int32_t>& prompt,
   }
   // A caller who stops ends the request here; what ended by itself has given its record.
   if (std::optional<TokenRecord> record = engine_.finish(id)) result.record = std::move(record);
+  if (result.record) result.record->cut(std::ssize(prompt), std::ssize(result.tokens));
   result.decode_seconds = monotonic_seconds() - prefilled;
   return result;
 }
@@ -81,7 +82,8 @@ GenerateResult generate(Context& ctx, const DeepseekV3& model, const std::vector
   const int64_t most = model.config.max_position_embeddings;  // add() speaks of what is beyond
   const int64_t capacity = std::clamp<int64_t>(
       std::ssize(prompt) + std::clamp<int64_t>(options.max_tokens, 0, most), 1, most);
-  GenerationSession session(ctx, model, capacity, options.draft_tokens > 0);
+  const bool with_mtp = options.draft_tokens > 0 && options.draft_from != DraftFrom::kNgram;
+  GenerationSession session(ctx, model, capacity, with_mtp);
   return session.generate(prompt, options, on_token, on_prefill);
 }
 

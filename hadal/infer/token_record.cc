@@ -26,6 +26,12 @@ void TokenRecord::drop_rows(int64_t first) {
   experts.resize(static_cast<size_t>(std::min(first, n_rows()) * n_layers * top_k));
 }
 
+void TokenRecord::cut(int64_t n_prompt, int64_t n_generated) {
+  drop_rows(n_prompt + n_generated - 1);
+  mask_offsets.resize(static_cast<size_t>(n_generated) + 1);
+  mask_ids.resize(static_cast<size_t>(mask_offsets.back()));
+}
+
 void RoutingListener::offer(std::string_view name, int layer, const Tensor& value) {
   if (next_ != nullptr) next_->offer(name, layer, value);
   if (name != "router.indices") return;

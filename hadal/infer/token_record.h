@@ -25,6 +25,8 @@ struct TokenRecord {
   int64_t n_rows() const;
   void add_mask(std::span<const int32_t> ids);
   void drop_rows(int64_t first);  // those from `first` on
+  // What belongs to so many tokens.
+  void cut(int64_t n_prompt, int64_t n_generated);
 };
 
 // Listens to one pass of the main model and hands its rows out. What `next` is, it hears as well.

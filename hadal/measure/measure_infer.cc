@@ -4,9 +4,11 @@
 
 #include "hadal/core/error.h"
 #include "hadal/infer/session.h"
+#include "hadal/measure/measure_engine.h"
 #include "hadal/measure/model_flops.h"
 #include "hadal/measure/random_operand.h"
 #include "hadal/measure/roofline.h"
+#include "hadal/measure/step_bytes.h"
 
 namespace hadal {
 namespace {
@@ -23,6 +25,8 @@ void check(const DeepseekV3& model, const MeasureInferOptions& o) {
   require(
       o.rounds >= 1,
       {.field = "rounds", .problem = "out of range", .found = o.rounds, .expected = "1 or more"});
+  require(o.batch >= 1,
+          {.field = "batch", .problem = "out of range", .found = o.batch, .expected = "1 or more"});
   require(o.draft_tokens >= 0 && o.draft_tokens <= kMaxDraftTokens &&
               (o.draft_tokens == 0 || model.config.n_mtp > 0),
           {.field = "draft_tokens",
@@ -41,6 +45,7 @@ GenerateResult best_round(Context& ctx, DeepseekV3& model, const MeasureInferOpt
   GenerateOptions options;
   options.max_tokens = max_tokens;
   options.draft_tokens = o.draft_tokens;
+  options.draft_from = DraftFrom::kMtp;
   GenerateResult best = generate(ctx, model, prompt, options);
   for (int64_t round = 0; round < o.rounds; ++round) {
     GenerateResult result = generate(ctx, model, prompt, options);
@@ -49,12 +54,42 @@ GenerateResult best_round(Context& ctx, DeepseekV3& model, const MeasureInferOpt
   return best;
 }
 
-// Bytes of weights that one token passes through, embedding not counted: as many a value as the
-// attention of the first layer has, which is stored like nearly all of the model.
+// Bytes of weights that one token passes through, embedding not counted.
 double active_weight_bytes(const DeepseekV3& model) {
-  const WeightView typical = model.layers.front().attn.w_o.weight.weight();
-  const double bytes_each = static_cast<double>(bits_per_value(typical.form)) / 8;
-  return bytes_each * static_cast<double>(count_parameters(model.config).active_without_embedding);
+  return bytes_per_value(model) *
+         static_cast<double>(count_parameters(model.config).active_without_embedding);
+}
+
+// The gain of speculation, measured and predicted. Rounds with and without drafts take turns, since
+// the machine's speed drifts.
+void add_speculation(MeasureReport& report, Context& ctx, DeepseekV3& model,
+                     const MeasureInferOptions& o) {
+  MeasureInferOptions plain = o;
+  plain.draft_tokens = 0;
+  plain.rounds = 1;
+  MeasureInferOptions drafted = o;
+  drafted.rounds = 1;
+  ExpertOverlap overlap;
+  Context heard = ctx;
+  heard.probe = &overlap;
+  const GenerateResult counted =
+      best_round(heard, model, drafted, o.decode_tokens, &GenerateResult::decode_seconds);
+  double with = 0, without = 0;
+  const auto speed = [&](const MeasureInferOptions& options) {
+    return best_round(ctx, model, options, o.decode_tokens, &GenerateResult::decode_seconds)
+        .decode_tokens_per_s();
+  };
+  for (int64_t round = 0; round < o.rounds; ++round) {
+    without = std::max(without, speed(plain));
+    with = std::max(with, speed(drafted));
+  }
+  const double past = static_cast<double>(o.prompt_tokens + o.decode_tokens / 2);
+  const double predicted =
+      predicted_speedup(step_bytes(model.config, bytes_per_value(model)), o.draft_tokens,
+                        counted.accepted_tokens_per_step(), overlap.share(), past);
+  report.details["expert_overlap"] = overlap.share();
+  report.details["acceptance_rate"] = counted.acceptance_rate();
+  report.results.push_back({"speculation gain", with / without, "x", predicted});
 }
 
 // Of the decoding alone: from the first token, which the prompt gave, to the last.
@@ -62,6 +97,7 @@ PoolTrace trace_of_decode(Context& ctx, const DeepseekV3& model, const MeasureIn
   GenerateOptions options;
   options.max_tokens = o.decode_tokens;
   options.draft_tokens = o.draft_tokens;
+  options.draft_from = DraftFrom::kMtp;
   bool started = false;
   generate(ctx, model, random_tokens(o.prompt_tokens, model.config.vocab_size, o.seed), options,
            [&](int32_t) {
@@ -80,6 +116,12 @@ void add_model(Json& details, Context& ctx, const DeepseekV3& model) {
 }
 
 }  // namespace
+
+// As the attention of the first layer has, which is stored like nearly all of the model.
+double bytes_per_value(const DeepseekV3& model) {
+  const WeightView typical = model.layers.front().attn.w_o.weight.weight();
+  return static_cast<double>(bits_per_value(typical.form)) / 8;
+}
 
 MeasureReport measure_prefill(Context& ctx, DeepseekV3& model, const MeasureInferOptions& o) {
   check(model, o);
@@ -100,6 +142,7 @@ MeasureReport measure_prefill(Context& ctx, DeepseekV3& model, const MeasureInfe
 
 MeasureReport measure_decode(Context& ctx, DeepseekV3& model, const MeasureInferOptions& o) {
   check(model, o);
+  if (o.batch > 1) return measure_decode_together(ctx, model, o);
   const GenerateResult best =
       best_round(ctx, model, o, o.decode_tokens, &GenerateResult::decode_seconds);
   const double bytes = active_weight_bytes(model);
@@ -114,6 +157,7 @@ MeasureReport measure_decode(Context& ctx, DeepseekV3& model, const MeasureInfer
   const double speed = best.decode_tokens_per_s();
   report.results = {{"decode", speed, "tok/s", roof * 1e9 / bytes},
                     {"decode weights read", speed * bytes / 1e9, "GB/s", roof}};
+  if (o.draft_tokens > 0) add_speculation(report, ctx, model, o);
   return report;
 }
 

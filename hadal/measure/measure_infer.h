@@ -10,9 +10,13 @@ namespace hadal {
 struct MeasureInferOptions {
   int64_t prompt_tokens = 512, decode_tokens = 32;
   int64_t draft_tokens = 0;  // MTP speculation
+  int64_t batch = 1;         // sequences that are decoded together
   int64_t rounds = 3;
   uint64_t seed = 1;
 };
+
+// Bytes that a value of the model's weights takes.
+double bytes_per_value(const DeepseekV3& model);
 
 // A prompt of random tokens, best round. Held against the multiply-add peak: tokens/s that the
 // model's arithmetic would allow (the head counts for one row only).
@@ -20,6 +24,8 @@ MeasureReport measure_prefill(Context& ctx, DeepseekV3& model, const MeasureInfe
 // Greedy tokens behind the prompt. Held against the rate of reading memory: tokens/s if nothing but
 // the active weights had to come from DRAM once per token. Small models live in the caches and may
 // exceed it.
+// With drafts, the same without them is timed in turn, and the gain stands beside what the bytes read
+// predict at the acceptance found (measure/step_bytes.h).
 MeasureReport measure_decode(Context& ctx, DeepseekV3& model, const MeasureInferOptions& options);
 
 }  // namespace hadal

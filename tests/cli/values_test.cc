@@ -1,9 +1,9 @@
 // What the texts of options mean.
 #include <gtest/gtest.h>
 
-#include "hadal/command/quantity.h"
 #include "hadal/cli/sampling_flags.h"
 #include "hadal/cli/sweep_axis.h"
+#include "hadal/command/quantity.h"
 #include "hadal/core/error.h"
 #include "hadal/infer/request.h"
 #include "tests/support/refusal.h"
@@ -39,7 +39,7 @@ TEST(SamplingFlags, SpeculateTakesUpToSevenDrafts) {
   ModelConfig config;
   config.n_mtp = 1;
   SamplingFlags flags;
-  EXPECT_EQ(flags.draft_tokens(config), 1) << "auto";
+  EXPECT_EQ(flags.draft_tokens(config), kMaxDraftTokens) << "auto";
   for (const auto& [text, n] : {std::pair{"off", 0}, {"0", 0}, {"1", 1}, {"7", 7}}) {
     flags.speculate = text;
     EXPECT_EQ(flags.draft_tokens(config), n);
@@ -49,12 +49,34 @@ TEST(SamplingFlags, SpeculateTakesUpToSevenDrafts) {
     test::expect_refused<ConfigError>([&] { flags.draft_tokens(config); },
                                       "--speculate: wrong value (");
   }
+  // n-grams need no module.
   config.n_mtp = 0;
+  flags.speculate = "1";
+  EXPECT_EQ(flags.draft_tokens(config), 1);
+  flags.draft = "mtp";
+  test::expect_refused<ConfigError>([&] { flags.draft_tokens(config); },
+                                    "--draft: the model has no MTP module");
   flags.speculate = "auto";
   EXPECT_EQ(flags.draft_tokens(config), 0);
-  flags.speculate = "1";
-  test::expect_refused<ConfigError>([&] { flags.draft_tokens(config); },
-                                    "--speculate: the model has no MTP module");
+}
+
+TEST(SamplingFlags, DraftNamesTheSource) {
+  const auto options_of = [](const char* speculate, const char* draft) {
+    ModelConfig config;
+    config.n_mtp = 1;
+    SamplingFlags flags;
+    flags.speculate = speculate;
+    flags.draft = draft;
+    GenerateOptions options;
+    flags.set_drafts(options, config);
+    return options;
+  };
+  EXPECT_EQ(options_of("auto", "auto").draft_from, DraftFrom::kAny);
+  EXPECT_TRUE(options_of("auto", "auto").drop_slow_drafts);
+  EXPECT_EQ(options_of("2", "mtp").draft_from, DraftFrom::kMtp);
+  EXPECT_FALSE(options_of("2", "mtp").drop_slow_drafts);
+  EXPECT_EQ(options_of("2", "ngram").draft_from, DraftFrom::kNgram);
+  EXPECT_EQ(options_of("2", "ngram").draft_tokens, 2);
 }
 
 TEST(SamplingFlags, TheEndOfTextStopsUnlessItIsIgnored) {

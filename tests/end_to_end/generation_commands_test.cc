@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "hadal/core/json.h"
+#include "hadal/io/safetensors.h"
 #include "tests/support/run_hadal.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text_model_folder.h"
@@ -99,6 +100,35 @@ TEST(GenerateCommand, GreedyOutputIsTheSameAtEveryDepthAndOnEveryThreadCount) {
   const Json plain = tokens("off", "1");
   for (const char* speculate : {"auto", "1", "2", "3"}) EXPECT_EQ(tokens(speculate, "1"), plain);
   EXPECT_EQ(tokens("off", "2"), plain);
+}
+
+TEST(GenerateCommand, SampledOutputIsTheSameWhateverIsDrafted) {
+  const auto result = [](const char* speculate, const char* draft) {
+    return json_of(generate({"-p", "the", "-n", "60", "--temp", "0.7", "--seed", "3", "--speculate",
+                             speculate, "--draft", draft, "--json"}));
+  };
+  const Json plain = result("off", "auto").at("tokens");
+  EXPECT_EQ(result("auto", "auto").at("tokens"), plain);
+  EXPECT_EQ(result("2", "mtp").at("tokens"), plain);
+  const Json by_ngrams = result("4", "ngram");
+  EXPECT_EQ(by_ngrams.at("tokens"), plain);
+  EXPECT_EQ(by_ngrams.at("mtp").at("drafted").as_integer(), 0);
+  EXPECT_EQ(generate({"-p", "the", "--draft", "oracle"}).exit_code, 2);
+}
+
+TEST(GenerateCommand, RecordsWhatTrainingReplays) {
+  const test::TemporaryFolder folder;
+  const std::string file = folder / "record.safetensors";
+  const Json answer = json_of(generate(
+      {"-p", "the", "-n", "12", "--temp", "1", "--top-k", "4", "--record", file, "--json"}));
+  const TensorSource source = TensorSource::open(file);
+  const int64_t n_prompt = answer.at("prompt_tokens").as_integer();
+  const int64_t n_written = std::ssize(answer.at("tokens").as_array());
+  const auto shape = [&](const char* name) { return source.entries().at(name).info->shape; };
+  EXPECT_EQ(shape("tokens"), (Shape{n_prompt + n_written}));
+  EXPECT_EQ(shape("experts").front(), n_prompt + n_written - 1);
+  EXPECT_EQ(shape("mask_offsets"), (Shape{n_written + 1}));
+  EXPECT_EQ(shape("mask_ids"), (Shape{4 * n_written})) << "top-k left four each time";
 }
 
 TEST(GenerateCommand, TextOnStdoutIsTheAnswerAlone) {

@@ -1,11 +1,13 @@
 #include <gtest/gtest.h>
 
 #include "hadal/core/error.h"
+#include "hadal/measure/measure_engine.h"
 #include "hadal/measure/measure_gemm.h"
 #include "hadal/measure/measure_infer.h"
 #include "hadal/measure/measure_train.h"
 #include "hadal/measure/model_flops.h"
 #include "hadal/measure/roofline.h"
+#include "tests/support/random_model.h"
 #include "tests/support/refusal.h"
 
 namespace hadal {
@@ -142,6 +144,27 @@ TEST_F(Measures, PrefillAndDecode) {
   const Refusal why = test::refusal_of([&] { measure_decode(ctx, model, options); });
   EXPECT_EQ(why.field, "draft_tokens");
   EXPECT_EQ(why.expected, "0 to 0");
+  options.draft_tokens = 0;
+  options.batch = 3;
+  const MeasureReport together = measure_decode(ctx, model, options);
+  expect_complete(together);
+  EXPECT_EQ(together.details.at("tokens_per_step").as_number(), 3);
+  const MeasureReport mixed = measure_mixed(
+      ctx, model,
+      {.batch = 2, .prompt_tokens = 40, .decode_tokens = 4, .chunk_beside_decoding = 8});
+  expect_complete(mixed);
+}
+
+TEST_F(Measures, SpeculationStandsBesideWhatTheBytesPredict) {
+  ModelConfig shape = test::odd_config();
+  DeepseekV3 model = make_model(shape, arena);
+  initialise_weights(model, arena, 1);
+  const MeasureReport report = measure_decode(
+      ctx, model, {.prompt_tokens = 8, .decode_tokens = 12, .draft_tokens = 1, .rounds = 1});
+  expect_complete(report);
+  EXPECT_EQ(report.results.back().name, "speculation gain");
+  EXPECT_GT(report.results.back().roof, 0);
+  EXPECT_GT(report.details.at("expert_overlap").as_number(), 0);
 }
 
 }  // namespace
