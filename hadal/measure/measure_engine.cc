@@ -69,7 +69,7 @@ Steps write_together(Context& ctx, const DeepseekV3& model, const MeasureInferOp
   const int64_t context = o.prompt_tokens + o.decode_tokens;
   Engine engine(ctx, model,
                 {.context = context,
-                 .capacity = o.batch * (context + kPageRows),
+                 .capacity = o.batch * (context + 2 * kPageRows),
                  .max_running = o.batch,
                  .max_waiting = o.batch,
                  .with_mtp = o.draft_tokens > 0});

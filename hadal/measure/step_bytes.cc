@@ -35,7 +35,7 @@ StepBytes step_bytes(const ModelConfig& config, double bytes_per_value) {
 double distinct_experts(const StepBytes& bytes, double n_rows, double overlap) {
   const double top_k = static_cast<double>(bytes.top_k);
   const double all = static_cast<double>(bytes.n_experts);
-  if (overlap >= 1.0) return top_k;
+  if (bytes.layers == 0 || overlap >= 1.0) return top_k;
   const double from = overlap > 0.0 ? std::min(all, top_k / overlap) : all;
   return from * (1.0 - std::pow(1.0 - top_k / from, n_rows));
 }

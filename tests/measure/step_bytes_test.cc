@@ -21,7 +21,7 @@ TEST(StepBytes, OneRowReadsTheActiveWeights) {
   EXPECT_EQ(bytes.expert, 3.0 * 7168 * 2048);
   EXPECT_EQ(bytes.cache_token, 61.0 * 576 * 4);
   // A draft: the module's own weights with 8 of its 256 experts, and the head.
-  EXPECT_NEAR(bytes.module, 2.4e9, 0.2e9);
+  EXPECT_NEAR(bytes.module, 1.62e9, 0.05e9);
   EXPECT_NEAR(step_bytes(v3, 2.0).module, 2 * bytes.module, 1.0);
 }
 
@@ -30,7 +30,7 @@ TEST(StepBytes, RowsByChanceReadWhatASimulationReads) {
   Rng rng(3);
   for (const int n_rows : {1, 2, 3, 8}) {
     double sum = 0;
-    for (int trial = 0; trial < 2000; ++trial) {
+    for (int trial = 0; trial < 500; ++trial) {
       std::set<uint64_t> all;
       for (int row = 0; row < n_rows; ++row) {
         std::set<uint64_t> own;
@@ -39,7 +39,7 @@ TEST(StepBytes, RowsByChanceReadWhatASimulationReads) {
       }
       sum += static_cast<double>(all.size());
     }
-    EXPECT_NEAR(distinct_experts(bytes, n_rows, 0.0), sum / 2000, 0.2) << n_rows << " rows";
+    EXPECT_NEAR(distinct_experts(bytes, n_rows, 0.0), sum / 500, 0.4) << n_rows << " rows";
   }
 }
 
