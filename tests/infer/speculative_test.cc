@@ -6,6 +6,7 @@
 #include <map>
 
 #include "gtest/gtest.h"
+#include "hadal/core/rng.h"
 #include "hadal/infer/session.h"
 #include "hadal/model/forward.h"
 #include "hadal/model/head.h"
