@@ -1,4 +1,4 @@
-// cli/generate_docs.cc: --help, the man page and shell completions, all from the command table.
+// command/generate_docs.cc: --help, the man page and shell completions, all from the command table.
 #include <algorithm>
 #include <sstream>
 

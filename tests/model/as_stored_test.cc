@@ -69,7 +69,9 @@ TEST_F(Fp8AsStored, SavesWhatTheF32LoadSaves) {
   }
 }
 
-TEST_F(Fp8AsStored, RunsToTheBitsOfTheF32Load) {
+// On the reference bit for bit; on the CPU scales are multiplied into the input (ops/gemm.h), which
+// rounds elsewhere, so as close as golden values are held.
+TEST_F(Fp8AsStored, RunsAsTheF32Load) {
   for (const GoldenCase& golden : cases_) {
     SCOPED_TRACE(golden.folder);
     DeepseekV3 stored = load(golden, LoadAs::kAsStored), f32 = load(golden, LoadAs::kF32);
@@ -81,7 +83,8 @@ TEST_F(Fp8AsStored, RunsToTheBitsOfTheF32Load) {
       ASSERT_EQ(got.size(), want.size());
       for (size_t i = 0; i < want.size(); ++i) {
         EXPECT_EQ(got[i].name, want[i].name);
-        expect_golden(got[i].tensor, want[i].tensor, 0.0, want[i].name);
+        expect_golden(got[i].tensor, want[i].tensor, device == Device::kCpu ? 1e-5 : 0.0,
+                      want[i].name);
       }
     }
   }

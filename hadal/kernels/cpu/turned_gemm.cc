@@ -69,7 +69,7 @@ struct SideBySide {
     for (int64_t line = 0; line < kStep * kLanes; line += 64) {
       __builtin_prefetch(ahead + at * kLanes + line, 0, 2);
     }
-    turn_step(out, rows, at, std::min(kStep, bytes - at));
+    turn_step(out, rows, at, std::clamp<int64_t>(bytes - at, 0, kStep));
   }
 };
 
