@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "hadal/core/utf8.h"
+
 namespace hadal {
 
 using Role = ChatMessage::Role;
@@ -24,7 +26,7 @@ void Conversation::add_user(const std::string& text) {
 void Conversation::add_answer(ChatMessage answer, const std::vector<int32_t>& tokens) {
   std::vector<int32_t> run;  // up to the next added token
   const auto keep_run = [&] {
-    const std::string text = tokenizer_.decode(run);
+    const std::string text = repair_utf8(tokenizer_.decode(run));  // as messages are
     if (!run.empty() && tokenizer_.encode(text, /*added_tokens=*/false) != run) {
       written_.insert_or_assign(text, run);
     }

@@ -219,14 +219,13 @@ Value Evaluator::call_macro(const Statement& macro, const Arguments& given) {
   for (size_t i = 0; i < given.values.size(); ++i) {
     scope.names.emplace_back(macro.parameters[i], given.values[i]);
   }
-  for (const auto& [parameter, value] : given.named) {
-    const auto is_it = [&](const std::string& p) { return p == parameter; };
-    const auto place = std::find_if(macro.parameters.begin(), macro.parameters.end(), is_it);
+  for (const auto& argument : given.named) {
+    const auto place = std::find(macro.parameters.begin(), macro.parameters.end(), argument.first);
     if (place == macro.parameters.end() ||
         place - macro.parameters.begin() < std::ssize(given.values)) {
-      runtime_.fail(concat("unknown argument of ", name, ", or one given twice"), parameter);
+      runtime_.fail(concat("unknown argument of ", name, ", or one given twice"), argument.first);
     }
-    scope.names.emplace_back(parameter, value);
+    scope.names.push_back(argument);
   }
   Scope* const around = scope_;
   scope_ = &scope;

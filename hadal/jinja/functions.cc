@@ -17,9 +17,9 @@ Value make_namespace(Runtime& runtime, const Arguments& arguments) {
       runtime.fail("wrong argument of namespace", arguments.values[0].type_name(), "a dict");
     for (const auto& [key, value] : from->members) space->members.emplace_back(key.bytes(), value);
   }
-  for (const auto& [name, value] : arguments.named) {
-    std::erase_if(space->members, [&](const auto& member) { return member.first == name; });
-    space->members.emplace_back(name, value);
+  for (const auto& given : arguments.named) {
+    std::erase_if(space->members, [&](const auto& member) { return member.first == given.first; });
+    space->members.push_back(given);
   }
   return Value(space);
 }
