@@ -36,6 +36,8 @@ NAMED = re.compile(r"(\w+) = [^;{}]*" + ELEMENTS + r"[^;{}]*;")  # a name for a 
 LOOPS_ALLOWED = {
     ("model/parameters.cc", "for (float& value : values)"): "random numbers, drawn one after another",
     ("model/stored_weight.cc", ": scales.flat<"): "checks a file's scales as they are read",
+    ("model/stored_weight.cc", "codes[i]"): "widens a file's exponents as they are found",
+    ("model/read_weights.cc", "parallel_for("): "asks for pages of files, touches no element",
     ("model/inspect.cc", "values[i]"): "scans a file in its own formats, F64 too, which no op has",
     ("model/inspect.cc", "parallel_for("): "the same",
     ("model/convert.cc", ": values.flat<float>()"): "checks a file's values as they are read",

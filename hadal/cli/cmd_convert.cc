@@ -1,15 +1,19 @@
 // cli/cmd_convert.cc: `hadal convert`
+#include <algorithm>
+
 #include "hadal/cli/commands.h"
 #include "hadal/core/clock.h"
 #include "hadal/core/interrupt.h"
 #include "hadal/core/number_text.h"
 #include "hadal/model/convert.h"
+#include "hadal/model/hf_storage.h"
 
 namespace hadal::cli {
 namespace {
 
 struct ConvertArguments {
   std::string source, target, dtype;
+  std::vector<std::string> mix;
   bool force = false;
   int64_t max_shard_mb = 5000;
 };
@@ -18,28 +22,47 @@ void bind(Flags& flags, ConvertArguments& o) {
   flags.example("hadal convert DeepSeek-V3 DeepSeek-V3-bf16 --dtype bf16",
                 "FP8 blocks become BF16, as other tools expect them");
   flags.example("hadal convert my-model my-model-q8 --dtype q8", "half the size of BF16");
+  flags.example("hadal convert my-model my-model-q4 --dtype q4 --mix attention=q8 --mix head=q8",
+                "experts in 4 bits, what every token reads in 8");
   flags.positional("SRC", o.source, "folder of a Hugging Face checkpoint");
   flags.positional("DST", o.target, "folder to write");
   flags.choice("dtype", o.dtype, {"f32", "bf16", "fp8", "q8", "q4"},
                "precision of the projections; norms, tables and routers stay BF16 in fp8, q8, q4");
+  flags.option(
+      "mix", o.mix,
+      "another precision for one class of weights: attention, dense, experts, shared, head, "
+      "embedding or eh_proj; repeatable");
   flags.flag("force", o.force, "replace the checkpoint in an existing DST");
   flags.option("max-shard-mb", o.max_shard_mb, "largest weight file, in MB");
 }
 
-ConvertDType parse_dtype(const std::string& name) {
-  if (name == "f32") return ConvertDType::kF32;
-  if (name == "bf16") return ConvertDType::kBF16;
-  if (name == "fp8") return ConvertDType::kFP8;
-  if (name == "q8") return ConvertDType::kQ8;
-  if (name == "q4") return ConvertDType::kQ4;
-  throw ConfigError({.field = "--dtype",
-                     .problem = "missing",
-                     .expected = "f32, bf16, fp8, q8 or q4",
-                     .advice = "say which precision to write"});
+StoredForms parse_forms(const ConvertArguments& o) {
+  const auto projections = form_from_key(o.dtype).value_or(WeightForm::kF16);
+  require(projections != WeightForm::kF16, {.field = "--dtype",
+                                            .problem = "missing",
+                                            .expected = "f32, bf16, fp8, q8 or q4",
+                                            .advice = "say which precision to write"});
+  StoredForms forms{.projections = projections};
+  for (const std::string& one : o.mix) {
+    const size_t at = std::min(one.find('='), one.size());
+    const auto weight_class = class_from_name(one.substr(0, at)).value_or(WeightClass::kOther);
+    // F16 is read and not written: it stands for none here.
+    const auto form =
+        form_from_key(one.substr(std::min(at + 1, one.size()))).value_or(WeightForm::kF16);
+    require(
+        weight_class != WeightClass::kOther && form != WeightForm::kF16,
+        {.field = "--mix",
+         .problem = "not a class and its precision",
+         .found = one,
+         .expected = "attention, dense, experts, shared, head, embedding or eh_proj, =, and one "
+                     "of f32, bf16, fp8, q8, q4"});
+    forms.mixed[weight_class] = form;
+  }
+  return forms;
 }
 
 int run(const ConvertArguments& o, const CommonOptions& common, Output& out) {
-  const ConvertDType dtype = parse_dtype(o.dtype);
+  const StoredForms forms = parse_forms(o);
   require(o.max_shard_mb >= 1 && o.max_shard_mb <= 1'000'000, {.field = "--max-shard-mb",
                                                                .problem = "out of range",
                                                                .found = o.max_shard_mb,
@@ -51,12 +74,13 @@ int run(const ConvertArguments& o, const CommonOptions& common, Output& out) {
   const double start = monotonic_seconds();
   const ConvertReport report = convert_checkpoint(
       ctx, o.source, o.target,
-      {.dtype = dtype, .overwrite = o.force, .max_shard_bytes = o.max_shard_mb * 1'000'000});
+      {.forms = forms, .overwrite = o.force, .max_shard_bytes = o.max_shard_mb * 1'000'000});
   const double seconds = monotonic_seconds() - start;
   Json document;
   document["source"] = o.source;
   document["target"] = o.target;
   document["dtype"] = o.dtype;
+  document["mix"] = Json::Array(o.mix.begin(), o.mix.end());
   document["tensors"] = report.tensors;
   document["bytes_in"] = report.bytes_in;
   document["bytes_out"] = report.bytes_out;
@@ -66,8 +90,8 @@ int run(const ConvertArguments& o, const CommonOptions& common, Output& out) {
   } else {
     out.text(concat(o.target, ": ", report.tensors, " weights, ",
                     human_bytes(static_cast<double>(report.bytes_in)), " became ",
-                    human_bytes(static_cast<double>(report.bytes_out)), " of ", o.dtype, " in ",
-                    human_seconds(seconds), "\n"));
+                    human_bytes(static_cast<double>(report.bytes_out)), " of ", o.dtype,
+                    o.mix.empty() ? " in " : " and others in ", human_seconds(seconds), "\n"));
   }
   return 0;
 }

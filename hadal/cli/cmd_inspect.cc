@@ -83,6 +83,22 @@ std::string count_text(const Json& count) {
   return concat(human_count(count.as_number()), "  (", count.as_integer(), ")");
 }
 
+// "bf16 1.34 TB, fp8 689 GB, ..." and what the cache takes: the two things that a machine must hold.
+void add_memory(std::string& text, const Json& memory) {
+  const auto sizes = [](const Json& of_form, double times) {
+    std::string line;
+    for (const auto& [form, bytes] : of_form.as_object()) {
+      line += concat(line.empty() ? "" : ", ", form, " ", human_bytes(bytes.as_number() * times));
+    }
+    return line;
+  };
+  add_line(text, "weights in", sizes(memory.at("weight_bytes"), 1.0));
+  add_line(text, "cache of 1K tokens", sizes(memory.at("cache_bytes_per_token"), 1024.0));
+  if (const double available = memory.at("available_bytes").as_number(); available > 0) {
+    add_line(text, "memory available", human_bytes(available));
+  }
+}
+
 void print_text(const Json& document, Output& out) {
   std::string text;
   add_line(text, "kind", document.at("kind").as_string());
@@ -98,6 +114,9 @@ void print_text(const Json& document, Output& out) {
   add_if("added_tokens", "added tokens", [](const Json& v) { return v.dump(); });
   add_if("bytes", "size", [](const Json& v) { return human_bytes(v.as_number()); });
   add_if("files", "weight files", [](const Json& v) { return v.dump(); });
+  if (const Json* memory = document.find("memory"); memory && memory->is_object()) {
+    add_memory(text, *memory);
+  }
   if (document.find("verified") && document.at("verified").as_bool()) {
     add_line(text, "verified", "every value is finite, every checksum matches");
   }

@@ -18,6 +18,7 @@ std::vector<Command> all_commands() {
       make_generate_command(),
       make_chat_command(),
       make_score_command(),
+      make_compare_command(),
       make_dump_command(),
       make_inspect_command(),
       make_convert_command(),

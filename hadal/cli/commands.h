@@ -12,6 +12,7 @@ Command make_completion_command();
 Command make_generate_command();
 Command make_chat_command();
 Command make_score_command();
+Command make_compare_command();
 Command make_presets_command();
 Command make_pipeline_command();
 Command make_bench_prefill_command();

@@ -25,9 +25,11 @@ struct FreeHash {
   void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
 };
 
+}  // namespace
+
 // By read(2): a block that the disk cannot give back is an error that names the file, where a mapping
 // would end the process.
-Json describe(const std::string& path) {
+Json file_checksum(const std::string& path) {
   Descriptor file = Descriptor::open(path, O_RDONLY);
   if (!file) refuse_to_read(path, "cannot be opened", errno);
   const std::unique_ptr<XXH3_state_t, FreeHash> hash(XXH3_createState());
@@ -49,11 +51,10 @@ Json describe(const std::string& path) {
   return entry;
 }
 
-}  // namespace
-
 void write_manifest(const std::string& folder) {
   Json files = Json::object();
-  for (const std::string& name : entry_names(folder)) files[name] = describe(folder + "/" + name);
+  for (const std::string& name : entry_names(folder))
+    files[name] = file_checksum(folder + "/" + name);
   Json manifest = Json::object();
   manifest["files"] = std::move(files);
   write_file_atomically(manifest_path(folder), manifest.dump(2) + "\n");
@@ -63,7 +64,7 @@ std::string find_damage(const std::string& folder) {
   try {
     const Json manifest = parse_json_file(manifest_path(folder));
     for (const auto& [name, entry] : manifest.at("files").as_object()) {
-      const Json found = describe(folder + "/" + name);
+      const Json found = file_checksum(folder + "/" + name);
       if (found != entry) {
         return concat(name, ": found ", found.dump(), ", expected ", entry.dump());
       }

@@ -3,7 +3,12 @@
 
 #include <string>
 
+#include "hadal/core/json.h"
+
 namespace hadal {
+
+// {"bytes": ..., "xxh3_64": "..."} of a file's content.
+Json file_checksum(const std::string& path);
 
 void write_manifest(const std::string& folder);
 // Empty if every listed file is as it was written; otherwise what is wrong first. IoError if a file is

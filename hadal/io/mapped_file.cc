@@ -33,6 +33,13 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   return result;
 }
 
+void MappedFile::expect(Reading reading) const {
+  if (!data_) return;
+  // Only advice: where the system does not take it, pages are read as ever.
+  ::madvise(const_cast<std::byte*>(data_), size_,
+            reading == Reading::kScattered ? MADV_RANDOM : MADV_NORMAL);
+}
+
 MappedFile::~MappedFile() {
   if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
 }

@@ -17,6 +17,10 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // What the system shall expect: in front to back order it reads far ahead of a page that is asked for,
+  // which for a few bytes here and there would read most of the file.
+  enum class Reading { kInOrder, kScattered };
+  void expect(Reading reading) const;
   const std::string& path() const { return path_; }
 
  private:

@@ -25,6 +25,10 @@ constexpr const char* kSaveAgain =
 constexpr const char* kSourceOfGguf =
     "hadal reads folders with config.json and safetensors; give the one it was made from";
 
+constexpr const char* kSourceOfDemo =
+    "DeepSeek's own demo program cut them for its processes; give the folder they were converted "
+    "from";
+
 struct ForeignFormat {
   std::string_view begins, name, advice;
 };
@@ -41,6 +45,12 @@ bool holds_weights(const std::string& name) {
   return name.ends_with(".gguf") || name.ends_with(".pth") || name.ends_with(".pt") ||
          (name.starts_with("pytorch_model") && name.ends_with(".bin")) ||
          (name.starts_with("model") && name.ends_with(".safetensors"));
+}
+
+// "model0-mp8.safetensors"
+bool is_demo_shard(const std::string& name) {
+  return name.starts_with("model") && name.find("-mp") != std::string::npos &&
+         name.ends_with(".safetensors");
 }
 
 std::string environment(const char* name) {
@@ -135,6 +145,7 @@ UnreadWeights unread_weights(const std::string& folder) {
   const std::string& first = names.front();
   const char* advice = first.ends_with(".gguf") ? kSourceOfGguf : kSaveAgain;
   if (first.ends_with(".safetensors")) advice = "download the index of its parts, too";
+  if (is_demo_shard(first)) advice = kSourceOfDemo;
   return {names.size() == 1 ? first : concat(first, " and ", names.size() - 1, " more"), advice};
 }
 

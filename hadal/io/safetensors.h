@@ -26,6 +26,8 @@ class SafetensorsFile {
   // not promise it).
   Tensor tensor(const TensorInfo& info) const;
   int64_t bytes() const { return static_cast<int64_t>(file_->bytes().size()); }
+  std::span<const std::byte> mapped() const { return file_->bytes(); }
+  void expect(MappedFile::Reading reading) const { file_->expect(reading); }
 
  private:
   std::shared_ptr<const MappedFile> file_;

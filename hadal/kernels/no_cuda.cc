@@ -13,6 +13,7 @@
 #include "hadal/kernels/embedding.h"
 #include "hadal/kernels/gemm.h"
 #include "hadal/kernels/gemm_fp8.h"
+#include "hadal/kernels/kl_divergence.h"
 #include "hadal/kernels/latent_attention.h"
 #include "hadal/kernels/no_cuda_kernel.h"
 #include "hadal/kernels/permute.h"
@@ -81,6 +82,9 @@ void gemm_tn(std::span<const WeightGradient>) { no_kernel("gemm_tn"); }
 void gemm_fp8_nt(Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_nt"); }
 void gemm_fp8_nn(Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_nn"); }
 void gemm_fp8_tn(Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_tn"); }
+
+// kl_divergence
+void kl_divergence(Out1, In2, In2) { no_kernel("kl_divergence"); }
 
 // latent_attention
 void latent_attention(Out3, In3, In3, In3, std::span<const SequenceRows>, float) { no_kernel("latent_attention"); }

@@ -4,7 +4,6 @@
 
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 
 #include "hadal/comm/mpi_info.h"
 #include "hadal/core/error.h"
@@ -13,6 +12,7 @@
 #include "hadal/kernels/cpu/roof_probe.h"
 #include "hadal/kernels/cuda_devices.h"
 #include "hadal/measure/roofline.h"
+#include "hadal/model/memory_needs.h"
 
 namespace hadal {
 namespace {
@@ -62,14 +62,7 @@ Check mpi() {
 
 }  // namespace
 
-double available_memory_bytes() {
-  std::ifstream in("/proc/meminfo");
-  std::string key, unit;
-  for (double kilobytes; in >> key >> kilobytes; std::getline(in, unit)) {
-    if (key == "MemAvailable:") return kilobytes * 1024;
-  }
-  return 0;
-}
+double available_memory_bytes() { return static_cast<double>(available_memory()); }
 
 std::vector<Check> examine_machine(ThreadPool& pool) {
   const double memory = available_memory_bytes();

@@ -8,6 +8,7 @@
 #include "hadal/model/checkpoint_reader.h"
 #include "hadal/model/checkpoint_writer.h"
 #include "hadal/model/hf_names.h"
+#include "hadal/model/read_weights.h"
 
 namespace hadal {
 namespace {
@@ -70,6 +71,9 @@ DeepseekV3 load_model(Context& ctx, const std::string& folder, const LoadOptions
   DeepseekV3 model = make_model(checkpoint.config, ctx.arena);
   const std::vector<NamedParam> params = named_params(model);
   const std::vector<StoredWeight> weights = find_all_stored(checkpoint, params);
+  if (options.dtype == LoadAs::kAsStored) {
+    read_weights_ahead(ctx, checkpoint.source, checkpoint.config);
+  }
   for (size_t i = 0; i < params.size(); ++i) {
     Param& param = *params[i].param;
     if (options.dtype == LoadAs::kAsStored && params[i].kind == ParamKind::kMatrix) {

@@ -9,6 +9,8 @@
 #include "hadal/io/path_status.h"
 #include "hadal/model/found_config.h"
 #include "hadal/model/hf_names.h"
+#include "hadal/model/hf_neighbours.h"
+#include "hadal/model/hf_storage.h"
 
 namespace hadal {
 namespace {
@@ -28,26 +30,13 @@ void check_count(const ModelConfig& config, const TensorSource& source) {
   }
 }
 
-void refuse_fused_experts(const TensorSource& source) {
-  for (const auto& [name, entry] : source.entries()) {
-    const std::string unfused = hf_unfused_name(name);
-    if (unfused.empty()) continue;
-    throw FormatError(
-        {.place = entry.file->path(),
-         .problem = "all experts of a layer in one tensor",
-         .found = in_quotes(name),
-         .expected = {in_quotes(unfused), " and so on, one for each expert"},
-         .advice = "save it again in the original format, as save_pretrained of transformers does "
-                   "unless told save_original_format=False"});
-  }
-}
-
 // What is in the files but not in the model: copies and leftovers that are known, or an error.
 void check_unused(const OpenCheckpoint& checkpoint, const std::set<std::string>& used) {
-  const auto& [stored_config, config, source] = checkpoint;
+  const ModelConfig& config = checkpoint.config;
+  const TensorSource& source = checkpoint.source;
   const Tensor::Shape table = {config.vocab_size, config.d_model};
   std::set<std::string> copies;
-  for (const HfCopy& copy : hf_mtp_copies(stored_config)) copies.insert(copy.name);
+  for (const HfCopy& copy : hf_mtp_copies(checkpoint.stored_config)) copies.insert(copy.name);
   if (config.tie_word_embeddings) copies.insert(hf_head_name());
   const bool skips_mtp = config.n_mtp == 0;
   int64_t n_foreign = 0;
@@ -78,6 +67,16 @@ void check_unused(const OpenCheckpoint& checkpoint, const std::set<std::string>&
   }
 }
 
+// Only for what has a class: norms and tables may be of any plain type.
+void check_form(const StoredWeight& found, const StoredForms& forms, const NamedParam& param) {
+  const WeightForm wanted = forms.of(param);
+  const bool has_class = hf_class_of(param.name) != WeightClass::kOther;
+  if (!has_class || found.form == wanted || (is_plain(found.form) && is_plain(wanted))) return;
+  throw FormatError(concat(found.where, ": stored in another form than config.json says (found ",
+                           form_name(found.form), ", expected ", form_name(wanted),
+                           "); config.json belongs to another conversion of this model"));
+}
+
 }  // namespace
 
 OpenCheckpoint open_checkpoint(const std::string& path, bool with_mtp) {
@@ -90,7 +89,9 @@ OpenCheckpoint open_checkpoint(const std::string& path, bool with_mtp) {
   OpenCheckpoint result;
   result.stored_config = load_config(folder);
   result.source = TensorSource::open(folder);
-  refuse_fused_experts(result.source);
+  const std::string config_path = folder + "/config.json";
+  result.forms = hadal_storage(parse_json_file(config_path), config_path);
+  refuse_neighbours_tensors(result.source);
   correct_by_weights(result.stored_config, result.source, with_mtp);
   result.config = result.stored_config;
   if (!with_mtp) result.config.n_mtp = 0;
@@ -98,12 +99,34 @@ OpenCheckpoint open_checkpoint(const std::string& path, bool with_mtp) {
   return result;
 }
 
+namespace {
+
+// Scales lie between the codes, a few kilobytes to each megabyte or more of those.
+class ScatteredReads {
+ public:
+  explicit ScatteredReads(const TensorSource& source) : source_(source) {
+    for (const auto& file : source_.files()) file->expect(MappedFile::Reading::kScattered);
+  }
+  ~ScatteredReads() {
+    for (const auto& file : source_.files()) file->expect(MappedFile::Reading::kInOrder);
+  }
+  ScatteredReads(const ScatteredReads&) = delete;
+  ScatteredReads& operator=(const ScatteredReads&) = delete;
+
+ private:
+  const TensorSource& source_;
+};
+
+}  // namespace
+
 std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
                                           const std::vector<NamedParam>& params) {
+  const ScatteredReads scales(checkpoint.source);
   std::vector<StoredWeight> weights;
   std::set<std::string> used;
   for (const NamedParam& param : params) {
     weights.push_back(find_stored(checkpoint.source, param));
+    if (checkpoint.forms) check_form(weights.back(), *checkpoint.forms, param);
     for (std::string& name : stored_names(weights.back())) used.insert(std::move(name));
   }
   check_unused(checkpoint, used);

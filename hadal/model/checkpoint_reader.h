@@ -2,6 +2,7 @@
 // Nothing is read but headers: load_model, convert and inspect take from here what they need.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,12 +15,14 @@ struct OpenCheckpoint {
   ModelConfig stored_config;  // as config.json says, corrected by the weights (found_config.h)
   ModelConfig config;         // the same; without MTP modules if they were not wanted
   TensorSource source;
+  std::optional<StoredForms> forms;  // where config.json names them for every weight
 };
 // FormatError unless the folder holds at least as many tensors as its config.json asks for.
 // `path`: such a folder, or a run's.
 OpenCheckpoint open_checkpoint(const std::string& path, bool with_mtp);
 
-// Where every parameter lies. FormatError if one is missing or unfit, or if a tensor is left over
+// Where every parameter lies. FormatError if one is missing, unfit or stored in another form than
+// config.json says, or if a tensor is left over
 // that is neither a known copy nor ignorable.
 std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
                                           const std::vector<NamedParam>& params);

@@ -96,51 +96,110 @@ void remove_old_shards(const std::string& folder, const std::vector<Shard>& shar
   }
 }
 
-}  // namespace
+bool is_checkpoint_file(const std::string& name, const CheckpointFiles& files) {
+  return is_shard_name(name) || name == kIndexName || name == "config.json" ||
+         name == "generation_config.json" ||
+         std::ranges::any_of(files.beside, [&](const auto& file) { return file.first == name; });
+}
 
-int64_t write_checkpoint(const std::string& folder, const std::vector<PlannedWeight>& weights,
-                         const CheckpointFiles& files,
-                         FunctionRef<std::vector<Tensor>(size_t i)> produce) {
-  make_folders(folder);
-  remove_abandoned(folder, [&](const std::string& name) {
-    return is_shard_name(name) || name == kIndexName || name == "config.json" ||
-           name == "generation_config.json" ||
-           std::ranges::any_of(files.beside, [&](const auto& file) { return file.first == name; });
-  });
-  const std::vector<Shard> shards = plan_shards(weights, files.max_shard_bytes);
-  int64_t total_bytes = 0;
-  std::vector<std::unique_ptr<SafetensorsWriter>> writers;
-  for (const Shard& shard : shards) {
-    // "format": loaders of Hugging Face's library insist on it.
-    writers.push_back(std::make_unique<SafetensorsWriter>(
-        folder + "/" + shard.name, shard_tensors(shard, weights),
-        std::map<std::string, std::string>{{"format", "pt"}}));
-    for (size_t i = shard.begin; i < shard.end; ++i) {
-      const auto infos = declare(weights[i].name, weights[i].shape, weights[i].form);
-      const std::vector<Tensor> tensors = produce(i);
-      for (size_t part = 0; part < infos.size(); ++part) {
-        writers.back()->write(infos[part].name, tensors[part]);
-        total_bytes += stored_bytes(infos[part]);
-      }
+std::unique_ptr<SafetensorsWriter> write_shard(const std::string& folder, const Shard& shard,
+                                               const std::vector<PlannedWeight>& weights,
+                                               FunctionRef<std::vector<Tensor>(size_t i)> produce) {
+  // "format": loaders of Hugging Face's library insist on it.
+  auto writer =
+      std::make_unique<SafetensorsWriter>(folder + "/" + shard.name, shard_tensors(shard, weights),
+                                          std::map<std::string, std::string>{{"format", "pt"}});
+  for (size_t i = shard.begin; i < shard.end; ++i) {
+    const auto infos = declare(weights[i].name, weights[i].shape, weights[i].form);
+    const std::vector<Tensor> tensors = produce(i);
+    for (size_t part = 0; part < infos.size(); ++part) {
+      writer->write(infos[part].name, tensors[part]);
     }
-    writers.back()->finish();
   }
-  // From here on only renames and small files. Without config.json and the index no mixture of old and
-  // new can be loaded, whatever of what follows a power cut keeps.
+  writer->finish();
+  return writer;
+}
+
+int64_t bytes_of(const std::vector<PlannedWeight>& weights) {
+  int64_t bytes = 0;
+  for (const PlannedWeight& weight : weights) bytes += weight_bytes(weight);
+  return bytes;
+}
+
+// Only renames and small files: `place_shards` gives the new shards their names in the folder.
+void finish_folder(const std::string& folder, const std::vector<Shard>& shards,
+                   const std::vector<PlannedWeight>& weights, const CheckpointFiles& files,
+                   FunctionRef<void()> place_shards) {
+  // Without config.json and the index no mixture of old and new can be loaded, whatever of what follows a
+  // power cut keeps.
   remove_file(folder + "/config.json");
   remove_file(folder + "/" + kIndexName);
   sync_folder(folder);
-  for (const auto& writer : writers) writer->commit();
+  place_shards();
   remove_old_shards(folder, shards);
   if (shards.size() > 1) {
-    write_file_atomically(folder + "/" + kIndexName, index_text(shards, weights, total_bytes));
+    write_file_atomically(folder + "/" + kIndexName,
+                          index_text(shards, weights, bytes_of(weights)));
   }
   for (const auto& [name, text] : files.beside) write_file_atomically(folder + "/" + name, text);
   write_file_atomically(folder + "/generation_config.json",
                         files.generation_config.empty() ? generation_config_text(files.config)
                                                         : files.generation_config);
   write_file_atomically(folder + "/config.json", files.config.dump(2) + "\n");
-  return total_bytes;
+}
+
+void discard(const std::string& folder) {
+  discard_folder(folder);
+  sync_folder(folder_of(folder));
+}
+
+}  // namespace
+
+int64_t write_checkpoint(const std::string& folder, const std::vector<PlannedWeight>& weights,
+                         const CheckpointFiles& files,
+                         FunctionRef<std::vector<Tensor>(size_t i)> produce) {
+  make_folders(folder);
+  remove_abandoned(folder,
+                   [&](const std::string& name) { return is_checkpoint_file(name, files); });
+  const std::vector<Shard> shards = plan_shards(weights, files.max_shard_bytes);
+  std::vector<std::unique_ptr<SafetensorsWriter>> writers;
+  for (const Shard& shard : shards) {
+    writers.push_back(write_shard(folder, shard, weights, produce));
+  }
+  finish_folder(folder, shards, weights, files, [&] {
+    for (const auto& writer : writers) writer->commit();
+  });
+  return bytes_of(weights);
+}
+
+int64_t write_checkpoint_in_steps(FileJournal& journal, const std::string& target,
+                                  const std::vector<PlannedWeight>& weights,
+                                  const CheckpointFiles& files,
+                                  FunctionRef<std::vector<Tensor>(size_t i)> produce) {
+  const std::vector<Shard> shards = plan_shards(weights, files.max_shard_bytes);
+  for (const Shard& shard : shards) {
+    if (journal.has(shard.name)) continue;
+    write_shard(journal.folder(), shard, weights, produce)->commit();
+    journal.add(shard.name);
+  }
+  if (path_exists(target)) {
+    remove_abandoned(target,
+                     [&](const std::string& name) { return is_checkpoint_file(name, files); });
+    finish_folder(target, shards, weights, files, [&] {
+      for (const Shard& shard : shards) {
+        rename_path(journal.folder() + "/" + shard.name, target + "/" + shard.name);
+      }
+      sync_folder(target);
+    });
+    discard(journal.folder());
+  } else {
+    finish_folder(journal.folder(), shards, weights, files, [] {});
+    rename_path(journal.folder(), target);
+    sync_folder(folder_of(target));
+    remove_file(target + "/" + FileJournal::name());
+    sync_folder(target);
+  }
+  return bytes_of(weights);
 }
 
 }  // namespace hadal

@@ -11,6 +11,7 @@
 
 #include "hadal/core/function_ref.h"
 #include "hadal/core/json.h"
+#include "hadal/io/file_journal.h"
 #include "hadal/model/stored_weight.h"
 
 namespace hadal {
@@ -34,5 +35,14 @@ struct CheckpointFiles {
 int64_t write_checkpoint(const std::string& folder, const std::vector<PlannedWeight>& weights,
                          const CheckpointFiles& files,
                          FunctionRef<std::vector<Tensor>(size_t i)> produce);
+
+// The same for work that takes long: every shard is complete in `journal`'s folder, and noted there, before
+// the next is begun, and `produce` is not asked for the weights of those noted by an earlier try. The
+// whole moves to `target` at the end: as one folder if that is not there, else file by file, config.json
+// last. REQUIRES both folders on one file system.
+int64_t write_checkpoint_in_steps(FileJournal& journal, const std::string& target,
+                                  const std::vector<PlannedWeight>& weights,
+                                  const CheckpointFiles& files,
+                                  FunctionRef<std::vector<Tensor>(size_t i)> produce);
 
 }  // namespace hadal

@@ -83,9 +83,6 @@ Json config_to_hf(const ModelConfig& config);
 // The same config.json, other keys untouched, where the weights were found to contradict it
 // (model/found_config.h).
 void set_hf_found(Json& config, const ModelConfig& found);
-// The same, for weights stored in another way.
-enum class HfStorage { kF32, kBF16, kFp8, kFp8PowerOfTwo, kQ8, kQ4 };
-void set_hf_storage(Json& config, HfStorage storage);
 
 // model/presets.cc
 struct Preset {

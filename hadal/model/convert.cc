@@ -10,11 +10,13 @@
 #include "hadal/core/log.h"
 #include "hadal/core/number_text.h"
 #include "hadal/io/atomic_folder.h"
+#include "hadal/io/file_journal.h"
 #include "hadal/io/model_files.h"
 #include "hadal/io/path_status.h"
 #include "hadal/model/checkpoint_reader.h"
 #include "hadal/model/checkpoint_writer.h"
 #include "hadal/model/hf_names.h"
+#include "hadal/model/hf_storage.h"
 
 namespace hadal {
 namespace {
@@ -29,38 +31,6 @@ constexpr std::array kTokenizerFiles = {"tokenizer.json",
                                         "merges.txt",
                                         "chat_template.jinja",
                                         "chat_template.json"};
-
-WeightForm form_of(ConvertDType dtype) {
-  switch (dtype) {
-    case ConvertDType::kF32:
-      return WeightForm::kF32;
-    case ConvertDType::kBF16:
-      return WeightForm::kBF16;
-    case ConvertDType::kFP8:
-      return WeightForm::kFp8;
-    case ConvertDType::kQ8:
-      return WeightForm::kQ8;
-    case ConvertDType::kQ4:
-      return WeightForm::kQ4;
-  }
-  return WeightForm::kF32;
-}
-
-HfStorage storage_of(ConvertDType dtype, bool power_of_two_scales) {
-  switch (dtype) {
-    case ConvertDType::kF32:
-      return HfStorage::kF32;
-    case ConvertDType::kBF16:
-      return HfStorage::kBF16;
-    case ConvertDType::kFP8:
-      return power_of_two_scales ? HfStorage::kFp8PowerOfTwo : HfStorage::kFp8;
-    case ConvertDType::kQ8:
-      return HfStorage::kQ8;
-    case ConvertDType::kQ4:
-      return HfStorage::kQ4;
-  }
-  return HfStorage::kF32;
-}
 
 void check_target(const std::string& source, const std::string& target, bool overwrite) {
   if (!path_exists(target)) return;
@@ -94,25 +64,20 @@ std::vector<std::pair<std::string, std::string>> tokenizer_files(const std::stri
   return files;
 }
 
-// Calls write(folder) for a folder that becomes `target`. A new one appears as a whole; in one that is
-// there stays what is no part of a checkpoint, and nothing if it was empty and the work fails.
-void write_into(const std::string& target, FunctionRef<void(const std::string& folder)> write) {
-  if (!path_exists(target)) {
-    AtomicFolder whole(target);
-    write(whole.temporary());
-    whole.commit();
-    return;
+// What is made of what, in one line: a try that was cut off goes on only if all of it is the same.
+std::string describe_work(const std::string& source, const TensorSource& tensors,
+                          const CheckpointFiles& files, const std::vector<PlannedWeight>& plan) {
+  Json work = Json::object();
+  work["source"] = source;
+  for (const auto& file : tensors.files()) {
+    Json& entry = work["files"][fs::path(file->path()).filename().string()];
+    entry["bytes"] = file->bytes();
+    entry["changed"] = fs::last_write_time(file->path()).time_since_epoch().count();
   }
-  const bool was_empty = entry_names(target).empty();
-  try {
-    write(target);
-  } catch (const Error&) {
-    std::error_code ignored;  // the first failure is the one to tell
-    for (const std::string& name : was_empty ? entry_names(target) : std::vector<std::string>()) {
-      fs::remove(target + "/" + name, ignored);
-    }
-    throw;
-  }
+  work["config"] = files.config;
+  work["max_shard_bytes"] = files.max_shard_bytes;
+  work["weights"] = static_cast<int64_t>(plan.size());
+  return work.dump();
 }
 
 void expect_finite(const Tensor& values, const std::string& where) {
@@ -124,37 +89,42 @@ void expect_finite(const Tensor& values, const std::string& where) {
   }
 }
 
-// The weights that the source has: parameters, then the copies of the shared tables that MTP layers
-// may repeat.
-std::vector<StoredWeight> all_weights(const OpenCheckpoint& checkpoint,
+// The weights that the source has and the target shall have: parameters, then the copies of the shared
+// tables that MTP layers may repeat.
+std::vector<StoredWeight> all_weights(const OpenCheckpoint& checkpoint, const StoredForms& forms,
                                       std::vector<NamedParam>& params) {
   std::vector<StoredWeight> weights = find_all_stored(checkpoint, params);
   const Tensor::Shape table = {checkpoint.config.vocab_size, checkpoint.config.d_model};
   for (const HfCopy& copy : hf_mtp_copies(checkpoint.config)) {
-    if (!checkpoint.source.find(copy.name)) continue;
-    params.push_back({copy.name, nullptr, ParamKind::kMatrix, table});
-    weights.push_back(find_stored(checkpoint.source, params.back()));
+    const NamedParam param{copy.name, nullptr, ParamKind::kMatrix, table};
+    if (!checkpoint.source.find(copy.name) || !is_plain(forms.of(param))) continue;
+    params.push_back(param);
+    weights.push_back(find_stored(checkpoint.source, param));
   }
   return weights;
 }
 
 class Progress {
  public:
-  explicit Progress(int64_t total_bytes) : total_(total_bytes), start_(monotonic_seconds()) {}
-  void add(int64_t bytes) {
-    done_ += bytes;
+  explicit Progress(const std::vector<StoredWeight>& weights) : start_(monotonic_seconds()) {
+    before_.push_back(0);
+    for (const StoredWeight& weight : weights) before_.push_back(before_.back() + weight.bytes());
+  }
+  int64_t total() const { return before_.back(); }
+  void begin(size_t i) {
+    if (first_ < 0) first_ = before_[i];  // what an earlier try has done says nothing of the speed
     if (!line_.due()) return;
-    const double fraction = static_cast<double>(done_) / static_cast<double>(total_);
-    const double seconds = monotonic_seconds() - start_;
-    line_.show(concat("convert ", progress_bar(fraction, 20), "  ",
-                      human_bytes(static_cast<double>(done_)), " of ",
-                      human_bytes(static_cast<double>(total_)), ", ",
-                      human_bytes(static_cast<double>(done_) / seconds), "/s, ",
-                      human_seconds(seconds * (1.0 / fraction - 1.0)), " left"));
+    const auto done = static_cast<double>(before_[i]), all = static_cast<double>(total());
+    const double rate =
+        std::max(1.0, done - static_cast<double>(first_)) / (monotonic_seconds() - start_);
+    line_.show(concat("convert ", progress_bar(done / all, 20), "  ", human_bytes(done), " of ",
+                      human_bytes(all), ", ", human_bytes(rate), "/s, ",
+                      human_seconds((all - done) / rate), " left"));
   }
 
  private:
-  int64_t total_, done_ = 0;
+  std::vector<int64_t> before_;  // bytes of the weights before each
+  int64_t first_ = -1;
   double start_;
   ProgressLine line_;
 };
@@ -168,13 +138,10 @@ ConvertReport convert_checkpoint(Context& ctx, const std::string& source,
   check_target(source_folder, target_folder, options.overwrite);
   DeepseekV3 shapes = make_model(checkpoint.config, ctx.arena);
   std::vector<NamedParam> params = named_params(shapes);
-  const std::vector<StoredWeight> weights = all_weights(checkpoint, params);
-
-  ConvertReport report{.tensors = static_cast<int64_t>(params.size())};
+  const std::vector<StoredWeight> weights = all_weights(checkpoint, options.forms, params);
   std::vector<PlannedWeight> plan;
-  for (size_t i = 0; i < params.size(); ++i) {
-    plan.push_back({params[i].name, params[i].shape, form_for(params[i], form_of(options.dtype))});
-    report.bytes_in += weights[i].bytes();
+  for (const NamedParam& param : params) {
+    plan.push_back({param.name, param.shape, options.forms.of(param)});
   }
   const bool power_of_two = checkpoint.config.fp8_power_of_two_scales;
   const std::string config_path = (fs::path(source_folder) / "config.json").string();
@@ -183,28 +150,35 @@ ConvertReport convert_checkpoint(Context& ctx, const std::string& source,
                         .max_shard_bytes = options.max_shard_bytes,
                         .beside = tokenizer_files(source_folder)};
   set_hf_found(files.config, checkpoint.config);
-  set_hf_storage(files.config, storage_of(options.dtype, power_of_two));
+  set_hf_storage(files.config, options.forms, power_of_two);
   const std::string generation = fs::path(source_folder) / "generation_config.json";
   if (path_exists(generation)) files.generation_config = read_text_file(generation);
 
-  Progress progress(report.bytes_in);
+  std::string work_folder = target_folder;
+  while (work_folder.size() > 1 && work_folder.ends_with('/')) work_folder.pop_back();
+  work_folder += ".unfinished";
+  Progress progress(weights);
   const auto convert_weight = [&](size_t i) {
-    if (interrupted()) throw Interrupted("convert: interrupted; the destination was not changed");
-    const StoredWeight& weight = weights[i];
-    std::vector<Tensor> tensors;
-    if (weight.form == plan[i].form) {
-      tensors = stored_tensors(weight);
-    } else {
-      const Tensor values = read_f32(ctx, weight);
-      if (!is_plain(plan[i].form)) expect_finite(values, weight.where);
-      tensors = encode(ctx, values, plan[i].form, power_of_two);
+    if (interrupted()) {
+      throw Interrupted(concat("convert: interrupted; what is done waits in ", work_folder,
+                               ", and the same command goes on from there"));
     }
-    progress.add(weight.bytes());
-    return tensors;
+    progress.begin(i);
+    const StoredWeight& weight = weights[i];
+    if (weight.form == plan[i].form) return stored_tensors(weight);
+    const Tensor values = read_f32(ctx, weight);
+    if (!is_plain(plan[i].form)) expect_finite(values, weight.where);
+    return encode(ctx, values, plan[i].form, power_of_two);
   };
-  write_into(target_folder, [&](const std::string& folder) {
-    report.bytes_out = write_checkpoint(folder, plan, files, convert_weight);
-  });
+  ConvertReport report{.bytes_in = progress.total(), .tensors = static_cast<int64_t>(plan.size())};
+  try {
+    FileJournal journal(work_folder, describe_work(source_folder, checkpoint.source, files, plan));
+    report.bytes_out =
+        write_checkpoint_in_steps(journal, target_folder, plan, files, convert_weight);
+  } catch (const FormatError&) {  // another try would find the same
+    discard_folder(work_folder);
+    throw;
+  }
   return report;
 }
 

@@ -42,7 +42,10 @@ bool is_copy(const TensorSource& source, const std::string& name, const std::str
   const auto *entry = source.find(name), *original = source.find(of);
   if (!entry || !original) return true;
   if (entry->info->shape != shape || original->info->shape != shape) return true;
-  if (!is_plain_type(entry->info->dtype) || !is_plain_type(original->info->dtype)) return false;
+  if (entry->info->dtype != original->info->dtype &&
+      (!is_plain_type(entry->info->dtype) || !is_plain_type(original->info->dtype))) {
+    return false;
+  }
   const Tensor a = source.tensor(*entry), b = source.tensor(*original);
   const int64_t n_rows = shape[0];
   for (int64_t first = 0; first < n_rows; first += kRowsAtOnce) {

@@ -1,5 +1,5 @@
 // config.json of Hugging Face checkpoints, in and out (docs/formats.md, "config.json"). Foreign key
-// names stand here and in hf_rope.cc, and nowhere else. A value that hadal does not implement is
+// names stand here, in hf_rope.cc and in hf_neighbours.cc, and nowhere else. A value that hadal does not implement is
 // refused, never replaced.
 #include <charconv>
 #include <cstdlib>
@@ -8,7 +8,9 @@
 #include "hadal/core/in_quotes.h"
 #include "hadal/model/config.h"
 #include "hadal/model/hf_fields.h"
+#include "hadal/model/hf_neighbours.h"
 #include "hadal/model/hf_rope.h"
+#include "hadal/model/hf_storage.h"
 
 namespace hadal {
 namespace {
@@ -71,10 +73,6 @@ void refuse_other_architectures(const HfFields& fields, const ModelConfig& confi
     fields.refuse("num_key_value_heads", std::to_string(n_kv_heads),
                   concat("num_attention_heads, ", config.n_heads));
   }
-  if (fields.has("index_topk")) {
-    fields.refuse("index_topk", fields.find("index_topk")->dump(),
-                  "dense attention, without this key");
-  }
 }
 
 void read_router(const HfFields& fields, ModelConfig& config) {
@@ -113,13 +111,11 @@ void read_quantization(const HfFields& fields, ModelConfig& config) {
   if (!object) return;
   const HfFields quantization(*object, fields.source(), "quantization_config");
   const std::string method = quantization.text("quant_method", "");
-  if (method == "hadal") {  // 8 and 4 bit blocks, docs/formats.md; the tensors say which
-    const int64_t bits = quantization.integer("bits");
-    if (bits != 8 && bits != 4) quantization.refuse("bits", std::to_string(bits), "8 or 4");
-    const int64_t block = quantization.integer("block_size");
-    if (block != 32) quantization.refuse("block_size", std::to_string(block), "32");
+  if (method == "hadal") {  // docs/weights.md; the reader holds the tensors to it
+    read_hadal_storage(quantization);
     return;
   }
+  refuse_neighbours_quantization(quantization);
   if (method != "fp8") {
     quantization.refuse("quant_method", in_quotes(method), "\"fp8\" or \"hadal\"");
   }
@@ -176,20 +172,11 @@ Json yarn_to_hf(const YarnConfig& yarn) {
   return json;
 }
 
-Json fp8_to_hf(bool power_of_two_scales) {
-  Json json = Json::object();
-  json["activation_scheme"] = "dynamic";
-  json["fmt"] = "e4m3";
-  json["quant_method"] = "fp8";
-  if (power_of_two_scales) json["scale_fmt"] = "ue8m0";
-  json["weight_block_size"] = Json::Array{128, 128};
-  return json;
-}
-
 }  // namespace
 
 ModelConfig config_from_hf(const Json& json, const std::string& source) {
   const HfFields fields(json, source);
+  refuse_neighbours(fields);
   ModelConfig c;
   c.model_type = fields.text("model_type", "");
   if (c.model_type != "deepseek_v3" && c.model_type != "deepseek_v2" && c.model_type != "kimi_k2") {
@@ -274,7 +261,7 @@ Json config_to_hf(const ModelConfig& c) {
   json["q_lora_rank"] = c.q_lora_rank == 0 ? Json() : Json(c.q_lora_rank);
   json["qk_nope_head_dim"] = c.qk_nope_head_dim;
   json["qk_rope_head_dim"] = c.qk_rope_head_dim;
-  if (c.fp8) json["quantization_config"] = fp8_to_hf(c.fp8_power_of_two_scales);
+  if (c.fp8) json["quantization_config"] = hf_fp8_storage(c.fp8_power_of_two_scales);
   json["rms_norm_eps"] = c.rms_norm_eps;
   json["rope_scaling"] = c.yarn ? yarn_to_hf(*c.yarn) : Json();
   json["rope_theta"] = c.rope_theta;
@@ -301,22 +288,6 @@ void set_hf_found(Json& config, const ModelConfig& found) {
     if (n_mtp && n_mtp->is_number() && n_mtp->as_integer() != found.n_mtp) {
       config[key] = found.n_mtp;
     }
-  }
-}
-
-void set_hf_storage(Json& config, HfStorage storage) {
-  std::erase_if(config.as_object(), [](const Json::Member& member) {
-    return member.first == "dtype" || member.first == "quantization_config";
-  });
-  config["torch_dtype"] = storage == HfStorage::kF32 ? "float32" : "bfloat16";
-  if (storage == HfStorage::kFp8 || storage == HfStorage::kFp8PowerOfTwo) {
-    config["quantization_config"] = fp8_to_hf(storage == HfStorage::kFp8PowerOfTwo);
-  } else if (storage == HfStorage::kQ8 || storage == HfStorage::kQ4) {
-    Json quantization = Json::object();
-    quantization["quant_method"] = "hadal";
-    quantization["bits"] = storage == HfStorage::kQ8 ? 8 : 4;
-    quantization["block_size"] = 32;
-    config["quantization_config"] = std::move(quantization);
   }
 }
 

@@ -10,6 +10,12 @@ constexpr std::string_view kLayerPrefix = "model.layers.";
 constexpr const char* kEmbedding = "model.embed_tokens.weight";
 constexpr const char* kHead = "lm_head.weight";
 
+constexpr std::pair<WeightClass, std::string_view> kClasses[] = {
+    {WeightClass::kAttention, "attention"}, {WeightClass::kDense, "dense"},
+    {WeightClass::kExperts, "experts"},     {WeightClass::kShared, "shared"},
+    {WeightClass::kHead, "head"},           {WeightClass::kEmbedding, "embedding"},
+    {WeightClass::kEhProj, "eh_proj"}};
+
 std::string layer_name(int64_t index) { return concat(kLayerPrefix, index, "."); }
 
 class Names {
@@ -102,6 +108,31 @@ std::string quant_scale_name(const std::string& weight_name) { return weight_nam
 bool hf_is_quantised(const std::string& weight_name) {
   return (weight_name.ends_with("_proj.weight") && !weight_name.ends_with(".eh_proj.weight")) ||
          weight_name.ends_with(".kv_a_proj_with_mqa.weight");
+}
+
+WeightClass hf_class_of(const std::string& name) {
+  if (name.ends_with("embed_tokens.weight")) return WeightClass::kEmbedding;
+  if (name == kHead || name.ends_with(".shared_head.head.weight")) return WeightClass::kHead;
+  if (name.ends_with(".eh_proj.weight")) return WeightClass::kEhProj;
+  if (!hf_is_quantised(name)) return WeightClass::kOther;
+  if (name.find(".self_attn.") != std::string::npos) return WeightClass::kAttention;
+  if (name.find(".mlp.experts.") != std::string::npos) return WeightClass::kExperts;
+  if (name.find(".mlp.shared_experts.") != std::string::npos) return WeightClass::kShared;
+  return WeightClass::kDense;
+}
+
+std::string_view class_name(WeightClass weight_class) {
+  for (const auto& [each, name] : kClasses) {
+    if (each == weight_class) return name;
+  }
+  return "other";
+}
+
+std::optional<WeightClass> class_from_name(std::string_view wanted) {
+  for (const auto& [each, name] : kClasses) {
+    if (name == wanted) return each;
+  }
+  return std::nullopt;
 }
 
 std::string hf_embedding_name() { return kEmbedding; }

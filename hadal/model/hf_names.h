@@ -3,7 +3,9 @@
 // implemented there too.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hadal/model/deepseek_v3.h"
@@ -19,6 +21,22 @@ std::string quant_scale_name(const std::string& weight_name);
 // Stored as FP8 (or in 8 or 4 bits) in a quantised checkpoint: the projections of attention and
 // feed-forward networks; not eh_proj, router, embedding, head and norms.
 bool hf_is_quantised(const std::string& weight_name);
+
+// What a matrix does: the unit in which a checkpoint's precision can be mixed (docs/weights.md).
+enum class WeightClass {
+  kOther,
+  kAttention,
+  kDense,
+  kExperts,
+  kShared,
+  kHead,
+  kEmbedding,
+  kEhProj
+};
+// kOther: norms, routers, biases and whatever is no weight. Copies in MTP modules are what they copy.
+WeightClass hf_class_of(const std::string& weight_name);
+std::string_view class_name(WeightClass weight_class);              // "attention", "eh_proj"
+std::optional<WeightClass> class_from_name(std::string_view name);  // all but kOther
 
 std::string hf_embedding_name();
 std::string hf_head_name();  // may be repeated where embedding and head are tied

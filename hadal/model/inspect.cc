@@ -15,6 +15,7 @@
 #include "hadal/io/path_status.h"
 #include "hadal/model/checkpoint_reader.h"
 #include "hadal/model/found_config.h"
+#include "hadal/model/memory_needs.h"
 
 namespace hadal {
 namespace {
@@ -130,6 +131,19 @@ void add_tensors(Json& document, const TensorSource& source) {
   document["tensors"] = std::move(tensors);
 }
 
+// What running it takes: docs/weights.md.
+void add_needs(Json& document, const ModelConfig& config) {
+  const MemoryNeeds needs = memory_needs(config);
+  Json memory = Json::object();
+  Json weights = Json::object();
+  for (const auto& [form, bytes] : needs.weights) weights[std::string(form_name(form))] = bytes;
+  memory["weight_bytes"] = std::move(weights);
+  memory["cache_bytes_per_token"]["BF16"] = needs.cache_bytes_bf16;
+  memory["cache_bytes_per_token"]["FP8"] = needs.cache_bytes_fp8;
+  memory["available_bytes"] = available_memory();
+  document["memory"] = std::move(memory);
+}
+
 void add_config(Json& document, const ModelConfig& config) {
   const ParameterCount count = count_parameters(config);
   document["config"] = config_to_hf(config);
@@ -137,6 +151,7 @@ void add_config(Json& document, const ModelConfig& config) {
   document["parameters_total"] = count.total;
   document["parameters_active"] = count.active;
   document["parameters_mtp"] = count.mtp;
+  add_needs(document, config);
 }
 
 // Whoever inspects a folder asks about its weights: a description of config.json alone must not pass
@@ -192,7 +207,7 @@ Json inspect_path(Context& ctx, const std::string& path, InspectKind kind, bool 
   document["kind"] = kind_name(kind);
   document["path"] = path;
   for (const char* key : {"architecture", "parameters_total", "parameters_active", "parameters_mtp",
-                          "bytes", "files", "tensors", "config"}) {
+                          "bytes", "files", "tensors", "config", "memory"}) {
     document[key] = Json();
   }
   if (kind == InspectKind::kTokenizer) return document;

@@ -14,7 +14,8 @@ enum class InspectKind { kCheckpoint, kSafetensors, kTokenizer, kConfig };
 InspectKind kind_of(const std::string& path);
 
 // kind, architecture, parameters_total, parameters_active, parameters_mtp, bytes, files,
-// tensors: [{name, dtype, shape, bytes}], config; null where the kind has no such thing. A
+// tensors: [{name, dtype, shape, bytes}], config, memory: {weight_bytes: {BF16, FP8, Q8, Q4},
+// cache_bytes_per_token: {BF16, FP8}, available_bytes}; null where the kind has no such thing. A
 // checkpoint is always held to its config.json. With `verify` all data is read: a value that is not
 // finite, or a file that differs from its manifest.json, is a FormatError; otherwise "verified" is
 // true.

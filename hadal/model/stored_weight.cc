@@ -1,6 +1,9 @@
 #include "hadal/model/stored_weight.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <memory>
 
 #include "hadal/core/checked_math.h"
 #include "hadal/core/error.h"
@@ -21,10 +24,24 @@ std::string place(const TensorSource::Entry& entry) {
   return concat(entry.file->path(), ": tensor ", in_quotes(entry.info->name));
 }
 
+// F32 of scales that are stored as their exponents alone: 2^(code - 127), and NaN for 255.
+Tensor powers_of_two(const Tensor& exponents) {
+  const auto* codes = static_cast<const uint8_t*>(exponents.raw());
+  const auto n = static_cast<size_t>(exponents.size());
+  const std::shared_ptr<float[]> scales(new float[std::max<size_t>(n, 1)]);
+  for (size_t i = 0; i < n; ++i) {
+    scales[i] = codes[i] == 255 ? std::numeric_limits<float>::quiet_NaN()
+                                : std::ldexp(1.0F, int{codes[i]} - 127);
+  }
+  return Tensor::borrowed(DType::kF32, exponents.shape(), scales.get(), scales);
+}
+
 // The scales of `weight`, which must be there with exactly this type and shape.
 Tensor find_scales(const TensorSource& source, const TensorSource::Entry& weight,
                    const std::string& scale_name, DType dtype, const Tensor::Shape& shape) {
   const auto* entry = source.find(scale_name);
+  const bool exponents = entry && dtype == DType::kF32 && entry->info->dtype == DType::kF8E8M0;
+  if (exponents && entry->info->shape == shape) return powers_of_two(source.tensor(*entry));
   if (!entry) {
     throw FormatError(concat(place(weight), ": ", dtype_name(weight.info->dtype),
                              " without its scales (expected ", in_quotes(scale_name), " ",
@@ -181,6 +198,11 @@ WeightForm form_for(const NamedParam& param, WeightForm checkpoint_form) {
   if (is_plain(checkpoint_form)) return checkpoint_form;
   const bool quantised = param.kind == ParamKind::kMatrix && hf_is_quantised(param.name);
   return quantised ? checkpoint_form : WeightForm::kBF16;
+}
+
+WeightForm StoredForms::of(const NamedParam& param) const {
+  const auto found = mixed.find(hf_class_of(param.name));
+  return found != mixed.end() ? found->second : form_for(param, projections);
 }
 
 std::vector<TensorInfo> declare(const std::string& name, const Tensor::Shape& shape,

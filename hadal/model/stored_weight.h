@@ -6,12 +6,14 @@
 //   q8 q4  hadal's own blocks (docs/formats.md)
 #pragma once
 
+#include <map>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "hadal/io/safetensors.h"
 #include "hadal/model/deepseek_v3.h"
+#include "hadal/model/hf_names.h"
 #include "hadal/tensor/context.h"
 
 namespace hadal {
@@ -48,6 +50,14 @@ Tensor param_values(Context& ctx, const Param& param);
 // The form a parameter takes in a checkpoint of that form: norms, tables, the router and eh_proj
 // stay BF16 in the quantised ones, route_bias is always F32.
 WeightForm form_for(const NamedParam& param, WeightForm checkpoint_form);
+// The forms of a whole checkpoint.
+struct StoredForms {
+  WeightForm projections = WeightForm::kBF16;    // of attention and feed-forward networks
+  std::map<WeightClass, WeightForm> mixed = {};  // classes that differ from what form_for says
+
+  WeightForm of(const NamedParam& param) const;
+  bool operator==(const StoredForms&) const = default;
+};
 // Names, types and shapes of the tensors that `form` stores for this weight: one or two.
 std::vector<TensorInfo> declare(const std::string& name, const Tensor::Shape& shape,
                                 WeightForm form);

@@ -131,7 +131,7 @@ TEST(BitFlips, InAConvertedFolderAreRefusedOrChangeOneValue) {
   save_folder(folder / "source", random.model, {.dtype = SaveDType::kF32});
   const std::string out = folder / "out";
   convert_checkpoint(random.ctx, folder / "source", out,
-                     {.dtype = ConvertDType::kBF16, .max_shard_bytes = 12000});
+                     {.forms = {.projections = WeightForm::kBF16}, .max_shard_bytes = 12000});
   DeepseekV3 right = load_folder(out, random.arena);
   int64_t n_named = 0;
   const int64_t n = for_each_flip(out, 60, [&](const std::string& name) {

@@ -19,10 +19,10 @@ class ConvertFaults : public ::testing::Test {
     write_source("older", 2);
     source_ = read_tree(folder_ / "source");
     convert_.root = folder_.path();
-    convert_.run = [this] { convert("source", "out", ConvertDType::kQ8); };
+    convert_.run = [this] { convert("source", "out", WeightForm::kQ8); };
     convert_.result = [this] { return read_tree(folder_.path()); };
     convert_.check = [this](bool succeeded) { check(succeeded); };
-    convert("source", "whole", ConvertDType::kQ8);
+    convert("source", "whole", WeightForm::kQ8);
     new_ = read_tree(folder_ / "whole");
     fs::remove_all(folder_ / "whole");
   }
@@ -33,12 +33,12 @@ class ConvertFaults : public ::testing::Test {
     folder_.write(name + "/tokenizer.json", concat("{\"of\": ", seed, "}"));
     folder_.write(name + "/generation_config.json", concat("{\"bos_token_id\": ", seed, "}"));
   }
-  void convert(const std::string& from, const std::string& to, ConvertDType dtype) {
+  void convert(const std::string& from, const std::string& to, WeightForm dtype) {
     ThreadPool pool(1);
     Arena arena;
     Context ctx{pool, arena};
     convert_checkpoint(ctx, folder_ / from, folder_ / to,
-                       {.dtype = dtype, .overwrite = true, .max_shard_bytes = 12000});
+                       {.forms = {.projections = dtype}, .overwrite = true, .max_shard_bytes = 12000});
   }
   bool loads() {
     return outcome_of([&] {
@@ -94,7 +94,7 @@ class ConvertFaults : public ::testing::Test {
   }
   void use_old_folder() {
     is_new_ = false;
-    convert("older", "out", ConvertDType::kQ8);
+    convert("older", "out", WeightForm::kQ8);
     old_ = read_tree(folder_ / "out");
     folder_.write("out/notes.txt", "mine");
     foreign_ = {{"notes.txt", {DiskItem::Kind::kFile, std::make_shared<std::string>("mine")}}};

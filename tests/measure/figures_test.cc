@@ -98,9 +98,9 @@ TEST(MeasureDecode, WeightsReadAreThoseOfTheStoredForm) {
   const double active =
       static_cast<double>(count_parameters(random.model.config).active_without_embedding);
   for (const auto& [dtype, bytes_each] :
-       {std::pair{ConvertDType::kF32, 4.0}, {ConvertDType::kQ8, 1.0}, {ConvertDType::kQ4, 0.5}}) {
+       {std::pair{WeightForm::kF32, 4.0}, {WeightForm::kQ8, 1.0}, {WeightForm::kQ4, 0.5}}) {
     const std::string converted = folder / concat("as-", bytes_each);
-    convert_checkpoint(random.ctx, folder / "f32", converted, {.dtype = dtype});
+    convert_checkpoint(random.ctx, folder / "f32", converted, {.forms = {.projections = dtype}});
     DeepseekV3 model = load_model(random.ctx, converted, {.dtype = LoadAs::kAsStored});
     MeasureInferOptions options;
     options.prompt_tokens = 2;

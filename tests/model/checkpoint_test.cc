@@ -325,6 +325,24 @@ TEST_F(DamagedCheckpointTest, Fp8WithoutOrWithWrongScales) {
             }).find("without its scales"),
             std::string::npos);
 }
+// F8_E8M0, exponents alone: 125 is 2^-2, 0 is 2^-127, 255 is no number.
+TEST_F(DamagedCheckpointTest, Fp8ScalesMayBeExponents) {
+  const auto with_exponent = [&](Tensors& t, uint8_t exponent) {
+    make_fp8(t, {1, 1}, 0.0F);
+    for (f8e4m3& code : t[kWeight].flat<f8e4m3>()) code = to_f8e4m3(3.0F);
+    Tensor scales = Tensor::zeros(arena_, DType::kF8E8M0, {1, 1});
+    *static_cast<uint8_t*>(scales.raw()) = exponent;
+    t[std::string(kWeight) + "_scale_inv"] = std::move(scales);
+  };
+  for (const auto& [exponent, value] :
+       {std::pair{uint8_t{125}, 0.75F}, {uint8_t{0}, 0x1.8p-126F}}) {
+    EXPECT_EQ(after([&, code = exponent](Tensors& t) { with_exponent(t, code); }), "");
+    const DeepseekV3 model = load_folder(folder_.path(), arena_);
+    EXPECT_EQ(model.layers[1].attn.w_o.weight.master.flat<float>()[7], value);
+  }
+  EXPECT_NE(after([&](Tensors& t) { with_exponent(t, 255); }).find("not finite"),
+            std::string::npos);
+}
 TEST_F(DamagedCheckpointTest, UnknownTensors) {
   const auto one = [&] { return Tensor::zeros(arena_, DType::kBF16, {1}); };
   EXPECT_EQ(after([&](Tensors& t) { t["vision.weight"] = one(); }), "");  // a warning

@@ -9,9 +9,13 @@
 #include <limits>
 
 #include "hadal/core/error.h"
+#include "hadal/io/file_journal.h"
 #include "hadal/io/manifest.h"
+#include "hadal/io/path_status.h"
 #include "hadal/io/safetensors.h"
 #include "hadal/model/checkpoint.h"
+#include "hadal/model/checkpoint_writer.h"
+#include "hadal/model/hf_storage.h"
 #include "hadal/model/inspect.h"
 #include "hadal/ops/quantize.h"
 #include "hadal/ops/quantize_q8_q4.h"
@@ -71,11 +75,11 @@ INSTANTIATE_TEST_SUITE_P(Shapes, BlockQuantizationTest,
 
 class ConvertTest : public ::testing::Test {
  protected:
-  ConvertReport convert(const std::string& source, const std::string& target, ConvertDType dtype,
+  ConvertReport convert(const std::string& source, const std::string& target, WeightForm dtype,
                         int64_t max_shard_bytes = 1 << 30) {
     return convert_checkpoint(
         ctx_, source, folder_ / target,
-        {.dtype = dtype, .overwrite = false, .max_shard_bytes = max_shard_bytes});
+        {.forms = {.projections = dtype}, .overwrite = false, .max_shard_bytes = max_shard_bytes});
   }
   DeepseekV3 load(const std::string& name) { return load_model(ctx_, folder_ / name); }
   // sqrt(sum of squared differences / sum of squares) over all parameters
@@ -99,8 +103,8 @@ class ConvertTest : public ::testing::Test {
 };
 
 TEST_F(ConvertTest, F32AndBackIsBitForBit) {
-  convert(golden_folder("a_yarn_mtp"), "f32", ConvertDType::kF32);
-  const ConvertReport report = convert(folder_ / "f32", "bf16", ConvertDType::kBF16);
+  convert(golden_folder("a_yarn_mtp"), "f32", WeightForm::kF32);
+  const ConvertReport report = convert(folder_ / "f32", "bf16", WeightForm::kBF16);
   EXPECT_GT(report.bytes_in, report.bytes_out * 3 / 2);
   const TensorSource want = TensorSource::open(golden_folder("a_yarn_mtp"));
   const TensorSource got = TensorSource::open(folder_ / "bf16");
@@ -114,7 +118,7 @@ TEST_F(ConvertTest, F32AndBackIsBitForBit) {
 }
 
 TEST_F(ConvertTest, Fp8CheckpointsBecomeBF16WithoutScales) {
-  convert(golden_folder("c2_fp8_ue8m0"), "bf16", ConvertDType::kBF16);
+  convert(golden_folder("c2_fp8_ue8m0"), "bf16", WeightForm::kBF16);
   const TensorSource source = TensorSource::open(folder_ / "bf16");
   for (const auto& [name, entry] : source.entries()) {
     EXPECT_FALSE(name.ends_with("_scale_inv"));
@@ -127,7 +131,7 @@ TEST_F(ConvertTest, Fp8CheckpointsBecomeBF16WithoutScales) {
 }
 
 TEST_F(ConvertTest, Fp8ToFp8KeepsCodesAndScales) {
-  convert(golden_folder("c2_fp8_ue8m0"), "fp8", ConvertDType::kFP8);
+  convert(golden_folder("c2_fp8_ue8m0"), "fp8", WeightForm::kFp8);
   EXPECT_EQ(load_config(folder_ / "fp8"), load_config(golden_folder("c2_fp8_ue8m0")));
   DeepseekV3 got = load("fp8"), want = load_model(ctx_, golden_folder("c2_fp8_ue8m0"));
   EXPECT_EQ(distance(got, want), 0.0);
@@ -138,12 +142,12 @@ TEST_F(ConvertTest, Fp8ToFp8KeepsCodesAndScales) {
 TEST_F(ConvertTest, QuantisedCheckpointsLoadWithinTheirPrecision) {
   DeepseekV3 want = load_model(ctx_, golden_folder("b_moonlight"));
   const struct {
-    ConvertDType dtype;
+    WeightForm dtype;
     const char* name;
     double bound;
-  } table[] = {{ConvertDType::kFP8, "fp8", 0.04},
-               {ConvertDType::kQ8, "q8", 0.008},
-               {ConvertDType::kQ4, "q4", 0.13}};
+  } table[] = {{WeightForm::kFp8, "fp8", 0.04},
+               {WeightForm::kQ8, "q8", 0.008},
+               {WeightForm::kQ4, "q4", 0.13}};
   for (const auto& row : table) {
     const ConvertReport report = convert(golden_folder("b_moonlight"), row.name, row.dtype);
     EXPECT_LT(report.bytes_out, report.bytes_in) << row.name;
@@ -155,7 +159,7 @@ TEST_F(ConvertTest, QuantisedCheckpointsLoadWithinTheirPrecision) {
                   .at("quantization_config")
                   .at("quant_method")
                   .as_string(),
-              row.dtype == ConvertDType::kFP8 ? "fp8" : "hadal");
+              row.dtype == WeightForm::kFp8 ? "fp8" : "hadal");
     convert(folder_ / row.name, std::string(row.name) + "-again", row.dtype);  // a copy
     DeepseekV3 again = load(std::string(row.name) + "-again");
     EXPECT_EQ(distance(again, got), 0.0) << row.name;
@@ -169,7 +173,7 @@ TEST_F(ConvertTest, CopiesWhatBelongsToTheModel) {
   Json config = parse_json_file(folder_ / "config.json");
   config["something_of_theirs"] = 7;
   folder_.write("config.json", config.dump());
-  convert(folder_.path(), "out", ConvertDType::kF32, 100'000);
+  convert(folder_.path(), "out", WeightForm::kF32, 100'000);
   EXPECT_EQ(read_bytes(folder_ / "out/tokenizer.json"), "{\"anything\": 1}");
   EXPECT_EQ(read_bytes(folder_ / "out/generation_config.json"), "{\"temperature\": 0.6}");
   const Json converted = parse_json_file(folder_ / "out/config.json");
@@ -183,20 +187,18 @@ TEST_F(ConvertTest, RefusesToOverwrite) {
   folder_.write("file", "");
   for (const auto& [target, problem] : {std::pair{".", "source and destination are the same"},
                                         {"file", "the destination is not a folder"}}) {
-    expect_refused<ConfigError>(
-        [&, to = target] { convert(folder_.path(), to, ConvertDType::kF32); },
-        concat(folder_ / target, ": ", problem));
+    expect_refused<ConfigError>([&, to = target] { convert(folder_.path(), to, WeightForm::kF32); },
+                                concat(folder_ / target, ": ", problem));
   }
-  expect_refused<FormatError>([&] { convert(folder_ / "absent", "x", ConvertDType::kF32); },
+  expect_refused<FormatError>([&] { convert(folder_ / "absent", "x", WeightForm::kF32); },
                               (folder_ / "absent") + ": not a folder");
   folder_.write("full/note", "mine");
-  const Refusal full =
-      test::refusal_of([&] { convert(folder_.path(), "full", ConvertDType::kF32); });
+  const Refusal full = test::refusal_of([&] { convert(folder_.path(), "full", WeightForm::kF32); });
   EXPECT_EQ(full.place, folder_ / "full");
   EXPECT_EQ(full.advice, "choose another one, or give {force} to replace the checkpoint in it");
   EXPECT_EQ(read_bytes(folder_ / "full/note"), "mine");
   convert_checkpoint(ctx_, folder_.path(), folder_ / "full",
-                     {.dtype = ConvertDType::kF32, .overwrite = true});
+                     {.forms = {.projections = WeightForm::kF32}, .overwrite = true});
   EXPECT_EQ(read_bytes(folder_ / "full/note"), "mine");
   EXPECT_NO_THROW(load("full"));
 }
@@ -205,13 +207,121 @@ TEST_F(ConvertTest, RefusesToQuantiseWhatIsNotFinite) {
   DeepseekV3 model = load_model(ctx_, golden_folder("b_moonlight"));
   model.layers[1].attn.w_o.weight.master.flat<float>()[5] = std::numeric_limits<float>::infinity();
   save_model(ctx_, folder_ / "bad", model, {.dtype = SaveDType::kF32});
-  for (const ConvertDType dtype : {ConvertDType::kFP8, ConvertDType::kQ8, ConvertDType::kQ4}) {
+  for (const WeightForm dtype : {WeightForm::kFp8, WeightForm::kQ8, WeightForm::kQ4}) {
     expect_refused<FormatError>(
         [&] { convert(folder_ / "bad", "out", dtype); },
         (folder_ / "bad/model.safetensors") +
             ": tensor \"model.layers.1.self_attn.o_proj.weight\": a value is not finite");
     EXPECT_FALSE(std::filesystem::exists(folder_ / "out/model.safetensors"));
   }
+}
+
+// One form for most, others for what every token reads; loading holds the tensors to what is written.
+TEST_F(ConvertTest, ClassesMayHaveFormsOfTheirOwn) {
+  const StoredForms forms{.projections = WeightForm::kQ4,
+                          .mixed = {{WeightClass::kAttention, WeightForm::kQ8},
+                                    {WeightClass::kShared, WeightForm::kFp8},
+                                    {WeightClass::kEmbedding, WeightForm::kQ8},
+                                    {WeightClass::kHead, WeightForm::kQ8},
+                                    {WeightClass::kEhProj, WeightForm::kQ4}}};
+  convert_checkpoint(ctx_, golden_folder("a_yarn_mtp"), folder_ / "mixed", {.forms = forms});
+  EXPECT_EQ(hadal_storage(parse_json_file(folder_ / "mixed/config.json"), "config.json"), forms);
+  const TensorSource source = TensorSource::open(folder_ / "mixed");
+  const auto dtype = [&](const std::string& name) { return source.find(name)->info->dtype; };
+  EXPECT_EQ(dtype("model.layers.1.self_attn.kv_b_proj.weight"), DType::kI8);
+  EXPECT_EQ(dtype("model.layers.1.mlp.experts.0.up_proj.weight"), DType::kU8);
+  EXPECT_EQ(dtype("model.layers.1.mlp.shared_experts.up_proj.weight"), DType::kF8E4M3);
+  EXPECT_EQ(dtype("model.layers.0.mlp.up_proj.weight"), DType::kU8);
+  EXPECT_EQ(dtype("model.layers.1.mlp.gate.weight"), DType::kBF16);
+  EXPECT_EQ(dtype("model.embed_tokens.weight"), DType::kI8);
+  DeepseekV3 got = load("mixed"), want = load_model(ctx_, golden_folder("a_yarn_mtp"));
+  EXPECT_LT(distance(got, want), 0.13);
+
+  // Another conversion's config.json over these weights.
+  convert(golden_folder("a_yarn_mtp"), "q4", WeightForm::kQ4);
+  folder_.write("mixed/config.json", read_bytes(folder_ / "q4/config.json"));
+  expect_refused<FormatError>([&] { load("mixed"); },
+                              "stored in another form than config.json says (found Q8, expected");
+}
+
+// Three shards of two weights each, of which a first try makes some.
+class StepsTest : public ConvertTest {
+ protected:
+  StepsTest() {
+    for (const char* name : {"a", "b", "c", "d", "e", "f"}) {
+      plan_.push_back({name, {8, 8}, WeightForm::kF32});
+    }
+    files_.config["made_of"] = "steps";
+    files_.max_shard_bytes = 512;
+  }
+  // The weights asked for, "abc"; stops before weight `stop`.
+  std::string write(size_t stop, const std::string& key = "key") {
+    std::string asked;
+    try {
+      FileJournal journal(folder_ / "out.unfinished", key);
+      write_checkpoint_in_steps(journal, folder_ / "out", plan_, files_, [&](size_t i) {
+        if (i == stop) throw IoError("out of space");
+        asked += plan_[i].name;
+        std::vector<Tensor> one;
+        one.push_back(Tensor::zeros(arena_, DType::kF32, {8, 8}));
+        one[0].flat<float>()[0] = static_cast<float>(i);
+        return one;
+      });
+    } catch (const IoError&) {
+    }
+    return asked;
+  }
+  bool is_there() { return std::filesystem::exists(folder_ / "out"); }
+  void expect_whole() {
+    const TensorSource source = TensorSource::open(folder_ / "out");
+    for (size_t i = 0; i < plan_.size(); ++i) {
+      const Tensor values = source.tensor(*source.find(plan_[i].name));
+      EXPECT_EQ(values.flat<float>()[0], static_cast<float>(i));
+    }
+    EXPECT_EQ(entry_names(folder_.path()), std::vector<std::string>{"out"});
+    EXPECT_EQ(entry_names(folder_ / "out").size(), 6U);  // three shards, index, two configs
+  }
+  std::vector<PlannedWeight> plan_;
+  CheckpointFiles files_;
+};
+
+TEST_F(StepsTest, GoesOnWhereItStopped) {
+  EXPECT_EQ(write(3), "abc");  // "c" is in a shard that was not finished
+  EXPECT_FALSE(is_there());
+  EXPECT_EQ(write(4), "cd");
+  EXPECT_EQ(write(9), "ef");
+  expect_whole();
+}
+
+TEST_F(StepsTest, WhatIsNoLongerWholeIsMadeAgain) {
+  EXPECT_EQ(write(5), "abcde");
+  std::string shard = read_bytes(folder_ / "out.unfinished/model-00001-of-000003.safetensors");
+  shard.back() ^= 1;
+  folder_.write("out.unfinished/model-00001-of-000003.safetensors", shard);
+  EXPECT_EQ(write(9), "abef");
+  expect_whole();
+}
+
+TEST_F(StepsTest, OtherWorkBeginsAfresh) {
+  EXPECT_EQ(write(5), "abcde");
+  EXPECT_EQ(write(9, "another source"), "abcdef");
+  expect_whole();
+}
+
+TEST_F(StepsTest, TwoDoNotWorkInOneFolder) {
+  const FileJournal other(folder_ / "out.unfinished", "key");
+  expect_refused<ConfigError>([&] { write(9); }, "another process is writing there");
+}
+
+TEST_F(StepsTest, AFolderThatIsThereKeepsWhatIsNotTheModels) {
+  folder_.write("out/notes.txt", "mine");
+  folder_.write("out/model-00004-of-000009.safetensors", "older");
+  EXPECT_EQ(write(5), "abcde");
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "out/model-00004-of-000009.safetensors"));
+  EXPECT_EQ(write(9), "ef");
+  EXPECT_EQ(read_bytes(folder_ / "out/notes.txt"), "mine");
+  std::filesystem::remove(folder_ / "out/notes.txt");
+  expect_whole();
 }
 
 class InspectTest : public ConvertTest {

@@ -52,9 +52,9 @@ class ContradictionTest : public ::testing::Test {
     model_ = load_folder(folder, arena_);
     return GetCapturedStderr();
   }
-  std::string convert(const std::string& target, ConvertDType dtype) {
+  std::string convert(const std::string& target, WeightForm dtype) {
     CaptureStderr();
-    convert_checkpoint(ctx_, folder_.path(), folder_ / target, {.dtype = dtype});
+    convert_checkpoint(ctx_, folder_.path(), folder_ / target, {.forms = {.projections = dtype}});
     return GetCapturedStderr();
   }
   Json inspect(const std::string& folder, bool verify) {
@@ -96,7 +96,7 @@ TEST_F(ContradictionTest, ATiedHeadThatIsAnotherTableIsUsedAndKept) {
   EXPECT_EQ(model_.head.master.flat<float>()[static_cast<size_t>(model_.head.master.size()) / 2],
             3.0F);
 
-  EXPECT_EQ(lines(convert("out", ConvertDType::kBF16)), 1);
+  EXPECT_EQ(lines(convert("out", WeightForm::kBF16)), 1);
   EXPECT_EQ(load(folder_ / "out"), "") << "config.json is corrected";
   const TensorSource out = TensorSource::open(folder_ / "out");
   ASSERT_NE(out.find(kHead), nullptr);
@@ -142,7 +142,7 @@ TEST_F(ContradictionTest, TablesOfAnMtpModuleThatAreNoCopies) {
   const std::string note = load(folder_.path());
   EXPECT_EQ(lines(note), 1) << note;
   EXPECT_NE(note.find(copy), std::string::npos) << note;
-  EXPECT_EQ(lines(convert("out", ConvertDType::kBF16)), 1);
+  EXPECT_EQ(lines(convert("out", WeightForm::kBF16)), 1);
   EXPECT_NE(TensorSource::open(folder_ / "out").find(copy), nullptr) << "kept as it is";
 }
 
@@ -159,7 +159,7 @@ TEST_F(ContradictionTest, WithoutItsMtpTensorsTheMainModelRuns) {
             std::string::npos)
       << note;
   EXPECT_EQ(model_.config, main.config);
-  EXPECT_EQ(lines(convert("out", ConvertDType::kF32)), 1);
+  EXPECT_EQ(lines(convert("out", WeightForm::kF32)), 1);
   EXPECT_EQ(load(folder_ / "out"), "") << "config.json is corrected";
   EXPECT_EQ(inspect(folder_ / "out", true).at("parameters_mtp").as_integer(), 0);
 
