@@ -1,4 +1,5 @@
 // cli/cmd_bench.cc: `hadal bench prefill|decode|mixed|train|gemm|load|tokenizer`
+#include "hadal/cli/activations_flag.h"
 #include "hadal/cli/commands.h"
 #include "hadal/core/error.h"
 #include "hadal/measure/measure_engine.h"
@@ -44,17 +45,16 @@ struct WeightsChoice {
 };
 
 struct ModelChoice {
-  std::string model, preset, activations = "f32";
+  std::string model, preset;
   WeightsChoice weights;
+  ActivationsFlag activations;
 
   void bind(Flags& flags) {
     flags.option("model", model, "checkpoint folder");
     flags.option("preset", preset,
                  "a built-in shape with random F32 weights instead (default: small)");
     weights.bind(flags);
-    flags.choice(
-        "activations", activations, {"f32", "bf16"},
-        "bf16 rounds what linears read, and multiplies BF16 by BF16 where the processor can");
+    activations.bind(flags);
   }
   DeepseekV3 make(Context& ctx, const CommonOptions& common) const {
     require(model.empty() || preset.empty(), {.field = "--preset",
@@ -66,7 +66,7 @@ struct ModelChoice {
         model.empty() ? make_model(find_preset(preset.empty() ? "small" : preset).config, ctx.arena)
                       : load_model(ctx, model, {.dtype = weights.load_as(), .with_mtp = true});
     if (model.empty()) initialise_weights(result, ctx.arena, common.seed, 0.02F);
-    if (activations == "bf16") set_precision(result, Precision::kBf16Input);
+    activations.apply(result);
     return result;
   }
 };

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "hadal/cli/activations_flag.h"
 #include "hadal/cli/chat_input.h"
 #include "hadal/cli/commands.h"
 #include "hadal/cli/sampling_flags.h"
@@ -24,6 +25,7 @@ namespace hadal::cli {
 namespace {
 
 struct ChatCommand {
+  ActivationsFlag activations;
   std::string model, system, tools, think;
   bool template_as_published = false;
   int64_t max_context = 0;
@@ -48,6 +50,7 @@ void bind(Flags& flags, ChatCommand& o) {
   flags.option("max-context,-c,--ctx-size", o.max_context,
                "tokens of the whole conversation at most; 0: as many as the model has positions");
   o.sampling.bind(flags);
+  o.activations.bind(flags);
 }
 
 constexpr const char* kHelp =
@@ -135,6 +138,7 @@ class ChatLoop {
         m_(o.model, common.threads, common.chosen_device(), o.sampling.may_use_mtp()),
         chat_(m_, o.system, context(), options(common, flags), m_.stop_texts(o.sampling.stop),
               o.template_as_published) {
+    o.activations.apply(m_.model);
     if (!o.think.empty()) think(o.think);
     if (!o.tools.empty()) chat_.conversation().set_tools(parse_json_file(o.tools));
   }

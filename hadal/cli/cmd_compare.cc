@@ -1,6 +1,7 @@
 // cli/cmd_compare.cc: `hadal compare`
 #include <cmath>
 
+#include "hadal/cli/activations_flag.h"
 #include "hadal/cli/commands.h"
 #include "hadal/cli/sampling_flags.h"
 #include "hadal/core/log.h"
@@ -10,6 +11,7 @@ namespace hadal::cli {
 namespace {
 
 struct CompareCommand {
+  ActivationsFlag activations;
   std::string model, other, file, encoding;
   int64_t window = 0, stride = 0;
 };
@@ -25,11 +27,13 @@ void bind(Flags& flags, CompareCommand& o) {
   flags.option("window", o.window,
                "tokens read together; 0: as many as both models have positions");
   flags.option("stride", o.stride, "tokens from one window to the next; 0: half a window");
+  o.activations.bind(flags);
 }
 
 int run(const CompareCommand& o, const CommonOptions& common, Output& out) {
   TextModel m(o.model, common.threads, common.chosen_device(), /*with_mtp=*/false);
   DeepseekV3 other = load_model(m.ctx, o.other, {.dtype = LoadAs::kAsStored, .with_mtp = false});
+  o.activations.apply(other);
   const Tokenizer& tokenizer = m.need_tokenizer();
   std::vector<int32_t> ids =
       tokenizer.encode_parallel(read_text_argument(o.file, o.encoding), m.pool);

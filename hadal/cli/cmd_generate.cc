@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "hadal/cli/activations_flag.h"
 #include "hadal/cli/commands.h"
 #include "hadal/cli/sampling_flags.h"
 #include "hadal/core/error.h"
@@ -16,6 +17,7 @@ namespace hadal::cli {
 namespace {
 
 struct GenerateCommand {
+  ActivationsFlag activations;
   std::string model, prompt, prompt_file, prompt_tokens, suffix, record;
   int64_t max_context = 0, logprobs = 0;
   SamplingFlags sampling;
@@ -47,6 +49,7 @@ void bind(Flags& flags, GenerateCommand& o) {
                "safetensors file for the experts that every token chose, and the ids that the "
                "sampler had left to draw from");
   o.sampling.bind(flags);
+  o.activations.bind(flags);
 }
 
 // [1,2,3] or, as in `hadal dump --tokens`, [[1,2,3]].
@@ -189,6 +192,7 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
   check_prompt_options(flags);
   catch_interrupts();
   TextModel m(o.model, common.threads, common.chosen_device(), o.sampling.may_use_mtp());
+  o.activations.apply(m.model);
   const ModelConfig& config = m.model.config;
   GenerateOptions options;
   options.sampling = o.sampling.sampling(flags, common, m);

@@ -1,6 +1,7 @@
 // cli/cmd_score.cc: `hadal score`
 #include <cmath>
 
+#include "hadal/cli/activations_flag.h"
 #include "hadal/cli/commands.h"
 #include "hadal/cli/sampling_flags.h"
 #include "hadal/core/error.h"
@@ -11,6 +12,7 @@ namespace hadal::cli {
 namespace {
 
 struct ScoreCommand {
+  ActivationsFlag activations;
   std::string model, text, file, encoding;
   int64_t window = 0, stride = 0;
 };
@@ -31,6 +33,7 @@ void bind(Flags& flags, ScoreCommand& o) {
   flags.option("stride", o.stride,
                "tokens from one window to the next, each with at least window - stride tokens of "
                "context; 0: half a window");
+  o.activations.bind(flags);
 }
 
 struct Summary {
@@ -51,6 +54,7 @@ int run(const ScoreCommand& o, const CommonOptions& common, const Flags& flags, 
                                                              .expected = "--file",
                                                              .advice = "an argument is UTF-8"});
   TextModel m(o.model, common.threads, common.chosen_device(), /*with_mtp=*/false);
+  o.activations.apply(m.model);
   const Tokenizer& tokenizer = m.need_tokenizer();
   const std::string text = flags.given("text") ? o.text : read_text_argument(o.file, o.encoding);
   std::vector<int32_t> ids = tokenizer.encode_parallel(text, m.pool);

@@ -57,6 +57,9 @@ double resident_share(std::span<const std::byte> mapped) {
 void read_ahead(std::span<const std::byte> mapped) {
   if (mapped.empty()) return;
   const std::span<const std::byte> pages = whole_pages(mapped);
+  // Where the file system can, the cache then holds huge pages, which are read from 10 to 25 % faster
+  // ever after (docs/log.md, 2026-11-27). Advice, like the rest.
+  ::madvise(address(pages.data()), pages.size(), MADV_HUGEPAGE);
   if (::madvise(address(pages.data()), pages.size(), kPopulateRead) == 0) return;
   ::madvise(address(pages.data()), pages.size(), MADV_WILLNEED);  // begun, not waited for
 }
