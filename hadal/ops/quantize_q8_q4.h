@@ -8,7 +8,7 @@
 //   s is the one of a few candidates with the least sum of squared errors over its block, so the value
 //   of largest magnitude may lose up to one step that the others gain. What was decoded from such a
 //   block gives the same values again.
-// Source of the choice: docs/decisions/017-scales-by-least-squares.md.
+// Source of the choice: docs/decisions/018-scales-by-least-squares.md.
 #pragma once
 
 #include "hadal/tensor/context.h"

@@ -6,7 +6,7 @@
 //
 // Candidates differ in `at`: the code, not always whole, at which the value of largest magnitude stands.
 // A signed scale lets it be the one code that 4 bits have more of on the negative side.
-// docs/decisions/017-scales-by-least-squares.md has what else was tried.
+// docs/decisions/018-scales-by-least-squares.md has what else was tried.
 #include <algorithm>
 #include <array>
 #include <cmath>
