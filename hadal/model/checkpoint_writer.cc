@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <set>
 
@@ -148,11 +149,6 @@ void finish_folder(const std::string& folder, const std::vector<Shard>& shards,
   write_file_atomically(folder + "/config.json", files.config.dump(2) + "\n");
 }
 
-void discard(const std::string& folder) {
-  discard_folder(folder);
-  sync_folder(folder_of(folder));
-}
-
 }  // namespace
 
 int64_t write_checkpoint(const std::string& folder, const std::vector<PlannedWeight>& weights,
@@ -182,7 +178,8 @@ int64_t write_checkpoint_in_steps(FileJournal& journal, const std::string& targe
     write_shard(journal.folder(), shard, weights, produce)->commit();
     journal.add(shard.name);
   }
-  if (path_exists(target)) {
+  const std::string journal_file = journal.folder() + "/" + FileJournal::name();
+  if (path_exists(target) && !entry_names(target).empty()) {
     remove_abandoned(target,
                      [&](const std::string& name) { return is_checkpoint_file(name, files); });
     finish_folder(target, shards, weights, files, [&] {
@@ -191,14 +188,16 @@ int64_t write_checkpoint_in_steps(FileJournal& journal, const std::string& targe
       }
       sync_folder(target);
     });
-    discard(journal.folder());
+    remove_file(journal_file);
+    std::error_code ignored;  // an empty folder that stays is in nobody's way
+    std::filesystem::remove(journal.folder(), ignored);
   } else {
     finish_folder(journal.folder(), shards, weights, files, [] {});
+    remove_file(journal_file);  // before the name: no part of it is ever seen there
+    sync_folder(journal.folder());
     rename_path(journal.folder(), target);
-    sync_folder(folder_of(target));
-    remove_file(target + "/" + FileJournal::name());
-    sync_folder(target);
   }
+  sync_folder(folder_of(target));
   return bytes_of(weights);
 }
 

@@ -72,7 +72,9 @@ std::string describe_work(const std::string& source, const TensorSource& tensors
   for (const auto& file : tensors.files()) {
     Json& entry = work["files"][fs::path(file->path()).filename().string()];
     entry["bytes"] = file->bytes();
-    entry["changed"] = fs::last_write_time(file->path()).time_since_epoch().count();
+    std::error_code error;
+    entry["changed"] = fs::last_write_time(file->path(), error).time_since_epoch().count();
+    if (error) refuse_io(file->path(), "cannot be looked at", error.value());
   }
   work["config"] = files.config;
   work["max_shard_bytes"] = files.max_shard_bytes;

@@ -66,7 +66,7 @@ TEST(ConvertCommandTest, WritesACheckpointThatIsFoundValid) {
 
 TEST(ConvertCommandTest, AnUnwritableFolderIsAFailureOfTheWork) {
   expect_refused({{{"convert", golden_folder("b_moonlight"), "/proc/hadal", "--dtype", "f32"},
-                   "/proc/hadal: folder cannot be created",
+                   "/proc/hadal.unfinished: folder cannot be created",
                    "",
                    1}});
 }

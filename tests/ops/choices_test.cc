@@ -22,26 +22,5 @@ TEST_P(Choices, AChoiceWhoseExpertIsElsewhereIsZeroAndTouchesNoRow) {
   EXPECT_EQ(back, (std::vector<float>{0, 2, 0, 4, 5, 6}));
 }
 
-// The next smaller BF16 would leave the largest value beyond the largest code.
-TEST(QuantScale, IsTheSmallestBf16ThatHoldsTheLargestValue) {
-  Machine machine(Device::kReference);
-  const std::vector<float> largest = random_values(300, 5);
-  std::vector<float> w(largest.size() * 2, 0.0F);
-  for (size_t row = 0; row < largest.size(); ++row) w[2 * row] = largest[row];
-  const View<const float, 2> view{w.data(), {static_cast<int64_t>(largest.size()), 2}};
-  const auto expect_scales = [&](const Quantized& quantized, float largest_code) {
-    const auto scales = quantized.scales.view<bf16, 2>();
-    for (size_t row = 0; row < largest.size(); ++row) {
-      const bf16 scale = scales(static_cast<int64_t>(row), 0);
-      const bf16 smaller{static_cast<uint16_t>(scale.bits - 1)};
-      const float exact = std::abs(largest[row]) / largest_code;
-      EXPECT_GE(to_float(scale), exact) << row;
-      EXPECT_LT(to_float(smaller), exact) << row;
-    }
-  };
-  expect_scales(quantize_q8(machine.ctx(), view), 127.0F);
-  expect_scales(quantize_q4(machine.ctx(), view), 7.0F);
-}
-
 }  // namespace
 }  // namespace hadal::test
