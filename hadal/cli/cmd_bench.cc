@@ -1,7 +1,9 @@
 // cli/cmd_bench.cc: `hadal bench prefill|decode|mixed|train|gemm|load|tokenizer`
 #include "hadal/cli/activations_flag.h"
+#include "hadal/cli/cache_flags.h"
 #include "hadal/cli/commands.h"
 #include "hadal/core/error.h"
+#include "hadal/measure/measure_depth.h"
 #include "hadal/measure/measure_engine.h"
 #include "hadal/measure/measure_gemm.h"
 #include "hadal/measure/measure_infer.h"
@@ -73,7 +75,15 @@ struct ModelChoice {
 
 struct InferBench {
   ModelChoice choice;
+  CacheFlags cache;
   MeasureInferOptions measure;
+  int64_t depth = -1;
+
+  MeasureInferOptions options() const {
+    MeasureInferOptions result = measure;
+    result.cache = cache.form();
+    return result;
+  }
 };
 
 void bind_prefill(Flags& flags, InferBench& o) {
@@ -81,6 +91,7 @@ void bind_prefill(Flags& flags, InferBench& o) {
   flags.example("hadal bench prefill --preset small --prompt-tokens 512",
                 "tokens per second of reading a prompt");
   o.choice.bind(flags);
+  o.cache.bind_dtype(flags);
   flags.option("prompt-tokens", o.measure.prompt_tokens, "length of the prompt");
   flags.option("rounds", o.measure.rounds, "rounds; the best counts");
 }
@@ -88,7 +99,7 @@ void bind_prefill(Flags& flags, InferBench& o) {
 int run_prefill(const InferBench& o, const CommonOptions& common, Output& out) {
   Bench bench(common);
   DeepseekV3 model = o.choice.make(bench.ctx, common);
-  return print(measure_prefill(bench.ctx, model, o.measure), out);
+  return print(measure_prefill(bench.ctx, model, o.options()), out);
 }
 
 void bind_decode(Flags& flags, InferBench& o) {
@@ -97,8 +108,12 @@ void bind_decode(Flags& flags, InferBench& o) {
                 "tokens per second of writing behind 512 tokens");
   o.measure.prompt_tokens = 16;
   o.choice.bind(flags);
+  o.cache.bind_dtype(flags);
   flags.option("prompt-tokens", o.measure.prompt_tokens, "tokens in the cache at the start");
   flags.option("decode-tokens", o.measure.decode_tokens, "tokens to write");
+  flags.option(
+      "depth", o.depth,
+      "in place of a prompt: so many cached tokens, made up; says how speed falls with them");
   flags.option("speculate", o.measure.draft_tokens, "tokens that MTP drafts per step; 0: none");
   flags.option("batch", o.measure.batch, "sequences that are written together");
   flags.option("rounds", o.measure.rounds, "rounds; the best counts");
@@ -107,18 +122,28 @@ void bind_decode(Flags& flags, InferBench& o) {
 int run_decode(const InferBench& o, const CommonOptions& common, Output& out) {
   Bench bench(common);
   DeepseekV3 model = o.choice.make(bench.ctx, common);
-  return print(measure_decode(bench.ctx, model, o.measure), out);
+  const MeasureInferOptions options = o.options();
+  if (o.depth < 0) return print(measure_decode(bench.ctx, model, options), out);
+  return print(measure_decode_at_depth(bench.ctx, model,
+                                       {.depth = o.depth,
+                                        .batch = options.batch,
+                                        .steps = options.decode_tokens,
+                                        .rounds = options.rounds,
+                                        .cache = options.cache}),
+               out);
 }
 
 struct MixedBench {
   ModelChoice choice;
+  CacheFlags cache;
   MeasureMixedOptions measure;
 };
 
 void bind_mixed(Flags& flags, MixedBench& o) {
-  flags.example("hadal bench mixed --model DIR --native --batch 4 --prompt-tokens 2048",
+  flags.example("hadal bench mixed --model DIR --batch 4 --prompt-tokens 2048",
                 "what reading a long prompt costs those that are writing");
   o.choice.bind(flags);
+  o.cache.bind_dtype(flags);
   flags.option("batch", o.measure.batch, "sequences that write");
   flags.option("prompt-tokens", o.measure.prompt_tokens, "length of the prompt that is read");
   flags.option("decode-tokens", o.measure.decode_tokens, "tokens of each writer before it comes");
@@ -128,7 +153,9 @@ void bind_mixed(Flags& flags, MixedBench& o) {
 int run_mixed(const MixedBench& o, const CommonOptions& common, Output& out) {
   Bench bench(common);
   DeepseekV3 model = o.choice.make(bench.ctx, common);
-  return print(measure_mixed(bench.ctx, model, o.measure), out);
+  MeasureMixedOptions options = o.measure;
+  options.cache = o.cache.form();
+  return print(measure_mixed(bench.ctx, model, options), out);
 }
 
 struct TrainBench {

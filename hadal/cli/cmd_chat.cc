@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "hadal/cli/activations_flag.h"
+#include "hadal/cli/cache_flags.h"
 #include "hadal/cli/chat_input.h"
 #include "hadal/cli/commands.h"
 #include "hadal/cli/sampling_flags.h"
@@ -29,6 +30,7 @@ struct ChatCommand {
   std::string model, system, tools, think;
   bool template_as_published = false;
   int64_t max_context = 0;
+  CacheFlags cache;
   SamplingFlags sampling;
 };
 
@@ -49,6 +51,7 @@ void bind(Flags& flags, ChatCommand& o) {
              "keep the mistakes that DeepSeek-V3's own chat template makes in tool calls");
   flags.option("max-context,-c,--ctx-size", o.max_context,
                "tokens of the whole conversation at most; 0: as many as the model has positions");
+  o.cache.bind(flags);
   o.sampling.bind(flags);
   o.activations.bind(flags);
 }
@@ -137,7 +140,7 @@ class ChatLoop {
         out_(out),
         m_(o.model, common.threads, common.chosen_device(), o.sampling.may_use_mtp()),
         chat_(m_, o.system, context(), options(common, flags), m_.stop_texts(o.sampling.stop),
-              o.template_as_published) {
+              o.template_as_published, o.cache.options(m_.folder, o.activations)) {
     o.activations.apply(m_.model);
     if (!o.think.empty()) think(o.think);
     if (!o.tools.empty()) chat_.conversation().set_tools(parse_json_file(o.tools));

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "hadal/cli/activations_flag.h"
+#include "hadal/cli/cache_flags.h"
 #include "hadal/cli/commands.h"
 #include "hadal/cli/sampling_flags.h"
 #include "hadal/core/error.h"
@@ -20,6 +21,7 @@ struct GenerateCommand {
   ActivationsFlag activations;
   std::string model, prompt, prompt_file, prompt_tokens, suffix, record;
   int64_t max_context = 0, logprobs = 0;
+  CacheFlags cache;
   SamplingFlags sampling;
 };
 
@@ -48,6 +50,7 @@ void bind(Flags& flags, GenerateCommand& o) {
   flags.option("record", o.record,
                "safetensors file for the experts that every token chose, and the ids that the "
                "sampler had left to draw from");
+  o.cache.bind(flags);
   o.sampling.bind(flags);
   o.activations.bind(flags);
 }
@@ -133,10 +136,11 @@ int64_t context_limit(const GenerateCommand& o, const ModelConfig& config) {
   return o.max_context == 0 ? most : o.max_context;
 }
 
-void note_timing(const GenerateResult& r, const ModelConfig& config, bool with_mtp) {
+void note_timing(const GenerateResult& r, const ModelConfig& config, bool with_mtp,
+                 LatentForm cache) {
   const double cache_bytes =
       static_cast<double>(r.prompt_tokens + static_cast<int64_t>(r.tokens.size())) *
-      static_cast<double>(LatentPages::bytes_per_token(config, with_mtp ? config.n_mtp : 0));
+      static_cast<double>(LatentPages::bytes_per_token(config, with_mtp ? config.n_mtp : 0, cache));
   char line[256];
   std::snprintf(line, sizeof(line),
                 "prompt: %lld tokens, %.1f tokens/s; written: %zu tokens, %.1f tokens/s; latent "
@@ -191,6 +195,7 @@ Json result_json(const GenerateResult& r, const TextStream* stream) {
 int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flags, Output& out) {
   check_prompt_options(flags);
   catch_interrupts();
+  o.cache.form();  // before the model is loaded
   TextModel m(o.model, common.threads, common.chosen_device(), o.sampling.may_use_mtp());
   o.activations.apply(m.model);
   const ModelConfig& config = m.model.config;
@@ -237,13 +242,14 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
     first = false;
     return !interrupted() && !(stream && stream->stopped());
   };
-  const GenerateResult result = generate(m.ctx, m.model, prompt, options, on_token, on_prefill);
+  const GenerateResult result = generate(m.ctx, m.model, prompt, options, on_token, on_prefill,
+                                         o.cache.options(m.folder, o.activations));
   if (stream) show(stream->finish());
   show("\n");
   if (interrupted()) throw Interrupted("generate: interrupted; what is written so far was printed");
   if (result.record) write_record(o.record, prompt, result);
   if (out.json()) out.report(result_json(result, stream ? &*stream : nullptr));
-  note_timing(result, config, o.sampling.may_use_mtp());
+  note_timing(result, config, o.sampling.may_use_mtp(), o.cache.form());
   return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "hadal/cli/activations_flag.h"
+#include "hadal/cli/cache_flags.h"
 #include "hadal/cli/commands.h"
 #include "hadal/cli/sampling_flags.h"
 #include "hadal/core/error.h"
@@ -15,9 +16,11 @@ struct ScoreCommand {
   ActivationsFlag activations;
   std::string model, text, file, encoding;
   int64_t window = 0, stride = 0;
+  CacheFlags cache;
 };
 
 void bind(Flags& flags, ScoreCommand& o) {
+  o.cache.dtype = "f32";  // the model itself is scored, unless told otherwise
   flags.library_names({{"token_ids", "--text"}});
   flags.example("hadal score --model runs/nano --file chapter.txt",
                 "bits per byte and perplexity of a text");
@@ -34,6 +37,7 @@ void bind(Flags& flags, ScoreCommand& o) {
                "tokens from one window to the next, each with at least window - stride tokens of "
                "context; 0: half a window");
   o.activations.bind(flags);
+  o.cache.bind_dtype(flags);
 }
 
 struct Summary {
@@ -67,7 +71,7 @@ int run(const ScoreCommand& o, const CommonOptions& common, const Flags& flags, 
   put_bos_first(tokenizer, ids);
 
   ProgressLine progress;
-  ScoreOptions options{.window = o.window, .stride = o.stride};
+  ScoreOptions options{.window = o.window, .stride = o.stride, .cache = o.cache.form()};
   options.on_progress = [&](double fraction) {
     if (progress.due()) progress.show(concat("scoring ", progress_bar(fraction, 24)));
   };

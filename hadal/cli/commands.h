@@ -21,6 +21,7 @@ Command make_bench_mixed_command();
 Command make_bench_train_command();
 Command make_bench_gemm_command();
 Command make_bench_load_command();
+Command make_bench_needle_command();
 Command make_bench_tokenizer_command();
 Command make_convert_command();
 Command make_dump_command();

@@ -29,18 +29,20 @@ int64_t drafting_modules(const TextModel& model, const GenerateOptions& options)
 
 ChatSession::ChatSession(TextModel& model, const std::string& system, int64_t context,
                          const GenerateOptions& options, std::vector<std::string> stop_strings,
-                         bool as_published)
+                         bool as_published, const CacheOptions& cache)
     : model_(model),
       conversation_(model.need_tokenizer(),
                     ChatTemplate::load(model.folder, model.need_tokenizer(), as_published), system),
-      session_(model.ctx, ready_for(model, context), context, drafting_modules(model, options) > 0),
+      form_(cache.form),
+      session_(model.ctx, ready_for(model, context), context, drafting_modules(model, options) > 0,
+               cache),
       options_(options),
       stop_strings_(std::move(stop_strings)) {}
 
 double ChatSession::cache_bytes() const {
   const int64_t modules = drafting_modules(model_, options_);
   return static_cast<double>(context()) *
-         static_cast<double>(LatentPages::bytes_per_token(model_.model.config, modules));
+         static_cast<double>(LatentPages::bytes_per_token(model_.model.config, modules, form_));
 }
 
 GenerateResult ChatSession::answer(const OnPiece& on_piece, const OnPrefill& on_prefill) {

@@ -24,7 +24,7 @@ class ChatSession {
   // tokenizer.
   ChatSession(TextModel& model, const std::string& system, int64_t context,
               const GenerateOptions& options, std::vector<std::string> stop_strings,
-              bool as_published = false);
+              bool as_published = false, const CacheOptions& cache = {});
 
   Conversation& conversation() { return conversation_; }
   const Conversation& conversation() const { return conversation_; }
@@ -42,6 +42,7 @@ class ChatSession {
  private:
   TextModel& model_;
   Conversation conversation_;
+  LatentForm form_;
   GenerationSession session_;
   GenerateOptions options_;
   std::vector<std::string> stop_strings_;

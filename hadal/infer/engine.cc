@@ -1,5 +1,4 @@
-// Who runs, who waits, whose cache is kept, and what a step is made of. The life of one request is
-// infer/sequence.cc.
+// Who runs, who waits, and what a step is made of. The life of one request is infer/sequence.cc.
 #include "hadal/infer/engine.h"
 
 #include <algorithm>
@@ -33,8 +32,9 @@ Engine::Engine(Context& ctx, const DeepseekV3& model, const EngineOptions& optio
     : ctx_(ctx),
       model_(model),
       options_(checked(model, options)),
-      pages_(model.config, pages_for(options_.capacity),
-             options.with_mtp ? model.config.n_mtp : 0) {}
+      pages_(model.config, pages_for(options_.capacity), options.with_mtp ? model.config.n_mtp : 0,
+             options.cache.form),
+      prefixes_(pages_, options.cache.reuse, options.cache.folder) {}
 
 std::optional<RequestId> Engine::add(Request request) {
   check_request(request, model_.config, options_.context, pages_.n_mtp() > 0);
@@ -56,12 +56,11 @@ std::vector<EngineEvent> Engine::step() {
 
 void Engine::start_waiting() {
   while (!waiting_.empty() && std::ssize(running_) < options_.max_running &&
-         make_room(waiting_.front())) {
+         has_room(waiting_.front())) {
     auto [id, request, sequence] = std::move(waiting_.front());
     waiting_.pop_front();
     if (!sequence) {
-      sequence = take_kept(request.continues);
-      if (!sequence) sequence = std::make_unique<Sequence>(model_, pages_);
+      sequence = std::make_unique<Sequence>(model_, pages_);
       sequence->start(std::move(request));
     }
     running_.push_back({id, std::move(sequence)});
@@ -69,53 +68,23 @@ void Engine::start_waiting() {
 }
 
 // Whether `next` may start: beside its rows and those that the running ones have yet to read, a page
-// for the next tokens of each of these, or it would soon be put back. Kept caches give way to it, but
-// for the one that it continues.
-bool Engine::make_room(const Waiting& next) {
+// for the next tokens of each of these, or it would soon be put back. Pages that are only kept count as
+// room.
+bool Engine::has_room(const Waiting& next) const {
   const int64_t n_rows =
       next.sequence ? next.sequence->n_to_read() : std::ssize(next.request.prompt);
   int64_t room = pages_.n_free() - pages_for(n_rows + 1) - std::ssize(running_);
   for (const Entry& entry : running_) room -= pages_missing(*entry.sequence);
-  const auto own = next.request.continues ? find_id(kept_, *next.request.continues) : kept_.end();
-  if (own != kept_.end()) room += own->sequence->cache().n_pages();
-  int64_t n_kept = 0;
-  for (const Entry& entry : kept_) n_kept += entry.sequence->cache().n_pages();
-  if (own != kept_.end()) n_kept -= own->sequence->cache().n_pages();
-  if (room + n_kept < 0) return false;
-  while (room < 0) {
-    const int64_t before = pages_.n_free();
-    drop_kept(next.request.continues);
-    room += pages_.n_free() - before;
-  }
-  return true;
+  return room >= 0;
 }
 
-// The oldest kept cache but one; false if there is no other.
-bool Engine::drop_kept(std::optional<RequestId> but) {
-  const auto oldest =
-      std::ranges::find_if(kept_, [&](const Entry& entry) { return entry.id != but; });
-  if (oldest == kept_.end()) return false;
-  kept_.erase(oldest);
-  return true;
-}
-
-std::unique_ptr<Sequence> Engine::take_kept(std::optional<RequestId> id) {
-  const auto found = id ? find_id(kept_, *id) : kept_.end();
-  if (found == kept_.end()) return nullptr;
-  std::unique_ptr<Sequence> sequence = std::move(found->sequence);
-  kept_.erase(found);
-  return sequence;
-}
-
-// The pool is empty: a kept cache goes, or else the youngest request waits again, before those that
-// came after it. Whoever is oldest always finds room, so everybody's turn comes.
+// The pool is empty: the youngest request waits again, before those that came after it. Whoever is
+// oldest always finds room, so everybody's turn comes.
 void Engine::give_way() {
-  if (drop_kept(std::nullopt)) return;
   auto [id, sequence] = std::move(running_.back());
   running_.pop_back();
   counts_.preemptions += 1;
-  counts_.recomputed_tokens += sequence->cache().length();
-  sequence->put_back();
+  sequence->put_back(prefixes_);
   waiting_.push_front({id, {}, std::move(sequence)});
 }
 
@@ -126,7 +95,8 @@ std::vector<Engine::Part> Engine::plan_step() {
   int64_t to_read = n_decoding > 0 ? options_.chunk_beside_decoding : options_.chunk;
   std::vector<Part> parts;
   for (size_t i = 0; i < running_.size(); ++i) {
-    if (running_[i].sequence->reading() && to_read == 0) continue;
+    const bool reads = running_[i].sequence->reading();
+    if (reads && (to_read == 0 || waits_for_reader(i))) continue;
     while (i < running_.size() && !plan_rows(*running_[i].sequence, step, to_read)) give_way();
     if (i < running_.size())
       parts.push_back({.entry = i, .reads = running_[i].sequence->reading()});
@@ -134,8 +104,24 @@ std::vector<Engine::Part> Engine::plan_step() {
   return parts;
 }
 
+// Whether an older request reads a page that this one, which has not begun, can take up in the next
+// step.
+bool Engine::waits_for_reader(size_t entry) const {
+  const Sequence& sequence = *running_[entry].sequence;
+  if (sequence.cache().n_pages() > 0 || sequence.request().options.record) return false;
+  const std::vector<int32_t>& prompt = sequence.request().prompt;
+  return std::any_of(running_.begin(), running_.begin() + static_cast<std::ptrdiff_t>(entry),
+                     [&](const Entry& older) {
+                       const std::vector<int32_t>& other = older.sequence->request().prompt;
+                       return older.sequence->reading() &&
+                              std::ranges::mismatch(prompt, other).in1 - prompt.begin() > kPageRows;
+                     });
+}
+
 // False if the pool has too few pages.
 bool Engine::plan_rows(Sequence& sequence, PlannedStep& step, int64_t& to_read) {
+  // Not before its turn to read: by then older ones may have read the same beginning.
+  if (sequence.cache().n_pages() == 0) counts_.recomputed_tokens += sequence.take_up(prefixes_);
   if (sequence.reading()) {
     if (!sequence.plan_reading(to_read)) return false;
     to_read -= std::ssize(sequence.rows());
@@ -224,6 +210,7 @@ EngineEvent Engine::take(const Part& part, const HiddenRows& out, const Tensor& 
   sequence.record_rows(routing, part.first);
   if (part.reads) {
     sequence.take_read(ctx_, states, own_logits);
+    if (!sequence.reading()) sequence.store(prefixes_);  // others need not wait for its end
   } else {
     sequence.take_decoded(ctx_, states, own_logits);
   }
@@ -249,7 +236,7 @@ EngineEvent Engine::event_of(Entry& entry) {
 }
 
 std::vector<Engine::Entry>::iterator Engine::retire(std::vector<Entry>::iterator entry) {
-  if (entry->sequence->request().keep_cache) kept_.push_back(std::move(*entry));
+  entry->sequence->store(prefixes_);
   return running_.erase(entry);
 }
 
@@ -273,7 +260,6 @@ std::optional<TokenRecord> Engine::finish(RequestId id) {
 void Engine::cancel(RequestId id) {
   std::erase_if(waiting_, [&](const Waiting& waiting) { return waiting.id == id; });
   std::erase_if(running_, [&](const Entry& entry) { return entry.id == id; });
-  std::erase_if(kept_, [&](const Entry& entry) { return entry.id == id; });
 }
 
 }  // namespace hadal

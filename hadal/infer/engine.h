@@ -5,11 +5,13 @@
 // A step is one pass of the model over rows of many requests: of every request that writes its last
 // token and the drafts behind it, and of those that read a bounded number of rows of their prompts. A
 // request's tokens are the same, greedy or sampled, with drafts or without, whatever runs beside it:
-// its rows' bits do not depend on their neighbours, and nothing else is shared.
+// its rows' bits do not depend on their neighbours. With Reuse::kRead they do not depend on what ran
+// before either; with Reuse::kAll they do where they rest on rows of an answer.
 //
-// A request starts when the pool has pages for its prompt and a little more, in order of arrival.
-// When the pool runs out, the youngest one gives its pages back and waits; it reads what it knew once
-// there is room, and goes on with the same tokens.
+// A request starts when the pool has pages for its prompt and a little more, in order of arrival, and
+// reads behind what earlier ones left in the cache of its beginning (infer/prefix_cache.h). When the
+// pool runs out, the youngest one gives its pages back and waits; once there is room, it reads what it
+// knew and is no longer cached, and goes on.
 #pragma once
 
 #include <deque>
@@ -28,6 +30,7 @@ struct EngineOptions {
   // memory of their activations, the second the time between two tokens.
   int64_t chunk = 512;
   int64_t chunk_beside_decoding = 64;
+  CacheOptions cache = {};
   bool with_mtp = true;  // caches for the MTP modules too, so that requests may draft
 };
 
@@ -59,12 +62,14 @@ class Engine {
   // The request ends here, with the answer it has: as if the next token had been a stop token, but
   // without an event. Returns its record, if it asked for one and runs.
   std::optional<TokenRecord> finish(RequestId id);
-  // The request goes, with everything kept for it. No event. An unknown id does nothing.
+  // The request goes; only what is cached of its prompt may serve others. No event. An unknown id does
+  // nothing.
   void cancel(RequestId id);
 
   bool idle() const { return waiting_.empty() && running_.empty(); }
   int64_t context() const { return options_.context; }
   const LatentPages& pages() const { return pages_; }
+  const PrefixCache& prefixes() const { return prefixes_; }
   const EngineCounts& counts() const { return counts_; }
 
  private:
@@ -84,12 +89,11 @@ class Engine {
     int64_t first = 0, n = 0, first_logits = 0, n_logits = 0;
   };
   void start_waiting();
-  bool make_room(const Waiting& next);
+  bool has_room(const Waiting& next) const;
   void give_way();
-  bool drop_kept(std::optional<RequestId> but);
-  std::unique_ptr<Sequence> take_kept(std::optional<RequestId> id);
 
   std::vector<Part> plan_step();
+  bool waits_for_reader(size_t entry) const;
   bool plan_rows(Sequence& sequence, PlannedStep& step, int64_t& to_read);
   void draft(const std::vector<Part>& parts);
   std::vector<EngineEvent> run(std::vector<Part> parts);
@@ -104,11 +108,12 @@ class Engine {
   const DeepseekV3& model_;
   EngineOptions options_;
   LatentPages pages_;
+  PrefixCache prefixes_;
   StepCosts costs_;
   EngineCounts counts_;
   RequestId last_id_ = 0;
-  std::deque<Waiting> waiting_;        // oldest first
-  std::vector<Entry> running_, kept_;  // oldest first; kept: ended, its cache may be continued
+  std::deque<Waiting> waiting_;  // oldest first
+  std::vector<Entry> running_;   // oldest first
 };
 
 }  // namespace hadal

@@ -1,75 +1,145 @@
 #include "hadal/infer/latent_pages.h"
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 #include "hadal/core/error.h"
-#include "hadal/ops/copy.h"
+#include "hadal/ops/latent_rows.h"
 
 namespace hadal {
 namespace {
 
-int64_t row_size(const ModelConfig& config) {
-  return config.kv_lora_rank + config.qk_rope_head_dim;
+LatentLayout layout_of(const ModelConfig& config, LatentForm form) {
+  return {form, config.kv_lora_rank, config.qk_rope_head_dim};
 }
 
 }  // namespace
 
-LatentPages::LatentPages(const ModelConfig& config, int64_t n_pages, int64_t n_mtp)
-    : n_pages_(n_pages), n_main_(config.n_layers), d_row_(row_size(config)) {
-  const int64_t bytes = n_pages * kPageRows * d_row_ * static_cast<int64_t>(sizeof(float));
-  for (int64_t i = 0; i < n_main_ + n_mtp; ++i) layers_.emplace_back(bytes);
+LatentPages::LatentPages(const ModelConfig& config, int64_t n_pages, int64_t n_mtp, LatentForm form)
+    : n_pages_(n_pages),
+      n_main_(config.n_layers),
+      layout_(layout_of(config, form)),
+      use_(static_cast<size_t>(n_pages)) {
+  for (int64_t i = 0; i < n_main_ + n_mtp; ++i)
+    layers_.emplace_back(n_pages * layout_.page_bytes());
 }
 
-View<float, 3> LatentPages::layer(int64_t index) {
-  return {static_cast<float*>(layers_[static_cast<size_t>(index)].data()),
-          {n_pages_, kPageRows, d_row_}};
+LatentPagesView LatentPages::layer(int64_t index) const {
+  return {layout_, static_cast<std::byte*>(layers_[static_cast<size_t>(index)].data()), n_pages_};
 }
 
 std::optional<int32_t> LatentPages::take() {
+  int32_t page = first_new_;
   if (!given_back_.empty()) {
-    const int32_t page = given_back_.top();
+    page = given_back_.top();
     given_back_.pop();
-    return page;
+  } else if (first_new_ < n_pages_) {
+    ++first_new_;
+  } else if (!idle_.empty()) {
+    page = idle_.begin()->second;
+    idle_.erase(idle_.begin());
+    at(page).n_kept = 0;
+    at(page).n_owners = 1;  // not to be taken by what `lost` does
+    if (lost_) lost_(page);
+  } else {
+    return std::nullopt;
   }
-  if (first_new_ == n_pages_) return std::nullopt;
-  return first_new_++;
+  at(page).n_owners = 1;
+  return page;
 }
 
-void LatentPages::give_back(int32_t page) { given_back_.push(page); }
+void LatentPages::share(int32_t page) {
+  if (at(page).n_owners++ == 0) idle_.erase({at(page).stamp, page});
+}
 
-int64_t LatentPages::bytes_per_token(const ModelConfig& config, int64_t n_mtp) {
-  return (config.n_layers + n_mtp) * row_size(config) * static_cast<int64_t>(sizeof(float));
+void LatentPages::give_back(int32_t page) {
+  if (--at(page).n_owners == 0) rest(page);
+}
+
+void LatentPages::keep(int32_t page, int64_t n_rows) {
+  const bool was_idle = at(page).n_owners == 0;
+  if (was_idle) idle_.erase({at(page).stamp, page});
+  at(page).n_kept = n_rows;
+  if (was_idle) rest(page);
+}
+
+void LatentPages::rest(int32_t page) {
+  if (at(page).n_kept == 0) return given_back_.push(page);
+  at(page).stamp = ++clock_;
+  idle_.insert({at(page).stamp, page});
+}
+
+bool LatentPages::reclaim(int32_t page) {
+  if (at(page).n_owners != 1) return false;
+  at(page).n_kept = 0;
+  if (lost_) lost_(page);
+  return true;
+}
+
+void LatentPages::copy(int32_t to, int32_t from) const {
+  for (int64_t i = 0; i < n_layers(); ++i) {
+    const LatentPagesView pages = layer(i);
+    std::memcpy(pages.rows(to, 0, 0).data, pages.rows(from, 0, 0).data,
+                static_cast<size_t>(layout_.page_bytes()));
+  }
+}
+
+int64_t LatentPages::bytes_per_token(const ModelConfig& config, int64_t n_mtp, LatentForm form) {
+  return (config.n_layers + n_mtp) * layout_of(config, form).row_bytes();
 }
 
 LatentSequence::LatentSequence(LatentPages& pages)
     : pages_(pages), lengths_(static_cast<size_t>(pages.n_layers()), 0) {}
 
+// The last page first: of what is kept, the ends of sequences go before their beginnings.
 LatentSequence::~LatentSequence() {
-  for (const int32_t page : page_ids_) pages_.give_back(page);
+  for (; !page_ids_.empty(); page_ids_.pop_back()) pages_.give_back(page_ids_.back());
 }
 
 int64_t LatentSequence::shortest() const { return *std::ranges::min_element(lengths_); }
 
+// The pages that will be written and that others would miss.
+std::vector<size_t> LatentSequence::places_to_copy() const {
+  const int64_t first_row = shortest(), first_page = first_row / kPageRows;
+  std::vector<size_t> places;
+  for (int64_t i = first_page; i < n_pages(); ++i) {
+    const size_t place = static_cast<size_t>(i);
+    const int64_t row = i == first_page ? first_row % kPageRows : 0;
+    if (!pages_.is_own(page_ids_[place], row)) places.push_back(place);
+  }
+  return places;
+}
+
 bool LatentSequence::reserve(int64_t n_rows) {
-  const int64_t missing = pages_for(n_rows) - n_pages();
-  if (missing > pages_.n_free()) return false;
+  const int64_t missing = std::max<int64_t>(0, pages_for(n_rows) - n_pages());
+  std::vector<size_t> places = places_to_copy();
+  if (missing + std::ssize(places) > pages_.n_free()) {  // what is only kept gives way
+    std::erase_if(places, [&](size_t place) { return pages_.reclaim(page_ids_[place]); });
+  }
+  if (missing + std::ssize(places) > pages_.n_free()) return false;
+  for (const size_t place : places) {
+    const int32_t own = *pages_.take();
+    pages_.copy(own, page_ids_[place]);
+    pages_.give_back(std::exchange(page_ids_[place], own));
+  }
   for (int64_t i = 0; i < missing; ++i) page_ids_.push_back(*pages_.take());
   return true;
 }
 
+void LatentSequence::adopt(std::vector<int32_t> pages, int64_t n_rows) {
+  page_ids_ = std::move(pages);
+  std::ranges::fill(lengths_, n_rows);
+}
+
 void LatentSequence::append(Context& ctx, int64_t layer, View<const float, 2> rows) {
-  const int64_t begin = length(layer), end = begin + rows.dim(0),
-                d_row = pages_.layer(layer).dim(2);
+  const int64_t begin = length(layer), end = begin + rows.dim(0), d_row = pages_.layout().d_row();
   if (rows.dim(1) != d_row || end > n_pages() * kPageRows) {
     throw ShapeError(concat("latent pages: got ", shape_text(rows.shape()), " behind ", begin,
                             " rows, want [at most ", n_pages() * kPageRows - begin, ",", d_row,
                             "]; reserve first"));
   }
-  int64_t done = 0;
-  for (const View<float, 2>& piece : pieces(layer, begin, end)) {
-    copy_rows(ctx, piece, rows.rows(done, done + piece.dim(0)));
-    done += piece.dim(0);
-  }
+  store_latent_rows(ctx, pages_.layer(layer), page_ids_, begin, rows);
   lengths_[static_cast<size_t>(layer)] = end;
 }
 
@@ -88,23 +158,10 @@ void LatentSequence::give_back_unused() {
   for (; n_pages() > needed; page_ids_.pop_back()) pages_.give_back(page_ids_.back());
 }
 
-std::vector<View<float, 2>> LatentSequence::pieces(int64_t layer, int64_t begin,
-                                                   int64_t end) const {
-  const View<float, 3> all = pages_.layer(layer);
-  const View<float, 2> rows(all.data(), {all.dim(0) * kPageRows, all.dim(2)});
-  const auto place = [&](int64_t j) {  // in `rows`
-    return page_ids_[static_cast<size_t>(j / kPageRows)] * kPageRows + j % kPageRows;
-  };
-  std::vector<View<float, 2>> result;
-  for (int64_t j = begin; j < end;) {
-    int64_t next = std::min(end, (j / kPageRows + 1) * kPageRows);
-    while (next < end && place(next) == place(next - 1) + 1) {
-      next = std::min(end, next + kPageRows);
-    }
-    result.push_back(rows.rows(place(j), place(j) + next - j));
-    j = next;
-  }
-  return result;
+Tensor LatentSequence::load(Context& ctx, int64_t layer, int64_t begin, int64_t end) const {
+  Tensor rows = ctx.empty({end - begin, pages_.layout().d_row()});
+  load_latent_rows(ctx, rows.mat(), pages_.layer(layer), page_ids_, begin);
+  return rows;
 }
 
 }  // namespace hadal

@@ -1,20 +1,27 @@
 // infer/latent_pages.h: what sequences remember of their past tokens.
 //
 // One row per token and layer, [c_kv (normed latent, d_c) | k_rope (rotated key, d_r)]: 576 values
-// in DeepSeek-V3 where full keys and values would be 40960. Rows are f32.
+// in DeepSeek-V3 where full keys and values would be 40960. They are stored as F32, BF16 or FP8
+// (kernels/latent_layout.h), and every attention reads them as they are stored: what prefill sees of a
+// row is what decoding sees later.
 //
-// Rows lie in pages of kPageRows = 64 tokens, the block of keys of ops/latent_attention.h. A page is
-// taken by one sequence, for every layer at once (MTP modules included), so a sequence has one list
-// of page ids and a length per layer. Page p of layer l lies at pages.layer(l)(p, ...).
+// Rows lie in pages of kPageRows = 64 tokens. A page holds them for every layer at once (MTP modules
+// included), so a sequence has one list of page ids and a length per layer. Sequences that begin alike
+// share pages (infer/prefix_cache.h); only a page of its own is written to. Page p of layer l is
+// pages.layer(l).rows(p, 0, 64).
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <queue>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "hadal/model/config.h"
 #include "hadal/ops/latent_attention.h"
+#include "hadal/tensor/context.h"
 #include "hadal/tensor/reserved_memory.h"
 
 namespace hadal {
@@ -23,27 +30,61 @@ namespace hadal {
 // stays for the page's next owner. Ids are given out lowest first: one sequence alone lies in
 // adjacent pages, that is in plain consecutive rows.
 //
+// A page may have several owners, and may be kept: it then stays as it is when the last owner gives it
+// back, until take() has no other page. Of the kept pages without an owner the one given back first
+// goes first.
+//
 // Not thread-safe: a pool and its sequences belong to one thread at a time.
 class LatentPages {
  public:
   // `n_mtp`: how many of the MTP modules have rows too, behind the main layers.
-  LatentPages(const ModelConfig& config, int64_t n_pages, int64_t n_mtp);
+  LatentPages(const ModelConfig& config, int64_t n_pages, int64_t n_mtp, LatentForm form);
 
   int64_t n_pages() const { return n_pages_; }
-  int64_t n_free() const { return n_pages_ - first_new_ + std::ssize(given_back_); }
+  // How many take() has: those that nobody uses, kept or not.
+  int64_t n_free() const {
+    return n_pages_ - first_new_ + std::ssize(given_back_) + std::ssize(idle_);
+  }
   int64_t n_main() const { return n_main_; }
   int64_t n_layers() const { return std::ssize(layers_); }
   int64_t n_mtp() const { return n_layers() - n_main_; }
 
-  View<float, 3> layer(int64_t index);  // [n_pages, 64, d_c + d_r]
-  std::optional<int32_t> take();        // the lowest free id; none when all are taken
-  void give_back(int32_t page);         // REQUIRES that it was taken
+  const LatentLayout& layout() const { return layout_; }
+  LatentPagesView layer(int64_t index) const;
+  std::optional<int32_t>
+  take();                    // the lowest that is not kept, else a kept one; none: all are owned
+  void share(int32_t page);  // one owner more; of a kept page perhaps the first
+  void give_back(int32_t page);  // REQUIRES an owner
+  // Keeps the first n_rows rows of every layer; 0: keeps the page no longer.
+  void keep(int32_t page, int64_t n_rows);
+  void on_lost(std::function<void(int32_t page)> lost) { lost_ = std::move(lost); }  // to take()
+  // Whether rows from `row` on may be written by one owner without anybody else noticing.
+  bool is_own(int32_t page, int64_t row) const {
+    return at(page).n_owners == 1 && at(page).n_kept <= row;
+  }
+  // Keeps no longer what has one owner, who may then write to it. False: it has several.
+  bool reclaim(int32_t page);
+  void copy(int32_t to, int32_t from) const;  // all rows of all layers
 
-  static int64_t bytes_per_token(const ModelConfig& config, int64_t n_mtp);
+  static int64_t bytes_per_token(const ModelConfig& config, int64_t n_mtp, LatentForm form);
 
  private:
-  int64_t n_pages_, n_main_, d_row_;
+  int64_t n_pages_, n_main_;
+  LatentLayout layout_;
+  struct Page {
+    int32_t n_owners = 0;
+    int64_t n_kept = 0;  // rows
+    uint64_t stamp = 0;  // when it became idle
+  };
+  Page& at(int32_t page) { return use_[static_cast<size_t>(page)]; }
+  const Page& at(int32_t page) const { return use_[static_cast<size_t>(page)]; }
+  void rest(int32_t page);  // nobody owns it
+
   std::vector<ReservedMemory> layers_;
+  std::vector<Page> use_;
+  std::set<std::pair<uint64_t, int32_t>> idle_;  // kept, without an owner: (stamp, page)
+  uint64_t clock_ = 0;
+  std::function<void(int32_t)> lost_;
   int32_t first_new_ = 0;  // this id and those above were never taken
   std::priority_queue<int32_t, std::vector<int32_t>, std::greater<>> given_back_;
 };
@@ -64,25 +105,31 @@ class LatentSequence {
   int64_t shortest() const;                            // of all layers
   int64_t mtp_layer(int64_t module) const { return pages_.n_main() + module; }
 
-  // Takes the pages that `n_rows` rows need. False when the pool has not so many: nothing is taken.
+  // Takes the pages that `n_rows` rows need, and makes those that will be written its own: a shared one
+  // is copied. False when the pool has not so many: nothing is taken.
   bool reserve(int64_t n_rows);
   int64_t n_pages() const { return std::ssize(page_ids_); }
+  std::span<const int32_t> page_ids() const { return page_ids_; }
+  // Begins with rows that others have: the pages in order, of which it becomes an owner in the caller's
+  // place; their first n_rows rows count, for every layer. REQUIRES an empty sequence without pages.
+  void adopt(std::vector<int32_t> pages, int64_t n_rows);
 
   // ShapeError if they do not fit into the pages reserved.
   void append(Context& ctx, int64_t layer, View<const float, 2> rows);
   // Forgets the last rows of a layer, or of all main layers; pages that no layer needs go back, those
-  // reserved ahead too. REQUIRES length <= length(layer).
+  // reserved ahead too: reserve again before the next append. REQUIRES length <= length(layer).
   void truncate(int64_t layer, int64_t length);
   void truncate_main(int64_t length);
 
-  // Rows [begin, end) of a layer, one piece per run of adjacent pages.
-  std::vector<View<float, 2>> pieces(int64_t layer, int64_t begin, int64_t end) const;
+  // Rows [begin, end) of a layer as F32 [end - begin, d_c + d_r].
+  Tensor load(Context& ctx, int64_t layer, int64_t begin, int64_t end) const;
   // For latent_attention: `n_queries` queries from `first_query` on belong to the last rows.
   SequenceRows rows(int64_t layer, int64_t first_query, int64_t n_queries) const {
     return {first_query, n_queries, length(layer), page_ids_};
   }
 
  private:
+  std::vector<size_t> places_to_copy() const;
   void give_back_unused();
 
   LatentPages& pages_;

@@ -4,7 +4,9 @@
 //
 // Per cached token and query it costs 2 H (d_nope + d_rope + d_v) operations, the absorbed form 3.4
 // times as many in DeepSeek-V3, so this is the form for many rows (infer/absorbed_mla.h for few).
-// W_UKV multiplies past rows where they lie, one product per run of adjacent pages.
+// The cached rows go by in parts, so that their keys and values take 64 MB however long the cache is.
+// Rows are read as the pages store them, those of the chunk itself too: as decoding will see them. So
+// a row's bits do not depend on where the prompt was cut into chunks.
 #pragma once
 
 #include "hadal/infer/latent_pages.h"

@@ -35,10 +35,6 @@ using RequestId = uint64_t;
 struct Request {
   std::vector<int32_t> prompt;
   GenerateOptions options;
-  // The rows cached for this request stay when it ends, for one that continues it, until pages get
-  // scarce. Such a one reads only what differs from this one's prompt and answer.
-  bool keep_cache = false;
-  std::optional<RequestId> continues = std::nullopt;
 };
 
 enum class FinishReason {
@@ -51,7 +47,7 @@ struct DraftCounts {
 };
 
 struct RequestCounts {
-  int64_t cached_tokens = 0;   // of the prompt, found in the cache that it continues
+  int64_t cached_tokens = 0;   // of the prompt, found in the cache
   int64_t decode_steps = 0;    // passes of the main model after the prompt
   int64_t decoded_tokens = 0;  // tokens those passes gave
   int64_t plain_steps = 0;     // of the passes, those that no draft was made for

@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "hadal/infer/latent_pages.h"
 #include "hadal/model/deepseek_v3.h"
 
 namespace hadal {
@@ -16,6 +17,8 @@ struct ScoreOptions {
   // context.
   int64_t window = 0;  // 0: the model's positions
   int64_t stride = 0;  // 0: half the window
+  // F32 scores the model as it is; another form what decoding behind such a cache sees.
+  LatentForm cache = LatentForm::kF32;
   std::function<void(double fraction)> on_progress = {};
 };
 

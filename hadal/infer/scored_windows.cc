@@ -80,7 +80,8 @@ ScoredLogits::ScoredLogits(Context& ctx, const DeepseekV3& model, const ScoreOpt
                            int64_t n_tokens)
     : ctx_(ctx),
       model_(model),
-      pages_(model.config, pages_for(std::min(window_of(model.config, options), n_tokens)), 0) {
+      pages_(model.config, pages_for(std::min(window_of(model.config, options), n_tokens)), 0,
+             options.cache) {
   expect_positions(model, std::min(window_of(model.config, options), n_tokens));
 }
 

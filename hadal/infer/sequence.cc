@@ -1,6 +1,7 @@
 #include "hadal/infer/sequence.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "hadal/model/head.h"
 
@@ -20,33 +21,31 @@ Sequence::Sequence(const DeepseekV3& model, LatentPages& pages) : model_(model),
 void Sequence::start(Request request) {
   request_ = std::move(request);
   n_prompt_ = std::ssize(request_.prompt);
-  counts_ = {.cached_tokens = reuse_cache(request_.prompt)};
+  n_read_ = n_prompt_;
   tokens_ = request_.prompt;
-  ngrams_ = {};
-  experience_ = {};
-  logprobs_.clear();
-  record_ = {};
   n_told_ = tokens_.size();
-  finished_.reset();
 }
 
-// Keeps the rows of the common beginning of what is cached and the prompt; returns their number. At
-// least the last token is run again, since its logits are wanted, and with MTP as many more as
-// there are modules: a module's row needs the main state of its position. A record is of all rows.
-int64_t Sequence::reuse_cache(const std::vector<int32_t>& prompt) {
-  const int64_t seen = std::min(cache_.length(), std::ssize(tokens_));
-  const auto [differs, other] =
-      std::mismatch(prompt.begin(), prompt.end() - 1, tokens_.begin(), tokens_.begin() + seen);
-  const int64_t common = request_.options.record ? 0 : differs - prompt.begin();
-  const int64_t keep = std::clamp<int64_t>(common - cache_.pages().n_mtp(), 0, cache_.shortest());
-  cache_.truncate_main(keep);
-  if (drafter_) drafter_->rewind(keep);
-  return keep;
+int64_t Sequence::take_up(PrefixCache& prefixes) {
+  const int64_t n_lost = std::exchange(n_lost_, 0);
+  PrefixCache::Hit hit;
+  if (!request_.options.record) {
+    // Where bits count, rows behind the prompt are made in absorbed form, and the cache has no such.
+    const bool prompt_alone = prefixes.reuse() == Reuse::kRead;
+    hit = prefixes.adopt(prompt_alone ? request_.prompt : tokens_, cache_);
+  }
+  if (drafter_) drafter_->rewind(hit.n_rows);
+  n_read_ = hit.n_read == hit.n_rows ? std::max(n_prompt_, hit.n_read) : hit.n_read;
+  if (counts_.preemptions == 0) counts_.cached_tokens = std::min(hit.n_rows, n_prompt_);
+  const int64_t n_again = std::max<int64_t>(0, n_lost - hit.n_rows);
+  counts_.recomputed_tokens += n_again;
+  return n_again;
 }
 
-void Sequence::put_back() {
+void Sequence::put_back(PrefixCache& prefixes) {
   counts_.preemptions += 1;
-  counts_.recomputed_tokens += cache_.length();
+  n_lost_ = cache_.length();
+  store(prefixes);
   cache_.truncate_main(0);
   if (drafter_) drafter_->rewind(0);
   record_.drop_rows(0);

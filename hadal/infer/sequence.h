@@ -1,17 +1,19 @@
 // infer/sequence.h: one request on its way: its tokens, its pages, its drafts. Nothing of it is shared
 // with another, so what a request gets does not depend on its neighbours.
 //
-//   start -> { plan_reading, a pass, take_read } until !reading()
-//         -> { plan_decoding, a pass, take_decoded } until finished
+//   start -> take_up -> { plan_reading, a pass, take_read } until !reading()
+//                    -> { plan_decoding, a pass, take_decoded } until finished
 //
 // Rows of the prompt are made in MHA form, those of generated tokens in absorbed form, in whatever
 // pieces and steps: so says a row's place, and its bits depend on nothing else. put_back() gives all
-// pages away; what is known is then read again, each row in its own form, and the request goes on as
-// if nothing had been.
+// pages away; after take_up() what is known and not cached is read again, each row in its own form.
+// What is taken up has the form in which it was made: that of its place with Reuse::kRead, so that the
+// request goes on as if nothing had been.
 #pragma once
 
 #include "hadal/infer/draft_policy.h"
 #include "hadal/infer/ngram_drafter.h"
+#include "hadal/infer/prefix_cache.h"
 #include "hadal/infer/speculative.h"
 #include "hadal/infer/token_record.h"
 
@@ -21,11 +23,15 @@ class Sequence {
  public:
   Sequence(const DeepseekV3& model, LatentPages& pages);  // which outlive it
 
-  // Takes up a request. What is cached of a common beginning of the request before and this one
-  // stays cached.
   void start(Request request);
-  // Gives all pages back. REQUIRES that no step is planned.
-  void put_back();
+  // Begins behind what is cached of its tokens; returns how many of the rows that put_back() gave away
+  // are to be made again. A request that records makes every row. REQUIRES that it has no pages.
+  int64_t take_up(PrefixCache& prefixes);
+  // Leaves what is cached so far to later requests.
+  void store(PrefixCache& prefixes) const { prefixes.store(tokens_, n_read_, cache_); }
+  // Leaves it to later requests and to itself, and gives all pages back. REQUIRES that no step is
+  // planned.
+  void put_back(PrefixCache& prefixes);
 
   // Rows that are to be read before the next token can be decoded.
   bool reading() const { return cache_.length() < n_to_read(); }
@@ -69,7 +75,6 @@ class Sequence {
   const LatentSequence& cache() const { return cache_; }
 
  private:
-  int64_t reuse_cache(const std::vector<int32_t>& prompt);
   int64_t n_generated() const { return std::ssize(tokens_) - n_prompt_; }
   int64_t n_useful_drafts() const;
   void add_token(std::span<const float> logits);
@@ -84,6 +89,8 @@ class Sequence {
 
   Request request_;
   int64_t n_prompt_ = 0;
+  int64_t n_read_ = 0;  // rows that prefill makes, behind such rows alone
+  int64_t n_lost_ = 0;  // rows that put_back() gave away
   std::vector<TokenLogprobs> logprobs_;
   TokenRecord record_;
   size_t n_told_ = 0;  // tokens_ that new_tokens has given, the prompt included

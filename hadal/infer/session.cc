@@ -37,8 +37,8 @@ double GenerateResult::acceptance_rate() const {
 }
 
 GenerationSession::GenerationSession(Context& ctx, const DeepseekV3& model, int64_t capacity,
-                                     bool with_mtp)
-    : engine_(ctx, model, {.context = capacity, .with_mtp = with_mtp}) {}
+                                     bool with_mtp, const CacheOptions& cache)
+    : engine_(ctx, model, {.context = capacity, .cache = cache, .with_mtp = with_mtp}) {}
 
 GenerateResult GenerationSession::generate(const std::vector<int32_t>& prompt,
                                            const GenerateOptions& options, const OnToken& on_token,
@@ -48,7 +48,7 @@ GenerateResult GenerationSession::generate(const std::vector<int32_t>& prompt,
   const double start = monotonic_seconds();
   double prefilled = start;
   if (last_) engine_.finish(*last_);  // if an exception ended it
-  const RequestId id = *engine_.add({prompt, options, /*keep_cache=*/true, last_});
+  const RequestId id = *engine_.add({prompt, options});
   last_ = id;
   while (result.finish_reason.empty()) {
     EngineEvent event = std::move(engine_.step().front());  // nobody else runs
@@ -78,12 +78,12 @@ GenerateResult GenerationSession::generate(const std::vector<int32_t>& prompt,
 
 GenerateResult generate(Context& ctx, const DeepseekV3& model, const std::vector<int32_t>& prompt,
                         const GenerateOptions& options, const OnToken& on_token,
-                        const OnPrefill& on_prefill) {
+                        const OnPrefill& on_prefill, const CacheOptions& cache) {
   const int64_t most = model.config.max_position_embeddings;  // add() speaks of what is beyond
   const int64_t capacity = std::clamp<int64_t>(
       std::ssize(prompt) + std::clamp<int64_t>(options.max_tokens, 0, most), 1, most);
   const bool with_mtp = options.draft_tokens > 0 && options.draft_from != DraftFrom::kNgram;
-  GenerationSession session(ctx, model, capacity, with_mtp);
+  GenerationSession session(ctx, model, capacity, with_mtp, cache);
   return session.generate(prompt, options, on_token, on_prefill);
 }
 

@@ -1,5 +1,5 @@
-// infer/session.h: one conversation: an engine with one request at a time, whose cache the next one
-// continues.
+// infer/session.h: one conversation: an engine with one request at a time. Each reads only what is
+// new to it.
 #pragma once
 
 #include <functional>
@@ -32,9 +32,9 @@ using OnPrefill = std::function<bool(double fraction)>;
 class GenerationSession {
  public:
   // `capacity` tokens at most, prompt and answer together; ConfigError when the model has fewer
-  // positions. `with_mtp`: caches for the MTP modules too, so that calls may draft. REQUIRES
-  // model.ensure_rope(arena, capacity).
-  GenerationSession(Context& ctx, const DeepseekV3& model, int64_t capacity, bool with_mtp);
+  // positions. `with_mtp`: caches for the MTP modules too, so that calls may draft. REQUIRES model.ensure_rope(arena, capacity).
+  GenerationSession(Context& ctx, const DeepseekV3& model, int64_t capacity, bool with_mtp,
+                    const CacheOptions& cache = {});
 
   GenerateResult generate(const std::vector<int32_t>& prompt, const GenerateOptions& options,
                           const OnToken& on_token = nullptr, const OnPrefill& on_prefill = nullptr);
@@ -42,12 +42,12 @@ class GenerationSession {
 
  private:
   Engine engine_;
-  std::optional<RequestId> last_;  // whose cache is kept
+  std::optional<RequestId> last_;  // that an exception may have left running
 };
 
 // A session for one call. Same seed: same tokens.
 GenerateResult generate(Context& ctx, const DeepseekV3& model, const std::vector<int32_t>& prompt,
                         const GenerateOptions& options, const OnToken& on_token = nullptr,
-                        const OnPrefill& on_prefill = nullptr);
+                        const OnPrefill& on_prefill = nullptr, const CacheOptions& cache = {});
 
 }  // namespace hadal

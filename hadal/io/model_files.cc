@@ -1,6 +1,7 @@
 #include "hadal/io/model_files.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +14,7 @@
 #include "hadal/core/descriptor.h"
 #include "hadal/core/error.h"
 #include "hadal/core/json.h"
+#include "hadal/io/block_store.h"
 #include "hadal/io/path_status.h"
 
 namespace hadal {
@@ -147,6 +149,19 @@ UnreadWeights unread_weights(const std::string& folder) {
   if (first.ends_with(".safetensors")) advice = "download the index of its parts, too";
   if (is_demo_shard(first)) advice = kSourceOfDemo;
   return {names.size() == 1 ? first : concat(first, " and ", names.size() - 1, " more"), advice};
+}
+
+std::string model_identity(const std::string& folder) {
+  BlockKey key;
+  for (const std::string& name : entry_names(folder)) {
+    if (name != "config.json" && !name.ends_with(".safetensors")) continue;
+    const std::string path = folder + "/" + name;
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) refuse_io(path, "cannot be looked at", errno);
+    key = chained_key(key, concat(name, " ", status.st_size, " ", status.st_mtim.tv_sec, ".",
+                                  status.st_mtim.tv_nsec));
+  }
+  return key.hex();
 }
 
 }  // namespace hadal

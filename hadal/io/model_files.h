@@ -12,6 +12,10 @@ namespace hadal {
 // the cache no whole download.
 std::string model_folder(const std::string& path);
 
+// Which model lies in a folder: a hash of the name, size and time of change of config.json and of every
+// weight file. It changes when a file does; a copy of the folder may have another.
+std::string model_identity(const std::string& folder);
+
 // FormatError if a file begins as GGUF, PyTorch's archives, a Git LFS pointer or a web page do: what
 // is often given, or found, in place of `wanted` ("safetensors").
 void refuse_foreign_format(std::string_view file, const std::string& path, std::string_view wanted);

@@ -7,6 +7,15 @@
 #include "hadal/core/thread_pool.h"
 #include "hadal/tensor/view.h"
 
+namespace hadal {
+
+// Some of the keys of one sequence: those from `first` on, of `n_all`.
+struct KeyPart {
+  int64_t first = 0, n_all = 0;
+};
+
+}  // namespace hadal
+
 namespace hadal::reference {  // Real: float or double, f64 sums
 
 template <class Real>
@@ -23,6 +32,9 @@ void attention_backward(View<Real, 3> dq, View<Real, 3> dkv, View<Real, 2> dk_ro
 template <class Real>
 void attention_forward_chunk(View<Real, 3> o, View<const Real, 3> q, View<const Real, 3> kv,
                              View<const Real, 2> k_rope, Real scale);
+void attention_forward_part(View<float, 3> o, View<float, 3> state, View<const float, 3> q,
+                            View<const float, 3> kv, View<const float, 2> k_rope, KeyPart part,
+                            float scale);
 
 }  // namespace hadal::reference
 
@@ -39,8 +51,9 @@ void attention_backward(ThreadPool& pool, View<float, 3> dq, View<float, 3> dkv,
                         View<const float, 2> k_rope, View<const float, 3> o,
                         View<const float, 2> lse, std::span<const int64_t> offsets, float scale);
 
-void attention_forward_chunk(ThreadPool& pool, View<float, 3> o, View<const float, 3> q,
-                             View<const float, 3> kv, View<const float, 2> k_rope, float scale);
+void attention_forward_part(ThreadPool& pool, View<float, 3> o, View<float, 3> state,
+                            View<const float, 3> q, View<const float, 3> kv,
+                            View<const float, 2> k_rope, KeyPart part, float scale);
 
 }  // namespace hadal::cpu
 
@@ -53,7 +66,8 @@ void attention_backward(View<float, 3> dq, View<float, 3> dkv, View<float, 2> dk
                         View<const float, 3> d_o, View<const float, 3> q, View<const float, 3> kv,
                         View<const float, 2> k_rope, View<const float, 3> o,
                         View<const float, 2> lse, std::span<const int64_t> offsets, float scale);
-void attention_forward_chunk(View<float, 3> o, View<const float, 3> q, View<const float, 3> kv,
-                             View<const float, 2> k_rope, float scale);
+void attention_forward_part(View<float, 3> o, View<float, 3> state, View<const float, 3> q,
+                            View<const float, 3> kv, View<const float, 2> k_rope, KeyPart part,
+                            float scale);
 
 }  // namespace hadal::cuda

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "hadal/core/thread_pool.h"
-#include "hadal/kernels/paged_rows.h"
+#include "hadal/kernels/latent_layout.h"
 #include "hadal/tensor/view.h"
 
 namespace hadal::reference {  // Real: float or double, f64 sums
@@ -26,7 +26,7 @@ void expand_value(View<Real, 3> o, View<const Real, 3> o_latent,
 namespace hadal::cpu {
 
 void latent_attention(ThreadPool& pool, View<float, 3> o_latent, View<const float, 3> q_latent,
-                      View<const float, 3> q_rope, View<const float, 3> pages,
+                      View<const float, 3> q_rope, const LatentPagesView& pages,
                       std::span<const SequenceRows> sequences, float scale);
 
 }  // namespace hadal::cpu
@@ -34,7 +34,7 @@ void latent_attention(ThreadPool& pool, View<float, 3> o_latent, View<const floa
 namespace hadal::cuda {
 
 void latent_attention(View<float, 3> o_latent, View<const float, 3> q_latent,
-                      View<const float, 3> q_rope, View<const float, 3> pages,
+                      View<const float, 3> q_rope, const LatentPagesView& pages,
                       std::span<const SequenceRows> sequences, float scale);
 
 }  // namespace hadal::cuda

@@ -15,6 +15,7 @@
 #include "hadal/kernels/gemm_fp8.h"
 #include "hadal/kernels/kl_divergence.h"
 #include "hadal/kernels/latent_attention.h"
+#include "hadal/kernels/latent_rows.h"
 #include "hadal/kernels/no_cuda_kernel.h"
 #include "hadal/kernels/permute.h"
 #include "hadal/kernels/quantize.h"
@@ -47,7 +48,7 @@ void argmax_rows(std::span<int64_t>, In2) { no_kernel("argmax_rows"); }
 // attention
 void attention_forward(Out3, Out2, In3, In3, In2, Offsets, float) { no_kernel("attention_forward"); }
 void attention_backward(Out3, Out3, Out2, In3, In3, In3, In2, In3, In2, Offsets, float) { no_kernel("attention_backward"); }
-void attention_forward_chunk(Out3, In3, In3, In2, float) { no_kernel("attention_forward_chunk"); }
+void attention_forward_part(Out3, Out3, In3, In3, In2, KeyPart, float) { no_kernel("attention_forward_part"); }
 
 // convert
 void convert(Tensor&, const Tensor&) { no_kernel("convert"); }
@@ -87,7 +88,11 @@ void gemm_fp8_tn(Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_tn"); }
 void kl_divergence(Out1, In2, In2) { no_kernel("kl_divergence"); }
 
 // latent_attention
-void latent_attention(Out3, In3, In3, In3, std::span<const SequenceRows>, float) { no_kernel("latent_attention"); }
+void latent_attention(Out3, In3, In3, const LatentPagesView&, std::span<const SequenceRows>, float) { no_kernel("latent_attention"); }
+
+// latent_rows
+void store_latent_rows(const LatentRows&, In2) { no_kernel("store_latent_rows"); }
+void load_latent_rows(Out2, const LatentRows&) { no_kernel("load_latent_rows"); }
 
 // permute
 void gather_rows(Out2, In2, Ids) { no_kernel("gather_rows"); }

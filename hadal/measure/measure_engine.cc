@@ -72,6 +72,7 @@ Steps write_together(Context& ctx, const DeepseekV3& model, const MeasureInferOp
                  .capacity = o.batch * (context + 2 * kPageRows),
                  .max_running = o.batch,
                  .max_waiting = o.batch,
+                 .cache = {.form = o.cache},
                  .with_mtp = o.draft_tokens > 0});
   add_writers(engine, model, o.batch, o.prompt_tokens, o.decode_tokens, o.draft_tokens, o.seed);
   Steps steps;
@@ -103,7 +104,7 @@ MeasureReport measure_decode_together(Context& ctx, DeepseekV3& model,
     Steps steps = write_together(ctx, model, o);
     if (steps.tokens_per_s() > best.tokens_per_s()) best = std::move(steps);
   }
-  const StepBytes bytes = step_bytes(model.config, bytes_per_value(model));
+  const StepBytes bytes = step_bytes(model.config, bytes_per_value(model), o.cache);
   const double n = static_cast<double>(o.batch);
   const double past = n * static_cast<double>(o.prompt_tokens + o.decode_tokens / 2);
   const double pass = bytes.pass(distinct_experts(bytes, n, 0.0), past);
@@ -143,6 +144,7 @@ MeasureReport measure_mixed(Context& ctx, DeepseekV3& model, const MeasureMixedO
                  .capacity = (o.batch + 1) * (context + 2 * kPageRows),
                  .max_running = o.batch + 1,
                  .chunk_beside_decoding = o.chunk_beside_decoding,
+                 .cache = {.form = o.cache},
                  .with_mtp = false});
   add_writers(engine, model, o.batch, kShortPrompt, writers - kShortPrompt, 0, o.seed);
   Steps alone, reading;

@@ -15,6 +15,7 @@ struct MeasureMixedOptions {
   int64_t prompt_tokens = 2048;  // that another one reads meanwhile
   int64_t decode_tokens = 64;    // of each before it comes
   int64_t chunk_beside_decoding = 64;
+  LatentForm cache = LatentForm::kBF16;
   uint64_t seed = 1;
 };
 // How a long prompt that is read slows those down that write: tokens/s and the time between two tokens

@@ -46,18 +46,13 @@ GenerateResult best_round(Context& ctx, DeepseekV3& model, const MeasureInferOpt
   options.max_tokens = max_tokens;
   options.draft_tokens = o.draft_tokens;
   options.draft_from = DraftFrom::kMtp;
-  GenerateResult best = generate(ctx, model, prompt, options);
+  GenerateResult best = generate(ctx, model, prompt, options, nullptr, nullptr, {.form = o.cache});
   for (int64_t round = 0; round < o.rounds; ++round) {
-    GenerateResult result = generate(ctx, model, prompt, options);
+    GenerateResult result =
+        generate(ctx, model, prompt, options, nullptr, nullptr, {.form = o.cache});
     if (result.*seconds < best.*seconds) best = std::move(result);
   }
   return best;
-}
-
-// Bytes of weights that one token passes through, embedding not counted.
-double active_weight_bytes(const DeepseekV3& model) {
-  return bytes_per_value(model) *
-         static_cast<double>(count_parameters(model.config).active_without_embedding);
 }
 
 // The gain of speculation, measured and predicted. Rounds with and without drafts take turns, since
@@ -85,7 +80,7 @@ void add_speculation(MeasureReport& report, Context& ctx, DeepseekV3& model,
   }
   const double past = static_cast<double>(o.prompt_tokens + o.decode_tokens / 2);
   const double predicted =
-      predicted_speedup(step_bytes(model.config, bytes_per_value(model)), o.draft_tokens,
+      predicted_speedup(step_bytes(model.config, bytes_per_value(model), o.cache), o.draft_tokens,
                         counted.accepted_tokens_per_step(), overlap.share(), past);
   report.details["expert_overlap"] = overlap.share();
   report.details["acceptance_rate"] = counted.acceptance_rate();
@@ -103,7 +98,8 @@ PoolTrace trace_of_decode(Context& ctx, const DeepseekV3& model, const MeasureIn
            [&](int32_t) {
              if (!std::exchange(started, true)) ctx.pool.start_trace();
              return true;
-           });
+           },
+           nullptr, {.form = o.cache});
   return ctx.pool.stop_trace();
 }
 
@@ -117,10 +113,14 @@ void add_model(Json& details, Context& ctx, const DeepseekV3& model) {
 
 }  // namespace
 
-// As the attention of the first layer has, which is stored like nearly all of the model.
 double bytes_per_value(const DeepseekV3& model) {
   const WeightView typical = model.layers.front().attn.w_o.weight.weight();
   return static_cast<double>(bits_per_value(typical.form)) / 8;
+}
+
+double active_weight_bytes(const DeepseekV3& model) {
+  return bytes_per_value(model) *
+         static_cast<double>(count_parameters(model.config).active_without_embedding);
 }
 
 MeasureReport measure_prefill(Context& ctx, DeepseekV3& model, const MeasureInferOptions& o) {

@@ -10,7 +10,7 @@ double StepBytes::pass(double distinct_experts, double past_tokens) const {
          past_tokens * cache_token;
 }
 
-StepBytes step_bytes(const ModelConfig& config, double bytes_per_value) {
+StepBytes step_bytes(const ModelConfig& config, double bytes_per_value, LatentForm cache) {
   const ParameterCount count = count_parameters(config);
   StepBytes bytes;
   for (int64_t layer = 0; layer < config.n_layers; ++layer) bytes.layers += config.is_moe(layer);
@@ -21,8 +21,7 @@ StepBytes step_bytes(const ModelConfig& config, double bytes_per_value) {
   bytes.expert = expert * bytes_per_value;
   bytes.common = bytes_per_value * (static_cast<double>(count.active_without_embedding) -
                                     static_cast<double>(bytes.layers) * chosen);
-  bytes.cache_token = static_cast<double>(
-      config.n_layers * (config.kv_lora_rank + config.qk_rope_head_dim) * int64_t{sizeof(float)});
+  bytes.cache_token = static_cast<double>(LatentPages::bytes_per_token(config, 0, cache));
   if (config.n_mtp > 0) {
     const double all = static_cast<double>(count.mtp) / static_cast<double>(config.n_mtp);
     const double head = static_cast<double>(config.vocab_size * config.d_model);

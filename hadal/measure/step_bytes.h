@@ -13,6 +13,7 @@
 
 #include <cstdint>
 
+#include "hadal/infer/latent_pages.h"
 #include "hadal/model/config.h"
 #include "hadal/tensor/probe.h"
 
@@ -27,8 +28,8 @@ struct StepBytes {
 
   double pass(double distinct_experts, double past_tokens) const;
 };
-// A model whose weights take so many bytes a value and whose cache is F32.
-StepBytes step_bytes(const ModelConfig& config, double bytes_per_value);
+// A model whose weights take so many bytes a value and whose cache has this form.
+StepBytes step_bytes(const ModelConfig& config, double bytes_per_value, LatentForm cache);
 
 // Different experts that n rows choose in a layer, on average. `overlap` 0: no model, as by chance.
 double distinct_experts(const StepBytes& bytes, double n_rows, double overlap);

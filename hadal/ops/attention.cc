@@ -69,18 +69,28 @@ void attention_backward(Context& ctx, View<float, 3> dq, View<float, 3> dkv, Vie
 void attention_forward_chunk(Context& ctx, View<float, 3> o, View<const float, 3> q,
                              View<const float, 3> kv, View<const float, 2> k_rope,
                              const AttentionDims& dims, float scale) {
+  const View<float, 3> no_state(nullptr, {q.dim(0), q.dim(1), 2});
+  attention_forward_part(ctx, o, no_state, q, kv, k_rope, {0, kv.dim(0)}, dims, scale);
+}
+
+void attention_forward_part(Context& ctx, View<float, 3> o, View<float, 3> state,
+                            View<const float, 3> q, View<const float, 3> kv,
+                            View<const float, 2> k_rope, KeyPart part, const AttentionDims& dims,
+                            float scale) {
   check_operands(q, kv, k_rope, dims);
   expect_shape(o, {q.dim(0), dims.n_heads, dims.d_v}, "attention o");
-  if (kv.dim(0) < q.dim(0)) {
-    throw ShapeError(concat("attention chunk: ", kv.dim(0), " keys for ", q.dim(0), " queries"));
+  expect_shape(state, {q.dim(0), dims.n_heads, 2}, "attention state");
+  if (part.n_all < q.dim(0) || part.first < 0 || part.first + kv.dim(0) > part.n_all) {
+    throw ShapeError(concat("attention chunk: keys ", part.first, " to ", part.first + kv.dim(0),
+                            " of ", part.n_all, " for ", q.dim(0), " queries"));
   }
   switch (ctx.device) {
     case Device::kReference:
-      return reference::attention_forward_chunk<float>(o, q, kv, k_rope, scale);
+      return reference::attention_forward_part(o, state, q, kv, k_rope, part, scale);
     case Device::kCpu:
-      return cpu::attention_forward_chunk(ctx.pool, o, q, kv, k_rope, scale);
+      return cpu::attention_forward_part(ctx.pool, o, state, q, kv, k_rope, part, scale);
     case Device::kCuda:
-      return cuda::attention_forward_chunk(o, q, kv, k_rope, scale);
+      return cuda::attention_forward_part(o, state, q, kv, k_rope, part, scale);
   }
 }
 

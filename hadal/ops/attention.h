@@ -11,6 +11,7 @@
 // Scores are never kept: backward forms them again, block by block.
 #pragma once
 
+#include "hadal/kernels/attention.h"
 #include "hadal/ops/sequences.h"
 #include "hadal/tensor/context.h"
 
@@ -38,5 +39,15 @@ void attention_backward(Context& ctx, View<float, 3> dq, View<float, 3> dkv, Vie
 void attention_forward_chunk(Context& ctx, View<float, 3> o, View<const float, 3> q,
                              View<const float, 3> kv, View<const float, 2> k_rope,
                              const AttentionDims& dims, float scale);
+
+// The same with some of the keys at a time, so that the keys and values of a long cache are never all
+// there at once: kv and k_rope hold the keys part.first, ... of part.n_all. Called for all parts in
+// ascending order; what o and state [Tq, H, 2] hold between them is this function's own. The result is
+// that of all keys in one part, bit for bit, where parts begin at multiples of kKeyGrain.
+inline constexpr int64_t kKeyGrain = 256;
+void attention_forward_part(Context& ctx, View<float, 3> o, View<float, 3> state,
+                            View<const float, 3> q, View<const float, 3> kv,
+                            View<const float, 2> k_rope, KeyPart part, const AttentionDims& dims,
+                            float scale);
 
 }  // namespace hadal

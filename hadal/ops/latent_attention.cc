@@ -1,6 +1,7 @@
 #include "hadal/ops/latent_attention.h"
 
 #include "hadal/kernels/latent_attention.h"
+#include "hadal/kernels/latent_rows.h"
 #include "hadal/kernels/reference/widen.h"
 #include "hadal/ops/check_weight.h"
 #include "hadal/ops/gemm.h"
@@ -44,20 +45,22 @@ void check_sequence(const SequenceRows& sequence, int64_t n_queries, int64_t n_p
 }  // namespace
 
 void latent_attention(Context& ctx, View<float, 3> o_latent, View<const float, 3> q_latent,
-                      View<const float, 3> q_rope, View<const float, 3> pages,
+                      View<const float, 3> q_rope, const LatentPagesView& pages,
                       std::span<const SequenceRows> sequences, float scale) {
   expect_shape(o_latent, q_latent.shape(), "latent_attention o_latent");
   expect_shape(q_rope, {q_latent.dim(0), q_latent.dim(1), q_rope.dim(2)},
                "latent_attention q_rope");
-  expect_shape(pages, {pages.dim(0), kPageRows, q_latent.dim(2) + q_rope.dim(2)},
-               "latent_attention pages");
+  if (pages.layout.d_c != q_latent.dim(2) || pages.layout.d_rope != q_rope.dim(2)) {
+    throw ShapeError(concat("latent_attention pages: got rows of ", pages.layout.d_c, " + ",
+                            pages.layout.d_rope, ", want ", q_latent.dim(2), " + ", q_rope.dim(2)));
+  }
   for (const SequenceRows& sequence : sequences) {
-    check_sequence(sequence, q_latent.dim(0), pages.dim(0));
+    check_sequence(sequence, q_latent.dim(0), pages.n_pages);
   }
   switch (ctx.device) {
     case Device::kReference:
-      return reference::latent_attention<float>(o_latent, q_latent, q_rope, pages, sequences,
-                                                scale);
+      return reference::latent_attention<float>(
+          o_latent, q_latent, q_rope, reference::WidenedPages(pages).view(), sequences, scale);
     case Device::kCpu:
       return cpu::latent_attention(ctx.pool, o_latent, q_latent, q_rope, pages, sequences, scale);
     case Device::kCuda:

@@ -6,14 +6,19 @@
 //
 // Queries of several sequences are stacked: q_latent [Tq, H, d_c] is W_UK,h^T q_n; q_rope
 // [Tq, H, d_r]. Cached rows [.., d_c + d_r] are the normed latent and the rotated key; they lie in
-// pages [n_pages, 64, d_c + d_r], each of one sequence (kernels/paged_rows.h). A sequence's n queries
-// belong to its last n rows: of Tk rows, query row i sees 0 .. Tk-n+i. F32 sums.
+// pages of 64 rows (kernels/paged_rows.h) and are read in the form in which they are stored
+// (kernels/latent_layout.h). A sequence's n queries belong to its last n rows: of Tk rows, query row i
+// sees 0 .. Tk-n+i. F32 sums.
+//
+// Over BF16 and FP8 rows, processors that multiply BF16 pairs (AVX512_BF16) round queries and
+// probabilities to BF16 too, which is twice as fast: an error of the size that storing the rows has.
+// F32 rows are exact everywhere.
 //
 // A query's result is the same, bit for bit, whichever other queries and sequences are in the call
 // and wherever its pages lie.
 #pragma once
 
-#include "hadal/kernels/paged_rows.h"
+#include "hadal/kernels/latent_layout.h"
 #include "hadal/tensor/context.h"
 #include "hadal/tensor/weight_view.h"
 
@@ -21,7 +26,7 @@ namespace hadal {
 
 // o_latent rows of queries that belong to no sequence are left alone.
 void latent_attention(Context& ctx, View<float, 3> o_latent, View<const float, 3> q_latent,
-                      View<const float, 3> q_rope, View<const float, 3> pages,
+                      View<const float, 3> q_rope, const LatentPagesView& pages,
                       std::span<const SequenceRows> sequences, float scale);
 
 // The two products per head around it, W_UKV [H*(d_n+d_v), d_c] (per head: d_n rows of W_UK, then d_v

@@ -121,7 +121,7 @@ TEST(DraftPolicy, ChangesNoTokenGreedyOrSampled) {
     const std::vector<int32_t> plain = generate(random.ctx, random.model, prompt, options).tokens;
     options.draft_tokens = kMaxDraftTokens;
     options.drop_slow_drafts = true;
-    GenerationSession session(random.ctx, random.model, 400, true);
+    GenerationSession session(random.ctx, random.model, 400, true, {.reuse = Reuse::kRead});
     const GenerateResult first = session.generate(prompt, options);
     EXPECT_EQ(first.tokens, plain);
     EXPECT_GE(first.plain_steps, 3) << "plain steps are measured first";

@@ -1,7 +1,8 @@
 // Random requests of mixed lengths through one engine with a small pool: they come in bursts, share
-// prefixes, draft or not, are cancelled or ended while they wait, read and write, and are put back when
-// pages run out. Every answer equals the same request's answer alone; no page is lost; memory does not
-// grow. A few hundred of them by default; HADAL_STRESS=all runs ten thousand, HADAL_STRESS=N runs N.
+// prefixes through the prefix cache, go on behind each other's answers, draft or not, are cancelled or
+// ended while they wait, read and write, and are put back when pages run out. Every answer equals the
+// same request's answer alone; no page is lost; memory does not grow. A few hundred of them by default;
+// HADAL_STRESS=all runs ten thousand, HADAL_STRESS=N runs N.
 #include <cstdlib>
 #include <map>
 
@@ -28,8 +29,9 @@ class EngineStress : public testing::Test {
   int64_t below(int64_t bound) {
     return static_cast<int64_t>(rng_.uniform_below(static_cast<uint64_t>(bound)));
   }
-  // One of so many requests; the same number is the same request.
-  Request request(int64_t number) const {
+  // One of so many requests; the same number is the same request. Every fourth goes on where the answer
+  // of the one before it ends.
+  Request request(int64_t number) {
     Rng own(static_cast<uint64_t>(number), 77);
     const auto pick = [&](int64_t bound) {
       return static_cast<int64_t>(own.uniform_below(static_cast<uint64_t>(bound)));
@@ -39,6 +41,12 @@ class EngineStress : public testing::Test {
     result.prompt.resize(static_cast<size_t>(pick(100)));  // a common beginning, then its own
     const std::vector<int32_t> tail =
         random_.random_tokens(1 + pick(30), static_cast<uint64_t>(number));
+    if (number % 4 == 3) {
+      const std::vector<int32_t>& answer = alone(number - 1).tokens;
+      result.prompt = request(number - 1).prompt;
+      result.prompt.insert(result.prompt.end(), answer.begin(), answer.end());
+      result.prompt.resize(std::min<size_t>(result.prompt.size(), 200));
+    }
     result.prompt.insert(result.prompt.end(), tail.begin(), tail.end());
     GenerateOptions& options = result.options;
     options.max_tokens = 1 + pick(pick(3) == 0 ? kContext - std::ssize(result.prompt) : 40);
@@ -104,6 +112,7 @@ class EngineStress : public testing::Test {
       EXPECT_EQ(event.record->experts, want.experts);
     }
     running_.erase(found);
+    n_cached_ += event.counts.cached_tokens;
     ++n_answered_;
   }
   // Somebody goes, wherever the request is on its way.
@@ -124,7 +133,7 @@ class EngineStress : public testing::Test {
   Rng rng_{5};
   std::map<int64_t, Answer> alone_;
   std::map<RequestId, Running> running_;
-  int64_t n_answered_ = 0, n_ended_ = 0;
+  int64_t n_answered_ = 0, n_ended_ = 0, n_cached_ = 0;
 };
 
 TEST_F(EngineStress, EveryAnswerIsTheAnswerAloneAndNothingIsLost) {
@@ -136,7 +145,8 @@ TEST_F(EngineStress, EveryAnswerIsTheAnswerAloneAndNothingIsLost) {
                  .max_running = 7,
                  .max_waiting = 12,
                  .chunk = 48,
-                 .chunk_beside_decoding = 16});
+                 .chunk_beside_decoding = 16,
+                 .cache = {.reuse = Reuse::kRead}});
   int64_t n_added = 0, n_refused = 0, memory_early = 0;
   while (n_added < n || !engine.idle()) {
     for (int64_t burst = below(4) == 0 ? below(5) : 0; burst > 0 && n_added < n; --burst) {
@@ -159,7 +169,9 @@ TEST_F(EngineStress, EveryAnswerIsTheAnswerAloneAndNothingIsLost) {
   EXPECT_GT(n_refused, 0);
   EXPECT_GT(n_ended_, n / 30);
   EXPECT_GT(engine.counts().preemptions, n / 60);
+  EXPECT_GT(n_cached_, 5 * n) << "tokens found in the cache";
   RecordProperty("preemptions", static_cast<int>(engine.counts().preemptions));
+  RecordProperty("cached", static_cast<int>(n_cached_));
   RecordProperty("ended", static_cast<int>(n_ended_));
 }
 

@@ -218,7 +218,9 @@ TEST_F(EngineTest, RequestsStartInOrderWhenThePoolHasPagesForTheirPrompts) {
 TEST_F(EngineTest, AnEmptyPoolPutsTheYoungestBackAndItGoesOnWithTheSameTokens) {
   // Five pages for four requests that come to need two each, so that the pool runs out while they
   // write; with all kinds of sampling and drafts.
-  for (const int64_t n_mtp : {1, 2}) {
+  std::vector<int64_t> recomputed;
+  for (const auto& [n_mtp, reuse] :
+       {std::pair<int64_t, Reuse>(1, Reuse::kAll), {2, Reuse::kAll}, {2, Reuse::kRead}}) {
     ModelConfig config = odd_config();
     config.n_mtp = n_mtp;
     RandomModel random(config, 3);
@@ -229,7 +231,8 @@ TEST_F(EngineTest, AnEmptyPoolPutsTheYoungestBackAndItGoesOnWithTheSameTokens) {
       result.options.stop_tokens.clear();
       return result;
     };
-    Engine engine(random.ctx, random.model, {.context = 128, .capacity = 5 * 64, .chunk = 16});
+    Engine engine(random.ctx, random.model,
+                  {.context = 128, .capacity = 5 * 64, .chunk = 16, .cache = {.reuse = reuse}});
     std::vector<RequestId> ids;
     tokens_.clear();
     for (int64_t i = 0; i < 6; ++i) ids.push_back(engine.add(long_one(i)).value());
@@ -241,7 +244,8 @@ TEST_F(EngineTest, AnEmptyPoolPutsTheYoungestBackAndItGoesOnWithTheSameTokens) {
       }
     }
     EXPECT_GT(engine.counts().preemptions, 0);
-    EXPECT_GT(engine.counts().recomputed_tokens, 0);
+    recomputed.push_back(engine.counts().recomputed_tokens);
+    EXPECT_GT(recomputed.back(), 0);
     EXPECT_EQ(counts_[ids[0]].preemptions, 0) << "the oldest keeps its pages";
     int64_t preemptions = 0;
     for (size_t i = 0; i < ids.size(); ++i) {
@@ -254,50 +258,107 @@ TEST_F(EngineTest, AnEmptyPoolPutsTheYoungestBackAndItGoesOnWithTheSameTokens) {
     EXPECT_EQ(preemptions, engine.counts().preemptions);
     expect_all_pages_back(engine);
   }
+  EXPECT_LT(recomputed[1], recomputed[2]) << "rows of its own answer that are still there";
 }
 
-TEST_F(EngineTest, AKeptCacheIsContinuedUntilPagesGetScarce) {
+TEST_F(EngineTest, ATurnReadsOnlyWhatIsNewUntilPagesGetScarce) {
   Engine engine(random_.ctx, random_.model, {.context = 128, .capacity = 128});
   Request turn{.prompt = random_.random_tokens(20, 1),
-               .options = {.max_tokens = 10, .draft_tokens = 1},
-               .keep_cache = true};
+               .options = {.max_tokens = 10, .draft_tokens = 1}};
   const RequestId first = engine.add(turn).value();
   run(engine);
-  EXPECT_EQ(engine.pages().n_free(), 1) << "of two";
+  EXPECT_EQ(counts_[first].cached_tokens, 0);
+  expect_all_pages_back(engine);
 
   turn.prompt.insert(turn.prompt.end(), tokens_[first].begin(), tokens_[first].end());
-  turn.continues = first;
   const RequestId second = engine.add(turn).value();
   run(engine);
   EXPECT_GE(counts_[second].cached_tokens, 20);
   EXPECT_EQ(tokens_[second], alone(turn).tokens);
 
-  // A request for both pages: the kept cache gives way. What would continue it starts afresh.
+  // A request for both pages: what was kept gives way, and the turn is read afresh.
   Request large{.prompt = random_.random_tokens(60, 2), .options = {.max_tokens = 60}};
   const RequestId third = engine.add(large).value();
   run(engine);
   EXPECT_EQ(tokens_[third].size(), 60U);
   expect_all_pages_back(engine);
-  turn.continues = second;
   const RequestId fourth = engine.add(turn).value();
   run(engine);
   EXPECT_EQ(counts_[fourth].cached_tokens, 0);
   EXPECT_EQ(tokens_[fourth], tokens_[second]);
-  engine.cancel(fourth);
   expect_all_pages_back(engine);
 }
 
-TEST_F(EngineTest, FinishedByTheCallerItKeepsItsCacheIfAskedTo) {
+TEST_F(EngineTest, FinishedByTheCallerItLeavesWhatItCached) {
   Engine engine(random_.ctx, random_.model, {.context = 128, .capacity = 256});
-  Request kept = request(1), dropped = request(2);
-  kept.keep_cache = true;
-  const RequestId a = engine.add(kept).value(), b = engine.add(dropped).value();
+  const RequestId a = engine.add(request(1)).value();
   for (int step = 0; step < 6; ++step) take_step(engine);
   engine.finish(a);
-  engine.finish(b);
   EXPECT_TRUE(engine.idle());
-  EXPECT_EQ(engine.pages().n_free(), engine.pages().n_pages() - 1);
-  engine.cancel(a);
+  expect_all_pages_back(engine);
+  Request longer = request(1);
+  longer.prompt.insert(longer.prompt.end(), tokens_[a].begin(), tokens_[a].end());
+  const RequestId b = engine.add(longer).value();
+  run(engine);
+  EXPECT_GT(counts_[b].cached_tokens, std::ssize(request(1).prompt));
+}
+
+// Requests that run at the same time share the pages of what they begin with, and each gets what it
+// gets alone: with drafts, sampled, and where the texts part within a page.
+TEST_F(EngineTest, EqualBeginningsAreReadOnceAndChangeNobody) {
+  for (const int64_t n_shared : {63, 64, 65, 150}) {
+    tokens_.clear();
+    finished_.clear();
+    Engine engine(random_.ctx, random_.model, {.context = 300, .capacity = 3000, .chunk = 40});
+    std::map<RequestId, Request> requests;
+    for (int64_t i = 0; i < 6; ++i) {
+      Request each = request(i);
+      std::vector<int32_t> prompt = random_.random_tokens(n_shared, 42);
+      prompt.insert(prompt.end(), each.prompt.begin(), each.prompt.end());
+      each.prompt = std::move(prompt);
+      requests[engine.add(each).value()] = each;
+      take_step(engine);
+    }
+    run(engine);
+    int64_t n_cached = 0;
+    for (const auto& [id, each] : requests) {
+      expect_as_alone(id, each);
+      n_cached += counts_[id].cached_tokens;
+    }
+    EXPECT_GE(n_cached, 2 * (n_shared - 2)) << "some start when the first prompt is read";
+    expect_all_pages_back(engine);
+  }
+}
+
+// Two that come together: by the time the second one reads, the first one has read the beginning.
+TEST_F(EngineTest, ABurstReadsItsCommonBeginningOnce) {
+  Engine engine(random_.ctx, random_.model,
+                {.context = 200, .capacity = 1000, .chunk = 32, .chunk_beside_decoding = 32});
+  Request first{.prompt = random_.random_tokens(100, 1), .options = {.max_tokens = 8}};
+  Request second = first;
+  second.prompt.back() = first.prompt.back() == 0 ? 1 : 0;
+  const RequestId a = engine.add(first).value(), b = engine.add(second).value();
+  run(engine);
+  EXPECT_EQ(counts_[a].cached_tokens, 0);
+  EXPECT_GE(counts_[b].cached_tokens, 64);
+  expect_as_alone(a, first);
+  expect_as_alone(b, second);
+}
+
+// A pool without a page to spare: the page that two texts share in part is not copied but taken over.
+TEST_F(EngineTest, AFullPoolReusesWithoutASparePage) {
+  Engine engine(random_.ctx, random_.model, {.context = 128, .capacity = 128});
+  Request first{.prompt = random_.random_tokens(100, 1), .options = {.max_tokens = 20}};
+  engine.add(first);
+  run(engine);
+  Request second = first;
+  second.prompt.resize(90);
+  second.prompt.push_back(first.prompt[90] == 0 ? 1 : 0);
+  second.options.max_tokens = 37;
+  const RequestId id = engine.add(second).value();
+  run(engine);
+  EXPECT_GE(counts_[id].cached_tokens, 88);
+  EXPECT_EQ(tokens_[id], alone(second).tokens);
   expect_all_pages_back(engine);
 }
 

@@ -2,6 +2,7 @@
 #include "hadal/infer/latent_pages.h"
 
 #include "gtest/gtest.h"
+#include "hadal/model/config.h"
 #include "tests/infer/one_sequence.h"
 #include "tests/support/compare.h"
 #include "tests/support/random_model.h"
@@ -22,15 +23,10 @@ class LatentPagesTest : public testing::Test {
     return random_.random_rows(n, config.kv_lora_rank + config.qk_rope_head_dim, seed);
   }
   std::vector<float> cached(const LatentSequence& sequence, int64_t layer) {
-    std::vector<float> result;
-    for (const auto& piece : sequence.pieces(layer, 0, sequence.length(layer))) {
-      const std::vector<float> values = elements(piece);
-      result.insert(result.end(), values.begin(), values.end());
-    }
-    return result;
+    return elements(sequence.load(random_.ctx, layer, 0, sequence.length(layer)).mat());
   }
   RandomModel random_{odd_config()};
-  LatentPages pages_{random_.model.config, 5, 1};
+  LatentPages pages_{random_.model.config, 5, 1, LatentForm::kF32};
 };
 
 TEST_F(LatentPagesTest, TheLowestFreePageComesFirst) {
@@ -82,17 +78,8 @@ TEST_F(LatentPagesTest, RowsKeepTheirValuesWhereverTheyLie) {
       want->insert(want->end(), rows.flat<float>().begin(), rows.flat<float>().end());
     }
   }
-  EXPECT_EQ(first.pieces(2, 0, 120).size(), 2U);
   EXPECT_EQ(cached(first, 2), want_first);
   EXPECT_EQ(cached(second, 2), want_second);
-}
-
-TEST_F(LatentPagesTest, OneSequenceAloneLiesInOnePiece) {
-  OneSequence alone(random_.model.config, 5 * kPageRows, 0);
-  for (const int64_t n : {1, 70, 200}) {
-    alone.sequence.append(random_.ctx, 0, latents(n, static_cast<uint64_t>(n)).mat());
-    EXPECT_EQ(alone.sequence.pieces(0, 0, alone.sequence.length(0)).size(), 1U);
-  }
 }
 
 TEST_F(LatentPagesTest, RefusesRowsThatWereNotReserved) {
@@ -115,7 +102,23 @@ TEST(LatentPages, ALongContextCostsAddressesNotMemory) {
   const ModelConfig v3;  // 61 layers, 163840 positions: 23 GB if every row were filled
   OneSequence sequence(v3, v3.max_position_embeddings, v3.n_mtp);
   EXPECT_EQ(sequence.pages.n_pages(), 2560);
-  EXPECT_EQ(LatentPages::bytes_per_token(v3, 1), 62 * 576 * 4);
+}
+
+// The table of what a cached token takes: published figures for BF16, and for FP8 with scales.
+TEST(LatentPages, BytesOfATokenAreThePublishedOnes) {
+  const auto bytes = [](const char* preset, LatentForm form, int64_t n_mtp = 0) {
+    return LatentPages::bytes_per_token(find_preset(preset).config, n_mtp, form);
+  };
+  EXPECT_EQ(bytes("deepseek-v3", LatentForm::kF32), 2 * 70272);
+  EXPECT_EQ(bytes("deepseek-v3", LatentForm::kBF16), 70272);
+  EXPECT_EQ(bytes("deepseek-v3", LatentForm::kFp8), 40016);
+  EXPECT_EQ(bytes("deepseek-v3", LatentForm::kBF16, 1), 71424);
+  EXPECT_EQ(bytes("deepseek-v2", LatentForm::kBF16), 69120);
+  EXPECT_EQ(bytes("deepseek-v2", LatentForm::kFp8), 39360);
+  for (const char* preset : {"deepseek-v2-lite", "moonlight-16b-a3b"}) {
+    EXPECT_EQ(bytes(preset, LatentForm::kBF16), 31104);
+    EXPECT_EQ(bytes(preset, LatentForm::kFp8), 17712);
+  }
 }
 
 }  // namespace

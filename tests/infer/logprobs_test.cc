@@ -45,7 +45,8 @@ TEST(Logprobs, OfAnAnswerAreTheModelsOwn) {
       options.sampling.temperature = temperature;
       options.sampling.repetition_penalty = 1.0 + temperature;
       options.sampling.seed = 5;
-      const GenerateResult result = generate(random.ctx, random.model, prompt, options);
+      const GenerateResult result = generate(random.ctx, random.model, prompt, options, nullptr,
+                                             nullptr, {.form = LatentForm::kF32});
       ASSERT_EQ(result.tokens.size(), 20U);
       ASSERT_EQ(result.logprobs.size(), result.tokens.size());
       std::vector<int32_t> all = prompt;

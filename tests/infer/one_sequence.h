@@ -6,13 +6,14 @@
 namespace hadal::test {
 
 struct OneSequence {
-  OneSequence(const ModelConfig& config, int64_t capacity, int64_t n_mtp)
-      : pages(config, pages_for(capacity), n_mtp), sequence(pages) {
+  OneSequence(const ModelConfig& config, int64_t capacity, int64_t n_mtp,
+              LatentForm form = LatentForm::kF32)
+      : pages(config, pages_for(capacity), n_mtp, form), sequence(pages) {
     sequence.reserve(capacity);
   }
-  // The rows of a layer, as they lie: alone, they are one piece.
-  View<const float, 2> rows(int64_t layer) const {
-    return sequence.pieces(layer, 0, sequence.length(layer)).at(0);
+  // The rows of a layer.
+  Tensor rows(Context& ctx, int64_t layer) const {
+    return sequence.load(ctx, layer, 0, sequence.length(layer));
   }
 
   LatentPages pages;

@@ -14,15 +14,16 @@ namespace {
 
 TEST(StepBytes, OneRowReadsTheActiveWeights) {
   const ModelConfig v3 = find_preset("deepseek-v3").config;
-  const StepBytes bytes = step_bytes(v3, 1.0);
+  const StepBytes bytes = step_bytes(v3, 1.0, LatentForm::kF32);
   const double active = static_cast<double>(count_parameters(v3).active_without_embedding);
   EXPECT_NEAR(bytes.pass(distinct_experts(bytes, 1, 0.0), 0), active, 1e-6 * active);
   EXPECT_EQ(bytes.layers, 58);
   EXPECT_EQ(bytes.expert, 3.0 * 7168 * 2048);
   EXPECT_EQ(bytes.cache_token, 61.0 * 576 * 4);
+  EXPECT_EQ(step_bytes(v3, 1.0, LatentForm::kBF16).cache_token, 61.0 * 576 * 2);
   // A draft: the module's own weights with 8 of its 256 experts, and the head.
   EXPECT_NEAR(bytes.module, 1.62e9, 0.05e9);
-  EXPECT_NEAR(step_bytes(v3, 2.0).module, 2 * bytes.module, 1.0);
+  EXPECT_NEAR(step_bytes(v3, 2.0, LatentForm::kF32).module, 2 * bytes.module, 1.0);
 }
 
 TEST(StepBytes, RowsByChanceReadWhatASimulationReads) {

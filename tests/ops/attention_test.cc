@@ -143,6 +143,53 @@ TEST_F(AttentionTest, ChunkEqualsLastRowsOfWholeSequence) {
   }
 }
 
+// The keys of a long cache go by in parts: bit for bit what all at once give.
+TEST_F(AttentionTest, KeysInPartsGiveTheSameBits) {
+  const Case c{{0, 1100}, {2, 12, 4, 10}};
+  Operands<float> x(c);
+  for (const int64_t n : {1, 97, 1100}) {
+    for (Context* ctx : {&cpu_, &reference_}) {
+      const auto attend = [&](int64_t step) {
+        std::vector<float> o(static_cast<size_t>(n * 2 * 10)),
+            state(static_cast<size_t>(n * 2 * 2));
+        for (int64_t begin = 0; begin < 1100; begin += step) {
+          const int64_t end = std::min<int64_t>(1100, begin + step);
+          attention_forward_part(*ctx, {o.data(), {n, 2, 10}}, {state.data(), {n, 2, 2}},
+                                 x.q_view().rows(1100 - n, 1100), x.kv_view().rows(begin, end),
+                                 x.k_rope_view().rows(begin, end), {begin, 1100}, c.dims, x.scale);
+        }
+        return o;
+      };
+      const std::vector<float> whole = attend(1100);
+      for (const int64_t step : {kKeyGrain, 3 * kKeyGrain}) {
+        if (ctx == &cpu_) {
+          EXPECT_EQ(attend(step), whole) << n << " queries, parts of " << step;
+        } else {
+          expect_close(attend(step), whole, bound(c).in_rows_of(10), concat("parts of ", step));
+        }
+      }
+    }
+  }
+}
+
+// Where a prompt is cut into chunks changes no bit of a row.
+TEST_F(AttentionTest, ChunksGiveTheSameBits) {
+  const Case c{{0, 700}, {2, 12, 4, 10}};
+  Operands<float> x(c);
+  const auto attend = [&](int64_t step) {
+    std::vector<float> o(700 * 2 * 10);
+    for (int64_t begin = 0; begin < 700; begin += step) {
+      const int64_t end = std::min<int64_t>(700, begin + step);
+      attention_forward_chunk(cpu_, {o.data() + begin * 20, {end - begin, 2, 10}},
+                              x.q_view().rows(begin, end), x.kv_view().rows(0, end),
+                              x.k_rope_view().rows(0, end), c.dims, x.scale);
+    }
+    return o;
+  };
+  const std::vector<float> whole = attend(700);
+  for (const int64_t step : {1, 7, 96, 200, 512}) EXPECT_EQ(attend(step), whole) << step;
+}
+
 TEST_F(AttentionTest, ResultDoesNotDependOnThreadsOrRepetition) {
   const Case c{{0, 130, 131, 400}, {3, 16, 8, 16}};
   std::vector<Operands<float>> results;

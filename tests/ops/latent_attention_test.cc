@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "hadal/kernels/attention.h"
@@ -9,6 +10,7 @@
 #include "hadal/kernels/latent_attention.h"
 #include "hadal/ops/attention.h"
 #include "hadal/ops/gemm.h"
+#include "hadal/ops/latent_rows.h"
 #include "tests/support/compare.h"
 #include "tests/support/weights.h"
 
@@ -36,6 +38,22 @@ struct LatentShape {
 const LatentShape kLatentShapes[] = {{1, 1, 1, 1, 1},     {1, 63, 3, 17, 5},  {4, 64, 2, 32, 8},
                                      {2, 65, 16, 40, 16}, {3, 700, 5, 24, 0}, {33, 130, 20, 12, 4}};
 
+// F32 rows as pages of a form: row j of `rows` in page j / 64.
+struct StoredPages {
+  StoredPages(Context& ctx, LatentForm form, int64_t d_c, int64_t d_rope,
+              const std::vector<float>& rows) {
+    const int64_t n = static_cast<int64_t>(rows.size()) / (d_c + d_rope);
+    view = {{form, d_c, d_rope}, nullptr, pages_for(n)};
+    bytes.resize(static_cast<size_t>(view.n_pages * view.layout.page_bytes()) + 4);
+    view.data = reinterpret_cast<std::byte*>(bytes.data());
+    std::vector<int32_t> ids(static_cast<size_t>(view.n_pages));
+    std::iota(ids.begin(), ids.end(), 0);
+    store_latent_rows(ctx, view, ids, 0, {rows.data(), {n, d_c + d_rope}});
+  }
+  std::vector<uint8_t> bytes;
+  LatentPagesView view;
+};
+
 // Pages of consecutive rows, as one sequence alone has them.
 std::vector<int32_t> first_pages(int64_t n_rows) {
   std::vector<int32_t> pages(static_cast<size_t>(pages_for(n_rows)));
@@ -45,12 +63,14 @@ std::vector<int32_t> first_pages(int64_t n_rows) {
 
 struct LatentOperands {
   LatentShape shape;
+  LatentForm form;
   std::vector<float> q_latent, q_rope, cache;
-  explicit LatentOperands(const LatentShape& s)
+  explicit LatentOperands(const LatentShape& s, LatentForm form_ = LatentForm::kF32)
       : shape(s),
+        form(form_),
         q_latent(random_values(s.n_queries * s.H * s.d_c, 1)),
         q_rope(random_values(s.n_queries * s.H * s.d_rope + 1, 2)),
-        cache(random_values(round_up(s.n_keys, kPageRows) * (s.d_c + s.d_rope + 3), 3)) {}
+        cache(random_values(round_up(s.n_keys, kPageRows) * (s.d_c + s.d_rope), 3)) {}
 
   // The last `n` queries over the first n_keys rows of the cache.
   std::vector<float> attend(Context& ctx, int64_t begin, int64_t end) const {
@@ -58,38 +78,66 @@ struct LatentOperands {
     std::vector<float> o(static_cast<size_t>((end - begin) * H * d_c));
     const View<const float, 3> latent(q_latent.data(), {n_queries, H, d_c});
     const View<const float, 3> rope(q_rope.data(), {n_queries, H, d_rope});
-    const int64_t d = d_c + d_rope;
     const std::vector<int32_t> ids = first_pages(n_keys);
     const SequenceRows sequence{0, end - begin, n_keys - n_queries + end, ids};
-    const View<const float, 3> pages(cache.data(), {std::ssize(ids), kPageRows, d},
-                                     {kPageRows * (d + 3), d + 3, 1});
+    const StoredPages pages(ctx, form, d_c, d_rope, cache);
     latent_attention(ctx, {o.data(), {end - begin, H, d_c}}, latent.rows(begin, end),
-                     rope.rows(begin, end), pages, {&sequence, 1}, 0.3F);
+                     rope.rows(begin, end), pages.view, {&sequence, 1}, 0.3F);
     return o;
   }
 };
 
+// Where BF16 pairs are multiplied, queries and probabilities are rounded to 8 bits too.
+Tolerance tolerance_of(LatentForm form, int64_t n_terms) {
+  return Tolerance::for_sum(n_terms, form == LatentForm::kF32
+                                         ? double{std::numeric_limits<float>::epsilon()}
+                                         : 0x1p-8 / 16);
+}
+
 TEST_F(LatentAttentionTest, CpuAgreesWithReference) {
-  for (const LatentShape& s : kLatentShapes) {
-    const LatentOperands x(s);
-    expect_close(x.attend(cpu_, 0, s.n_queries), x.attend(reference_, 0, s.n_queries),
-                 Tolerance::for_sum(s.n_keys + s.d_c + s.d_rope + 16).in_rows_of(s.d_c),
-                 concat(s.n_keys, " keys"));
+  for (const LatentForm form : kLatentForms) {
+    for (const LatentShape& s : kLatentShapes) {
+      const LatentOperands x(s, form);
+      expect_close(x.attend(cpu_, 0, s.n_queries), x.attend(reference_, 0, s.n_queries),
+                   tolerance_of(form, s.n_keys + s.d_c + s.d_rope + 16).in_rows_of(s.d_c),
+                   concat(latent_form_name(form), ", ", s.n_keys, " keys"));
+    }
   }
 }
 
 // Bitwise: one draft or several, one thread or more, decoding chooses the same tokens.
 TEST_F(LatentAttentionTest, QueriesAndThreadsDoNotInfluenceEachOther) {
-  const LatentOperands x({4, 300, 3, 40, 8});
-  const std::vector<float> together = x.attend(cpu_, 0, 4);
-  std::vector<float> apart;
-  for (int64_t i = 0; i < 4; ++i) {
-    ThreadPool pool(static_cast<int>(i) % 3 + 1);
-    Context ctx{pool, arena_};
-    const std::vector<float> one = x.attend(ctx, i, i + 1);
-    apart.insert(apart.end(), one.begin(), one.end());
+  for (const LatentForm form : kLatentForms) {
+    for (const LatentShape& s : {LatentShape{4, 300, 3, 40, 8}, {4, 129, 9, 130, 6}}) {
+      const LatentOperands x(s, form);
+      const std::vector<float> together = x.attend(cpu_, 0, 4);
+      std::vector<float> apart;
+      for (int64_t i = 0; i < 4; ++i) {
+        ThreadPool pool(static_cast<int>(i) % 3 + 1);
+        Context ctx{pool, arena_};
+        const std::vector<float> one = x.attend(ctx, i, i + 1);
+        apart.insert(apart.end(), one.begin(), one.end());
+      }
+      EXPECT_EQ(together, apart) << latent_form_name(form);
+    }
   }
-  EXPECT_EQ(together, apart);
+}
+
+// What a page holds beyond a sequence's rows, another request's NaN for instance, is never read.
+TEST_F(LatentAttentionTest, RowsBehindTheLastAreNotRead) {
+  for (const LatentForm form : kLatentForms) {
+    LatentOperands x({1, 67, 3, 40, 8}, form);
+    const std::vector<float> clean = x.attend(cpu_, 0, 1);
+    std::fill(x.cache.begin() + 67 * 48, x.cache.end(), std::nanf(""));
+    EXPECT_EQ(x.attend(cpu_, 0, 1), clean) << latent_form_name(form);
+  }
+}
+
+// Deep caches are cut into longer ranges.
+TEST_F(LatentAttentionTest, DeepCachesAgreeWithReference) {
+  const LatentOperands x({2, 40000, 2, 8, 2});
+  expect_close(x.attend(cpu_, 0, 2), x.attend(reference_, 0, 2),
+               Tolerance::for_sum(40000).in_rows_of(8), "40000 keys");
 }
 
 // Several sequences in one call, their pages in any order: bitwise what each gives alone.
@@ -99,13 +147,15 @@ TEST_F(LatentAttentionTest, SequencesDoNotInfluenceEachOther) {
   const std::vector<float> q_rope = random_values(7 * H * d_rope, 2);
   const std::vector<float> cache = random_values(n_pages * kPageRows * d, 3);
   const View<const float, 3> latent(q_latent.data(), {7, H, d_c}),
-      rope(q_rope.data(), {7, H, d_rope}), pages(cache.data(), {n_pages, kPageRows, d});
+      rope(q_rope.data(), {7, H, d_rope});
   const std::vector<int32_t> a = {7, 2, 3}, b = {0}, c = {8, 1, 6, 4};
   // Queries 1 and 2 belong to nobody; sequence c stands before b.
   const std::vector<SequenceRows> sequences = {{0, 1, 130, a}, {6, 1, 1, b}, {3, 3, 255, c}};
-  for (Context* ctx : {&cpu_, &reference_}) {
+  const auto check = [&](Context* ctx, LatentForm form) {
+    const StoredPages pages(*ctx, form, d_c, d_rope, cache);
     std::vector<float> together(q_latent.size(), -1.0F);
-    latent_attention(*ctx, {together.data(), latent.shape()}, latent, rope, pages, sequences, 0.3F);
+    latent_attention(*ctx, {together.data(), latent.shape()}, latent, rope, pages.view, sequences,
+                     0.3F);
     std::vector<float> apart(q_latent.size(), -1.0F);
     for (const auto& [first, n, n_rows, ids] : sequences) {
       std::vector<float> rows;  // the pages of this sequence alone, in order
@@ -117,9 +167,13 @@ TEST_F(LatentAttentionTest, SequencesDoNotInfluenceEachOther) {
       const SequenceRows alone{0, n, n_rows, in_order};
       latent_attention(*ctx, {apart.data() + first * H * d_c, {n, H, d_c}},
                        latent.rows(first, first + n), rope.rows(first, first + n),
-                       {rows.data(), {std::ssize(ids), kPageRows, d}}, {&alone, 1}, 0.3F);
+                       StoredPages(*ctx, form, d_c, d_rope, rows).view, {&alone, 1}, 0.3F);
     }
-    EXPECT_EQ(together, apart);
+    EXPECT_EQ(together, apart) << latent_form_name(form);
+  };
+  for (const LatentForm form : kLatentForms) {
+    check(&cpu_, form);
+    check(&reference_, form);
   }
 }
 
@@ -212,8 +266,10 @@ TEST_F(LatentAttentionTest, AbsorbedFormEqualsMhaForm) {
                                 {kHeads, kNope, kRope, kValue}, 0.3F);
       },
       [&](View<float, 3> o, V3 q, V3 page, V2 w, View<float, 3> q_latent, View<float, 3> o_latent) {
+        const std::vector<float> values(page.data(), page.data() + page.size());
+        const StoredPages pages(cpu_, LatentForm::kF32, kLatent, kRope, values);
         absorb_query(cpu_, q_latent, q.columns(0, kNope), w);
-        latent_attention(cpu_, o_latent, q_latent, q.columns(kNope, kNope + kRope), page,
+        latent_attention(cpu_, o_latent, q_latent, q.columns(kNope, kNope + kRope), pages.view,
                          {&kOneSequence, 1}, 0.3F);
         expand_value(cpu_, o, o_latent, w);
       });
@@ -225,16 +281,18 @@ TEST_F(LatentAttentionTest, RefusesOperandsThatDoNotFit) {
   std::vector<float> storage(3000);
   const View<float, 3> latent(storage.data(), {2, 3, 8}), narrow(storage.data(), {2, 3, 7});
   const View<float, 3> rope(storage.data(), {2, 3, 4});
-  const View<float, 3> pages(storage.data(), {3, kPageRows, 12});
+  const LatentPagesView pages{
+      {LatentForm::kF32, 8, 4}, reinterpret_cast<std::byte*>(storage.data()), 3};
   const std::vector<int32_t> ids = {2, 0}, wrong = {2, 3};
-  const auto attend = [&](View<float, 3> o, View<float, 3> q_rope, View<float, 3> where,
+  const auto attend = [&](View<float, 3> o, View<float, 3> q_rope, const LatentPagesView& where,
                           const SequenceRows& sequence) {
     latent_attention(cpu_, o, latent, q_rope, where, {&sequence, 1}, 1.0F);
   };
   EXPECT_NO_THROW(attend(latent, rope, pages, {0, 2, 100, ids}));
   EXPECT_THROW(attend(narrow, rope, pages, {0, 2, 100, ids}), ShapeError);
   EXPECT_THROW(attend(latent, latent, pages, {0, 2, 100, ids}), ShapeError);
-  EXPECT_THROW(attend(latent, rope, {storage.data(), {3, 32, 12}}, {0, 2, 100, ids}), ShapeError);
+  const LatentPagesView wide{{LatentForm::kF32, 9, 4}, pages.data, 3};
+  EXPECT_THROW(attend(latent, rope, wide, {0, 2, 100, ids}), ShapeError);
   EXPECT_THROW(attend(latent, rope, pages, {0, 2, 1, ids}), ShapeError);
   EXPECT_THROW(attend(latent, rope, pages, {1, 2, 100, ids}), ShapeError);
   EXPECT_THROW(attend(latent, rope, pages, {0, 2, 129, ids}), ShapeError);

@@ -17,25 +17,28 @@ namespace {
 
 // Few queries waste little on keys in their future; many repay packing the keys.
 constexpr int64_t kQueries = 96;
-constexpr int64_t kKeys = 256;
+constexpr int64_t kKeys = 256;  // also ops/attention.h, kKeyGrain
 
 // One head of a [T, H, d] tensor, from column `first` on, as a matrix.
 Operand head(View<const float, 3> x, int64_t h, int64_t first) {
   return {x.data() + h * x.stride(1) + first, x.stride(0), 1};
 }
 
-// One sequence and head: queries are the last n_queries of n_keys positions.
+// One sequence and head: queries are the last n_queries of n_all positions, keys are n_keys of them
+// from first_key on (all, but where a cache is read part by part).
 struct HeadTask {
-  int64_t h, n_queries, n_keys, d_nope, d_rope, d_v;
+  int64_t h, n_queries, n_keys, first_key, n_all, d_nope, d_rope, d_v;
   float scale;
   View<const float, 3> q, kv;   // rows of this sequence
   View<const float, 2> k_rope;  // rows of this sequence
 
   HeadTask(int64_t h_, View<const float, 3> q_, View<const float, 3> kv_,
-           View<const float, 2> k_rope_, float scale_)
+           View<const float, 2> k_rope_, float scale_, KeyPart part)
       : h(h_),
         n_queries(q_.dim(0)),
         n_keys(kv_.dim(0)),
+        first_key(part.first),
+        n_all(part.n_all),
         d_nope(q_.dim(2) - k_rope_.dim(1)),
         d_rope(k_rope_.dim(1)),
         d_v(kv_.dim(2) - d_nope),
@@ -45,7 +48,11 @@ struct HeadTask {
         k_rope(k_rope_) {}
 
   int64_t d_qk() const { return d_nope + d_rope; }
-  int64_t visible(int64_t i) const { return n_keys - n_queries + i + 1; }
+  // Keys of these that query i sees.
+  int64_t visible(int64_t i) const {
+    return std::clamp<int64_t>(n_all - n_queries + i + 1 - first_key, 0, n_keys);
+  }
+  bool is_last() const { return first_key + n_keys == n_all; }
   Operand queries(int64_t i) const { return head(q, h, 0).at(i, 0); }
   Operand values(int64_t j) const { return head(kv, h, d_nope).at(j, 0); }
 
@@ -60,30 +67,43 @@ struct HeadTask {
   }
 };
 
-void forward_head(const HeadTask& task, View<float, 3> o, float* lse, int64_t lse_stride) {
+// state [n_queries, H, 2], the largest score and the sum of each query, passes from one part of the keys
+// to the next; o is divided by the sum behind the last one. One part alone needs no state.
+void forward_head(const HeadTask& task, View<float, 3> o, View<float, 3> state, float* lse,
+                  int64_t lse_stride) {
   thread_local Scratch score_scratch, key_scratch;
   float* s = score_scratch.take(kQueries * kKeys);
   const Operand keys = task.gather_keys(key_scratch.take(task.n_keys * task.d_qk()));
+  const bool is_first = task.first_key == 0;
   for (int64_t i0 = 0; i0 < task.n_queries; i0 += kQueries) {
     const int64_t n_rows = std::min(kQueries, task.n_queries - i0);
     const int64_t n_visible = task.visible(i0 + n_rows - 1);
     float* out = o.data() + i0 * o.stride(0) + task.h * o.stride(1);
     std::array<RunningSoftmax, kQueries> softmax;
     softmax.fill({-std::numeric_limits<float>::infinity(), 0.0F});
+    for (int64_t r = 0; !is_first && r < n_rows; ++r) {
+      softmax[static_cast<size_t>(r)] = {state(i0 + r, task.h, 0), state(i0 + r, task.h, 1)};
+    }
     for (int64_t j0 = 0; j0 < n_visible; j0 += kKeys) {
       const int64_t n = std::min(kKeys, n_visible - j0);
+      const bool accumulate = !is_first || j0 > 0;
       block_gemm(s, kKeys, n_rows, n, task.d_qk(), task.queries(i0), keys.at(j0, 0).transposed(),
                  false);
       for (int64_t r = 0; r < n_rows; ++r) {
         const int64_t n_seen = std::clamp<int64_t>(task.visible(i0 + r) - j0, 0, n);
         const float factor = softmax_next_block(softmax[static_cast<size_t>(r)], s + r * kKeys,
                                                 n_seen, n, task.scale);
-        if (j0 > 0) scale_row(out + r * o.stride(0), task.d_v, factor);
+        if (accumulate) scale_row(out + r * o.stride(0), task.d_v, factor);
       }
-      block_gemm(out, o.stride(0), n_rows, task.d_v, n, {s, kKeys, 1}, task.values(j0), j0 > 0);
+      block_gemm(out, o.stride(0), n_rows, task.d_v, n, {s, kKeys, 1}, task.values(j0), accumulate);
     }
     for (int64_t r = 0; r < n_rows; ++r) {
       const RunningSoftmax& row = softmax[static_cast<size_t>(r)];
+      if (!task.is_last()) {
+        state(i0 + r, task.h, 0) = row.largest;
+        state(i0 + r, task.h, 1) = row.sum;
+        continue;
+      }
       scale_row(out + r * o.stride(0), task.d_v, 1.0F / row.sum);
       if (lse != nullptr) lse[(i0 + r) * lse_stride] = row.largest + std::log(row.sum);
     }
@@ -151,8 +171,13 @@ void attention_forward(ThreadPool& pool, View<float, 3> o, View<float, 2> lse,
     const size_t s = static_cast<size_t>(task / H);
     const int64_t h = task % H, begin = offsets[s], end = offsets[s + 1];
     if (begin == end) return;
-    forward_head({h, q.rows(begin, end), kv.rows(begin, end), k_rope.rows(begin, end), scale},
-                 o.rows(begin, end), &lse(begin, h), lse.stride(0));
+    forward_head({h,
+                  q.rows(begin, end),
+                  kv.rows(begin, end),
+                  k_rope.rows(begin, end),
+                  scale,
+                  {0, end - begin}},
+                 o.rows(begin, end), {}, &lse(begin, h), lse.stride(0));
   });
 }
 
@@ -168,7 +193,12 @@ void attention_backward(ThreadPool& pool, View<float, 3> dq, View<float, 3> dkv,
     if (begin == end) return;
     const View<float, 2> of_head(head_dk_rope.data() + h * head_dk_rope.stride(0),
                                  {T, k_rope.dim(1)});
-    backward_head({h, q.rows(begin, end), kv.rows(begin, end), k_rope.rows(begin, end), scale},
+    backward_head({h,
+                   q.rows(begin, end),
+                   kv.rows(begin, end),
+                   k_rope.rows(begin, end),
+                   scale,
+                   {0, end - begin}},
                   {dq.rows(begin, end), dkv.rows(begin, end), of_head.rows(begin, end),
                    d_o.rows(begin, end), o.rows(begin, end), lse.rows(begin, end)});
   });
@@ -185,11 +215,12 @@ void attention_backward(ThreadPool& pool, View<float, 3> dq, View<float, 3> dkv,
   });
 }
 
-void attention_forward_chunk(ThreadPool& pool, View<float, 3> o, View<const float, 3> q,
-                             View<const float, 3> kv, View<const float, 2> k_rope, float scale) {
+void attention_forward_part(ThreadPool& pool, View<float, 3> o, View<float, 3> state,
+                            View<const float, 3> q, View<const float, 3> kv,
+                            View<const float, 2> k_rope, KeyPart part, float scale) {
   if (q.dim(0) == 0) return;
   pool.parallel_tasks(q.dim(1), [&](int64_t h, int) {
-    forward_head({h, q, kv, k_rope, scale}, o, nullptr, 0);
+    forward_head({h, q, kv, k_rope, scale, part}, o, state, nullptr, 0);
   });
 }
 

@@ -13,6 +13,10 @@ namespace hadal::cpu::HWY_NAMESPACE {
 
 float softmax_next_block_simd(RunningSoftmax& state, float* s, int64_t n_visible, int64_t n_keys,
                               float scale) {
+  if (n_visible == 0) {  // the state stays as it is, to the last bit
+    std::fill_n(s, n_keys, 0.0F);
+    return 1.0F;
+  }
   const Floats d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto scales = hn::Set(d, scale);
@@ -58,6 +62,8 @@ void softmax_backward_block_simd(float* s, float* dp, int64_t n_visible, int64_t
   std::fill(dp + n_visible, dp + n_keys, 0.0F);
 }
 
+bool has_512_bits() { return HWY_TARGET == HWY_AVX3; }
+
 }  // namespace hadal::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -69,6 +75,7 @@ HWY_EXPORT(softmax_next_block_simd);
 HWY_EXPORT(softmax_backward_block_simd);
 HWY_EXPORT(scale_range);
 HWY_EXPORT(dot_range);
+HWY_EXPORT(has_512_bits);
 
 }  // namespace
 
@@ -86,6 +93,8 @@ void softmax_backward_block(float* s, float* dp, int64_t n_visible, int64_t n_ke
 void scale_row(float* y, int64_t n, float factor) {
   HWY_DYNAMIC_DISPATCH(scale_range)(y, factor, n);
 }
+
+bool uses_512_bits() { return HWY_DYNAMIC_DISPATCH(has_512_bits)(); }
 
 float dot(const float* a, const float* b, int64_t n) {
   return HWY_DYNAMIC_DISPATCH(dot_range)(a, b, n);

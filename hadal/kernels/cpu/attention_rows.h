@@ -25,6 +25,9 @@ void softmax_backward_block(float* s, float* dp, int64_t n_visible, int64_t n_ke
 // y[0..n) *= factor
 void scale_row(float* y, int64_t n, float factor);
 
+// Whether the instruction set in use is AVX-512.
+bool uses_512_bits();
+
 float dot(const float* a, const float* b, int64_t n);
 
 }  // namespace hadal::cpu

@@ -97,6 +97,40 @@ void attention_forward_chunk(View<Real, 3> o, View<const Real, 3> q, View<const 
   }
 }
 
+void attention_forward_part(View<float, 3> o, View<float, 3> state, View<const float, 3> q,
+                            View<const float, 3> kv, View<const float, 2> k_rope, KeyPart part,
+                            float scale) {
+  const bool is_last = part.first + kv.dim(0) == part.n_all;
+  for (int64_t h = 0; h < q.dim(1); ++h) {
+    const Head<float> head(q, kv, k_rope, h);
+    for (int64_t i = 0; i < q.dim(0); ++i) {
+      const int64_t n_visible = std::min(part.n_all - q.dim(0) + i + 1 - part.first, kv.dim(0));
+      double largest = part.first > 0 ? state(i, h, 0) : -std::numeric_limits<double>::infinity();
+      double sum = part.first > 0 ? state(i, h, 1) : 0.0;
+      std::vector<double> values(static_cast<size_t>(head.d_v), 0.0);
+      for (int64_t d = 0; part.first > 0 && d < head.d_v; ++d) {
+        values[static_cast<size_t>(d)] = o(i, h, d);
+      }
+      for (int64_t j = 0; j < n_visible; ++j) {
+        const double score = head.score(i, j, double{scale}), before = largest;
+        largest = std::max(largest, score);
+        const double factor = std::exp(before - largest), p = std::exp(score - largest);
+        sum = sum * factor + p;
+        for (int64_t d = 0; d < head.d_v; ++d) {
+          double& value = values[static_cast<size_t>(d)];
+          value = value * factor + p * double{kv(j, h, head.d_nope + d)};
+        }
+      }
+      for (int64_t d = 0; d < head.d_v; ++d) {
+        o(i, h, d) = static_cast<float>(values[static_cast<size_t>(d)] / (is_last ? sum : 1.0));
+      }
+      if (is_last) continue;
+      state(i, h, 0) = static_cast<float>(largest);
+      state(i, h, 1) = static_cast<float>(sum);
+    }
+  }
+}
+
 //   p = exp(s - lse)   dv[j] += p do[i]   ds = scale p (do[i].v[j] - do[i].o[i])
 //   dq[i] += ds k[j]   dk[j] += ds q[i]
 template <class Real>
