@@ -20,6 +20,8 @@ void bind(Flags& flags, CompareCommand& o) {
   flags.library_names({{"token_ids", "--file"}, {"other", "OTHER"}});
   flags.example("hadal compare DeepSeek-V2-Lite V2-Lite-q4 --file chapter.txt",
                 "what four bits cost: perplexity of both, and how far apart they are");
+  flags.example("hadal compare DIR DIR --activations bf16 --file chapter.txt",
+                "what rounded activations cost: OTHER alone has them");
   flags.positional("MODEL", o.model, "model folder; its tokenizer reads the text");
   flags.positional("OTHER", o.other, "folder of a model with the same vocabulary");
   flags.required("file,-f", o.file, "text to read; - reads standard input");
