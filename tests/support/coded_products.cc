@@ -5,7 +5,6 @@
 
 #include "hadal/kernels/reference/widen.h"
 #include "hadal/ops/gemm.h"
-#include "hwy/targets.h"
 
 namespace hadal::test {
 namespace {
@@ -55,12 +54,6 @@ std::vector<float> by_columns(View<const float, 2> x, int64_t n_columns, const S
   return result;
 }
 
-// a * b + c as the kernels that are chosen now compute it: SSE4 rounds the product.
-float mul_add(float a, float b, float c) {
-  constexpr int64_t kFused = HWY_AVX2 | HWY_AVX3 | HWY_AVX3_DL | HWY_NEON;
-  return (hwy::SupportedTargets() & kFused) != 0 ? std::fma(a, b, c) : a * b + c;
-}
-
 std::vector<float> integer_nt(View<const float, 2> x, const WeightView& w) {
   std::vector<float> y;
   for (int64_t t = 0; t < x.dim(0); ++t) {
@@ -75,7 +68,7 @@ std::vector<float> integer_nt(View<const float, 2> x, const WeightView& w) {
         for (int64_t k = first; k < last; ++k) {
           sum += static_cast<int>(std::nearbyint(x(t, k) * inverse)) * code_at(w, n, k);
         }
-        total = mul_add(static_cast<float>(sum), scale_at(w, n, first) * (amax / 127.0F), total);
+        total += static_cast<float>(sum) * (scale_at(w, n, first) * (amax / 127.0F));
       }
       y.push_back(total);
     }

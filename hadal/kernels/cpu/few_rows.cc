@@ -193,12 +193,15 @@ HWY_INLINE void outer_tile(D d, float* HWY_RESTRICT y, int64_t ldy, const float*
     HWY_UNROLL(4)
     for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::LoadU(d, y + r * ldy + c + v * lanes);
   }
+  std::array<decltype(w.place(0)), kVectors> places;
+  for (size_t v = 0; v < kVectors; ++v) places[v] = w.place(c + static_cast<int64_t>(v) * lanes);
   for (int64_t i = 0; i < n_rows; ++i) {
     const auto row_i = w.row(n + i);
-    __builtin_prefetch(w.address(n + n_rows + i, c), 0, 3);
+    w.ask_for(n + n_rows + i, c, kVectors * lanes);
     hn::Vec<D> row[kVectors];
     HWY_UNROLL(4)
-    for (int v = 0; v < kVectors; ++v) row[v] = row_i.load(d, c + v * lanes);
+    for (int v = 0; v < kVectors; ++v)
+      row[v] = row_i.load(d, c + v * lanes, places[static_cast<size_t>(v)]);
     HWY_UNROLL(6)
     for (int r = 0; r < kRows; ++r) {
       const auto xr = hn::Set(d, x[r * ldx + i]);
@@ -225,6 +228,39 @@ void outer_rows(float* y, int64_t ldy, const float* x, int64_t ldx, const Rows& 
     outer_tile<kRows, 1>(d, y, ldy, x, ldx, w, n, n_rows, c);
   }
   for (; c < cols; ++c) outer_tile<kRows, 1>(OneFloat(), y, ldy, x, ldx, w, n, n_rows, c);
+}
+
+// y[kRows, cols] += x[kRows, n_rows] w[rows n and on]: as outer_rows, but with sums in L1 instead of
+// registers, so that the weight is read from end to end (twice as fast on Zen 4 as 16 rows together).
+template <int kRows, class Rows>
+void outer_stream(float* HWY_RESTRICT y, int64_t ldy, const float* HWY_RESTRICT x, int64_t ldx,
+                  const Rows& w, int64_t n, int64_t n_rows, int64_t cols) {
+  constexpr int64_t kPairs = 16, kPair = 2 * kLanes;
+  const Floats d;
+  const int64_t end = cols / kPair * kPair;
+  for (int64_t first = 0; first < end; first += kPairs * kPair) {
+    const int64_t last = std::min(end, first + kPairs * kPair);
+    std::array<decltype(w.place(0)), kPairs> places;
+    for (size_t p = 0; p < kPairs; ++p)
+      places[p] = w.place(first + static_cast<int64_t>(p) * kPair);
+    for (int64_t i = 0; i < n_rows; ++i) {
+      const auto row = w.row(n + i);
+      size_t p = 0;
+      for (int64_t c = first; c < last; c += kPair, ++p) {
+        const auto [a, b] = row.load_two(d, c, places[p]);
+        HWY_UNROLL(2)
+        for (int r = 0; r < kRows; ++r) {
+          float* out = y + r * ldy + c;
+          const V xr = hn::Set(d, x[r * ldx + i]);
+          hn::StoreU(hn::MulAdd(xr, a, hn::LoadU(d, out)), d, out);
+          hn::StoreU(hn::MulAdd(xr, b, hn::LoadU(d, out + kLanes)), d, out + kLanes);
+        }
+      }
+    }
+  }
+  for (int64_t c = end; c < cols; ++c) {
+    outer_tile<kRows, 1>(OneFloat(), y, ldy, x, ldx, w, n, n_rows, c);
+  }
 }
 
 // Calls body(integral_constant of the number of rows, first row) for m rows in even portions of at
@@ -322,12 +358,18 @@ void outer_groups(View<float, 2> y, View<const float, 2> x, const Rows& rows, in
     const View<float, 2> sums =
         add ? View<float, 2>(cut_scratch.take(y.size()), {y.dim(0), n_cols}) : y;
     for (int64_t r = 0; r < y.dim(0); ++r) std::fill_n(sums.row(r).begin(), n_cols, 0.0F);
-    for (int64_t n = first; n < end; n += kStreams) {
-      for_row_portions(x.dim(0), [&](auto rows_together, int64_t begin) HWY_ATTR {
-        outer_rows<rows_together()>(sums.data() + begin * sums.stride(0), sums.stride(0),
-                                    x.data() + begin * x.stride(0) + n, x.stride(0), rows, n,
-                                    std::min(kStreams, end - n), n_cols);
-      });
+    if (x.dim(0) <= 2 && !std::is_same_v<Rows, Fp8CodeRows>) {
+      const auto stream = x.dim(0) == 1 ? outer_stream<1, Rows> : outer_stream<2, Rows>;
+      stream(sums.data(), sums.stride(0), x.data() + first, x.stride(0), rows, first, end - first,
+             n_cols);
+    } else {
+      for (int64_t n = first; n < end; n += kStreams) {
+        for_row_portions(x.dim(0), [&](auto rows_together, int64_t begin) HWY_ATTR {
+          outer_rows<rows_together()>(sums.data() + begin * sums.stride(0), sums.stride(0),
+                                      x.data() + begin * x.stride(0) + n, x.stride(0), rows, n,
+                                      std::min(kStreams, end - n), n_cols);
+        });
+      }
     }
     for (int64_t r = 0; (add || kFactor != 1.0F) && r < y.dim(0); ++r) {
       for_each_vector(n_cols, [&](auto d, int64_t i) HWY_ATTR {

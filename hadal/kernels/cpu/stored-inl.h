@@ -8,6 +8,8 @@
 #define HADAL_KERNELS_CPU_STORED_INL_H_
 #endif
 
+#include <array>
+
 #include "hadal/kernels/cpu/simd-inl.h"
 #include "hadal/tensor/weight_view.h"
 #include "hwy/cache_control.h"
@@ -66,12 +68,25 @@ class Divide {
   int64_t reciprocal_;
 };
 
+// Asks for the cache lines of n bytes but the first one, if it is not whole: those that use neighbours in
+// ascending order have it from the ones before.
+HWY_INLINE void ask_for_lines(const char* bytes, int64_t n) {
+  for (int64_t line = 1; line <= n; line += 64) __builtin_prefetch(bytes + n - line, 0, 3);
+}
+
+// Where the scale of a vector stands in its row, for weights that have scales: the same in every row.
+struct NoPlace {};
+
 template <class T>
 struct PlainRow {
   const T* data;
   template <class D>
-  HWY_INLINE hn::Vec<D> load(D d, int64_t k) const {
+  HWY_INLINE hn::Vec<D> load(D d, int64_t k, NoPlace = {}) const {
     return load_stored(d, data + k);
+  }
+  template <class D>
+  HWY_INLINE std::array<hn::Vec<D>, 2> load_two(D d, int64_t k, NoPlace = {}) const {
+    return {load(d, k), load(d, k + static_cast<int64_t>(hn::Lanes(d)))};
   }
 };
 
@@ -83,9 +98,13 @@ struct PlainRows {
       : data(static_cast<const T*>(w.data)), row_stride(w.row_stride) {}
 
   HWY_INLINE PlainRow<T> row(int64_t n) const { return {data + n * row_stride}; }
+  HWY_INLINE NoPlace place(int64_t /*k*/) const { return {}; }
   // Where the stored elements of (n, k) stand, for prefetching, and the bytes of k columns.
   HWY_INLINE const char* address(int64_t n, int64_t k) const {
     return reinterpret_cast<const char*>(data + n * row_stride + k);
+  }
+  HWY_INLINE void ask_for(int64_t n, int64_t k, int64_t n_cols) const {
+    ask_for_lines(address(n, k), bytes(n_cols));
   }
   static int64_t bytes(int64_t k) { return k * static_cast<int64_t>(sizeof(T)); }
 
@@ -100,12 +119,16 @@ struct PlainRows {
 struct Fp8CodeRow {
   const uint8_t* data;
   template <class D>
-  HWY_INLINE hn::Vec<D> load(D d, int64_t k) const {
+  HWY_INLINE hn::Vec<D> load(D d, int64_t k, NoPlace = {}) const {
     const hn::RebindToSigned<D> d32;
     const auto code = hn::PromoteTo(
         d32, hn::LoadU(hn::Rebind<int8_t, D>(), reinterpret_cast<const int8_t*>(data) + k));
     const auto sign_and_rest = hn::Set(d32, static_cast<int32_t>(0x87F00000));
     return hn::BitCast(d, hn::And(hn::ShiftLeft<20>(code), sign_and_rest));
+  }
+  template <class D>
+  HWY_INLINE std::array<hn::Vec<D>, 2> load_two(D d, int64_t k, NoPlace = {}) const {
+    return {load(d, k), load(d, k + static_cast<int64_t>(hn::Lanes(d)))};
   }
 };
 
@@ -113,8 +136,12 @@ struct Fp8CodeRows {
   explicit Fp8CodeRows(const WeightView& w)
       : codes(static_cast<const uint8_t*>(w.data)), row_stride(w.row_stride) {}
   HWY_INLINE Fp8CodeRow row(int64_t n) const { return {codes + n * row_stride}; }
+  HWY_INLINE NoPlace place(int64_t /*k*/) const { return {}; }
   HWY_INLINE const char* address(int64_t n, int64_t k) const {
     return reinterpret_cast<const char*>(codes + n * row_stride + k);
+  }
+  HWY_INLINE void ask_for(int64_t n, int64_t k, int64_t n_cols) const {
+    ask_for_lines(address(n, k), bytes(n_cols));
   }
   static int64_t bytes(int64_t k) { return k; }
 
@@ -158,21 +185,44 @@ struct HalfByteCodes {
 // for no block is narrower than a vector (ops/check_weight.h).
 template <class Codes, class Scale>
 struct ScaledRows {
-  struct Row {
-    const uint8_t* codes;
-    const Scale* scales;  // of the whole row, from its first block
+  struct Place {
+    int64_t block, left;  // columns of the block from the vector's first on
+  };
+  struct Places {
     int64_t col0, block_cols;
     Divide block_of;
 
+    HWY_INLINE Place operator()(int64_t k) const {
+      const int64_t block = block_of(col0 + k);
+      return {block, (block + 1) * block_cols - (col0 + k)};
+    }
+  };
+  struct Row {
+    const uint8_t* codes;
+    const Scale* scales;  // of the whole row, from its first block
+    Places place;
+
     template <class D>
     HWY_INLINE hn::Vec<D> load(D d, int64_t k) const {
-      const int64_t block = block_of(col0 + k), left = (block + 1) * block_cols - (col0 + k);
-      auto scale = hn::Set(d, widened(scales[block]));
-      if (left < static_cast<int64_t>(hn::Lanes(d))) {
-        const auto next = hn::Set(d, widened(scales[block + 1]));
-        scale = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(left)), scale, next);
+      return load(d, k, place(k));
+    }
+    template <class D>
+    HWY_INLINE hn::Vec<D> load(D d, int64_t k, const Place& at) const {
+      auto scale = hn::Set(d, widened(scales[at.block]));
+      if (at.left < static_cast<int64_t>(hn::Lanes(d))) {
+        const auto next = hn::Set(d, widened(scales[at.block + 1]));
+        scale = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(at.left)), scale, next);
       }
       return hn::Mul(Codes::load(d, codes, k), scale);
+    }
+    // The vectors at k and behind it; they mostly share a scale.
+    template <class D>
+    HWY_INLINE std::array<hn::Vec<D>, 2> load_two(D d, int64_t k, const Place& at) const {
+      const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+      if (at.left < 2 * lanes) return {load(d, k, at), load(d, k + lanes)};
+      const auto scale = hn::Set(d, widened(scales[at.block]));
+      return {hn::Mul(Codes::load(d, codes, k), scale),
+              hn::Mul(Codes::load(d, codes, k + lanes), scale)};
     }
     static HWY_INLINE float widened(float scale) { return scale; }
     static HWY_INLINE float widened(bf16 scale) { return to_float(scale); }
@@ -182,23 +232,27 @@ struct ScaledRows {
         row_stride(w.row_stride),
         scales(w.scales),
         row_block_of(w.scales.tiling.rows),
-        col_block_of(w.scales.tiling.cols) {}
+        place{w.scales.col0, w.scales.tiling.cols, Divide(w.scales.tiling.cols)} {}
 
   HWY_INLINE Row row(int64_t n) const {
     const int64_t block = row_block_of(scales.row0 + n);
     return {codes + n * row_stride,
-            static_cast<const Scale*>(scales.data) + block * scales.row_stride, scales.col0,
-            scales.tiling.cols, col_block_of};
+            static_cast<const Scale*>(scales.data) + block * scales.row_stride, place};
   }
   HWY_INLINE const char* address(int64_t n, int64_t k) const {
     return reinterpret_cast<const char*>(codes + n * row_stride + bytes(k));
+  }
+  HWY_INLINE void ask_for(int64_t n, int64_t k, int64_t n_cols) const {
+    ask_for_lines(address(n, k), bytes(n_cols));
+    ask_for_lines(reinterpret_cast<const char*>(row(n).scales + place(k).block), 1);
   }
   static int64_t bytes(int64_t k) { return Codes::bytes(k); }
 
   const uint8_t* codes;
   int64_t row_stride;
   ScaleView scales;
-  Divide row_block_of, col_block_of;
+  Divide row_block_of;
+  Places place;
 };
 
 // Calls body with the rows of w in their form.

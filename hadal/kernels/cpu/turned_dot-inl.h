@@ -8,10 +8,11 @@
 #define HADAL_KERNELS_CPU_TURNED_DOT_INL_H_
 #endif
 
-#if HWY_TARGET == HWY_AVX2 || HWY_TARGET <= HWY_AVX3
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3_DL
 #include <immintrin.h>
 #endif
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -27,7 +28,7 @@ using VI = hn::Vec<Ints>;
 // only the first n_bytes exist; zeros stand for the others.
 HWY_INLINE void turn_step(uint32_t* out, const std::array<const uint8_t*, kLanes>& rows, int64_t at,
                           int64_t n_bytes) {
-#if HWY_TARGET <= HWY_AVX3
+#if HWY_TARGET == HWY_AVX3_DL
   __m512i v[16], u[16];
   if (n_bytes == 64) {
     for (size_t i = 0; i < 16; ++i) v[i] = _mm512_loadu_si512(rows[i] + at);
@@ -134,70 +135,105 @@ struct ByteUnits {
   static constexpr bool kHasOffset = kUnsignedDot;
   static int32_t offset(int32_t sum_of_x) { return -128 * sum_of_x; }
 
+  static void store_block(int8_t* row, int64_t block,
+                          const std::array<int8_t, kQuantBlock>& codes) {
+    std::copy(codes.begin(), codes.end(), row + block * kQuantBlock);
+  }
+
+  // sum + the dot product of the four bytes of every lane
+  static HWY_INLINE VI add_bytes(VI sum, VI w, VI x) {
+#if HWY_TARGET == HWY_AVX3_DL
+    return add_dot(sum, hn::Xor(w, hn::Set(Ints(), static_cast<int32_t>(0x80808080))), x);
+#elif HWY_TARGET == HWY_AVX2
+    const __m256i magnitude = _mm256_abs_epi8(w.raw);
+    return add_pairs(sum, pair_sums(magnitude, _mm256_sign_epi8(x.raw, w.raw)));
+#else
+    return add_dot(sum, w, x);
+#endif
+  }
+
   template <int kRows>
   static HWY_INLINE void add_block(VI (&sum)[kRows], const uint32_t* units, const int8_t* x,
-                                   int64_t stride) {
-    const Ints d;
+                                   int64_t stride, int64_t block) {
     HWY_UNROLL(8)
     for (int64_t unit = 0; unit < kUnits; ++unit) {
-      const VI w = hn::LoadU(d, reinterpret_cast<const int32_t*>(units) + unit * kLanes);
-#if HWY_TARGET == HWY_AVX3_DL
-      const VI shifted = hn::Xor(w, hn::Set(d, static_cast<int32_t>(0x80808080)));
+      const VI w = hn::LoadU(Ints(), reinterpret_cast<const int32_t*>(units) + unit * kLanes);
       HWY_UNROLL(12)
       for (int r = 0; r < kRows; ++r) {
-        sum[r] = add_dot(sum[r], shifted, four_codes(x + r * stride + 4 * unit));
+        sum[r] = add_bytes(sum[r], w, four_codes(x + r * stride + block * kQuantBlock + 4 * unit));
       }
-#elif HWY_TARGET == HWY_AVX2
-      const __m256i magnitude = _mm256_abs_epi8(w.raw);
-      HWY_UNROLL(4)
-      for (int r = 0; r < kRows; ++r) {
-        const VI four = four_codes(x + r * stride + 4 * unit);
-        sum[r] = add_pairs(sum[r], pair_sums(magnitude, _mm256_sign_epi8(four.raw, w.raw)));
-      }
-#else
-      for (int r = 0; r < kRows; ++r) {
-        sum[r] = add_dot(sum[r], w, four_codes(x + r * stride + 4 * unit));
-      }
-#endif
     }
+  }
+
+  // The products of the vector of bytes `v` of a row of the weight with a row of the input.
+  static HWY_INLINE VI add_vector(VI sum, VI w, const int8_t* x, int64_t v) {
+    return add_bytes(sum, w, hn::LoadU(Ints(), reinterpret_cast<const int32_t*>(x) + v * kLanes));
   }
 };
 
 // 4-bit codes 0 to 15 for -8 to 7: a unit is eight columns, the even ones in the low halves of its
-// bytes; four are a block.
+// bytes; four are a block. The input's codes stand as a vector of them wants them: those of all its even
+// columns, then those of the odd ones.
 struct HalfByteUnits {
   static constexpr int64_t kUnits = 4;
   static constexpr bool kHasOffset = true;
   static int32_t offset(int32_t sum_of_x) { return -8 * sum_of_x; }
 
+  static constexpr int64_t kVectorBlocks = kLanes / kUnits, kOdd = 4 * kLanes;
+  static int64_t place(int64_t block) {
+    return block / kVectorBlocks * 2 * kOdd + block % kVectorBlocks * kQuantBlock / 2;
+  }
+  static void store_block(int8_t* row, int64_t block,
+                          const std::array<int8_t, kQuantBlock>& codes) {
+    int8_t* out = row + place(block);
+    for (size_t i = 0; i < kQuantBlock; i += 2, ++out) out[0] = codes[i], out[kOdd] = codes[i + 1];
+  }
+
+  static HWY_INLINE VI even(VI w) { return hn::And(w, hn::Set(Ints(), 0x0F0F0F0F)); }
+  static HWY_INLINE VI odd(VI w) {
+    return hn::And(hn::ShiftRight<4>(w), hn::Set(Ints(), 0x0F0F0F0F));
+  }
+#if HWY_TARGET == HWY_AVX2
+  // Sums of four, at most 4 * 15 * 127; four such fit into 16 bits.
+  static HWY_INLINE __m256i fours(VI w, VI x_even, VI x_odd) {
+    return _mm256_add_epi16(pair_sums(even(w).raw, x_even.raw), pair_sums(odd(w).raw, x_odd.raw));
+  }
+#endif
+
   template <int kRows>
   static HWY_INLINE void add_block(VI (&sum)[kRows], const uint32_t* units, const int8_t* x,
-                                   int64_t stride) {
-    const Ints d;
-    const VI half = hn::Set(d, 0x0F0F0F0F);
+                                   int64_t stride, int64_t block) {
+    x += place(block);
 #if HWY_TARGET == HWY_AVX2
-    __m256i pairs[kRows];  // eight sums of two, each at most 2 * 15 * 127: they fit into 16 bits
-    for (int r = 0; r < kRows; ++r) pairs[r] = _mm256_setzero_si256();
+    __m256i all[kRows];
+    for (int r = 0; r < kRows; ++r) all[r] = _mm256_setzero_si256();
 #endif
     HWY_UNROLL(4)
     for (int64_t unit = 0; unit < kUnits; ++unit) {
-      const VI w = hn::LoadU(d, reinterpret_cast<const int32_t*>(units) + unit * kLanes);
-      const VI even = hn::And(w, half);
-      const VI odd = hn::And(hn::ShiftRight<4>(w), half);
+      const VI w = hn::LoadU(Ints(), reinterpret_cast<const int32_t*>(units) + unit * kLanes);
       HWY_UNROLL(12)
       for (int r = 0; r < kRows; ++r) {
-        const int8_t* codes = x + r * stride + 8 * unit;
+        const VI x_even = four_codes(x + r * stride + 4 * unit);
+        const VI x_odd = four_codes(x + r * stride + kOdd + 4 * unit);
 #if HWY_TARGET == HWY_AVX2
-        pairs[r] = _mm256_add_epi16(pairs[r], pair_sums(even.raw, four_codes(codes).raw));
-        pairs[r] = _mm256_add_epi16(pairs[r], pair_sums(odd.raw, four_codes(codes + 4).raw));
+        all[r] = _mm256_add_epi16(all[r], fours(w, x_even, x_odd));
 #else
-        sum[r] = add_dot(sum[r], even, four_codes(codes));
-        sum[r] = add_dot(sum[r], odd, four_codes(codes + 4));
+        sum[r] = add_dot(add_dot(sum[r], even(w), x_even), odd(w), x_odd);
 #endif
       }
     }
 #if HWY_TARGET == HWY_AVX2
-    for (int r = 0; r < kRows; ++r) sum[r] = add_pairs(sum[r], pairs[r]);
+    for (int r = 0; r < kRows; ++r) sum[r] = add_pairs(sum[r], all[r]);
+#endif
+  }
+
+  static HWY_INLINE VI add_vector(VI sum, VI w, const int8_t* x, int64_t v) {
+    const auto* codes = reinterpret_cast<const int32_t*>(x) + 2 * v * kLanes;
+    const VI x_even = hn::LoadU(Ints(), codes), x_odd = hn::LoadU(Ints(), codes + kLanes);
+#if HWY_TARGET == HWY_AVX2
+    return add_pairs(sum, fours(w, x_even, x_odd));
+#else
+    return add_dot(add_dot(sum, even(w), x_even), odd(w), x_odd);
 #endif
   }
 };
@@ -208,7 +244,8 @@ struct Bf16Units {
 #if HWY_TARGET == HWY_AVX3_DL
   template <int kRows>
   static HWY_INLINE void add_block(V (&total)[kRows], const uint32_t* units, const int8_t* x,
-                                   int64_t stride) {
+                                   int64_t stride, int64_t block) {
+    x += block * 2 * kQuantBlock;
     const Ints d;
     HWY_UNROLL(4)
     for (int64_t unit = 0; unit < kUnits; ++unit) {

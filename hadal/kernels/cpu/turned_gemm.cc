@@ -1,5 +1,6 @@
 // A panel holds as many rows of the weight as a vector has lanes, turned so that a lane is a row: four
-// columns of every row in one vector. A row of the input meets it in broadcasts of four codes.
+// columns of every row in one vector. A row of the input meets it in broadcasts of four codes. One or two
+// rows alone: kernels/cpu/unturned_rows-inl.h.
 #include "hadal/kernels/cpu/turned_gemm.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -14,14 +15,15 @@
 #include "hadal/core/checked_math.h"
 #include "hadal/kernels/cpu/scratch.h"
 
-// One instruction set more than elsewhere: AVX3_DL has the dot products of bytes (VNNI).
+// Other instruction sets than elsewhere: AVX3_DL has the dot products of bytes (VNNI), and AVX-512
+// without them nothing here that AVX2 lacks.
 #define HWY_WANT_AVX3_DL
-#define HWY_DISABLED_TARGETS HWY_SSSE3
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "hadal/kernels/cpu/turned_gemm.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 
-#include "hadal/kernels/cpu/turned_dot-inl.h"
+#include "hadal/kernels/cpu/unturned_rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace hadal::cpu::HWY_NAMESPACE {
@@ -30,23 +32,8 @@ namespace {
 // Rows of the input that share the loads of a panel: an integer and a float sum each.
 constexpr int kTileRows = HWY_MAX_BYTES >= 64 ? 12 : 4;
 
-// Where the bytes of a weight's row stand, and its scales, if it has some.
-struct CodedRows {
-  const uint8_t* codes;
-  int64_t row_bytes, bytes;  // from row to row, and of the columns that exist
-  const bf16* scales;
-  int64_t scale_stride;
-
-  explicit CodedRows(const WeightView& w)
-      : codes(static_cast<const uint8_t*>(w.data)),
-        row_bytes(w.form == WeightForm::kBF16 ? 2 * w.row_stride : w.row_stride),
-        bytes(ceil_div(w.cols * bits_per_value(w.form), int64_t{8})),
-        scales(w.scales.data == nullptr
-                   ? nullptr
-                   : static_cast<const bf16*>(w.scales.data) + w.scales.row0 * w.scales.row_stride +
-                         w.scales.col0 / kQuantBlock),
-        scale_stride(w.scales.row_stride) {}
-};
+// With so many rows of the input turning the weight does not pay.
+constexpr int64_t kMostUnturned = 2;
 
 // The rows of a panel, side by side. Beyond the last row stands the last row again.
 struct SideBySide {
@@ -92,45 +79,43 @@ void turn_scales(float* scales, const CodedRows& w, int64_t n, int64_t n_rows, i
   }
 }
 
-// A panel's memory: the codes in turned units, and the scales.
+// A panel's memory: the codes in turned units, and the scales; or what its rows contribute, unturned.
 struct Panel {
   uint32_t* units;
   float* scales;
 
   static constexpr int64_t kMostUnits = 16;  // of a block, in any form
   static int64_t floats(int64_t n_blocks) {
-    return kLanes * (kMostUnits * n_blocks + round_up(n_blocks, 2 * kLanes));
+    return kLanes * (kMostUnits * round_up(n_blocks, kLanes) + round_up(n_blocks, 2 * kLanes));
   }
+  float* scaled() const {
+    return reinterpret_cast<float*>(units);
+  }  // [kMostUnturned][n_blocks][lane]
   Panel(float* memory, int64_t n_blocks)
       : units(reinterpret_cast<uint32_t*>(memory)),
-        scales(memory + kLanes * kMostUnits * n_blocks) {}
+        scales(memory + kLanes * kMostUnits * round_up(n_blocks, kLanes)) {}
 };
 
 // total[kRows] += blocks [first, last) of x times those of a panel, which begin at `units`.
 template <class Codes, int kRows>
 HWY_INLINE void add_blocks(V (&total)[kRows], const TurnedRows& x, const uint32_t* units,
                            const float* scales, int64_t first, int64_t last) {
-  if constexpr (std::is_same_v<Codes, Bf16Units>) {
-    for (int64_t b = first; b < last; ++b, units += Codes::kUnits * kLanes) {
-      Codes::template add_block<kRows>(total, units, x.codes + b * 2 * kQuantBlock, x.stride);
-    }
-    return;
-  } else {
-    const Floats d;
-    const Ints d32;
-    for (int64_t b = first; b < last; ++b) {
+  const Floats d;
+  for (int64_t b = first; b < last; ++b, units += Codes::kUnits * kLanes) {
+    if constexpr (std::is_same_v<Codes, Bf16Units>) {
+      Codes::template add_block<kRows>(total, units, x.codes, x.stride, b);
+    } else {
       VI sum[kRows];
       HWY_UNROLL(12)
       for (int r = 0; r < kRows; ++r) {
-        sum[r] = hn::Set(d32, Codes::kHasOffset ? x.offsets[r * x.n_blocks + b] : 0);
+        sum[r] = hn::Set(Ints(), Codes::kHasOffset ? x.offsets[r * x.block_stride + b] : 0);
       }
-      Codes::template add_block<kRows>(sum, units, x.codes + b * kQuantBlock, x.stride);
-      units += Codes::kUnits * kLanes;
+      Codes::template add_block<kRows>(sum, units, x.codes, x.stride, b);
       const V scale = hn::Load(d, scales + b * kLanes);
       HWY_UNROLL(12)
       for (int r = 0; r < kRows; ++r) {
-        const V both = hn::Mul(scale, hn::Set(d, x.scales[r * x.n_blocks + b]));
-        total[r] = hn::MulAdd(hn::ConvertTo(d, sum[r]), both, total[r]);
+        const V both = hn::Mul(scale, hn::Set(d, x.scales[r * x.block_stride + b]));
+        total[r] = hn::Add(total[r], hn::Mul(hn::ConvertTo(d, sum[r]), both));
       }
     }
   }
@@ -186,6 +171,22 @@ void multiply_turning(float* y, int64_t ldy, const TurnedRows& x, const SideBySi
   store_totals(y, ldy, total, n_valid, accumulate);
 }
 
+// y[T, n_valid] (+)= one or two rows times a panel's.
+template <class Codes>
+void multiply_unturned(View<float, 2> y, const TurnedRows& x, const CodedRows& w, int64_t n,
+                       int64_t n_valid, bool accumulate, float* scaled) {
+  static_assert(kMostUnturned == 2);
+  for (int64_t j = 0; j < n_valid; ++j) {
+    const auto scale = y.dim(0) == 1 ? scale_row<Codes, 1> : scale_row<Codes, 2>;
+    scale(scaled, x, w, n + j, j);
+  }
+  for (int64_t t = 0; t < y.dim(0); ++t) {
+    const V total[1] = {
+        sum_of_blocks(scaled + t * round_up(x.n_blocks, kLanes) * kLanes, x.n_blocks)};
+    store_totals(y.row(t).data() + n, y.stride(0), total, n_valid, accumulate);
+  }
+}
+
 using Multiply = void (*)(float*, int64_t, const TurnedRows&, const SideBySide*, const Panel&,
                           int64_t, bool);
 template <class Codes, int... kRows>
@@ -207,6 +208,12 @@ void multiply(View<float, 2> y, const TurnedRows& x, const WeightView& w, bool a
   const int64_t T = y.dim(0), n_tiles = ceil_div(T, int64_t{kTileRows});
   for (int64_t n = 0; n < w.rows; n += kLanes) {
     const int64_t n_valid = std::min<int64_t>(kLanes, w.rows - n);
+    if constexpr (!std::is_same_v<Codes, Bf16Units>) {
+      if (T <= kMostUnturned) {
+        multiply_unturned<Codes>(y, x, codes, n, n_valid, accumulate, panel.scaled());
+        continue;
+      }
+    }
     const SideBySide rows(codes.codes + n * codes.row_bytes, codes.row_bytes, n_valid, codes.bytes);
     if (codes.scales != nullptr) turn_scales(panel.scales, codes, n, n_valid, x.n_blocks);
     if (T <= std::ssize(kTurning)) {
@@ -225,21 +232,42 @@ void multiply(View<float, 2> y, const TurnedRows& x, const WeightView& w, bool a
   }
 }
 
-// Codes of 16 columns, for 4-bit weights the even ones of 8 before the odd ones.
-HWY_INLINE void store_codes(int8_t* out, const int32_t* codes, bool even_first) {
-  const hn::CappedTag<int32_t, 4> d32;
-  const hn::Rebind<int16_t, decltype(d32)> d16;
-  const hn::Rebind<int8_t, decltype(d32)> d8;
-  HWY_ALIGN int8_t bytes[16];
-  for (int64_t i = 0; i < 16; i += 4) {
-    hn::StoreU(hn::DemoteTo(d8, hn::DemoteTo(d16, hn::LoadU(d32, codes + i))), d8, bytes + i);
+// From 32 bits to 8.
+HWY_INLINE auto demoted(VI v) {
+  const hn::Rebind<int16_t, Ints> d16;
+  return hn::DemoteTo(hn::Rebind<int8_t, Ints>(), hn::DemoteTo(d16, v));
+}
+
+template <class Codes>
+void round_blocks(const TurnedRows& out, std::span<const float> x) {
+  const Floats d;
+  const Ints d32;
+  const int64_t K = std::ssize(x);
+  for (int64_t b = 0; b < out.n_blocks; ++b) {
+    const int64_t first = b * kQuantBlock, n = std::min(K - first, kQuantBlock);
+    HWY_ALIGN std::array<float, kQuantBlock> block{};
+    std::copy_n(x.begin() + first, n, block.begin());
+    V largest = hn::Zero(d);
+    for (int64_t i = 0; i < kQuantBlock; i += kLanes) {
+      largest = hn::Max(largest, hn::Abs(hn::Load(d, block.data() + i)));
+    }
+    const float amax = hn::GetLane(hn::MaxOfLanes(d, largest));
+    const float scale = amax / 127.0F, inverse = amax > 0.0F ? 127.0F / amax : 0.0F;
+    HWY_ALIGN std::array<int8_t, kQuantBlock> codes;
+    VI sums = hn::Zero(d32);
+    for (int64_t i = 0; i < kQuantBlock; i += kLanes) {
+      const V scaled = hn::Mul(hn::Load(d, block.data() + i), hn::Set(d, inverse));
+      const VI nearest = hn::NearestInt(scaled);
+      sums = hn::Add(sums, nearest);
+      hn::StoreU(demoted(nearest), hn::Rebind<int8_t, Ints>(), codes.data() + i);
+    }
+    Codes::store_block(out.codes, b, codes);
+    // A value that is not finite marks its whole block: an integer could not.
+    out.scales[b] =
+        amax <= std::numeric_limits<float>::max() ? scale : std::numeric_limits<float>::quiet_NaN();
+    out.offsets[b] = Codes::offset(hn::GetLane(hn::SumOfLanes(d32, sums)));
   }
-  static_assert(sizeof(bytes) == 16);
-  const hn::CappedTag<int8_t, 16> d_all;
-  HWY_ALIGN static constexpr int8_t kEvenFirst[16] = {0, 2,  4,  6,  1, 3,  5,  7,
-                                                      8, 10, 12, 14, 9, 11, 13, 15};
-  const auto all = hn::Load(d_all, bytes);
-  hn::StoreU(even_first ? hn::TableLookupBytes(all, hn::Load(d_all, kEvenFirst)) : all, d_all, out);
+  std::fill(out.scales + out.n_blocks, out.scales + out.block_stride, 0.0F);
 }
 
 }  // namespace
@@ -274,35 +302,10 @@ void round_row(const TurnedRows& out, std::span<const float> x) {
                 out.n_blocks * kQuantBlock - std::ssize(x), uint16_t{0});
     return;
   }
-  const bool for_q4 = out.form == TurnedForm::kQ4;
-  const Floats d;
-  const Ints d32;
-  const int64_t K = std::ssize(x);
-  for (int64_t b = 0; b < out.n_blocks; ++b) {
-    const int64_t first = b * kQuantBlock, n = std::min(K - first, kQuantBlock);
-    HWY_ALIGN std::array<float, kQuantBlock> block{};
-    std::copy_n(x.begin() + first, n, block.begin());
-    V largest = hn::Zero(d);
-    for (int64_t i = 0; i < kQuantBlock; i += kLanes) {
-      largest = hn::Max(largest, hn::Abs(hn::Load(d, block.data() + i)));
-    }
-    const float amax = hn::GetLane(hn::MaxOfLanes(d, largest));
-    const float scale = amax / 127.0F, inverse = amax > 0.0F ? 127.0F / amax : 0.0F;
-    HWY_ALIGN std::array<int32_t, kQuantBlock> codes;
-    VI sums = hn::Zero(d32);
-    for (int64_t i = 0; i < kQuantBlock; i += kLanes) {
-      const V scaled = hn::Mul(hn::Load(d, block.data() + i), hn::Set(d, inverse));
-      const VI nearest = hn::NearestInt(scaled);
-      sums = hn::Add(sums, nearest);
-      hn::Store(nearest, d32, codes.data() + i);
-    }
-    const int32_t sum = hn::GetLane(hn::SumOfLanes(d32, sums));
-    store_codes(out.codes + first, codes.data(), for_q4);
-    store_codes(out.codes + first + 16, codes.data() + 16, for_q4);
-    // A value that is not finite marks its whole block: an integer could not.
-    out.scales[b] =
-        amax <= std::numeric_limits<float>::max() ? scale : std::numeric_limits<float>::quiet_NaN();
-    out.offsets[b] = for_q4 ? HalfByteUnits::offset(sum) : ByteUnits::offset(sum);
+  if (out.form == TurnedForm::kQ4) {
+    round_blocks<HalfByteUnits>(out, x);
+  } else {
+    round_blocks<ByteUnits>(out, x);
   }
 }
 
@@ -321,18 +324,23 @@ HWY_EXPORT(round_row);
 // Floats of memory that T rows take.
 struct Layout {
   TurnedForm form;
-  int64_t T, n_blocks, stride;
+  int64_t T, n_blocks, block_stride, stride;
   Layout(TurnedForm f, View<const float, 2> x)
       : form(f),
         T(x.dim(0)),
         n_blocks(ceil_div(x.dim(1), kQuantBlock)),
-        stride(n_blocks * kQuantBlock * (f == TurnedForm::kBf16 ? 2 : 1)) {}
-  int64_t floats() const { return round_up(T * (stride / 4 + 2 * n_blocks), int64_t{16}); }
+        block_stride(round_up(n_blocks, int64_t{16})),
+        stride(block_stride * kQuantBlock * (f == TurnedForm::kBf16 ? 2 : 1)) {}
+  int64_t floats() const { return T * (stride / 4 + 2 * block_stride); }
   TurnedRows at(float* memory) const {
     float* scales = memory + T * stride / 4;
-    return {form,   n_blocks,
-            stride, reinterpret_cast<int8_t*>(memory),
-            scales, reinterpret_cast<int32_t*>(scales + T * n_blocks)};
+    return {form,
+            n_blocks,
+            block_stride,
+            stride,
+            reinterpret_cast<int8_t*>(memory),
+            scales,
+            reinterpret_cast<int32_t*>(scales + T * block_stride)};
   }
 };
 

@@ -6,7 +6,7 @@
 //   x[t,k] ~ sx[t,b] cx[t,k]     sx = amax / 127     b = k / 32
 //   y[t,n] = sum_b (sx[t,b] sw[n,b]) * sum_{k in b} cx[t,k] cw[n,k]
 //
-// The inner sum is exact, the outer one a chain of fused multiply-adds over ascending b. BF16: two
+// The inner sum is exact, the outer one a chain of rounded products over ascending b. BF16: two
 // products at a time (AVX-512 BF16), a chain over ascending pairs of k. No bit of y depends on the number
 // of rows. Rounding the input is the error: at most half a scale a value (docs/precision.md has it
 // measured).
@@ -24,19 +24,26 @@ namespace hadal::cpu {
 enum class TurnedForm : uint8_t { kNone, kQ8, kQ4, kBf16 };
 TurnedForm turned_form(const Product& product);
 
-// Rows [T, K] in codes. Those for 4-bit weights stand in another order (the even ones of 8 columns
-// before the odd ones, as the halves of a weight's byte come out).
+// Rows [T, K] in codes. Those for 4-bit weights stand in another order (even columns apart from odd ones, as
+// the halves of a weight's byte come out).
 struct TurnedRows {
   TurnedForm form = TurnedForm::kNone;
-  int64_t n_blocks = 0;        // of 32 columns; codes of columns behind the last are zero
-  int64_t stride = 0;          // bytes between rows of codes
-  int8_t* codes = nullptr;     // or BF16
-  float* scales = nullptr;     // [T, n_blocks]
-  int32_t* offsets = nullptr;  // [T, n_blocks]: what the sum of a block is too large by, negative
+  int64_t n_blocks = 0;      // of 32 columns; codes of columns behind the last are zero
+  int64_t block_stride = 0;  // blocks from row to row, so many that a vector's worth can be read
+  int64_t stride = 0;        // bytes between rows of codes
+  int8_t* codes = nullptr;   // or BF16
+  float* scales = nullptr;   // [T, block_stride]
+  int32_t* offsets =
+      nullptr;  // [T, block_stride]: what the sum of a block is too large by, negative
 
   TurnedRows rows_from(int64_t t) const {
-    return {
-        form, n_blocks, stride, codes + t * stride, scales + t * n_blocks, offsets + t * n_blocks};
+    return {form,
+            n_blocks,
+            block_stride,
+            stride,
+            codes + t * stride,
+            scales + t * block_stride,
+            offsets + t * block_stride};
   }
 };
 
