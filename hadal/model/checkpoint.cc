@@ -70,10 +70,12 @@ DeepseekV3 load_model(Context& ctx, const std::string& folder, const LoadOptions
   const OpenCheckpoint checkpoint = open_checkpoint(folder, options.with_mtp);
   DeepseekV3 model = make_model(checkpoint.config, ctx.arena);
   const std::vector<NamedParam> params = named_params(model);
-  const std::vector<StoredWeight> weights = find_all_stored(checkpoint, params);
-  if (options.dtype == LoadAs::kAsStored) {
-    read_weights_ahead(ctx, checkpoint.source, checkpoint.config);
-  }
+  // A page that is there already, be it for a scale, would keep its neighbours from becoming a huge one.
+  const std::vector<StoredWeight> weights = find_all_stored(checkpoint, params, [&] {
+    if (options.dtype == LoadAs::kAsStored) {
+      read_weights_ahead(ctx, checkpoint.source, checkpoint.config);
+    }
+  });
   for (size_t i = 0; i < params.size(); ++i) {
     Param& param = *params[i].param;
     if (options.dtype == LoadAs::kAsStored && params[i].kind == ParamKind::kMatrix) {

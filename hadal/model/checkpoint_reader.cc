@@ -120,8 +120,8 @@ class ScatteredReads {
 }  // namespace
 
 std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
-                                          const std::vector<NamedParam>& params) {
-  const ScatteredReads scales(checkpoint.source);
+                                          const std::vector<NamedParam>& params,
+                                          FunctionRef<void()> before_values) {
   std::vector<StoredWeight> weights;
   std::set<std::string> used;
   for (const NamedParam& param : params) {
@@ -130,7 +130,15 @@ std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
     for (std::string& name : stored_names(weights.back())) used.insert(std::move(name));
   }
   check_unused(checkpoint, used);
+  before_values();
+  const ScatteredReads scales(checkpoint.source);
+  for (StoredWeight& weight : weights) read_scales(weight);
   return weights;
+}
+
+std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
+                                          const std::vector<NamedParam>& params) {
+  return find_all_stored(checkpoint, params, [] {});
 }
 
 }  // namespace hadal

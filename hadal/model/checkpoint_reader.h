@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "hadal/core/function_ref.h"
 #include "hadal/model/checkpoint.h"
 #include "hadal/model/stored_weight.h"
 
@@ -26,5 +27,9 @@ OpenCheckpoint open_checkpoint(const std::string& path, bool with_mtp);
 // that is neither a known copy nor ignorable.
 std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
                                           const std::vector<NamedParam>& params);
+// Calls before_values() when only the scales' values are left to check.
+std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
+                                          const std::vector<NamedParam>& params,
+                                          FunctionRef<void()> before_values);
 
 }  // namespace hadal

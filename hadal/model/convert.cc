@@ -102,6 +102,7 @@ std::vector<StoredWeight> all_weights(const OpenCheckpoint& checkpoint, const St
     if (!checkpoint.source.find(copy.name) || !is_plain(forms.of(param))) continue;
     params.push_back(param);
     weights.push_back(find_stored(checkpoint.source, param));
+    read_scales(weights.back());
   }
   return weights;
 }

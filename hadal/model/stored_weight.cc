@@ -36,12 +36,12 @@ Tensor powers_of_two(const Tensor& exponents) {
   return Tensor::borrowed(DType::kF32, exponents.shape(), scales.get(), scales);
 }
 
-// The scales of `weight`, which must be there with exactly this type and shape.
+// The scales of `weight`, which must be there with exactly this type and shape, or as exponents of F32.
 Tensor find_scales(const TensorSource& source, const TensorSource::Entry& weight,
                    const std::string& scale_name, DType dtype, const Tensor::Shape& shape) {
   const auto* entry = source.find(scale_name);
   const bool exponents = entry && dtype == DType::kF32 && entry->info->dtype == DType::kF8E8M0;
-  if (exponents && entry->info->shape == shape) return powers_of_two(source.tensor(*entry));
+  if (exponents && entry->info->shape == shape) return source.tensor(*entry);
   if (!entry) {
     throw FormatError(concat(place(weight), ": ", dtype_name(weight.info->dtype),
                              " without its scales (expected ", in_quotes(scale_name), " ",
@@ -126,11 +126,17 @@ StoredWeight find_stored(const TensorSource& source, const NamedParam& param) {
     codes.scales = find_scales(source, *entry, quant_scale_name(param.name), DType::kBF16,
                                {rows, ceil_div(cols, kQuantBlock)});
   }
-  if (!all_finite(codes.scales)) {
-    throw FormatError(concat(result.where, ": a scale is not finite; the file is damaged"));
-  }
   result.data = std::move(codes);
   return result;
+}
+
+void read_scales(StoredWeight& stored) {
+  auto* codes = std::get_if<Quantized>(&stored.data);
+  if (codes == nullptr) return;
+  if (codes->scales.dtype() == DType::kF8E8M0) codes->scales = powers_of_two(codes->scales);
+  if (!all_finite(codes->scales)) {
+    throw FormatError(concat(stored.where, ": a scale is not finite; the file is damaged"));
+  }
 }
 
 int64_t StoredWeight::bytes() const {

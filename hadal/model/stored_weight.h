@@ -29,9 +29,11 @@ struct StoredWeight {
   int64_t bytes() const;
 };
 
-// Finds `param` in the checkpoint; FormatError if it is missing, its shape is another, its type
-// does not fit its kind, or its scales are missing, misshapen or not finite.
+// Finds `param` in the checkpoint, of which only headers are read; FormatError if it is missing, its shape
+// is another, its type does not fit its kind, or its scales are missing or misshapen.
 StoredWeight find_stored(const TensorSource& source, const NamedParam& param);
+// The first values that are read: FormatError if a scale is not finite. REQUIRED before any use.
+void read_scales(StoredWeight& stored);
 // The tensors it consists of: the weight, and its scales if any.
 std::vector<std::string> stored_names(const StoredWeight& stored);
 
