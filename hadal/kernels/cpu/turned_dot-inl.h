@@ -24,6 +24,12 @@ namespace hadal::cpu::HWY_NAMESPACE {
 using Ints = hn::RebindToSigned<Floats>;
 using VI = hn::Vec<Ints>;
 
+// From 32 bits to 8.
+using Bytes = hn::Rebind<int8_t, Ints>;
+HWY_INLINE hn::Vec<Bytes> to_bytes(VI v) {
+  return hn::DemoteTo(Bytes(), hn::DemoteTo(hn::Rebind<int16_t, Ints>(), v));
+}
+
 // out[unit][lane] = the 32-bit unit `unit` of the kLanes that stand at byte `at` of row `lane`. Of them
 // only the first n_bytes exist; zeros stand for the others.
 HWY_INLINE void turn_step(uint32_t* out, const std::array<const uint8_t*, kLanes>& rows, int64_t at,
@@ -135,9 +141,11 @@ struct ByteUnits {
   static constexpr bool kHasOffset = kUnsignedDot;
   static int32_t offset(int32_t sum_of_x) { return -128 * sum_of_x; }
 
-  static void store_block(int8_t* row, int64_t block,
-                          const std::array<int8_t, kQuantBlock>& codes) {
-    std::copy(codes.begin(), codes.end(), row + block * kQuantBlock);
+  // Where the codes of a block stand, from two vectors of its values in whole numbers on.
+  static HWY_INLINE void store_two(int8_t* row, int64_t block, int64_t i, VI a, VI b) {
+    int8_t* out = row + block * kQuantBlock + i;
+    hn::StoreU(to_bytes(a), Bytes(), out);
+    hn::StoreU(to_bytes(b), Bytes(), out + kLanes);
   }
 
   // sum + the dot product of the four bytes of every lane
@@ -183,10 +191,10 @@ struct HalfByteUnits {
   static int64_t place(int64_t block) {
     return block / kVectorBlocks * 2 * kOdd + block % kVectorBlocks * kQuantBlock / 2;
   }
-  static void store_block(int8_t* row, int64_t block,
-                          const std::array<int8_t, kQuantBlock>& codes) {
-    int8_t* out = row + place(block);
-    for (size_t i = 0; i < kQuantBlock; i += 2, ++out) out[0] = codes[i], out[kOdd] = codes[i + 1];
+  static HWY_INLINE void store_two(int8_t* row, int64_t block, int64_t i, VI a, VI b) {
+    int8_t* out = row + place(block) + i / 2;
+    hn::StoreU(to_bytes(hn::ConcatEven(Ints(), b, a)), Bytes(), out);
+    hn::StoreU(to_bytes(hn::ConcatOdd(Ints(), b, a)), Bytes(), out + kOdd);
   }
 
   static HWY_INLINE VI even(VI w) { return hn::And(w, hn::Set(Ints(), 0x0F0F0F0F)); }

@@ -232,40 +232,41 @@ void multiply(View<float, 2> y, const TurnedRows& x, const WeightView& w, bool a
   }
 }
 
-// From 32 bits to 8.
-HWY_INLINE auto demoted(VI v) {
-  const hn::Rebind<int16_t, Ints> d16;
-  return hn::DemoteTo(hn::Rebind<int8_t, Ints>(), hn::DemoteTo(d16, v));
+// Codes, scale and offset of a block of the input, whose columns all exist.
+template <class Codes>
+HWY_INLINE void round_block(const TurnedRows& out, int64_t b, const float* x) {
+  constexpr int64_t kVectors = kQuantBlock / kLanes;
+  const Floats d;
+  V largest = hn::Zero(d);
+  HWY_UNROLL(8)
+  for (int64_t v = 0; v < kVectors; ++v) {
+    largest = hn::Max(largest, hn::Abs(hn::LoadU(d, x + v * kLanes)));
+  }
+  const float amax = hn::GetLane(hn::MaxOfLanes(d, largest));
+  const V inverse = hn::Set(d, amax > 0.0F ? 127.0F / amax : 0.0F);
+  VI sums = hn::Zero(Ints());
+  HWY_UNROLL(4)
+  for (int64_t i = 0; i < kQuantBlock; i += 2 * kLanes) {
+    const VI first = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), inverse));
+    const VI second = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i + kLanes), inverse));
+    sums = hn::Add(sums, hn::Add(first, second));
+    Codes::store_two(out.codes, b, i, first, second);
+  }
+  // A value that is not finite marks its whole block: an integer could not.
+  out.scales[b] = amax <= std::numeric_limits<float>::max()
+                      ? amax / 127.0F
+                      : std::numeric_limits<float>::quiet_NaN();
+  out.offsets[b] = Codes::offset(hn::GetLane(hn::SumOfLanes(Ints(), sums)));
 }
 
 template <class Codes>
 void round_blocks(const TurnedRows& out, std::span<const float> x) {
-  const Floats d;
-  const Ints d32;
-  const int64_t K = std::ssize(x);
-  for (int64_t b = 0; b < out.n_blocks; ++b) {
-    const int64_t first = b * kQuantBlock, n = std::min(K - first, kQuantBlock);
-    HWY_ALIGN std::array<float, kQuantBlock> block{};
-    std::copy_n(x.begin() + first, n, block.begin());
-    V largest = hn::Zero(d);
-    for (int64_t i = 0; i < kQuantBlock; i += kLanes) {
-      largest = hn::Max(largest, hn::Abs(hn::Load(d, block.data() + i)));
-    }
-    const float amax = hn::GetLane(hn::MaxOfLanes(d, largest));
-    const float scale = amax / 127.0F, inverse = amax > 0.0F ? 127.0F / amax : 0.0F;
-    HWY_ALIGN std::array<int8_t, kQuantBlock> codes;
-    VI sums = hn::Zero(d32);
-    for (int64_t i = 0; i < kQuantBlock; i += kLanes) {
-      const V scaled = hn::Mul(hn::Load(d, block.data() + i), hn::Set(d, inverse));
-      const VI nearest = hn::NearestInt(scaled);
-      sums = hn::Add(sums, nearest);
-      hn::StoreU(demoted(nearest), hn::Rebind<int8_t, Ints>(), codes.data() + i);
-    }
-    Codes::store_block(out.codes, b, codes);
-    // A value that is not finite marks its whole block: an integer could not.
-    out.scales[b] =
-        amax <= std::numeric_limits<float>::max() ? scale : std::numeric_limits<float>::quiet_NaN();
-    out.offsets[b] = Codes::offset(hn::GetLane(hn::SumOfLanes(d32, sums)));
+  const int64_t n_whole = std::ssize(x) / kQuantBlock;
+  for (int64_t b = 0; b < n_whole; ++b) round_block<Codes>(out, b, x.data() + b * kQuantBlock);
+  if (n_whole < out.n_blocks) {
+    HWY_ALIGN std::array<float, kQuantBlock> rest{};
+    std::copy(x.begin() + n_whole * kQuantBlock, x.end(), rest.begin());
+    round_block<Codes>(out, n_whole, rest.data());
   }
   std::fill(out.scales + out.n_blocks, out.scales + out.block_stride, 0.0F);
 }

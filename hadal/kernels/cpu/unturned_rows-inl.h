@@ -132,19 +132,25 @@ HWY_INLINE void scale_row(float* scaled, const TurnedRows& x, const CodedRows& w
   for (int64_t g = n_whole; g < n_groups; ++g) group(g, std::false_type());
 }
 
-// total = what scaled [group of blocks][lane][block] gives for every lane, blocks in ascending order.
+// What scaled [group of blocks][lane][block] gives for every lane, blocks added in ascending order.
 HWY_INLINE V sum_of_blocks(const float* scaled, int64_t n_blocks) {
   HWY_ALIGN uint32_t turned[kLanes * kLanes];
   std::array<const uint8_t*, kLanes> rows;
   V total = hn::Zero(Floats());
+  const auto add = [&](int64_t block) HWY_ATTR {
+    const auto* each = reinterpret_cast<const float*>(turned) + block * kLanes;
+    total = hn::Add(total, hn::Load(Floats(), each));
+  };
   for (int64_t b = 0; b < n_blocks; b += kLanes) {
     for (size_t i = 0; i < kLanes; ++i) {
       rows[i] = reinterpret_cast<const uint8_t*>(scaled + (b + static_cast<int64_t>(i)) * kLanes);
     }
     turn_step(turned, rows, 0, 4 * kLanes);
-    for (int64_t i = 0; i < std::min(kLanes, n_blocks - b); ++i) {
-      total =
-          hn::Add(total, hn::Load(Floats(), reinterpret_cast<const float*>(turned) + i * kLanes));
+    if (n_blocks - b >= kLanes) {
+      HWY_UNROLL(16)
+      for (int64_t i = 0; i < kLanes; ++i) add(i);
+    } else {
+      for (int64_t i = 0; i < n_blocks - b; ++i) add(i);
     }
   }
   return total;
