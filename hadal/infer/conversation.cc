@@ -68,7 +68,9 @@ void Conversation::reset() {
 Conversation::Prompt Conversation::prompt() const {
   if (chat_template_) {
     const jinja::Text text = chat_template_->text(messages_, options_);
-    return {chat_template_->ids(text, written_), opens_thinking(text)};
+    int64_t n_tool_calls = 0;
+    for (const ChatMessage& message : messages_) n_tool_calls += std::ssize(message.tool_calls);
+    return {chat_template_->ids(text, written_), opens_thinking(text), n_tool_calls};
   }
   std::string text;
   for (const ChatMessage& message : messages_) {
@@ -78,7 +80,7 @@ Conversation::Prompt Conversation::prompt() const {
   }
   std::vector<int32_t> ids = tokenizer_.encode(text, /*added_tokens=*/false);
   if (tokenizer_.add_bos() && tokenizer_.bos_id()) ids.insert(ids.begin(), *tokenizer_.bos_id());
-  return {std::move(ids), false};
+  return {.ids = std::move(ids)};
 }
 
 }  // namespace hadal

@@ -43,6 +43,7 @@ class Conversation {
   struct Prompt {
     std::vector<int32_t> ids;     // ends where the answer begins
     bool opens_thinking = false;  // the answer begins inside of a thought
+    int64_t n_tool_calls = 0;     // in its messages
   };
   Prompt prompt() const;
   const std::vector<ChatMessage>& messages() const { return messages_; }
