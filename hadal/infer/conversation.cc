@@ -45,6 +45,19 @@ void Conversation::add_answer(ChatMessage answer, const std::vector<int32_t>& to
   add(std::move(answer));
 }
 
+std::optional<ToolCall> Conversation::waiting_call() const {
+  std::vector<std::string> answered;
+  for (auto m = messages_.rbegin(); m != messages_.rend() && m->role != Role::kUser; ++m) {
+    if (m->role == Role::kTool) answered.push_back(m->tool_call_id);
+    if (m->role != Role::kAssistant) continue;
+    for (const ToolCall& call : m->tool_calls) {
+      if (std::find(answered.begin(), answered.end(), call.id) == answered.end()) return call;
+    }
+    break;
+  }
+  return std::nullopt;
+}
+
 bool Conversation::drop_answer() {
   const auto last = std::find_if(messages_.rbegin(), messages_.rend(),
                                  [](const ChatMessage& m) { return m.role == Role::kUser; });

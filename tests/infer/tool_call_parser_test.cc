@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "gtest/gtest.h"
+#include "hadal/core/rng.h"
 #include "hadal/infer/answer_stream.h"
 #include "hadal/infer/conversation.h"
 #include "tests/support/text_model_folder.h"
@@ -179,6 +180,36 @@ TEST_F(ToolCallParserTest, StopStringsAreOfTheWords) {
   const Answer stopped = answer(tokenizer_.encode("the rain" + calls), false, {"rain"});
   EXPECT_EQ(stopped.content, "the ");
   EXPECT_TRUE(stopped.calls.empty());
+}
+
+// Whatever a model writes: every word of it is said or called, once.
+TEST_F(ToolCallParserTest, NothingIsLostOfAnyMixtureOfMarksAndWords) {
+  Ids pieces = tokenizer_.encode("kk{}\n:0", false);
+  for (const ToolFormat& format : tool_formats()) {
+    for (const int32_t id : tokenizer_.encode(section(format))) pieces.push_back(id);
+  }
+  const auto count = [](const std::string& text) {
+    return std::count(text.begin(), text.end(), 'k');
+  };
+  size_t n_calls = 0, n_malformed = 0;
+  Rng rng(1);
+  for (int round = 0; round < 20'000; ++round) {
+    Ids ids;
+    for (int i = 0; i < 12; ++i) ids.push_back(pieces[rng.uniform_below(pieces.size())]);
+    // Half of them begin as a call does.
+    const Ids begin = tokenizer_.encode("<｜tool▁call▁begin｜>k<｜tool▁sep｜>{}");
+    if (round % 2 == 0) std::copy(begin.begin(), begin.end(), ids.begin());
+    const Answer got = answer(ids);
+    auto n = count(got.message.content.value_or(""));
+    for (const ToolCall& call : got.calls) {
+      n += count(call.id.starts_with("call_") ? call.name : call.id) + count(call.arguments);
+    }
+    ASSERT_EQ(n, count(tokenizer_.decode(ids))) << tokenizer_.decode(ids);
+    n_calls += got.calls.size();
+    n_malformed += got.malformed ? 1 : 0;
+  }
+  EXPECT_GT(n_calls, 100U);
+  EXPECT_GT(n_malformed, 100U);
 }
 
 // Each turn of two answers, the first with calls: the next prompt is what was read and written before, token

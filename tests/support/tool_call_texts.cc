@@ -68,7 +68,7 @@ std::string section(const ToolFormat& format) {
          format.end;
 }
 
-Tokenizer tokenizer_with_all_marks() {
+std::string tokenizer_json_with_all_marks() {
   Json json = parse_json_file(tokenizer_folder() + "/tokenizer.json");
   int64_t next = Tokenizer::load(tokenizer_folder()).vocab_size();
   for (const char* mark :
@@ -82,7 +82,11 @@ Tokenizer tokenizer_with_all_marks() {
                                                 {"normalized", false},
                                                 {"special", false}});
   }
-  return Tokenizer::from_json(json.dump(), "", "tokenizer with marks");
+  return json.dump();
+}
+
+Tokenizer tokenizer_with_all_marks() {
+  return Tokenizer::from_json(tokenizer_json_with_all_marks(), "", "tokenizer with marks");
 }
 
 std::vector<int32_t> spelled_ids(const Tokenizer& tokenizer, const std::string& text) {

@@ -23,6 +23,7 @@ std::string section(const ToolFormat& format);  // that holds both
 
 // The small tokenizer of tokenizer_folder() with the marks of thoughts and of Kimi-K2 too.
 Tokenizer tokenizer_with_all_marks();
+std::string tokenizer_json_with_all_marks();
 
 // As a model may write it: marks as their tokens, the words between them letter by letter.
 std::vector<int32_t> spelled_ids(const Tokenizer& tokenizer, const std::string& text);
