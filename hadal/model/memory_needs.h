@@ -30,4 +30,16 @@ int64_t available_memory();
 // beside the cache of a few thousand tokens. Names the forms that would fit.
 std::string memory_warning(const ModelConfig& config, int64_t weight_bytes, int64_t available);
 
+// Weights that the process holds itself and not in mapped files: nothing gives their pages back, so where
+// they do not fit the system ends the process.
+enum class HeldBecause {
+  kWidened,    // to F32
+  kUnaligned,  // they begin where their elements may not
+  kRandom,     // there is no file
+};
+int64_t f32_bytes(const ModelConfig& config);  // of all weights, MTP modules too
+// Unavailable, naming `place`, if `bytes` of them do not fit into `available` (0: unknown). Says what would.
+void require_memory(const ModelConfig& config, const std::string& place, int64_t bytes,
+                    HeldBecause because, int64_t available);
+
 }  // namespace hadal

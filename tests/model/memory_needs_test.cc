@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include "hadal/core/error.h"
+#include "tests/support/refusal.h"
+
 namespace hadal::test {
 namespace {
 
