@@ -20,9 +20,10 @@ constexpr int64_t kUsualContext = 4096;
 constexpr int64_t kWorkingBytes = int64_t{200} << 20;
 
 int64_t bytes_of(const std::vector<NamedParam>& params, WeightForm form) {
+  const StoredForms forms = usual_forms(form);
   int64_t bytes = 0;
   for (const NamedParam& param : params) {
-    for (const TensorInfo& info : declare(param.name, param.shape, form_for(param, form))) {
+    for (const TensorInfo& info : declare(param.name, param.shape, forms.of(param))) {
       bytes += stored_bytes(info);
     }
   }

@@ -12,7 +12,7 @@ namespace hadal {
 
 struct MemoryNeeds {
   struct Weights {
-    WeightForm form;  // of the projections; the rest is BF16
+    WeightForm form;  // as `hadal convert --dtype` writes it
     int64_t bytes;
   };
   std::vector<Weights> weights;  // BF16, FP8, 8 and 4 bits, the largest first
