@@ -80,7 +80,6 @@ void AnswerStream::take(ToolCallParser::Found found, Piece& piece) {
 
 AnswerStream::Piece AnswerStream::push(int32_t token) {
   Piece piece;
-  if (stopped()) return piece;
   if (!calls_.takes(token)) {
     take(stream_.push(token), false, piece);
     return piece;

@@ -121,6 +121,7 @@ TEST_F(ToolCallParserTest, WhatIsNoCallIsText) {
   expect_text(begin + v31("", "{}") + end);
   expect_text(begin + v31("the hat", "{}") + end);
   expect_text(begin + v31("function", "hat\n```json\n{}") + end);
+  expect_text(begin + v31("hat", "hat\n```json\n{}\n```") + end);
   expect_text(begin + v31("function", "hat\n```json\n```") + end);
   for (const char* id : {"functions.hat", "functions.hat:", "functions.hat:x", ":0", "a b:0"}) {
     expect_text(kimi(id));
@@ -170,8 +171,10 @@ TEST_F(ToolCallParserTest, AThoughtCallsNothing) {
   const Answer got = answer(tokenizer_.encode("the " + calls + "</think>\n\n" + calls), true);
   EXPECT_EQ(got.message.reasoning_content, "the " + calls);
   EXPECT_EQ(got.calls.size(), 2U);
-  // A stop string that may begin in the mark of the thought's end holds it back no longer than the call.
-  EXPECT_EQ(answer(tokenizer_.encode("the</think>" + calls), true, {">>"}).calls.size(), 2U);
+  // A stop string that may begin in the mark of the thought's end does not hide that end.
+  const Answer held = answer(tokenizer_.encode("the</think>" + calls), true, {">>"});
+  EXPECT_EQ(held.calls.size(), 2U);
+  EXPECT_FALSE(held.message.content.has_value()) << *held.message.content;
 }
 
 TEST_F(ToolCallParserTest, StopStringsAreOfTheWords) {
