@@ -6,7 +6,9 @@
 #
 # One model in every form that its programs want lies in the folder MODELS; a form that is not there
 # and a program that no variable names are left out:
-#   bf16/ fp8/ q8/ q4/                     for hadal: a checkpoint, and what `hadal convert` makes of it
+#   bf16/ fp8/ q8/ q4/                     for hadal: a checkpoint, and what `hadal convert` makes of it;
+#                                          q4 by --dtype q4 --mix all=q4 --mix head=q8, the bits of the
+#                                          others' 4-bit files (--dtype q4 alone has more)
 #   f16 bf16 q8_0 q4_0 q4_k iq4_nl .gguf   for llama.cpp and ik_llama.cpp: their convert_hf_to_gguf.py
 #                                          and llama-quantize
 #   dseek-f16/ dseek-f8e5m2/               for deepseek.cpp: its convert.py

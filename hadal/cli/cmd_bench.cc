@@ -10,6 +10,7 @@
 #include "hadal/measure/measure_load.h"
 #include "hadal/measure/measure_tokenizer.h"
 #include "hadal/measure/measure_train.h"
+#include "hadal/model/memory_needs.h"
 #include "hadal/ops/memory_of.h"
 
 namespace hadal::cli {
@@ -64,10 +65,16 @@ struct ModelChoice {
                                               .found = "both",
                                               .expected = "one",
                                               .advice = "leave one out"});
-    DeepseekV3 result =
-        model.empty() ? make_model(find_preset(preset.empty() ? "small" : preset).config, ctx.arena)
-                      : load_model(ctx, model, {.dtype = weights.load_as(), .with_mtp = true});
-    if (model.empty()) initialise_weights(result, ctx.arena, common.seed, 0.02F);
+    if (!model.empty()) {
+      DeepseekV3 stored = load_model(ctx, model, {.dtype = weights.load_as(), .with_mtp = true});
+      activations.apply(stored);
+      return stored;
+    }
+    const std::string name = preset.empty() ? "small" : preset;
+    const ModelConfig config = find_preset(name).config;
+    require_memory(config, name, f32_bytes(config), HeldBecause::kRandom, available_memory());
+    DeepseekV3 result = make_model(config, ctx.arena);
+    initialise_weights(result, ctx.arena, common.seed, 0.02F);
     activations.apply(result);
     return result;
   }

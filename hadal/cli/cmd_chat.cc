@@ -2,15 +2,15 @@
 //
 // Ctrl-C ends the answer, not the program; at the prompt it clears the line. The latent cache is
 // kept between turns, so that each prefills only what is new.
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
 #include "hadal/cli/activations_flag.h"
+#include "hadal/cli/answer_printer.h"
 #include "hadal/cli/cache_flags.h"
+#include "hadal/cli/chat_flags.h"
 #include "hadal/cli/chat_input.h"
 #include "hadal/cli/commands.h"
 #include "hadal/cli/sampling_flags.h"
@@ -27,8 +27,8 @@ namespace {
 
 struct ChatCommand {
   ActivationsFlag activations;
-  std::string model, system, tools, think;
-  bool template_as_published = false;
+  std::string model, system;
+  ChatFlags chat;
   int64_t max_context = 0;
   CacheFlags cache;
   SamplingFlags sampling;
@@ -45,10 +45,7 @@ void bind(Flags& flags, ChatCommand& o) {
                 "message, always taking the most probable token");
   flags.required("model,-m", o.model, "model folder");
   flags.option("system", o.system, "system message");
-  flags.option("tools", o.tools, "JSON file with the list of tools that the model may call");
-  flags.option("think", o.think, "on or off, for templates that ask; otherwise as they see fit");
-  flags.flag("template-as-published", o.template_as_published,
-             "keep the mistakes that DeepSeek-V3's own chat template makes in tool calls");
+  o.chat.bind(flags);
   flags.option("max-context,-c,--ctx-size", o.max_context,
                "tokens of the whole conversation at most; 0: as many as the model has positions");
   o.cache.bind(flags);
@@ -64,6 +61,7 @@ constexpr const char* kHelp =
     "/retry         another answer to the last message\n"
     "/edit [TEXT]   the last message anew\n"
     "/undo          take the last message and its answer back\n"
+    "/result TEXT   what a tool gave that the model called\n"
     "/reset         forget the conversation, keep the system message\n"
     "/think on|off  let the model think first, if its template asks\n"
     "/stats         tokens read, reused and written so far\n"
@@ -89,40 +87,6 @@ std::string history_file() {
   return error ? std::string() : (folder / "chat_history").string();
 }
 
-// What `write` shows, thoughts apart: dim on a terminal, between lines that say so elsewhere.
-class AnswerPrinter {
- public:
-  explicit AnswerPrinter(Output& out)
-      : out_(out), dim_(isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr) {}
-  ~AnswerPrinter() {
-    if (thinking_) end_thought();
-  }
-  AnswerPrinter(const AnswerPrinter&) = delete;
-  AnswerPrinter& operator=(const AnswerPrinter&) = delete;
-
-  void show(const AnswerStream::Piece& piece) {
-    if (!piece.thinking.empty()) {
-      if (!thinking_) out_.text(dim_ ? "\033[2m" : "[thinking]\n");
-      thinking_ = true;
-      out_.text(piece.thinking);
-    }
-    if (!piece.content.empty()) {
-      if (thinking_) end_thought();
-      out_.text(piece.content);
-    }
-    std::fflush(stdout);
-  }
-
- private:
-  void end_thought() {
-    out_.text(dim_ ? "\033[0m\n" : "\n[answer]\n");
-    thinking_ = false;
-  }
-  Output& out_;
-  const bool dim_;
-  bool thinking_ = false;
-};
-
 void save_conversation(const Conversation& conversation, const std::string& file) {
   Json messages = Json::array();
   for (const ChatMessage& message : conversation.messages()) {
@@ -140,10 +104,9 @@ class ChatLoop {
         out_(out),
         m_(o.model, common.threads, common.chosen_device(), o.sampling.may_use_mtp()),
         chat_(m_, o.system, context(), options(common, flags), m_.stop_texts(o.sampling.stop),
-              o.template_as_published, o.cache.options(m_.folder, o.activations)) {
+              o.chat.template_as_published, o.cache.options(m_.folder, o.activations)) {
     o.activations.apply(m_.model);
-    if (!o.think.empty()) think(o.think);
-    if (!o.tools.empty()) chat_.conversation().set_tools(parse_json_file(o.tools));
+    o.chat.apply(chat_.conversation());
   }
 
   void greet(bool on_terminal) const {
@@ -221,7 +184,7 @@ class ChatLoop {
       conversation.load(messages_from_json(parse_json_file(line.rest), line.rest));
       log_note("loaded ", conversation.messages().size(), " messages from ", line.rest);
     } else if (line.name == "think") {
-      think(line.rest);
+      set_thinking(conversation, line.rest);
     } else if (line.name == "stats") {
       note_totals();
     } else if (line.name == "undo") {
@@ -231,6 +194,8 @@ class ChatLoop {
                                            .problem = "nothing was asked yet",
                                            .expected = "a message before it"});
       answer();
+    } else if (line.name == "result") {
+      give_result(line.rest);
     } else if (line.name == "edit") {
       edit(line.rest, editor);
     } else {
@@ -248,16 +213,20 @@ class ChatLoop {
                                  .expected = {"/", line.name, " FILE"}});
   }
 
-  void think(const std::string& word) {
-    require(word == "on" || word == "off",
-            {.field = "--think", .problem = "wrong value", .found = word, .expected = "on or off"});
-    require(chat_.conversation().knows_thinking(),
-            {.field = "--think",
-             .problem = "the model's chat template does not ask whether to think",
-             .found = word,
-             .expected = "a template with the variable thinking",
-             .advice = "leave it out"});
-    chat_.conversation().set_thinking(word == "on");
+  // Of the first call that waits for one; the model goes on when none does.
+  void give_result(const std::string& text) {
+    Conversation& conversation = chat_.conversation();
+    const std::optional<ToolCall> call = conversation.waiting_call();
+    require(call.has_value(), {.field = "/result",
+                               .problem = "no tool was called",
+                               .expected = "a tool call in the last answer"});
+    conversation.add({.role = ChatMessage::Role::kTool, .content = text, .tool_call_id = call->id});
+    const std::optional<ToolCall> next = conversation.waiting_call();
+    if (!next) {
+      answer();
+    } else {
+      log_note("/result of ", next->name, " ", next->arguments, " next");
+    }
   }
 
   // The last question anew: by `text`, or for the person to change.
@@ -296,9 +265,8 @@ class ChatLoop {
             return !interrupted();
           },
           [](double) { return !interrupted(); });
+      printer.finish();
     }
-    out_.text("\n");
-    std::fflush(stdout);
     const bool cut = interrupted();
     clear_interrupt();
     if (interrupted()) throw Interrupted("chat: asked to end");

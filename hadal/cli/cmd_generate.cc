@@ -3,15 +3,16 @@
 #include <filesystem>
 
 #include "hadal/cli/activations_flag.h"
+#include "hadal/cli/answer_printer.h"
 #include "hadal/cli/cache_flags.h"
 #include "hadal/cli/commands.h"
+#include "hadal/cli/prompt_flags.h"
 #include "hadal/cli/sampling_flags.h"
 #include "hadal/core/error.h"
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
 #include "hadal/core/number_text.h"
 #include "hadal/infer/session.h"
-#include "hadal/infer/text_stream.h"
 #include "hadal/io/safetensors.h"
 
 namespace hadal::cli {
@@ -19,7 +20,8 @@ namespace {
 
 struct GenerateCommand {
   ActivationsFlag activations;
-  std::string model, prompt, prompt_file, prompt_tokens, suffix, record;
+  std::string model, record;
+  PromptFlags prompt;
   int64_t max_context = 0, logprobs = 0;
   CacheFlags cache;
   SamplingFlags sampling;
@@ -35,13 +37,10 @@ void bind(Flags& flags, GenerateCommand& o) {
                 "sample 200 tokens, the same ones every time");
   flags.example("hadal generate -m DIR --prompt-tokens ids.json --temperature 0 --json",
                 "token ids in and out, for scripts");
+  flags.example("hadal generate -m DIR --messages chat.json --json",
+                "answer a conversation; thoughts and tool calls apart");
   flags.required("model,-m", o.model, "model folder");
-  flags.option("prompt,-p", o.prompt, "text to continue");
-  flags.option("prompt-file,-f", o.prompt_file, "file to continue; - reads standard input");
-  flags.option("prompt-tokens", o.prompt_tokens, "JSON file with the prompt's token ids");
-  flags.option("suffix", o.suffix,
-               "text that follows what is written: fills in the middle, if the tokenizer has the "
-               "marks for it");
+  o.prompt.bind(flags);
   flags.option("max-context,-c,--ctx-size", o.max_context,
                "tokens of prompt and answer together at most; 0: as many as the model has "
                "positions");
@@ -53,76 +52,6 @@ void bind(Flags& flags, GenerateCommand& o) {
   o.cache.bind(flags);
   o.sampling.bind(flags);
   o.activations.bind(flags);
-}
-
-// [1,2,3] or, as in `hadal dump --tokens`, [[1,2,3]].
-std::vector<int32_t> read_token_file(const std::string& file) {
-  const Json json = parse_json_file(file);
-  const auto wrong = [&](const std::string& found) {
-    return FormatError(concat(file, ": not a list of token ids (found ", found,
-                              ", expected one list like [0, 17, 42]); write one list of whole "
-                              "numbers"));
-  };
-  if (!json.is_array()) throw wrong(json.type_name());
-  const Json* list = &json;
-  if (!json.as_array().empty() && json.as_array().front().is_array()) {
-    if (json.as_array().size() != 1) throw wrong(concat(json.as_array().size(), " lists"));
-    list = &json.as_array().front();
-  }
-  std::vector<int32_t> ids;
-  for (const Json& id : list->as_array()) {
-    if (!id.is_integer() || id.as_integer() < 0 || id.as_integer() > 0x7FFFFFFF) {
-      throw wrong(id.dump().substr(0, 40));
-    }
-    ids.push_back(static_cast<int32_t>(id.as_integer()));
-  }
-  return ids;
-}
-
-// <fim begin> prefix <fim hole> suffix <fim end>: the model writes the middle.
-std::vector<int32_t> fill_in_middle_prompt(const TextModel& m, const std::string& prefix,
-                                           const std::string& suffix) {
-  const auto marks = m.need_tokenizer().fim_tokens();
-  require(marks.has_value(), {.field = "--suffix",
-                              .problem = {m.folder, " cannot fill in the middle"},
-                              .found = "no FIM tokens",
-                              .expected = "them in tokenizer.json",
-                              .advice = "leave the option out"});
-  std::vector<int32_t> ids;
-  const auto append = [&](const std::string& text) {
-    const std::vector<int32_t> more = m.tokenizer->encode(text, /*added_tokens=*/false);
-    ids.insert(ids.end(), more.begin(), more.end());
-  };
-  if (m.tokenizer->add_bos() && m.tokenizer->bos_id()) ids.push_back(*m.tokenizer->bos_id());
-  ids.push_back(marks->begin);
-  append(prefix);
-  ids.push_back(marks->hole);
-  append(suffix);
-  ids.push_back(marks->end);
-  return ids;
-}
-
-void check_prompt_options(const Flags& flags) {
-  const int n = int{flags.given("prompt")} + int{flags.given("prompt-file")} +
-                int{flags.given("prompt-tokens")};
-  require(n == 1, {.field = "--prompt",
-                   .problem = n == 0 ? "missing" : "given more than once",
-                   .found = n,
-                   .expected = "one of --prompt, --prompt-file, --prompt-tokens",
-                   .advice = "see hadal generate --help"});
-  require(!flags.given("suffix") || !flags.given("prompt-tokens"),
-          {.field = "--suffix",
-           .problem = "needs a text prompt",
-           .found = "--prompt-tokens",
-           .expected = "--prompt or --prompt-file"});
-}
-
-std::vector<int32_t> make_prompt(const GenerateCommand& o, const Flags& flags, const TextModel& m) {
-  if (flags.given("prompt-tokens")) return read_token_file(o.prompt_tokens);
-  m.need_tokenizer();
-  const std::string text = flags.given("prompt") ? o.prompt : read_text_argument(o.prompt_file);
-  if (flags.given("suffix")) return fill_in_middle_prompt(m, text, o.suffix);
-  return m.encode(text);
 }
 
 int64_t context_limit(const GenerateCommand& o, const ModelConfig& config) {
@@ -176,24 +105,85 @@ Json counts_json(const DraftCounts& counts) {
   return json;
 }
 
-Json result_json(const GenerateResult& r, const TextStream* stream) {
-  Json json;
-  json["text"] = stream != nullptr ? Json(stream->text()) : Json();
-  json["tokens"] = Json::array_of(r.tokens);
-  if (!r.logprobs.empty()) json["logprobs"] = logprobs_json(r.logprobs);
-  json["prompt_tokens"] = r.prompt_tokens;
-  json["finish_reason"] = r.finish_reason;
-  json["prefill_tokens_per_s"] = r.prefill_tokens_per_s();
-  json["decode_tokens_per_s"] = r.decode_tokens_per_s();
-  json["accepted_tokens_per_step"] = r.accepted_tokens_per_step();
-  json["acceptance_rate"] = r.acceptance_rate();
-  json["mtp"] = counts_json(r.mtp);
-  json["ngram"] = counts_json(r.ngram);
-  return json;
-}
+// What is written, shown as it comes: ids, a text, or the parts of an answer.
+class Writing {
+ public:
+  Writing(const GenerateCommand& o, const TextModel& m, const Conversation::Prompt& prompt,
+          Output& out)
+      : out_(out) {
+    require(m.tokenizer || o.sampling.stop.empty(), {.field = "--stop",
+                                                     .problem = {m.folder, " has no tokenizer"},
+                                                     .found = "text",
+                                                     .expected = "none",
+                                                     .advice = "leave the option out"});
+    std::vector<std::string> stops = m.stop_texts(o.sampling.stop);
+    if (o.prompt.is_chat()) {
+      answer_.emplace(*m.tokenizer, std::move(stops), prompt.opens_thinking, prompt.n_tool_calls);
+      printer_.emplace(out);
+    } else if (m.tokenizer) {
+      text_.emplace(*m.tokenizer, std::move(stops));
+    }
+  }
+
+  // False where a stop string ends it.
+  bool push(int32_t token) {
+    if (answer_) {
+      printer_->show(answer_->push(token));
+      return !answer_->stopped();
+    }
+    show(text_ ? text_->push(token) : concat(first_ ? "" : " ", token));
+    first_ = false;
+    return !(text_ && text_->stopped());
+  }
+  void finish() {
+    if (answer_) {
+      printer_->show(answer_->finish());
+      printer_->finish();
+      return;
+    }
+    if (text_) show(text_->finish());
+    show("\n");
+  }
+
+  Json json(const GenerateResult& r) const {
+    Json json;
+    json["text"] = text_ ? Json(text_->text()) : Json();
+    if (answer_) {
+      const ChatMessage message = answer_->message();
+      json["text"] = message.content.value_or("");
+      json["message"] = message_json(message);
+      json["malformed_tool_call"] = answer_->malformed_call();
+    }
+    json["tokens"] = Json::array_of(r.tokens);
+    if (!r.logprobs.empty()) json["logprobs"] = logprobs_json(r.logprobs);
+    json["prompt_tokens"] = r.prompt_tokens;
+    json["finish_reason"] = r.finish_reason;
+    if (r.finish_reason == "stop" && answer_ && !answer_->message().tool_calls.empty()) {
+      json["finish_reason"] = "tool_calls";
+    }
+    json["prefill_tokens_per_s"] = r.prefill_tokens_per_s();
+    json["decode_tokens_per_s"] = r.decode_tokens_per_s();
+    json["accepted_tokens_per_step"] = r.accepted_tokens_per_step();
+    json["acceptance_rate"] = r.acceptance_rate();
+    json["mtp"] = counts_json(r.mtp);
+    json["ngram"] = counts_json(r.ngram);
+    return json;
+  }
+
+ private:
+  void show(const std::string& text) {
+    out_.text(text);
+    if (!text.empty()) std::fflush(stdout);
+  }
+  Output& out_;
+  std::optional<TextStream> text_;
+  std::optional<AnswerStream> answer_;
+  std::optional<AnswerPrinter> printer_;  // of answer_
+  bool first_ = true;
+};
 
 int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flags, Output& out) {
-  check_prompt_options(flags);
+  o.prompt.check(flags);
   catch_interrupts();
   o.cache.form();  // before the model is loaded
   TextModel m(o.model, common.threads, common.chosen_device(), o.sampling.may_use_mtp());
@@ -207,8 +197,8 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
   if (flags.given("logprobs")) options.top_logprobs = o.logprobs;
   require(!options.top_logprobs || out.json(),
           {.field = "--logprobs", .problem = "written in the JSON only", .advice = "add --json"});
-  const std::vector<int32_t> prompt = make_prompt(o, flags, m);
-  const int64_t n_prompt = static_cast<int64_t>(prompt.size());
+  const Conversation::Prompt prompt = o.prompt.make(flags, m);
+  const int64_t n_prompt = std::ssize(prompt.ids);
   const int64_t context = context_limit(o, config);
   // Without --max-tokens the answer ends where the context does; an explicit number that does not fit
   // is an error, never cut short in silence.
@@ -220,35 +210,15 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
     if (progress.due()) progress.show(concat("reading the prompt ", progress_bar(fraction, 24)));
     return !interrupted();
   };
-  std::optional<TextStream> stream;
-  if (m.tokenizer) stream.emplace(*m.tokenizer, m.stop_texts(o.sampling.stop));
-  require(stream || o.sampling.stop.empty(), {.field = "--stop",
-                                              .problem = {m.folder, " has no tokenizer"},
-                                              .found = "text",
-                                              .expected = "none",
-                                              .advice = "leave the option out"});
-  const auto show = [&](const std::string& text) {
-    out.text(text);
-    if (!text.empty()) std::fflush(stdout);
-  };
-  bool first = true;
+  Writing writing(o, m, prompt, out);
   m.model.ensure_rope(m.arena, n_prompt + options.max_tokens);
-  const auto on_token = [&](int32_t token) {
-    if (stream) {
-      show(stream->push(token));
-    } else {
-      show(concat(first ? "" : " ", token));
-    }
-    first = false;
-    return !interrupted() && !(stream && stream->stopped());
-  };
-  const GenerateResult result = generate(m.ctx, m.model, prompt, options, on_token, on_prefill,
+  const auto on_token = [&](int32_t token) { return writing.push(token) && !interrupted(); };
+  const GenerateResult result = generate(m.ctx, m.model, prompt.ids, options, on_token, on_prefill,
                                          o.cache.options(m.folder, o.activations));
-  if (stream) show(stream->finish());
-  show("\n");
+  writing.finish();
   if (interrupted()) throw Interrupted("generate: interrupted; what is written so far was printed");
-  if (result.record) write_record(o.record, prompt, result);
-  if (out.json()) out.report(result_json(result, stream ? &*stream : nullptr));
+  if (result.record) write_record(o.record, prompt.ids, result);
+  if (out.json()) out.report(writing.json(result));
   note_timing(result, config, o.sampling.may_use_mtp(), o.cache.form());
   return 0;
 }

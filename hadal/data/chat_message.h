@@ -28,8 +28,10 @@ struct ChatMessage {
 const char* role_name(ChatMessage::Role role);
 // {"role", "content", ...}: what is empty is left out, but for the content, which is null.
 Json message_json(const ChatMessage& message);
-// FormatError "SOURCE: message N: ..." for what is no message. Also takes {"messages": [...]}, and
+// FormatError "SOURCE: messages[3].role: ..." for what is no message. Also takes {"messages": [...]}, and
 // arguments of calls that are objects instead of their text.
 std::vector<ChatMessage> messages_from_json(const Json& json, const std::string& source);
+// The list of {"type": "function", "function": {"name", ...}} that it is; FormatError for another.
+Json tools_from_json(const Json& json, const std::string& source);
 
 }  // namespace hadal

@@ -33,13 +33,13 @@ std::string shown(std::string text, bool& begun) {
 }  // namespace
 
 AnswerStream::AnswerStream(const Tokenizer& tokenizer, std::vector<std::string> stop_strings,
-                           bool inside)
+                           bool inside, int64_t calls_before)
     : stream_(tokenizer, std::move(stop_strings), mark_tokens(tokenizer)),
+      calls_(tokenizer, calls_before),
       part_(inside ? Part::kThinking : Part::kBegin),
       content_shown_(!inside) {}
 
-AnswerStream::Piece AnswerStream::take(const std::string& more, bool last) {
-  Piece piece;
+void AnswerStream::take(const std::string& more, bool last, Piece& piece) {
   held_ += more;
   if (part_ == Part::kBegin) {
     const size_t word = std::min(held_.find_first_not_of(" \t\r\n"), held_.size());
@@ -57,20 +57,58 @@ AnswerStream::Piece AnswerStream::take(const std::string& more, bool last) {
     const bool closed = close != std::string::npos;
     const size_t n = closed ? close : held_.size() - (last ? 0 : possible_mark(held_, kClose));
     thinking_ += held_.substr(0, n);
-    piece.thinking = shown(held_.substr(0, n), thinking_shown_);
+    piece.thinking += shown(held_.substr(0, n), thinking_shown_);
     held_.erase(0, closed ? close + kClose.size() : n);
     if (closed) part_ = Part::kContent;
   }
   if (part_ == Part::kContent) {
     content_ += held_;
-    piece.content = shown(std::move(held_), content_shown_);
+    piece.content += shown(std::move(held_), content_shown_);
     held_.clear();
+  }
+}
+
+void AnswerStream::take(ToolCallParser::Found found, Piece& piece) {
+  piece.malformed_call = piece.malformed_call || !found.text.empty();
+  content_ += found.text;
+  piece.content += shown(std::move(found.text), content_shown_);
+  for (ToolCall& call : found.calls) {
+    tool_calls_.push_back(call);
+    piece.tool_calls.push_back(std::move(call));
+  }
+}
+
+AnswerStream::Piece AnswerStream::push(int32_t token) {
+  Piece piece;
+  if (!calls_.takes(token)) {
+    take(stream_.push(token), false, piece);
+    return piece;
+  }
+  // The words end here. What is held of them may close the thought.
+  take(stream_.finish(), false, piece);
+  if (stopped()) return piece;
+  if (part_ == Part::kThinking) {
+    take(stream_.push(token), false, piece);
+  } else {
+    take("", true, piece);
+    take(calls_.push(token), piece);
   }
   return piece;
 }
 
-AnswerStream::Piece AnswerStream::push(int32_t token) { return take(stream_.push(token), false); }
+AnswerStream::Piece AnswerStream::finish() {
+  Piece piece;
+  take(stream_.finish(), true, piece);
+  take(calls_.finish(), piece);
+  return piece;
+}
 
-AnswerStream::Piece AnswerStream::finish() { return take(stream_.finish(), true); }
+ChatMessage AnswerStream::message() const {
+  ChatMessage message{.role = ChatMessage::Role::kAssistant,
+                      .reasoning_content = thinking_,
+                      .tool_calls = tool_calls_};
+  if (!content_.empty() || tool_calls_.empty()) message.content = content_;
+  return message;
+}
 
 }  // namespace hadal

@@ -55,7 +55,7 @@ GenerateResult ChatSession::answer(const OnPiece& on_piece, const OnPrefill& on_
                       .advice = "/reset starts a new one, /undo takes the last turn back"});
   GenerateOptions options = options_;
   options.max_tokens = std::min(options_.max_tokens, room);
-  AnswerStream stream(*model_.tokenizer, stop_strings_, prompt.opens_thinking);
+  AnswerStream stream(*model_.tokenizer, stop_strings_, prompt.opens_thinking, prompt.n_tool_calls);
   const auto on_token = [&](int32_t token) {
     return on_piece(stream.push(token)) && !stream.stopped();
   };
@@ -68,12 +68,7 @@ GenerateResult ChatSession::answer(const OnPiece& on_piece, const OnPrefill& on_
   totals_.written_tokens += std::ssize(result.tokens);
   totals_.prefill_seconds += result.prefill_seconds;
   totals_.decode_seconds += result.decode_seconds;
-  if (!result.tokens.empty()) {
-    conversation_.add_answer({.role = ChatMessage::Role::kAssistant,
-                              .content = stream.content(),
-                              .reasoning_content = stream.thinking()},
-                             result.tokens);
-  }
+  if (!result.tokens.empty()) conversation_.add_answer(stream.message(), result.tokens);
   return result;
 }
 

@@ -45,6 +45,19 @@ void Conversation::add_answer(ChatMessage answer, const std::vector<int32_t>& to
   add(std::move(answer));
 }
 
+std::optional<ToolCall> Conversation::waiting_call() const {
+  std::vector<std::string> answered;
+  for (auto m = messages_.rbegin(); m != messages_.rend() && m->role != Role::kUser; ++m) {
+    if (m->role == Role::kTool) answered.push_back(m->tool_call_id);
+    if (m->role != Role::kAssistant) continue;
+    for (const ToolCall& call : m->tool_calls) {
+      if (std::find(answered.begin(), answered.end(), call.id) == answered.end()) return call;
+    }
+    break;
+  }
+  return std::nullopt;
+}
+
 bool Conversation::drop_answer() {
   const auto last = std::find_if(messages_.rbegin(), messages_.rend(),
                                  [](const ChatMessage& m) { return m.role == Role::kUser; });
@@ -68,7 +81,9 @@ void Conversation::reset() {
 Conversation::Prompt Conversation::prompt() const {
   if (chat_template_) {
     const jinja::Text text = chat_template_->text(messages_, options_);
-    return {chat_template_->ids(text, written_), opens_thinking(text)};
+    int64_t n_tool_calls = 0;
+    for (const ChatMessage& message : messages_) n_tool_calls += std::ssize(message.tool_calls);
+    return {chat_template_->ids(text, written_), opens_thinking(text), n_tool_calls};
   }
   std::string text;
   for (const ChatMessage& message : messages_) {
@@ -78,7 +93,7 @@ Conversation::Prompt Conversation::prompt() const {
   }
   std::vector<int32_t> ids = tokenizer_.encode(text, /*added_tokens=*/false);
   if (tokenizer_.add_bos() && tokenizer_.bos_id()) ids.insert(ids.begin(), *tokenizer_.bos_id());
-  return {std::move(ids), false};
+  return {.ids = std::move(ids)};
 }
 
 }  // namespace hadal

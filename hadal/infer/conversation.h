@@ -32,6 +32,8 @@ class Conversation {
   void add_user(const std::string& text);
   // `tokens`: as the model wrote it.
   void add_answer(ChatMessage answer, const std::vector<int32_t>& tokens);
+  // The first call of the last answer that has no result yet, if nothing but results follows it.
+  std::optional<ToolCall> waiting_call() const;
   // Everything behind the last message of the user goes, so that it can be answered anew. False if
   // there is none.
   bool drop_answer();
@@ -43,6 +45,7 @@ class Conversation {
   struct Prompt {
     std::vector<int32_t> ids;     // ends where the answer begins
     bool opens_thinking = false;  // the answer begins inside of a thought
+    int64_t n_tool_calls = 0;     // in its messages
   };
   Prompt prompt() const;
   const std::vector<ChatMessage>& messages() const { return messages_; }

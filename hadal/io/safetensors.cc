@@ -46,16 +46,30 @@ const TensorInfo* SafetensorsFile::find(const std::string& name) const {
   return &tensors_[*found];
 }
 
+const std::byte* SafetensorsFile::data(const TensorInfo& info) const {
+  return file_->bytes().data() + data_offset_ + info.begin;
+}
+
+bool SafetensorsFile::is_aligned(const TensorInfo& info) const {
+  return reinterpret_cast<uintptr_t>(data(info)) %
+             static_cast<uintptr_t>(dtype_bytes(info.dtype)) ==
+         0;
+}
+
 Tensor SafetensorsFile::tensor(const TensorInfo& info) const {
-  const std::byte* data = file_->bytes().data() + data_offset_ + info.begin;
-  const auto alignment = static_cast<uintptr_t>(dtype_bytes(info.dtype));
-  if (reinterpret_cast<uintptr_t>(data) % alignment == 0) {
-    return Tensor::borrowed(info.dtype, info.shape, data, file_);
-  }
+  if (is_aligned(info)) return Tensor::borrowed(info.dtype, info.shape, data(info), file_);
   const size_t bytes = static_cast<size_t>(info.end - info.begin);
   const std::shared_ptr<std::byte[]> copy(new std::byte[std::max<size_t>(bytes, 1)]);
-  if (bytes > 0) std::memcpy(copy.get(), data, bytes);
+  if (bytes > 0) std::memcpy(copy.get(), data(info), bytes);
   return Tensor::borrowed(info.dtype, info.shape, copy.get(), copy);
+}
+
+int64_t TensorSource::unaligned_bytes() const {
+  int64_t bytes = 0;
+  for (const auto& [name, entry] : entries_) {
+    if (!entry.file->is_aligned(*entry.info)) bytes += entry.info->end - entry.info->begin;
+  }
+  return bytes;
 }
 
 std::map<std::string, std::string> parse_index(std::string_view text, const std::string& source) {

@@ -25,6 +25,7 @@ class SafetensorsFile {
   // Borrowed from the mapping; a copy where the file does not align the elements (the format does
   // not promise it).
   Tensor tensor(const TensorInfo& info) const;
+  bool is_aligned(const TensorInfo& info) const;
   int64_t bytes() const { return static_cast<int64_t>(file_->bytes().size()); }
   std::span<const std::byte> mapped() const { return file_->bytes(); }
   void expect(MappedFile::Reading reading) const { file_->expect(reading); }
@@ -34,6 +35,7 @@ class SafetensorsFile {
   std::vector<TensorInfo> tensors_;
   std::vector<size_t> by_name_;
   std::map<std::string, std::string> metadata_;
+  const std::byte* data(const TensorInfo& info) const;
   int64_t data_offset_ = 0;
 };
 
@@ -49,6 +51,7 @@ class TensorSource {
   const Entry* find(const std::string& name) const;
   const std::map<std::string, Entry>& entries() const { return entries_; }
   Tensor tensor(const Entry& entry) const { return entry.file->tensor(*entry.info); }
+  int64_t unaligned_bytes() const;  // of tensors that tensor() copies
   const std::string& path() const { return path_; }
   const std::vector<std::unique_ptr<SafetensorsFile>>& files() const { return files_; }
 

@@ -8,6 +8,7 @@
 #include "hadal/model/checkpoint_reader.h"
 #include "hadal/model/checkpoint_writer.h"
 #include "hadal/model/hf_names.h"
+#include "hadal/model/memory_needs.h"
 #include "hadal/model/read_weights.h"
 
 namespace hadal {
@@ -32,6 +33,13 @@ WeightForm form_of(SaveDType dtype) {
       return WeightForm::kFp8;
   }
   return WeightForm::kF32;
+}
+
+void require_memory_for(const OpenCheckpoint& checkpoint, LoadAs dtype) {
+  const bool widened = dtype == LoadAs::kF32;
+  require_memory(checkpoint.config, checkpoint.source.path(),
+                 widened ? f32_bytes(checkpoint.config) : checkpoint.source.unaligned_bytes(),
+                 widened ? HeldBecause::kWidened : HeldBecause::kUnaligned, available_memory());
 }
 
 }  // namespace
@@ -68,6 +76,7 @@ ModelConfig load_config(const std::string& given) {
 
 DeepseekV3 load_model(Context& ctx, const std::string& folder, const LoadOptions& options) {
   const OpenCheckpoint checkpoint = open_checkpoint(folder, options.with_mtp);
+  require_memory_for(checkpoint, options.dtype);
   DeepseekV3 model = make_model(checkpoint.config, ctx.arena);
   const std::vector<NamedParam> params = named_params(model);
   // A page that is there already, be it for a scale, would keep its neighbours from becoming a huge one.

@@ -12,7 +12,7 @@ namespace hadal {
 
 struct MemoryNeeds {
   struct Weights {
-    WeightForm form;  // of the projections; the rest is BF16
+    WeightForm form;  // as `hadal convert --dtype` writes it
     int64_t bytes;
   };
   std::vector<Weights> weights;  // BF16, FP8, 8 and 4 bits, the largest first
@@ -29,5 +29,17 @@ int64_t available_memory();
 // What to say before `weight_bytes` of stored weights are read: empty if they fit into `available`
 // beside the cache of a few thousand tokens. Names the forms that would fit.
 std::string memory_warning(const ModelConfig& config, int64_t weight_bytes, int64_t available);
+
+// Weights that the process holds itself and not in mapped files: nothing gives their pages back, so where
+// they do not fit the system ends the process.
+enum class HeldBecause {
+  kWidened,    // to F32
+  kUnaligned,  // they begin where their elements may not
+  kRandom,     // there is no file
+};
+int64_t f32_bytes(const ModelConfig& config);  // of all weights, MTP modules too
+// Unavailable, naming `place`, if `bytes` of them do not fit into `available` (0: unknown). Says what would.
+void require_memory(const ModelConfig& config, const std::string& place, int64_t bytes,
+                    HeldBecause because, int64_t available);
 
 }  // namespace hadal

@@ -211,6 +211,15 @@ WeightForm StoredForms::of(const NamedParam& param) const {
   return found != mixed.end() ? found->second : form_for(param, projections);
 }
 
+StoredForms usual_forms(WeightForm projections) {
+  StoredForms forms{.projections = projections};
+  if (projections != WeightForm::kQ4) return forms;
+  for (const auto each : {WeightClass::kAttention, WeightClass::kDense, WeightClass::kShared}) {
+    forms.mixed[each] = WeightForm::kQ8;
+  }
+  return forms;
+}
+
 std::vector<TensorInfo> declare(const std::string& name, const Tensor::Shape& shape,
                                 WeightForm form) {
   const auto info = [](const std::string& tensor, DType dtype, Tensor::Shape extents) {

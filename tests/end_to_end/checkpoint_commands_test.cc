@@ -3,10 +3,13 @@
 
 #include <filesystem>
 
+#include "hadal/core/error.h"
 #include "hadal/core/json.h"
+#include "hadal/io/safetensors.h"
 #include "tests/support/golden_case.h"
 #include "tests/support/run_hadal.h"
 #include "tests/support/small_run.h"
+#include "tests/support/sparse_checkpoint.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hadal::test {
@@ -44,6 +47,53 @@ TEST(InspectCommandTest, DescribesACheckpointForPeopleAndPrograms) {
   const RunResult text = run_hadal({"inspect", golden_folder("c2_fp8_ue8m0")});
   EXPECT_NE(text.out.find("model.layers.*.mlp.experts.*.down_proj.weight"), std::string::npos);
   EXPECT_NE(text.out.find("F8_E4M3"), std::string::npos);
+}
+
+// What every token reads stays in 8 bits unless it is told otherwise.
+TEST(ConvertCommandTest, FourBitsAreOfTheRoutedExperts) {
+  const TemporaryFolder folder;
+  const auto dtypes = [&](const std::string& name, std::vector<std::string> mix) {
+    std::vector<std::string> arguments = {
+        "convert", golden_folder("a_yarn_mtp"), folder / name, "--dtype", "q4", "--json"};
+    for (const std::string& one : mix) arguments.insert(arguments.end(), {"--mix", one});
+    const RunResult result = run_hadal(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const TensorSource source = TensorSource::open(folder / name);
+    std::string found;
+    for (const char* tensor :
+         {"layers.1.self_attn.o_proj", "layers.0.mlp.up_proj",
+          "layers.1.mlp.shared_experts.up_proj", "layers.1.mlp.experts.0.up_proj"}) {
+      found += dtype_name(source.find(concat("model.", tensor, ".weight"))->info->dtype);
+      found += ' ';
+    }
+    return found + parse_json(result.out, "stdout").at("mix").dump();
+  };
+  EXPECT_EQ(dtypes("usual", {}), "I8 I8 I8 U8 [\"attention=q8\",\"dense=q8\",\"shared=q8\"]");
+  EXPECT_EQ(dtypes("uniform", {"all=q4"}), "U8 U8 U8 U8 []");
+  EXPECT_EQ(dtypes("one", {"dense=q4"}),
+            "I8 U8 I8 U8 [\"attention=q8\",\"dense=q4\",\"shared=q8\"]");
+  EXPECT_EQ(dtypes("later", {"head=q8", "shared=q4", "all=q4", "attention=q8"}),
+            "I8 U8 U8 U8 [\"attention=q8\",\"head=q8\"]");
+  expect_refused(
+      {{{"convert", golden_folder("a_yarn_mtp"), folder / "x", "--dtype", "q4", "--mix", "some=q4"},
+        "--mix: not a class and its precision"}});
+}
+
+// Terabytes that the system would end the process for: one line before any is read or made.
+TEST(BenchCommandTest, F32WeightsThatDoNotFitAreRefused) {
+  const TemporaryFolder folder;
+  const std::string model = folder / "v3";
+  write_sparse_checkpoint(model, find_preset("deepseek-v3").config, WeightForm::kFp8, 163);
+  const hadal::testing::Refused widened = {
+      {"bench", "decode", "--model", model, "--dtype", "f32"},
+      model + ": weights widened to F32 do not fit into memory",
+      "(bench and dump: --dtype native)",
+      1};
+  const hadal::testing::Refused random = {{"bench", "decode", "--preset", "deepseek-v3"},
+                                          "deepseek-v3: random F32 weights do not fit into memory",
+                                          "a smaller preset",
+                                          1};
+  expect_refused({widened, random});
 }
 
 TEST(ConvertCommandTest, WritesACheckpointThatIsFoundValid) {

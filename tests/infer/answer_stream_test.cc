@@ -53,8 +53,8 @@ TEST_F(AnswerStreamTest, TheHistoryKeepsWhatWasWritten) {
   AnswerStream stream(tokenizer_, {}, true);
   for (const int32_t id : tokenizer_.encode("\nhm\n</think>\n\nyes", false)) stream.push(id);
   stream.finish();
-  EXPECT_EQ(stream.thinking(), "\nhm\n");
-  EXPECT_EQ(stream.content(), "\n\nyes");
+  EXPECT_EQ(stream.message().reasoning_content, "\nhm\n");
+  EXPECT_EQ(stream.message().content, "\n\nyes");
 }
 
 TEST_F(AnswerStreamTest, AStopStringEndsBoth) {

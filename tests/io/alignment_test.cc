@@ -19,7 +19,11 @@ TEST(Alignment, ElementsThatBeginAtAnOddByteAreCopiedToAnAlignedOne) {
   file += header + '\1';
   file.append(reinterpret_cast<const char*>(values), sizeof values);
   const TemporaryFolder folder;
-  const SafetensorsFile read = SafetensorsFile::open(folder.write("odd.safetensors", file));
+  const std::string path = folder.write("odd.safetensors", file);
+  const SafetensorsFile read = SafetensorsFile::open(path);
+  EXPECT_TRUE(read.is_aligned(*read.find("one")));
+  EXPECT_FALSE(read.is_aligned(*read.find("two")));
+  EXPECT_EQ(TensorSource::open(path).unaligned_bytes(), 8);
   const Tensor two = read.tensor(*read.find("two"));
   EXPECT_EQ(reinterpret_cast<uintptr_t>(two.raw()) % alignof(float), 0U);
   EXPECT_EQ(std::memcmp(two.raw(), values, sizeof values), 0);

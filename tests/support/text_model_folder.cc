@@ -1,9 +1,13 @@
 #include "tests/support/text_model_folder.h"
 
+#include <algorithm>
+
 #include "hadal/data/bpe_trainer.h"
 #include "hadal/data/tokenizer.h"
+#include "hadal/io/atomic_write.h"
 #include "tests/support/random_model.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/tool_call_texts.h"
 
 namespace hadal::test {
 namespace {
@@ -35,6 +39,33 @@ class FilledFolder {
 };
 
 }  // namespace
+
+void write_reciting_model(const std::string& folder, const Lines& lines) {
+  write_file_atomically(folder + "/tokenizer.json", tokenizer_json_with_all_marks());
+  const Tokenizer tokenizer = Tokenizer::load(folder);
+  ModelConfig config = text_shape(tokenizer.vocab_size());
+  config.n_mtp = 0;
+  Arena arena;
+  DeepseekV3 model = make_model(config, arena);
+  initialise_weights(model, arena, 5, 1.0F);
+  // Layers add nothing, so the head sees the last token alone: each row is what comes before it.
+  for (const NamedParam& param : named_params(model)) {
+    const bool adds = param.name.ends_with("o_proj.weight") ||
+                      param.name.ends_with("down_proj.weight") || param.param == &model.head;
+    if (adds) std::ranges::fill(param.param->master.flat<float>(), 0.0F);
+  }
+  for (const auto& [cue, line] : lines) {
+    int32_t last = tokenizer.token_id(cue).value();
+    std::vector<int32_t> ids = tokenizer.encode(line);
+    ids.push_back(tokenizer.eos_id().value());
+    for (const int32_t id : ids) {
+      const std::span<float> row = model.head.master.mat().row(id);
+      for (size_t i = 0; i < row.size(); ++i) row[i] += model.embedding.master.mat().row(last)[i];
+      last = id;
+    }
+  }
+  save_folder(folder, model);
+}
 
 const std::string& tokenizer_folder() {
   static const FilledFolder folder(write_tokenizer);

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace hadal::test {
 
@@ -12,6 +14,12 @@ const std::string& text_model_folder();
 
 // The same weights without tokenizer.json.
 const std::string& model_folder_without_tokenizer();
+
+// A model that knows its lines: behind the first token of a pair it writes the second, token for token,
+// and ends, at temperature 0. Its tokenizer is tokenizer_with_all_marks(). REQUIRES that no token of the
+// lines is followed by two different ones.
+using Lines = std::vector<std::pair<std::string, std::string>>;
+void write_reciting_model(const std::string& folder, const Lines& lines);
 
 // A small tokenizer alone: a folder with tokenizer.json.
 const std::string& tokenizer_folder();
