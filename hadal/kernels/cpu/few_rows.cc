@@ -21,7 +21,7 @@ namespace {
 constexpr int kMaxRows = HWY_MAX_BYTES >= 64 ? 6 : 3;
 
 // Up to so many rows of x, reading the weight costs more than multiplying.
-constexpr int kMaxStreamRows = 8;
+constexpr int kMaxStreamRows = 4;
 
 // Even lanes of D: the sum of two neighbours of a; odd lanes: that of b.
 template <class D>
