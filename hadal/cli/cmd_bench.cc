@@ -214,20 +214,27 @@ int run_gemm(const GemmBench& o, const CommonOptions& common, Output& out) {
 struct LoadBench {
   std::string model;
   WeightsChoice weights;
-  int64_t rounds = 3;
+  CacheFlags cache;
+  LoadMeasureOptions measure;
 };
 
 void bind_load(Flags& flags, LoadBench& o) {
-  flags.example("hadal bench load --model DIR",
-                "seconds until a checkpoint is ready to run, and until its first token");
+  flags.example(
+      "hadal bench load --model DIR",
+      "seconds until a checkpoint is ready to run, and until its first token; peak memory");
   flags.required("model", o.model, "checkpoint folder");
   o.weights.bind(flags);
-  flags.option("rounds", o.rounds, "rounds; the best counts");
+  o.cache.bind_dtype(flags);
+  flags.option("prompt-tokens", o.measure.prompt_tokens, "tokens before the first one written");
+  flags.option("rounds", o.measure.rounds, "rounds; the best counts");
 }
 
 int run_load(const LoadBench& o, const CommonOptions& common, Output& out) {
   Bench bench(common);
-  return print(measure_load(bench.ctx, o.model, o.weights.load_as(), o.rounds), out);
+  LoadMeasureOptions options = o.measure;
+  options.dtype = o.weights.load_as();
+  options.cache = o.cache.form();
+  return print(measure_load(bench.ctx, o.model, options), out);
 }
 
 struct TokenizerBench {
@@ -273,8 +280,9 @@ Command make_bench_gemm_command() {
                                    bind_gemm, run_gemm);
 }
 Command make_bench_load_command() {
-  return define_command<LoadBench>("bench load", "measure how fast a checkpoint loads", bind_load,
-                                   run_load);
+  return define_command<LoadBench>("bench load",
+                                   "measure how fast a checkpoint loads, and its peak memory",
+                                   bind_load, run_load);
 }
 Command make_bench_tokenizer_command() {
   return define_command<TokenizerBench>("bench tokenizer", "measure the speed of a tokenizer",

@@ -158,10 +158,8 @@ void LatentSequence::give_back_unused() {
   for (; n_pages() > needed; page_ids_.pop_back()) pages_.give_back(page_ids_.back());
 }
 
-Tensor LatentSequence::load(Context& ctx, int64_t layer, int64_t begin, int64_t end) const {
-  Tensor rows = ctx.empty({end - begin, pages_.layout().d_row()});
-  load_latent_rows(ctx, rows.mat(), pages_.layer(layer), page_ids_, begin);
-  return rows;
+void LatentSequence::load(Context& ctx, int64_t layer, int64_t begin, View<float, 2> rows) const {
+  load_latent_rows(ctx, rows, pages_.layer(layer), page_ids_, begin);
 }
 
 }  // namespace hadal

@@ -121,8 +121,8 @@ class LatentSequence {
   void truncate(int64_t layer, int64_t length);
   void truncate_main(int64_t length);
 
-  // Rows [begin, end) of a layer as F32 [end - begin, d_c + d_r].
-  Tensor load(Context& ctx, int64_t layer, int64_t begin, int64_t end) const;
+  // The rows of a layer from `begin` on as F32, as many as `rows` [n, d_c + d_r] takes.
+  void load(Context& ctx, int64_t layer, int64_t begin, View<float, 2> rows) const;
   // For latent_attention: `n_queries` queries from `first_query` on belong to the last rows.
   SequenceRows rows(int64_t layer, int64_t first_query, int64_t n_queries) const {
     return {first_query, n_queries, length(layer), page_ids_};

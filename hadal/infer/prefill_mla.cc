@@ -22,15 +22,19 @@ void prefill_attention(Context& ctx, const Mla& mla, int64_t layer, View<float, 
   const auto [n_heads, d_nope, d_rope, d_v] = mla.dims;
   const int64_t d_c = mla.kv_lora_rank, n_rows = sequence.length(layer), step = part_rows(mla.dims);
   Tensor state = ctx.empty({q.dim(0), n_heads, 2});
+  // Memory of a whole part from the first chunk on: what is not written to is only an address, and
+  // blocks that grew with the cache would be new ones at every chunk, all of which the arena keeps.
+  Tensor all_latents = ctx.empty({step, sequence.pages().layout().d_row()});
+  Tensor all_kv = ctx.empty({step, n_heads, d_nope + d_v});
   for (int64_t begin = 0; begin < n_rows; begin += step) {
-    const int64_t end = std::min(n_rows, begin + step);
-    const Tensor rows = sequence.load(ctx, layer, begin, end);
-    Tensor kv = ctx.empty({end - begin, n_heads, d_nope + d_v});
-    mla.w_ukv.forward_rows(ctx, {kv.flat<float>().data(), {end - begin, n_heads * (d_nope + d_v)}},
-                           rows.mat().columns(0, d_c));
-    attention_forward_part(ctx, o, state.view<float, 3>(), q, std::as_const(kv).view<float, 3>(),
-                           rows.mat().columns(d_c, d_c + d_rope), {begin, n_rows}, mla.dims,
-                           mla.softmax_scale);
+    const int64_t n = std::min(step, n_rows - begin);
+    const View<float, 2> latents = all_latents.mat().rows(0, n);
+    float* const kv = all_kv.flat<float>().data();
+    sequence.load(ctx, layer, begin, latents);
+    mla.w_ukv.forward_rows(ctx, {kv, {n, n_heads * (d_nope + d_v)}}, latents.columns(0, d_c));
+    attention_forward_part(
+        ctx, o, state.view<float, 3>(), q, View<const float, 3>(kv, {n, n_heads, d_nope + d_v}),
+        latents.columns(d_c, d_c + d_rope), {begin, n_rows}, mla.dims, mla.softmax_scale);
   }
 }
 

@@ -1,8 +1,7 @@
 #include "hadal/measure/measurement.h"
 
-#include <sys/resource.h>
-
 #include <cstdio>
+#include <fstream>
 
 #include "hadal/core/error.h"
 
@@ -112,10 +111,15 @@ void add_trace(Json& details, const PoolTrace& trace, double amount, const std::
   details["places"] = std::move(places);
 }
 
+// getrusage would also count what the program that started this one had in use when it did.
 double peak_rss_mib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024.0;
+  std::ifstream status("/proc/self/status");
+  std::string key;
+  double kilobytes = 0;
+  while (status >> key) {
+    if (key == "VmHWM:") status >> kilobytes;
+  }
+  return kilobytes / 1024.0;
 }
 
 }  // namespace hadal

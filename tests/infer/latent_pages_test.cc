@@ -23,7 +23,7 @@ class LatentPagesTest : public testing::Test {
     return random_.random_rows(n, config.kv_lora_rank + config.qk_rope_head_dim, seed);
   }
   std::vector<float> cached(const LatentSequence& sequence, int64_t layer) {
-    return elements(sequence.load(random_.ctx, layer, 0, sequence.length(layer)).mat());
+    return elements(test::cached_rows(random_.ctx, sequence, layer).mat());
   }
   RandomModel random_{odd_config()};
   LatentPages pages_{random_.model.config, 5, 1, LatentForm::kF32};

@@ -5,6 +5,13 @@
 
 namespace hadal::test {
 
+// What is cached of a layer, as F32.
+inline Tensor cached_rows(Context& ctx, const LatentSequence& sequence, int64_t layer) {
+  Tensor rows = ctx.empty({sequence.length(layer), sequence.pages().layout().d_row()});
+  sequence.load(ctx, layer, 0, rows.mat());
+  return rows;
+}
+
 struct OneSequence {
   OneSequence(const ModelConfig& config, int64_t capacity, int64_t n_mtp,
               LatentForm form = LatentForm::kF32)
@@ -12,9 +19,7 @@ struct OneSequence {
     sequence.reserve(capacity);
   }
   // The rows of a layer.
-  Tensor rows(Context& ctx, int64_t layer) const {
-    return sequence.load(ctx, layer, 0, sequence.length(layer));
-  }
+  Tensor rows(Context& ctx, int64_t layer) const { return cached_rows(ctx, sequence, layer); }
 
   LatentPages pages;
   LatentSequence sequence;

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "gtest/gtest.h"
+#include "tests/infer/one_sequence.h"
 #include "tests/support/compare.h"
 #include "tests/support/random_model.h"
 
@@ -48,7 +49,7 @@ class PrefixCacheTest : public testing::Test {
   void expect_rows_of(const LatentSequence& sequence, const Tokens& tokens) {
     for (int64_t layer = 0; layer < sequence.pages().n_layers(); ++layer) {
       const int64_t module = std::max<int64_t>(0, layer + 1 - sequence.pages().n_main());
-      const Tensor rows = sequence.load(random_.ctx, layer, 0, sequence.length(layer));
+      const Tensor rows = test::cached_rows(random_.ctx, sequence, layer);
       for (int64_t t = 0; t < sequence.length(layer); ++t) {
         ASSERT_EQ(rows.mat().row(t).front(),
                   static_cast<float>(tokens[static_cast<size_t>(t + module)] + 1000 * layer))

@@ -7,6 +7,7 @@
 #include "hadal/io/atomic_write.h"
 #include "hadal/io/safetensors_header.h"
 #include "hadal/model/hf_names.h"
+#include "hadal/model/hf_storage.h"
 #include "hadal/model/stored_weight.h"
 
 namespace hadal::test {
@@ -67,9 +68,9 @@ int64_t write_sparse_checkpoint(const std::string& folder, const ModelConfig& co
     apparent += bytes;
   }
   write_file_atomically(folder + "/model.safetensors.index.json", index.dump());
-  ModelConfig stored = config;
-  stored.fp8 = form == WeightForm::kFp8;
-  write_file_atomically(folder + "/config.json", config_to_hf(stored).dump(2));
+  Json json = config_to_hf(config);
+  set_hf_storage(json, {.projections = form}, /*power_of_two_scales=*/false);
+  write_file_atomically(folder + "/config.json", json.dump(2));
   return apparent;
 }
 
