@@ -2,7 +2,7 @@
 //
 //   tokens per second = (1 + a_1 + a_1 a_2 + ...) / (seconds of a pass of 1 + n rows + drafting)
 //
-// The largest wins, no draft being one of the candidates. a_k: how often draft k of this source was
+// The largest wins, no draft being one of the candidates; what drafts add to its seconds counts a tenth more. a_k: how often draft k of this source was
 // kept in this request, if those before it were, of late. Seconds: infer/step_costs.h. In a batch the
 // tokens and seconds are those of the whole step. The choice may depend on the clock, since drafts
 // change no token (infer/speculative.h).

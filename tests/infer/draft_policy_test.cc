@@ -105,6 +105,18 @@ TEST(DraftPolicy, CountsTheRowsOfOthersInABatch) {
   EXPECT_EQ(choose_drafts(costs, {.n_rows = 9, .tokens = 8.8}, one, experience).n, 0);
 }
 
+TEST(DraftPolicy, AGainWithinTheNoiseIsNone) {
+  for (const auto& [two_rows, n] : {std::pair{1.75, 0}, std::pair{1.70, 1}}) {
+    StepCosts costs;
+    DraftExperience experience;
+    for (int i = 0; i < 3; ++i) {
+      costs.add_pass(1, 1.0);
+      costs.add_pass(2, two_rows);  // 1.8 tokens in so many seconds, for one in 1
+    }
+    EXPECT_EQ(choose_drafts(costs, {.n_rows = 1, .tokens = 1}, {.n_mtp = 1}, experience).n, n);
+  }
+}
+
 TEST(DraftPolicy, AllDraftsAreOfNgramsWhereALongOneMatches) {
   const auto source = [](const DraftOffer& offer) { return all_drafts(offer).source; };
   EXPECT_EQ(source({.n_mtp = 2, .n_ngram = 2, .match_length = 3}), DraftSource::kNgram);
