@@ -16,14 +16,15 @@
 #   LLAMA_BENCH  llama-bench of llama.cpp, whose newest source also stands in the source package of
 #                llama-cpp-python (PyPI): cmake -DGGML_NATIVE=ON, target llama-bench
 #   IK_BENCH     the same program of ik_llama.cpp, with its fastest setting: weights repacked as they
-#                are loaded
+#                are loaded, huge pages where it maps
 #   DSEEK        build/main of deepseek.cpp, after `make`
 #   KT_PYTHON    a Python with kt-kernel and numpy, for kt_experts_peer.py
 # Further variables: THREADS="1 2", PROMPT=512, GENERATE=48, DEPTH=0 (tokens in the cache before the
 # first that is written; above 0 only the writing is compared), RUN (what stands before every timed command but kt-kernel's, whose waiting
 # threads spin), RESULTS (a file that keeps every figure).
 #
-# Every round runs everything once, one after the other, because on a shared machine only figures of
+# The models' files are dropped from the page cache first, so that every program brings in its own as it
+# does: in which pages they then lie decides about speed (docs/log.md, 2026-11-27). Every round runs everything once, one after the other, because on a shared machine only figures of
 # the same minutes compare. A program built for AVX2 is compared with HADAL_SIMD=avx2.
 # Printed per kind of weights, and threads: the figure of every program and form, median [least,
 # most] over the rounds, the fastest first, and hadal / it, the median of the rounds' ratios.
@@ -54,6 +55,10 @@ with_hadal() { # KIND FOLDER
   json=$($run "$hadal" bench prefill --model "$models/$2" --threads "$threads" --rounds 1 --quiet \
     --json --prompt-tokens "$prompt")
   put prefill "$1" hadal "$(echo "$json" | value_of prefill)"
+  [ "$1" = bf16 ] || return 0
+  json=$($run "$hadal" bench prefill --model "$models/$2" --threads "$threads" --rounds 1 --quiet \
+    --json --prompt-tokens "$prompt" --activations bf16)
+  put prefill "$1" "hadal --activations bf16" "$(echo "$json" | value_of prefill)"
 }
 
 with_llama_bench() { # KIND NAME COMMAND FORM: its JSON has a row per test, the prompt's first
@@ -111,6 +116,10 @@ table() {
 }
 trap table EXIT
 
+for file in "$models"/*/*.safetensors "$models"/*.gguf; do
+  if [ -f "$file" ]; then dd if="$file" iflag=nocache count=0 status=none; fi
+done
+
 round=1
 while [ "$round" -le "$rounds" ]; do
   for threads in $threads_list; do
@@ -119,7 +128,7 @@ while [ "$round" -le "$rounds" ]; do
       with_hadal "$folder" "$folder"
       for form in ${kind#"$folder"}; do
         with_llama_bench "$folder" llama.cpp "${LLAMA_BENCH:-}" "$form"
-        with_llama_bench "$folder" ik_llama.cpp "${IK_BENCH:+$IK_BENCH -rtr 1}" "$form"
+        with_llama_bench "$folder" ik_llama.cpp "${IK_BENCH:+$IK_BENCH -rtr 1 -thp 1}" "$form"
       done
     done
     with_dseek bf16 dseek-f16
