@@ -201,6 +201,7 @@ Value call_on_dict(Runtime& runtime, const Dict& self, const std::string& name,
   if (name == "get") {
     const auto bound = runtime.bind("get", arguments, {"key", "default"});
     if (!bound[0]) runtime.fail("get without a key");
+    runtime.expect_key(*bound[0]);
     runtime.step(self.members.size() / 8);
     const Value* found = bound[0]->text() ? self.find(bound[0]->text()->view()) : nullptr;
     return found ? *found : bound[1].value_or(Value(nullptr));

@@ -163,6 +163,12 @@ std::vector<std::optional<Value>> Runtime::bind(const std::string& what, const A
   return bound;
 }
 
+void Runtime::expect_key(const Value& value) const {
+  if (value.dict() || (value.list() && value.list()->kind == List::Kind::kList)) {
+    fail("a value that no dict has for a key", value.type_name(), "a string, number or tuple");
+  }
+}
+
 bool contains(Runtime& runtime, const Value& whole, const Value& part) {
   if (const Text* text = whole.text()) {
     const Text& word = runtime.need_text(part, "what is searched in a string");
@@ -170,6 +176,7 @@ bool contains(Runtime& runtime, const Value& whole, const Value& part) {
     return text->view().find(word.view()) != std::string_view::npos;
   }
   if (const Dict* dict = whole.dict()) {
+    runtime.expect_key(part);
     runtime.step(dict->members.size() / 8);
     return part.text() && dict->find(part.text()->view()) != nullptr;
   }

@@ -69,6 +69,7 @@ class Runtime {
   Value member(const Value& value, const Value& key);
   int64_t whole_number(const Value& value, const std::string& what) const;
   const Text& need_text(const Value& value, const std::string& what) const;
+  void expect_key(const Value& value) const;  // Python: of a type that is hashable
 
   // The arguments in the order of the parameters' names; nothing for what is not given.
   std::vector<std::optional<Value>> bind(const std::string& what, const Arguments& given,
