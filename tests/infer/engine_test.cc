@@ -385,6 +385,16 @@ TEST_F(EngineTest, ItsAnswerIsNotReadInAnothersPrompt) {
   EXPECT_EQ(logprobs[id], want_logprobs) << "to the last bit";
 }
 
+TEST_F(EngineTest, NoDraftIsMadeForTheLastToken) {
+  Engine engine(random_.ctx, random_.model, {.context = 128});
+  const Request two{.prompt = random_.random_tokens(10, 1),
+                    .options = {.max_tokens = 2, .draft_tokens = 2}};
+  const RequestId id = engine.add(two).value();
+  run(engine);
+  EXPECT_EQ(tokens_[id].size(), 2U);
+  EXPECT_EQ(counts_[id].mtp.drafted + counts_[id].ngram.drafted, 0);
+}
+
 // A pool without a page to spare: the page that two texts share in part is not copied but taken over.
 TEST_F(EngineTest, AFullPoolReusesWithoutASparePage) {
   Engine engine(random_.ctx, random_.model, {.context = 128, .capacity = 128});
