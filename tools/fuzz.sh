@@ -17,9 +17,11 @@ failed=0
 for target in "${targets[@]}"; do
   mkdir -p "$out/corpus/$target" "$out/finds"
   echo "== $target: $seconds s"
+  dict=()
+  [ ! -f "fuzz/$target.dict" ] || dict=("-dict=fuzz/$target.dict")
   # -timeout and -rss_limit_mb: an input that takes longer or more than that is a find as well.
   "$out/fuzz/fuzz_$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
-    -max_len=65536 -print_final_stats=1 -verbosity=0 -artifact_prefix="$out/finds/$target-" \
+    -max_len=65536 -print_final_stats=1 -verbosity=0 -artifact_prefix="$out/finds/$target-" "${dict[@]}" \
     "$out/corpus/$target" "$out/seeds/$target" || failed=1
 done
 exit $failed

@@ -134,10 +134,9 @@ struct ThreadPool::Shared {
     return sum;
   }
 
-  void count(const std::source_location& where, int64_t n_parts, double start,
-             double busy_seconds) {
+  void count(const CallPlace& where, int64_t n_parts, double start, double busy_seconds) {
     const auto same = [&](const PoolTrace::Place& p) {
-      return p.where.line() == where.line() && p.where.file_name() == where.file_name();
+      return p.where.line == where.line && p.where.file == where.file;
     };
     auto place = std::ranges::find_if(trace.places, same);
     if (place == trace.places.end()) place = trace.places.insert(place, PoolTrace::Place{where});
@@ -225,7 +224,7 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::run(int64_t n_parts, FunctionRef<void(int64_t, int)> body,
-                     const std::source_location& where) {
+                     const CallPlace& where) {
   Shared& shared = *shared_;
   const std::lock_guard one_caller(shared.callers);
   const double start = shared.traced ? monotonic_seconds() : 0.0;
@@ -259,8 +258,7 @@ void ThreadPool::run(int64_t n_parts, FunctionRef<void(int64_t, int)> body,
 }
 
 void ThreadPool::parallel_for(int64_t n, int64_t grain,
-                              FunctionRef<void(int64_t, int64_t, int)> body,
-                              std::source_location where) {
+                              FunctionRef<void(int64_t, int64_t, int)> body, CallPlace where) {
   if (n <= 0) return;
   grain = std::max<int64_t>(grain, 1);
   if (n_threads_ == 1 || n <= grain || current_region_owner == this) {
@@ -274,8 +272,7 @@ void ThreadPool::parallel_for(int64_t n, int64_t grain,
   run(ceil_div(n, step), range, where);
 }
 
-void ThreadPool::parallel_tasks(int64_t n, FunctionRef<void(int64_t, int)> body,
-                                std::source_location where) {
+void ThreadPool::parallel_tasks(int64_t n, FunctionRef<void(int64_t, int)> body, CallPlace where) {
   if (n <= 0) return;
   if (n_threads_ == 1 || n == 1 || current_region_owner == this) {
     for (int64_t task = 0; task < n; ++task) body(task, 0);

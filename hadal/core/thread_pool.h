@@ -13,9 +13,9 @@
 
 #include <cstdint>
 #include <memory>
-#include <source_location>
 #include <vector>
 
+#include "hadal/core/call_place.h"
 #include "hadal/core/function_ref.h"
 
 namespace hadal {
@@ -24,7 +24,7 @@ namespace hadal {
 struct PoolTrace {
   // The regions that one line of the program started.
   struct Place {
-    std::source_location where;
+    CallPlace where;
     int64_t regions = 0, parts = 0;
     double seconds = 0;         // inside them, by the caller's clock
     double busy = 0;            // of all threads, in parts
@@ -51,12 +51,12 @@ class ThreadPool {
   // time. body(begin, end, thread); a thread may get several ranges. A result must depend on the
   // indices only, never on `thread` or on where ranges end (scratch space is fine).
   void parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t, int64_t, int)> body,
-                    std::source_location where = std::source_location::current());
+                    CallPlace where = CallPlace::here());
 
   // Runs task 0..n-1, each exactly once: for tasks of uneven cost, the dearest first, for they begin
   // in about the order of their numbers. The same rule for results.
   void parallel_tasks(int64_t n, FunctionRef<void(int64_t task, int thread)> body,
-                      std::source_location where = std::source_location::current());
+                      CallPlace where = CallPlace::here());
 
   // Counts regions and clocks the threads' parts from here to stop_trace. Costs two clock readings
   // a part. REQUIRES that no region runs during either call.
@@ -66,7 +66,7 @@ class ThreadPool {
  private:
   struct Shared;
   void run(int64_t n_parts, FunctionRef<void(int64_t part, int thread)> body,
-           const std::source_location& where);
+           const CallPlace& where);
   int n_threads_;
   std::unique_ptr<Shared> shared_;
 };

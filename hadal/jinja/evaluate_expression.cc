@@ -76,13 +76,20 @@ std::optional<double> as_real(const Value& value) {
   return std::nullopt;
 }
 
+// Bytes of memory that another copy of it takes.
+size_t copy_bytes(const Value& value) {
+  const Text* text = value.text();
+  if (!text) return value.list()->items.size() * sizeof(Value);
+  return text->spans().size() > 1 ? text->weight() : text->size();  // one span grows
+}
+
 Value repeated(Runtime& runtime, const Value& value, int64_t times) {
   times = std::max<int64_t>(times, 0);
-  const size_t n = value.text() ? value.text()->size() : value.list()->items.size() * sizeof(Value);
-  if (n > 0 && times > runtime.limits().bytes / static_cast<int64_t>(n)) {
+  const size_t n = copy_bytes(value);
+  if (n == 0) return value;
+  if (times > runtime.limits().bytes / static_cast<int64_t>(n)) {
     runtime.fail("a repetition makes too much text");
   }
-  if (n == 0) return value;
   runtime.step(static_cast<size_t>(times));
   if (const Text* text = value.text()) {
     Text out;
@@ -182,6 +189,7 @@ Value Evaluator::dict(const Expression& e) {
     const Value key = operand(e, i);
     if (!key.text()) runtime_.fail("a key that is no string", key.type_name(), "a string");
     Value value = operand(e, i + 1);
+    runtime_.step(members.size() / 8);
     const auto known = std::find_if(members.begin(), members.end(), [&](const auto& member) {
       return member.first.view() == key.text()->view();
     });
@@ -362,8 +370,7 @@ bool Evaluator::compared(const Expression& e) {
     if (sign == "in" || sign == "not in") {
       holds = contains(runtime_, right, left) == (sign == "in");
     } else if (sign == "==" || sign == "!=") {
-      if (left.text()) runtime_.charge(left.text()->size());
-      holds = equal(left, right) == (sign == "==");
+      holds = runtime_.equal(left, right) == (sign == "==");
     } else {
       holds = apply_test(runtime_, sign, left, {.values = {right}, .named = {}});
     }

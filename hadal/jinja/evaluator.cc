@@ -27,12 +27,13 @@ Text Evaluator::run(const Block& body) {
 }
 
 void Evaluator::print(const Text& text) {
-  runtime_.charge(text.size() + 16);
+  runtime_.charge(text.weight() + 16);
   out_->append(text);
 }
 
 Value Evaluator::look_up(const std::string& name) const {
   const auto find = [&](const Names& names) {
+    runtime_.step(names.size() / 8);
     return std::find_if(names.begin(), names.end(), [&](const auto& n) { return n.first == name; });
   };
   for (const Scope* scope = scope_; scope; scope = scope->outer) {
@@ -48,6 +49,7 @@ Value Evaluator::look_up(const std::string& name) const {
 }
 
 void Evaluator::set_name(const std::string& name, Value value) {
+  runtime_.step(scope_->names.size() / 8);
   for (auto& [known, old] : scope_->names) {
     if (known != name) continue;
     old = std::move(value);
@@ -215,6 +217,7 @@ Value Evaluator::call_macro(const Statement& macro, const Arguments& given) {
     runtime_.fail(concat("too many arguments of ", name), concat(given.values.size()),
                   concat("at most ", macro.parameters.size()));
   }
+  runtime_.step(macro.parameters.size() * (1 + macro.parameters.size() / 8));
   Scope scope{{}, outermost_};
   for (size_t i = 0; i < given.values.size(); ++i) {
     scope.names.emplace_back(macro.parameters[i], given.values[i]);

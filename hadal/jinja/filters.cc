@@ -34,7 +34,7 @@ Value tojson(Runtime& runtime, const Value& value, const Arguments& arguments) {
     style.item_separator = runtime.need_text(two->items[0], "a separator").bytes();
     style.key_separator = runtime.need_text(two->items[1], "a separator").bytes();
   }
-  std::optional<Text> text = json_text(value, style);
+  std::optional<Text> text = json_text(value, style, [&](size_t n) { runtime.charge(n); });
   if (!text) runtime.fail("a value that JSON has no form for", value.type_name());
   return runtime.text(std::move(*text));
 }
@@ -135,7 +135,7 @@ Value indented(Runtime& runtime, const Value& value, const Arguments& arguments)
   }
   Text text = runtime.need_text(value, "what is indented");
   text.append("\n", Origin::kTemplate);
-  const std::vector<Text> lines = split_lines(text);
+  const std::vector<Text> lines = split_lines(text, [&](size_t n) { runtime.charge(n); });
   Text out;
   for (size_t i = 0; i < lines.size(); ++i) {
     runtime.charge(lines[i].size() + margin.size());

@@ -15,9 +15,14 @@ Value make_namespace(Runtime& runtime, const Arguments& arguments) {
     const Dict* from = arguments.values[0].dict();
     if (!from)
       runtime.fail("wrong argument of namespace", arguments.values[0].type_name(), "a dict");
-    for (const auto& [key, value] : from->members) space->members.emplace_back(key.bytes(), value);
+    for (const auto& [key, value] : from->members) {
+      runtime.charge(key.weight() + sizeof(Value));
+      space->members.emplace_back(key.bytes(), value);
+    }
   }
   for (const auto& given : arguments.named) {
+    runtime.charge(given.first.size() + sizeof(Value));
+    runtime.step(space->members.size() / 8);
     std::erase_if(space->members, [&](const auto& member) { return member.first == given.first; });
     space->members.push_back(given);
   }

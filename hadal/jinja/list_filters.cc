@@ -27,7 +27,8 @@ Value attribute_of(Runtime& runtime, const Value& item, const Value& attribute) 
     runtime.fail("several attributes are not supported", in_quotes(path.view()), "one");
   }
   Value value = item;
-  for (Text& name : split(path, ".", -1)) {
+  runtime.charge(path.size());
+  for (Text& name : split(path, ".", -1, [&](size_t n) { runtime.charge(n); })) {
     int64_t place = 0;
     const char* end = name.view().data() + name.size();
     const bool digits = std::from_chars(name.view().data(), end, place).ptr == end && !name.empty();
@@ -46,8 +47,8 @@ Value key_of(Runtime& runtime, const Value& item, const std::optional<Value>& at
 
 bool flag(const std::optional<Value>& value) { return value && value->truth(); }
 
-int order_or_fail(const Runtime& runtime, const Value& a, const Value& b) {
-  const int sign = order(a, b);
+int order_or_fail(Runtime& runtime, const Value& a, const Value& b) {
+  const int sign = runtime.order(a, b);
   if (sign == 2) {
     runtime.fail("values without an order", concat(a.type_name(), " and ", b.type_name()),
                  "numbers or strings");
@@ -98,12 +99,12 @@ Value sorted(Runtime& runtime, const Value& value, const Arguments& arguments) {
     Value key = key_of(runtime, item, bound[2], flag(bound[1]));
     keyed.emplace_back(std::move(key), std::move(item));
   }
-  // Checked before, so that the comparison below is a strict order: an algorithm must not throw.
+  // Checked before, so that the comparison below is a strict order.
   for (size_t i = 1; i < keyed.size(); ++i) order_or_fail(runtime, keyed[0].first, keyed[i].first);
   runtime.step(16 * keyed.size());
   const bool reverse = flag(bound[0]);
   std::stable_sort(keyed.begin(), keyed.end(), [&](const auto& a, const auto& b) {
-    const int sign = order(a.first, b.first);
+    const int sign = runtime.order(a.first, b.first);
     return reverse ? sign == 1 : sign == -1;
   });
   Items items;
@@ -117,7 +118,8 @@ Value unique(Runtime& runtime, const Value& value, const Arguments& arguments) {
   for (Value& item : items_of(runtime, value)) {
     Value key = key_of(runtime, item, bound[1], flag(bound[0]));
     runtime.step(seen.size());
-    if (std::any_of(seen.begin(), seen.end(), [&](const Value& s) { return equal(s, key); }))
+    if (std::any_of(seen.begin(), seen.end(),
+                    [&](const Value& s) { return runtime.equal(s, key); }))
       continue;
     seen.push_back(std::move(key));
     kept.push_back(std::move(item));

@@ -44,10 +44,11 @@ Value parts(Runtime& runtime, const Text& self, const Arguments& arguments) {
   const auto separator = text_or_none(runtime, bound[0], "a separator");
   const int64_t most = count_of(runtime, bound[1], "maxsplit");
   if (separator && separator->empty()) runtime.fail("empty separator of split");
-  runtime.charge(self.size());
-  if (!kFromRight) return list_of(runtime, split(self, separator, most));
+  runtime.charge_search(self, separator.value_or(""));
+  const auto spend = [&](size_t n) { runtime.charge(n); };
+  if (!kFromRight) return list_of(runtime, split(self, separator, most, spend));
   if (!separator) runtime.fail("rsplit() without a separator is not supported");
-  return list_of(runtime, split_from_right(self, *separator, most));
+  return list_of(runtime, split_from_right(self, *separator, most, spend));
 }
 
 // text.partition(separator): what is before it, itself, and what is behind.
@@ -57,7 +58,7 @@ Value partition(Runtime& runtime, const Text& self, const Arguments& arguments) 
   if (!bound[0]) runtime.fail("partition without a separator");
   const Text& separator = runtime.need_text(*bound[0], "a separator");
   if (separator.empty()) runtime.fail("empty separator of partition");
-  runtime.charge(self.size());
+  runtime.charge_search(self, separator.view());
   const size_t at =
       kFromRight ? self.view().rfind(separator.view()) : self.view().find(separator.view());
   std::vector<Text> three(3);
@@ -78,11 +79,13 @@ Value begins_or_ends(Runtime& runtime, const Text& self, const Arguments& argume
   if (!bound[0]) runtime.fail(concat(what, " without a text"));
   const auto matches = [&](const Value& value) {
     const std::string_view word = runtime.need_text(value, concat("an argument of ", what)).view();
+    runtime.charge(word.size());
     if (word.size() > self.size()) return false;
     return self.view().substr(kAtEnd ? self.size() - word.size() : 0, word.size()) == word;
   };
   const List* several = bound[0]->list();
   if (!several || several->kind != List::Kind::kTuple) return Value(matches(*bound[0]));
+  runtime.step(several->items.size());
   return Value(std::any_of(several->items.begin(), several->items.end(), matches));
 }
 
@@ -93,10 +96,10 @@ Value replaced(Runtime& runtime, const Text& self, const Arguments& arguments) {
   const Text& to = runtime.need_text(*bound[1], "a replacement");
   // The longest it may get, before it is made.
   const size_t places = self.size() / std::max<size_t>(from.size(), 1) + 1;
-  if (to.size() > 0 && places > static_cast<size_t>(runtime.limits().bytes) / to.size()) {
+  if (to.size() > 0 && places > static_cast<size_t>(runtime.limits().bytes) / to.weight()) {
     runtime.fail("a replacement makes too much text");
   }
-  runtime.charge(self.size());
+  runtime.charge_search(self, from.view());
   return runtime.text(
       replace(self, from.view(), to, count_of(runtime, bound[2], "a number of replacements")));
 }
@@ -116,7 +119,7 @@ Value place(Runtime& runtime, const Text& self, const Arguments& arguments) {
   const auto bound = runtime.bind("find", arguments, {"text"});
   if (!bound[0]) runtime.fail("find without a text");
   const std::string_view word = runtime.need_text(*bound[0], "what is searched").view();
-  runtime.charge(self.size());
+  runtime.charge_search(self, word);
   const size_t at = kFromRight ? self.view().rfind(word) : self.view().find(word);
   if (at == std::string_view::npos) return Value(int64_t{-1});
   return Value(static_cast<int64_t>(character_count(self.view().substr(0, at))));
@@ -126,7 +129,7 @@ Value count(Runtime& runtime, const Text& self, const Arguments& arguments) {
   const auto bound = runtime.bind("count", arguments, {"text"});
   if (!bound[0]) runtime.fail("count without a text");
   const Text& word = runtime.need_text(*bound[0], "what is counted");
-  runtime.charge(self.size());
+  runtime.charge_search(self, word.view());
   if (word.empty()) return Value(static_cast<int64_t>(character_count(self.view()) + 1));
   int64_t n = 0;
   for (size_t at = self.view().find(word.view()); at != std::string_view::npos;
@@ -139,7 +142,7 @@ Value count(Runtime& runtime, const Text& self, const Arguments& arguments) {
 Value lines(Runtime& runtime, const Text& self, const Arguments& arguments) {
   runtime.bind("splitlines", arguments, {});
   runtime.charge(self.size());
-  return list_of(runtime, split_lines(self));
+  return list_of(runtime, split_lines(self, [&](size_t n) { runtime.charge(n); }));
 }
 
 Value joined(Runtime& runtime, const Text& self, const Arguments& arguments) {
@@ -198,6 +201,7 @@ Value call_on_dict(Runtime& runtime, const Dict& self, const std::string& name,
   if (name == "get") {
     const auto bound = runtime.bind("get", arguments, {"key", "default"});
     if (!bound[0]) runtime.fail("get without a key");
+    runtime.expect_key(*bound[0]);
     runtime.step(self.members.size() / 8);
     const Value* found = bound[0]->text() ? self.find(bound[0]->text()->view()) : nullptr;
     return found ? *found : bound[1].value_or(Value(nullptr));
@@ -228,7 +232,7 @@ Value call_on_list(Runtime& runtime, const List& self, const std::string& name,
   }
   if (!bound[0]) runtime.fail(concat(name, " without a value"));
   runtime.step(self.items.size());
-  const auto is_it = [&](const Value& item) { return equal(item, *bound[0]); };
+  const auto is_it = [&](const Value& item) { return runtime.equal(item, *bound[0]); };
   if (name == "count") {
     return Value(static_cast<int64_t>(std::count_if(self.items.begin(), self.items.end(), is_it)));
   }

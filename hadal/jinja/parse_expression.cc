@@ -8,8 +8,6 @@
 
 namespace hadal::jinja {
 
-using Kind = Expression::Kind;
-
 Token TokenReader::take() {
   Token token = tokens_[at_];
   if (at_ + 1 < tokens_.size()) ++at_;
@@ -47,6 +45,7 @@ TokenReader::Deeper::Deeper(TokenReader& reader) : reader_(reader) {
 
 namespace {
 
+using Kind = Expression::Kind;
 using Mutable = std::unique_ptr<Expression>;
 
 class ExpressionParser {
@@ -262,6 +261,9 @@ class ExpressionParser {
       if (r_.now().kind == Token::Kind::kName && r_.behind().kind == Token::Kind::kOperator &&
           r_.behind().value == "=") {
         std::string name = r_.take().value;
+        const auto is_it = [&](const auto& known) { return known.first == name; };
+        if (std::ranges::any_of(e.named, is_it)) r_.fail("argument given twice", "each name once");
+        if (e.named.size() == 255) r_.fail("too many arguments with names", "at most 255");
         r_.take();
         ExpressionPtr value = conditional();
         deepen(e, value);

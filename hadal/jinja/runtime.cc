@@ -23,13 +23,18 @@ void Runtime::charge(size_t bytes) {
   if (bytes_ > limits_.bytes) fail("the template makes too much text", concat(bytes_, " bytes"));
 }
 
+void Runtime::charge_search(const Text& text, std::string_view word) {
+  // A word of 64 letters may be compared at every place before its last letter differs.
+  charge(text.size() * (1 + word.size() / 64));
+}
+
 int Runtime::check_depth(int depth) const {
   if (depth > limits_.value_depth) fail("lists nested too deeply", concat(depth, " levels"));
   return depth;
 }
 
 Value Runtime::text(Text text) {
-  charge(text.size() + 32 * text.spans().size());
+  charge(sizeof(Text) + text.weight());
   return Value(std::move(text));
 }
 
@@ -58,11 +63,18 @@ Namespace* Runtime::new_namespace() {
 }
 
 Text Runtime::printed(const Value& value) {
-  std::optional<Text> text = printed_value(value);
+  std::optional<Text> text = printed_value(value, [this](size_t n) { charge(n); });
   if (!text)
     fail("printing this value is not supported", value.type_name(), "a text, number, list or dict");
-  charge(text->size());
   return std::move(*text);
+}
+
+bool Runtime::equal(const Value& a, const Value& b) {
+  return jinja::equal(a, b, [this](size_t n) { charge(n); });
+}
+
+int Runtime::order(const Value& a, const Value& b) {
+  return jinja::order(a, b, [this](size_t n) { charge(n); });
 }
 
 std::shared_ptr<const List> Runtime::each(const Value& value) {
@@ -119,7 +131,7 @@ Value Runtime::member(const Value& value, const Value& key) {
     fail("a member of what is not there", in_quotes(value.get<Undefined>()->name),
          "a variable that is defined");
   }
-  return Value(Undefined{key.text() ? key.text()->bytes() : std::string(key.type_name())});
+  return Value(Undefined(key.text() ? key.text()->view() : key.type_name()));
 }
 
 int64_t Runtime::whole_number(const Value& value, const std::string& what) const {
@@ -151,22 +163,27 @@ std::vector<std::optional<Value>> Runtime::bind(const std::string& what, const A
   return bound;
 }
 
+void Runtime::expect_key(const Value& value) const {
+  if (value.dict() || (value.list() && value.list()->kind == List::Kind::kList)) {
+    fail("a value that no dict has for a key", value.type_name(), "a string, number or tuple");
+  }
+}
+
 bool contains(Runtime& runtime, const Value& whole, const Value& part) {
   if (const Text* text = whole.text()) {
-    runtime.charge(text->size());
-    return text->view().find(runtime.need_text(part, "what is searched in a string").view()) !=
-           std::string_view::npos;
+    const Text& word = runtime.need_text(part, "what is searched in a string");
+    runtime.charge_search(*text, word.view());
+    return text->view().find(word.view()) != std::string_view::npos;
   }
   if (const Dict* dict = whole.dict()) {
+    runtime.expect_key(part);
     runtime.step(dict->members.size() / 8);
     return part.text() && dict->find(part.text()->view()) != nullptr;
   }
   const std::shared_ptr<const List> items = runtime.each(whole);
   runtime.step(items->items.size());
-  return std::any_of(items->items.begin(), items->items.end(), [&](const Value& item) {
-    if (item.text()) runtime.charge(item.text()->size());
-    return equal(item, part);
-  });
+  return std::any_of(items->items.begin(), items->items.end(),
+                     [&](const Value& item) { return runtime.equal(item, part); });
 }
 
 }  // namespace hadal::jinja

@@ -36,6 +36,7 @@ class Runtime {
   void at(int line) { line_ = line; }
   void step(size_t n = 1);
   void charge(size_t bytes);
+  void charge_search(const Text& text, std::string_view word);  // of the word in the text
   const Limits& limits() const { return limits_; }
   std::time_t now() const { return now_; }
 
@@ -58,6 +59,9 @@ class Runtime {
   Namespace* new_namespace();
 
   Text printed(const Value& value);  // str(); fails where there is no such form
+  // jinja/value.h's, charged.
+  bool equal(const Value& a, const Value& b);
+  int order(const Value& a, const Value& b);
   // The values in `value`: a list's, a dictionary's keys, a text's characters. An iterator's are gone
   // afterwards.
   std::shared_ptr<const List> each(const Value& value);
@@ -65,6 +69,7 @@ class Runtime {
   Value member(const Value& value, const Value& key);
   int64_t whole_number(const Value& value, const std::string& what) const;
   const Text& need_text(const Value& value, const std::string& what) const;
+  void expect_key(const Value& value) const;  // Python: of a type that is hashable
 
   // The arguments in the order of the parameters' names; nothing for what is not given.
   std::vector<std::optional<Value>> bind(const std::string& what, const Arguments& given,

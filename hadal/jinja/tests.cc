@@ -23,8 +23,8 @@ int64_t remainder_of(const Runtime& runtime, const Value& value, int64_t divisor
   return divisor == -1 ? 0 : number % divisor;
 }
 
-bool ordered(const Runtime& runtime, const Value& a, const Value* b, bool (*holds)(int)) {
-  const int sign = order(a, needed(runtime, b));
+bool ordered(Runtime& runtime, const Value& a, const Value* b, bool (*holds)(int)) {
+  const int sign = runtime.order(a, needed(runtime, b));
   if (sign == 2) {
     runtime.fail("values without an order", concat(a.type_name(), " and ", b->type_name()),
                  "two numbers or two strings");
@@ -36,18 +36,18 @@ bool is_number(const Value& v) { return v.get<bool>() || v.get<int64_t>() || v.g
 bool is_sequence(const Value& v) {
   return v.is_undefined() || v.text() || v.dict() || (v.list() && v.list()->has_places());
 }
-bool is_same(const Runtime& runtime, const Value& a, const Value& b) {
+bool is_same(Runtime& runtime, const Value& a, const Value& b) {
   if (a.text() || a.list() || a.dict() || a.get<double>()) {
     runtime.fail("sameas is supported for none, booleans and integers alone", a.type_name());
   }
-  return std::string_view(a.type_name()) == b.type_name() && equal(a, b);
+  return std::string_view(a.type_name()) == b.type_name() && runtime.equal(a, b);
 }
 
 const std::map<std::string, Test, std::less<>>& all_tests() {
   using R = Runtime;
   using V = Value;
-  static const Test same = [](R&, const V& v, const V* a) { return a && equal(v, *a); };
-  static const Test differ = [](R&, const V& v, const V* a) { return !a || !equal(v, *a); };
+  static const Test same = [](R& r, const V& v, const V* a) { return a && r.equal(v, *a); };
+  static const Test differ = [](R& r, const V& v, const V* a) { return !a || !r.equal(v, *a); };
   static const Test less = [](R& r, const V& v, const V* a) {
     return ordered(r, v, a, [](int o) { return o < 0; });
   };
@@ -116,9 +116,6 @@ bool apply_test(Runtime& runtime, const std::string& name, const Value& value,
     runtime.fail(concat("too many arguments of the test ", name));
   }
   const Value* argument = arguments.values.empty() ? nullptr : arguments.values.data();
-  for (const Value* text : {&value, argument}) {
-    if (text && text->text()) runtime.charge(text->text()->size());
-  }
   return found->second(runtime, value, argument);
 }
 

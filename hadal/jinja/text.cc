@@ -105,7 +105,12 @@ bool ends_line(uint32_t c) {
          c == 0x2029;
 }
 
-std::vector<Text> split_at_spaces(const Text& text, int64_t most) {
+void add_part(std::vector<Text>& parts, Text part, Spend spend) {
+  spend(sizeof(Text) + part.weight());
+  parts.push_back(std::move(part));
+}
+
+std::vector<Text> split_at_spaces(const Text& text, int64_t most, Spend spend) {
   std::vector<Text> parts;
   const std::string_view all = text.view();
   for (size_t at = spaces_before(all); at < all.size();) {
@@ -115,7 +120,7 @@ std::vector<Text> split_at_spaces(const Text& text, int64_t most) {
     } else {
       end -= spaces_behind(all);
     }
-    parts.push_back(text.slice(at, end));
+    add_part(parts, text.slice(at, end), spend);
     at = end + spaces_before(all.substr(end));
   }
   return parts;
@@ -152,46 +157,48 @@ Text strip(const Text& text, Sides sides, std::optional<std::string_view> charac
   return text.slice(begin, end);
 }
 
-std::vector<Text> split(const Text& text, std::optional<std::string_view> separator, int64_t most) {
-  if (!separator) return split_at_spaces(text, most);
+std::vector<Text> split(const Text& text, std::optional<std::string_view> separator, int64_t most,
+                        Spend spend) {
+  if (!separator) return split_at_spaces(text, most, spend);
   std::vector<Text> parts;
   size_t begin = 0;
   while (most < 0 || static_cast<int64_t>(parts.size()) < most) {
     const size_t found = text.view().find(*separator, begin);
     if (found == std::string_view::npos) break;
-    parts.push_back(text.slice(begin, found));
+    add_part(parts, text.slice(begin, found), spend);
     begin = found + separator->size();
   }
-  parts.push_back(text.slice(begin, text.size()));
+  add_part(parts, text.slice(begin, text.size()), spend);
   return parts;
 }
 
-std::vector<Text> split_from_right(const Text& text, std::string_view separator, int64_t most) {
+std::vector<Text> split_from_right(const Text& text, std::string_view separator, int64_t most,
+                                   Spend spend) {
   std::vector<Text> parts;
   size_t end = text.size();
   while (end >= separator.size() && (most < 0 || static_cast<int64_t>(parts.size()) < most)) {
     const size_t found = text.view().rfind(separator, end - separator.size());
     if (found == std::string_view::npos) break;
-    parts.push_back(text.slice(found + separator.size(), end));
+    add_part(parts, text.slice(found + separator.size(), end), spend);
     end = found;
   }
-  parts.push_back(text.slice(0, end));
+  add_part(parts, text.slice(0, end), spend);
   std::reverse(parts.begin(), parts.end());
   return parts;
 }
 
-std::vector<Text> split_lines(const Text& text) {
+std::vector<Text> split_lines(const Text& text, Spend spend) {
   std::vector<Text> lines;
   const std::string_view all = text.view();
   size_t begin = 0;
   for (size_t at = 0, length = 0; at < all.size(); at += length) {
     const uint32_t c = code_point_at(all, at, &length);
     if (!ends_line(c)) continue;
-    lines.push_back(text.slice(begin, at));
+    add_part(lines, text.slice(begin, at), spend);
     if (c == '\r' && at + 1 < all.size() && all[at + 1] == '\n') length = 2;
     begin = at + length;
   }
-  if (begin < all.size()) lines.push_back(text.slice(begin, all.size()));
+  if (begin < all.size()) add_part(lines, text.slice(begin, all.size()), spend);
   return lines;
 }
 

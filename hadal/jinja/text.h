@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "hadal/core/function_ref.h"
+
 namespace hadal::jinja {
 
 enum class Origin : uint8_t {
@@ -33,6 +35,8 @@ class Text {
   std::string_view view() const { return bytes_; }
   size_t size() const { return bytes_.size(); }
   bool empty() const { return bytes_.empty(); }
+  // Bytes of memory that its characters take with what is known of them.
+  size_t weight() const { return size() + sizeof(Span) * spans_.size(); }
   const std::vector<Span>& spans() const { return spans_; }  // tile the bytes; neighbours differ
   Origin origin_at(size_t at) const;                         // REQUIRES at < size()
 
@@ -60,10 +64,14 @@ size_t spaces_behind(std::string_view text);
 enum class Sides : uint8_t { kBoth, kLeft, kRight };
 // Without `characters`: white space.
 Text strip(const Text& text, Sides sides, std::optional<std::string_view> characters);
+// Is told the bytes that something costs before or while it is made; throws when it is too much.
+using Spend = FunctionRef<void(size_t bytes)>;
 // Without a separator: at runs of white space. `most` < 0: everywhere. REQUIRES a separator not "".
-std::vector<Text> split(const Text& text, std::optional<std::string_view> separator, int64_t most);
-std::vector<Text> split_from_right(const Text& text, std::string_view separator, int64_t most);
-std::vector<Text> split_lines(const Text& text);
+std::vector<Text> split(const Text& text, std::optional<std::string_view> separator, int64_t most,
+                        Spend spend);
+std::vector<Text> split_from_right(const Text& text, std::string_view separator, int64_t most,
+                                   Spend spend);
+std::vector<Text> split_lines(const Text& text, Spend spend);
 Text replace(const Text& text, std::string_view from, const Text& to, int64_t most);
 
 enum class Case : uint8_t { kUpper, kLower, kCapital, kTitle };

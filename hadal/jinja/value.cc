@@ -3,7 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "hadal/core/utf8.h"
+
 namespace hadal::jinja {
+
+Undefined::Undefined(std::string_view of)
+    : name(of.substr(0, utf8_boundary_at_or_before(of, std::min<size_t>(of.size(), 60)))) {}
 
 const Text* Value::text() const {
   const auto* found = get<std::shared_ptr<const Text>>();
@@ -43,6 +48,7 @@ bool Value::truth() const {
 int Value::depth() const {
   if (const List* l = list()) return l->depth;
   if (const Dict* d = dict()) return d->depth;
+  if (const auto* loop = get<std::shared_ptr<const Loop>>()) return (*loop)->items->depth;
   return 0;
 }
 
@@ -113,38 +119,48 @@ std::optional<int> number_order(const Value& a, const Value& b) {
   return std::nullopt;
 }
 
-bool equal_dicts(const Dict& a, const Dict& b) {
+bool equal_dicts(const Dict& a, const Dict& b, Spend spend) {
   if (a.members.size() != b.members.size()) return false;
   return std::all_of(a.members.begin(), a.members.end(), [&](const auto& member) {
+    spend(b.members.size());
     const Value* other = b.find(member.first.view());
-    return other && equal(member.second, *other);
+    return other && equal(member.second, *other, spend);
   });
 }
 
 }  // namespace
 
-bool equal(const Value& a, const Value& b) {
+bool equal(const Value& a, const Value& b, Spend spend) {
+  spend(1);
   if (const auto numbers = number_order(a, b)) return *numbers == 0;
-  if (a.text() && b.text()) return a.text()->view() == b.text()->view();
+  if (a.text() && b.text()) {
+    if (a.text()->size() == b.text()->size()) spend(a.text()->size());
+    return a.text()->view() == b.text()->view();
+  }
   if (a.list() && b.list()) {
     if (a.list() == b.list()) return true;
     return a.list()->kind == b.list()->kind && a.list()->has_places() &&
            std::equal(a.list()->items.begin(), a.list()->items.end(), b.list()->items.begin(),
-                      b.list()->items.end(), equal);
+                      b.list()->items.end(),
+                      [&](const Value& x, const Value& y) { return equal(x, y, spend); });
   }
-  if (a.dict() && b.dict()) return equal_dicts(*a.dict(), *b.dict());
+  if (a.dict() && b.dict()) return equal_dicts(*a.dict(), *b.dict(), spend);
   if (a.name_space() || b.name_space()) return a.name_space() == b.name_space();
   if (const auto* fa = a.get<Function>(), *fb = b.get<Function>(); fa && fb) return *fa == *fb;
   return (a.is_none() && b.is_none()) || (a.is_undefined() && b.is_undefined());
 }
 
-int order(const Value& a, const Value& b) {
+int order(const Value& a, const Value& b, Spend spend) {
+  spend(1);
   if (const auto numbers = number_order(a, b)) return *numbers;
-  if (a.text() && b.text()) return order_of(a.text()->view().compare(b.text()->view()), 0);
+  if (a.text() && b.text()) {
+    spend(std::min(a.text()->size(), b.text()->size()));
+    return order_of(a.text()->view().compare(b.text()->view()), 0);
+  }
   const List *la = a.list(), *lb = b.list();
   if (!la || !lb || la->kind != lb->kind || !la->has_places()) return 2;
   for (size_t i = 0; i < std::min(la->items.size(), lb->items.size()); ++i) {
-    if (!equal(la->items[i], lb->items[i])) return order(la->items[i], lb->items[i]);
+    if (!equal(la->items[i], lb->items[i], spend)) return order(la->items[i], lb->items[i], spend);
   }
   return order_of(la->items.size(), lb->items.size());
 }

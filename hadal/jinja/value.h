@@ -24,7 +24,9 @@ struct Statement;
 
 // A name or member that is not there: prints as nothing, is false, has no members.
 struct Undefined {
-  std::string name;
+  Undefined() = default;
+  explicit Undefined(std::string_view of);
+  std::string name;  // its beginning: it goes into a message alone, and is copied with the value
 };
 // What a template may call by name.
 enum class Function : uint8_t { kNamespace, kRange, kDict, kRaiseException, kStrftimeNow };
@@ -97,13 +99,14 @@ struct Namespace {
 
 Value from_json(const Json& json, Origin origin);
 
-bool equal(const Value& a, const Value& b);
+// What these cost is not bounded by what the values take in memory: lists in lists share their values.
+bool equal(const Value& a, const Value& b, Spend spend);
 // -1, 0, 1, or 2 where Python has no order: a number and a text.
-int order(const Value& a, const Value& b);
+int order(const Value& a, const Value& b, Spend spend);
 
-// As Python's str() prints it; `quoted`: as inside of a list. Nothing for what has no such form here:
-// functions, macros, namespaces, iterators.
-std::optional<Text> printed_value(const Value& value, bool quoted = false);
+// As Python's str() prints it. Nothing for what has no such form here: functions, macros, namespaces,
+// iterators.
+std::optional<Text> printed_value(const Value& value, Spend spend);
 std::string float_text(double value);  // Python's repr: 1.0, 1e-05, 1e+16, nan
 
 struct JsonStyle {
@@ -112,6 +115,6 @@ struct JsonStyle {
   std::string item_separator = ", ", key_separator = ": ";
 };
 // Python's json.dumps. Nothing if `value` holds what JSON has no form for.
-std::optional<Text> json_text(const Value& value, const JsonStyle& style);
+std::optional<Text> json_text(const Value& value, const JsonStyle& style, Spend spend);
 
 }  // namespace hadal::jinja

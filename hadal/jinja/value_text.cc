@@ -32,73 +32,6 @@ bool is_printable(uint32_t c) {
                       [c](const auto& range) { return c >= range.first && c <= range.last; });
 }
 
-// Every character of `text` through `write(out, code point, bytes)`, with the origin it had.
-template <class Write>
-void append_characters(Text& out, const Text& text, const Write& write) {
-  size_t at = 0;
-  for (const Text::Span& span : text.spans()) {
-    std::string part;
-    for (size_t length = 0; at < span.end; at += length) {
-      const uint32_t c = code_point_at(text.view(), at, &length);
-      write(part, c, text.view().substr(at, length));
-    }
-    out.append(part, span.origin);
-  }
-}
-
-Text quoted_text(const Text& text) {
-  const bool single = text.view().find('\'') != std::string_view::npos;
-  const char quote = single && text.view().find('"') == std::string_view::npos ? '"' : '\'';
-  Text out(std::string(1, quote), Origin::kData);
-  append_characters(out, text, [&](std::string& part, uint32_t c, std::string_view bytes) {
-    if (c == static_cast<uint32_t>(quote) || c == '\\') {
-      part += '\\';
-      part += bytes;
-    } else if (c == '\n' || c == '\r' || c == '\t') {
-      part += c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t";
-    } else if (is_printable(c)) {
-      part += bytes;
-    } else {
-      part += c < 0x100 ? "\\x" : c < 0x10000 ? "\\u" : "\\U";
-      append_hex(part, c, c < 0x100 ? 2 : c < 0x10000 ? 4 : 8);
-    }
-  });
-  out.append(std::string(1, quote), Origin::kData);
-  return out;
-}
-
-bool append_quoted(Text& out, const Value& value) {
-  const std::optional<Text> part = printed_value(value, /*quoted=*/true);
-  if (part) out.append(*part);
-  return part.has_value();
-}
-
-std::optional<Text> printed_list(const List& list) {
-  if (list.kind != List::Kind::kList && list.kind != List::Kind::kTuple) return std::nullopt;
-  const bool tuple = list.kind == List::Kind::kTuple;
-  Text out(tuple ? "(" : "[", Origin::kData);
-  for (size_t i = 0; i < list.items.size(); ++i) {
-    if (i > 0) out.append(", ", Origin::kData);
-    if (!append_quoted(out, list.items[i])) return std::nullopt;
-  }
-  out.append(!tuple ? "]" : list.items.size() == 1 ? ",)" : ")", Origin::kData);
-  return out;
-}
-
-std::optional<Text> printed_dict(const Dict& dict) {
-  Text out("{", Origin::kData);
-  bool first = true;
-  for (const auto& [key, member] : dict.members) {
-    if (!first) out.append(", ", Origin::kData);
-    first = false;
-    out.append(quoted_text(key));
-    out.append(": ", Origin::kData);
-    if (!append_quoted(out, member)) return std::nullopt;
-  }
-  out.append("}", Origin::kData);
-  return out;
-}
-
 // The words of numbers, true, false and null, which the two languages spell differently.
 std::optional<std::string> plain_word(const Value& value, bool python) {
   if (value.is_none()) return python ? "None" : "null";
@@ -113,9 +46,116 @@ std::optional<std::string> plain_word(const Value& value, bool python) {
   return std::nullopt;
 }
 
-class JsonWriter {
+// A text that is written piece by piece, each told to `spend`.
+class Writer {
  public:
-  explicit JsonWriter(const JsonStyle& style) : style_(style) {}
+  explicit Writer(Spend spend) : spend_(spend) {}
+  Text take() { return std::move(out_); }
+
+ protected:
+  void put(std::string_view words) {
+    spend_(words.size());
+    out_.append(words, Origin::kData);
+  }
+  void put_text(const Text& text) {
+    spend_(text.weight());
+    out_.append(text);
+  }
+  // Every character of `text` through `write(out, code point, bytes)`, with the origin it had.
+  template <class Write>
+  void put_characters(const Text& text, const Write& write) {
+    size_t at = 0;
+    for (const Text::Span& span : text.spans()) {
+      std::string part;
+      spend_(sizeof(Text::Span));
+      for (size_t length = 0; at < span.end; at += length) {
+        const uint32_t c = code_point_at(text.view(), at, &length);
+        write(part, c, text.view().substr(at, length));
+      }
+      spend_(part.size());
+      out_.append(part, span.origin);
+    }
+  }
+
+ private:
+  Text out_;
+  Spend spend_;
+};
+
+// Python's str() and repr().
+class PythonWriter : public Writer {
+ public:
+  using Writer::Writer;
+  // False if it has no such form. `quoted`: as inside of a list.
+  bool write(const Value& value, bool quoted) {
+    const Text* text = value.text();
+    if (text && quoted) {
+      put_quoted(*text);
+    } else if (text) {
+      put_text(*text);
+    } else if (const auto word = plain_word(value, /*python=*/true)) {
+      put(*word);
+    } else if (const List* list = value.list()) {
+      return write_list(*list);
+    } else if (const Dict* dict = value.dict()) {
+      return write_dict(*dict);
+    } else if (value.is_undefined()) {
+      if (quoted) put("Undefined");
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+ private:
+  void put_quoted(const Text& text) {
+    const bool single = text.view().find('\'') != std::string_view::npos;
+    const char quote = single && text.view().find('"') == std::string_view::npos ? '"' : '\'';
+    put({&quote, 1});
+    put_characters(text, [&](std::string& part, uint32_t c, std::string_view bytes) {
+      if (c == static_cast<uint32_t>(quote) || c == '\\') {
+        part += '\\';
+        part += bytes;
+      } else if (c == '\n' || c == '\r' || c == '\t') {
+        part += c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t";
+      } else if (is_printable(c)) {
+        part += bytes;
+      } else {
+        part += c < 0x100 ? "\\x" : c < 0x10000 ? "\\u" : "\\U";
+        append_hex(part, c, c < 0x100 ? 2 : c < 0x10000 ? 4 : 8);
+      }
+    });
+    put({&quote, 1});
+  }
+  bool write_list(const List& list) {
+    if (list.kind != List::Kind::kList && list.kind != List::Kind::kTuple) return false;
+    const bool tuple = list.kind == List::Kind::kTuple;
+    put(tuple ? "(" : "[");
+    for (size_t i = 0; i < list.items.size(); ++i) {
+      if (i > 0) put(", ");
+      if (!write(list.items[i], /*quoted=*/true)) return false;
+    }
+    put(!tuple ? "]" : list.items.size() == 1 ? ",)" : ")");
+    return true;
+  }
+  bool write_dict(const Dict& dict) {
+    put("{");
+    bool first = true;
+    for (const auto& [key, member] : dict.members) {
+      if (!first) put(", ");
+      first = false;
+      put_quoted(key);
+      put(": ");
+      if (!write(member, /*quoted=*/true)) return false;
+    }
+    put("}");
+    return true;
+  }
+};
+
+class JsonWriter : public Writer {
+ public:
+  JsonWriter(const JsonStyle& style, Spend spend) : Writer(spend), style_(style) {}
   bool write(const Value& value, int level) {
     if (const auto word = plain_word(value, /*python=*/false)) {
       put(*word);
@@ -129,10 +169,8 @@ class JsonWriter {
     if (const Dict* dict = value.dict()) return write_dict(*dict, level);
     return false;
   }
-  Text take() { return std::move(out_); }
 
  private:
-  void put(std::string_view words) { out_.append(words, Origin::kData); }
   void new_line(int level) {
     if (!style_.indent) return;
     put("\n");
@@ -140,7 +178,7 @@ class JsonWriter {
   }
   void string(const Text& text) {
     put("\"");
-    append_characters(out_, text, [this](std::string& part, uint32_t c, std::string_view bytes) {
+    put_characters(text, [this](std::string& part, uint32_t c, std::string_view bytes) {
       character(part, c, bytes);
     });
     put("\"");
@@ -196,7 +234,6 @@ class JsonWriter {
   }
 
   const JsonStyle& style_;
-  Text out_;
 };
 
 }  // namespace
@@ -215,17 +252,14 @@ std::string float_text(double value) {
   return out;
 }
 
-std::optional<Text> printed_value(const Value& value, bool quoted) {
-  if (const Text* text = value.text()) return quoted ? quoted_text(*text) : *text;
-  if (const auto word = plain_word(value, /*python=*/true)) return Text(*word, Origin::kData);
-  if (const List* list = value.list()) return printed_list(*list);
-  if (const Dict* dict = value.dict()) return printed_dict(*dict);
-  if (value.is_undefined()) return quoted ? Text("Undefined", Origin::kData) : Text();
-  return std::nullopt;
+std::optional<Text> printed_value(const Value& value, Spend spend) {
+  PythonWriter writer(spend);
+  if (!writer.write(value, /*quoted=*/false)) return std::nullopt;
+  return writer.take();
 }
 
-std::optional<Text> json_text(const Value& value, const JsonStyle& style) {
-  JsonWriter writer(style);
+std::optional<Text> json_text(const Value& value, const JsonStyle& style, Spend spend) {
+  JsonWriter writer(style, spend);
   if (!writer.write(value, 0)) return std::nullopt;
   return writer.take();
 }

@@ -98,9 +98,9 @@ void add_trace(Json& details, const PoolTrace& trace, double amount, const std::
   Json places = Json::array();
   for (const PoolTrace::Place& place : trace.places) {
     const double regions = static_cast<double>(place.regions);
-    const std::string file = place.where.file_name();
+    const std::string file = place.where.file;
     Json row;
-    row["where"] = concat(file.substr(file.rfind('/') + 1), ":", place.where.line());
+    row["where"] = concat(file.substr(file.rfind('/') + 1), ":", place.where.line);
     row["regions"] = place.regions;
     row["parts"] = place.parts;
     row["us"] = 1e6 * place.seconds / regions;

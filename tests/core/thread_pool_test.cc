@@ -159,7 +159,7 @@ TEST(ThreadPool, TraceCountsRegionsAndPartsOfThreads) {
   EXPECT_EQ(slow.parts, 3);
   EXPECT_GE(slow.busy, 0.006);
   EXPECT_EQ(trace.places[1].regions, 5);
-  EXPECT_EQ(trace.places[1].where.line() + 1, slow.where.line());
+  EXPECT_EQ(trace.places[1].where.line + 1, slow.where.line);
   pool.parallel_for(100, 1, [](int64_t, int64_t, int) {});
   pool.start_trace();
   EXPECT_EQ(pool.stop_trace().regions, 0);

@@ -108,6 +108,27 @@ TEST_F(ChatSessionTest, ADroppedThoughtIsReadAgainFromTheFirstDifference) {
   EXPECT_GE(talk(kDrops, true), 18) << "but turns whose thought was written anew by chance";
 }
 
+TEST(ChatSession, TheSameWordsAgainGetAnotherAnswer) {
+  TextModel model(test::text_model_folder(), 1, Device::kCpu, false);
+  GenerateOptions options{.max_tokens = 12, .sampling = {.temperature = 1.0}};
+  ChatSession chat(model, "", 128, options, {});
+  chat.conversation().add_user("the cat");
+  const auto take = [](const AnswerStream::Piece&) { return true; };
+  const Ids first = chat.answer(take).tokens;
+  ASSERT_TRUE(chat.conversation().drop_answer());
+  EXPECT_NE(chat.answer(take).tokens, first);
+}
+
+TEST(ChatSession, AnAnswerEndsWhereTheContextDoes) {
+  TextModel model(test::text_model_folder(), 1, Device::kCpu, false);
+  GenerateOptions options{.max_tokens = 1000};
+  options.sampling.suppressed_ids = wordless(*model.tokenizer);
+  ChatSession chat(model, "", 64, options, {});
+  chat.conversation().add_user("the cat");
+  const GenerateResult result = chat.answer([](const AnswerStream::Piece&) { return true; });
+  EXPECT_EQ(result.prompt_tokens + std::ssize(result.tokens), 64);
+}
+
 TEST(ChatSession, ReportsWhatWasReusedAndKeepsEveryAnswer) {
   TextModel model(test::text_model_folder(), 1, Device::kCpu, false);
   GenerateOptions options{.max_tokens = 5};

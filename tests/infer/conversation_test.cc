@@ -88,6 +88,23 @@ TEST_F(ConversationTest, AnAnswerKeepsTheIdsItWasWrittenWith) {
   EXPECT_EQ(chat.prompt().ids, expected);
 }
 
+TEST_F(ConversationTest, PartsBetweenMarksEachKeepTheirIds) {
+  Ids answer;
+  const auto spell = [&](const std::string& word) {
+    for (const char c : word) answer.push_back(tokenizer_.token_id(std::string(1, c)).value());
+  };
+  spell("the hat");
+  answer.push_back(tokenizer_.token_id("<｜User｜>").value());
+  spell("the cat");
+  constexpr const char* kTemplate =
+      "{{ messages[0].reasoning_content }}<｜User｜>{{ messages[0].content }}";
+  Conversation chat(tokenizer_, ChatTemplate(tokenizer_, kTemplate, "template"), "");
+  chat.add_answer(
+      {.role = ChatMessage::Role::kAssistant, .content = "the cat", .reasoning_content = "the hat"},
+      answer);
+  EXPECT_EQ(chat.prompt().ids, answer);
+}
+
 TEST_F(ConversationTest, ABaseModelGetsOneGrowingText) {
   Conversation chat(tokenizer_, std::nullopt, "");
   chat.add_user("the cat");

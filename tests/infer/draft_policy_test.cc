@@ -25,7 +25,9 @@ TEST(StepCosts, OldFiguresAreNotBelieved) {
   StepCosts costs;
   for (int i = 0; i < 3; ++i) costs.add_pass(1, 1.0);
   for (int i = 0; i < 3; ++i) costs.add_pass(2, 9.0);
-  for (int64_t i = 0; i <= StepCosts::kOld; ++i) costs.add_pass(1, 1.0);
+  for (int64_t i = 0; i < StepCosts::kOld; ++i) costs.add_pass(1, 1.0);
+  EXPECT_EQ(costs.pass_seconds(2), 9.0);
+  costs.add_pass(1, 1.0);
   EXPECT_EQ(costs.pass_seconds(2), 1.0) << "to be tried again";
 }
 
@@ -103,6 +105,11 @@ TEST(DraftPolicy, CountsTheRowsOfOthersInABatch) {
   }
   EXPECT_EQ(choose_drafts(costs, {.n_rows = 8, .tokens = 8}, one, experience).n, 1);
   EXPECT_EQ(choose_drafts(costs, {.n_rows = 9, .tokens = 8.8}, one, experience).n, 0);
+  // Requests draft together: where another one does, the modules' pass is paid already.
+  for (int i = 0; i < 3; ++i) costs.add_mtp_pass(0.5);
+  EXPECT_EQ(choose_drafts(costs, {.n_rows = 8, .tokens = 8}, one, experience).n, 0);
+  EXPECT_EQ(choose_drafts(costs, {.n_rows = 8, .tokens = 8, .mtp_passes = 1}, one, experience).n,
+            1);
 }
 
 TEST(DraftPolicy, AGainWithinTheNoiseIsNone) {

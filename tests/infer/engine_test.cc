@@ -345,6 +345,56 @@ TEST_F(EngineTest, ABurstReadsItsCommonBeginningOnce) {
   expect_as_alone(b, second);
 }
 
+// Put back, a request finds its prompt in pages that another one read, and its own answer as part of
+// that one's prompt. Rows that prefill made of an answer have other bits than those of decoding, so it
+// makes its own again.
+TEST_F(EngineTest, ItsAnswerIsNotReadInAnothersPrompt) {
+  const EngineOptions options{
+      .context = 192, .capacity = 4 * 64, .cache = {.reuse = Reuse::kRead}, .with_mtp = false};
+  const Request request{.prompt = random_.random_tokens(20, 1),
+                        .options = {.max_tokens = 80, .top_logprobs = 0}};
+  std::map<RequestId, std::vector<double>> logprobs;
+  const auto answers = [&](Engine& engine) {
+    tokens_.clear();
+    logprobs.clear();
+    while (!engine.idle()) {
+      for (const EngineEvent& event : engine.step()) {
+        for (const int32_t token : event.tokens) tokens_[event.id].push_back(token);
+        for (const Logprob& each : event.logprobs) logprobs[event.id].push_back(each.logprob);
+        counts_[event.id] = event.counts;
+      }
+    }
+  };
+  Engine alone(random_.ctx, random_.model, options);
+  const RequestId only = alone.add(request).value();
+  answers(alone);
+  const std::vector<int32_t> want = tokens_[only];
+  const std::vector<double> want_logprobs = logprobs[only];
+
+  // The other one's prompt goes on with 50 tokens of the answer; it takes the third of four pages.
+  Request other{.prompt = request.prompt, .options = {.max_tokens = 80}};
+  other.prompt.insert(other.prompt.end(), want.begin(), want.begin() + 50);
+  Engine engine(random_.ctx, random_.model, options);
+  engine.add(other);
+  engine.step();
+  const RequestId id = engine.add(request).value();
+  answers(engine);
+  EXPECT_EQ(counts_[id].preemptions, 1);
+  EXPECT_EQ(counts_[id].cached_tokens, 19);
+  EXPECT_EQ(tokens_[id], want);
+  EXPECT_EQ(logprobs[id], want_logprobs) << "to the last bit";
+}
+
+TEST_F(EngineTest, NoDraftIsMadeForTheLastToken) {
+  Engine engine(random_.ctx, random_.model, {.context = 128});
+  const Request two{.prompt = random_.random_tokens(10, 1),
+                    .options = {.max_tokens = 2, .draft_tokens = 2}};
+  const RequestId id = engine.add(two).value();
+  run(engine);
+  EXPECT_EQ(tokens_[id].size(), 2U);
+  EXPECT_EQ(counts_[id].mtp.drafted + counts_[id].ngram.drafted, 0);
+}
+
 // A pool without a page to spare: the page that two texts share in part is not copied but taken over.
 TEST_F(EngineTest, AFullPoolReusesWithoutASparePage) {
   Engine engine(random_.ctx, random_.model, {.context = 128, .capacity = 128});

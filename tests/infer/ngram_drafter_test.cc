@@ -1,6 +1,8 @@
 // Drafts from the text's repetitions, against a search through the whole text.
 #include "hadal/infer/ngram_drafter.h"
 
+#include <numeric>
+
 #include "gtest/gtest.h"
 #include "hadal/core/rng.h"
 
@@ -27,6 +29,19 @@ TEST(NgramDrafter, ProposesWhatFollowedTheLongestSuffixThatStoodBefore) {
 TEST(NgramDrafter, ARepetitionGoesOn) {
   EXPECT_EQ(propose({8, 1, 2, 3, 1, 2, 3}, 7), (Ids{1, 2, 3, 1, 2, 3, 1}));
   EXPECT_EQ(propose({4, 4, 4}, 3), (Ids{4, 4, 4}));
+}
+
+TEST(NgramDrafter, GrowingTablesKeepTheLastPlace) {
+  Ids text(32);
+  std::iota(text.begin(), text.end(), 1);
+  NgramDrafter drafter;
+  drafter.observe(std::span(text).first(1));  // tables for 32 tokens
+  drafter.observe(text);
+  for (const int32_t token : {31, 32}) {
+    text.push_back(token);
+    drafter.observe(text);
+  }
+  EXPECT_EQ(drafter.match_length(), 2);
 }
 
 // Tokens come one by one or many at once, tables grow, hashes meet; what a search finds is proposed,

@@ -7,6 +7,7 @@
 #include "tests/infer/one_sequence.h"
 #include "tests/support/compare.h"
 #include "tests/support/random_model.h"
+#include "tests/support/temporary_folder.h"
 
 namespace hadal {
 namespace {
@@ -104,6 +105,12 @@ TEST_F(PrefixCacheTest, ModulesNeedAsManyRowsMore) {
     const Tokens other = joined(counted(1, 64), counted(900, 70));
     keep(prefixes, pages, other);
     EXPECT_EQ(found(prefixes, pages, joined(other, {1, 2, 3})), 132) << n;
+    // A page that is copied has the modules' rows, too.
+    const Tokens parts = joined(counted(1, 64), joined(counted(900, 40), counted(500, 20)));
+    LatentSequence sequence(pages);
+    EXPECT_EQ(prefixes.adopt(parts, sequence).n_rows, 102);
+    append(sequence, parts);
+    expect_rows_of(sequence, parts);
   }
 }
 
@@ -187,6 +194,57 @@ TEST_F(PrefixCacheTest, RowsOfAnswersAreOnlyReusedWhereRoundingMayDiffer) {
     LatentSequence sequence(pages);
     EXPECT_EQ(prefixes.adopt(counted(500, 200), sequence).n_read, 20);
   }
+}
+
+// Tokens that an answer left and a prompt has: what prefill makes of them is worth more.
+TEST_F(PrefixCacheTest, ReadRowsTakeThePlaceOfAnAnswers) {
+  for (const Reuse reuse : {Reuse::kAll, Reuse::kRead}) {
+    LatentPages pages(random_.model.config, 12, 0, LatentForm::kF32);
+    PrefixCache prefixes(pages, reuse);
+    keep(prefixes, pages, counted(1, 150), 0);
+    keep(prefixes, pages, counted(1, 64), 64);
+    const bool all = reuse == Reuse::kAll;
+    EXPECT_EQ(found(prefixes, pages, counted(1, 200)), all ? 150 : 64)
+        << "the rest stays behind it";
+    EXPECT_EQ(prefixes.n_blocks(), 3);
+    keep(prefixes, pages, counted(1, 150), 150);
+    EXPECT_EQ(found(prefixes, pages, counted(1, 200)), 150);
+    EXPECT_EQ(prefixes.n_blocks(), 3);
+  }
+}
+
+// A page from disk was read behind read rows, and stands behind an answer's here.
+TEST_F(PrefixCacheTest, WhatStandsBehindAnAnswerCountsAsItsRows) {
+  const test::TemporaryFolder folder;
+  const PageFolder files{folder.path(), 1 << 24, "model"};
+  {
+    LatentPages pages(random_.model.config, 8, 0, LatentForm::kF32);
+    PrefixCache prefixes(pages, Reuse::kAll, files);
+    keep(prefixes, pages, counted(1, 192), 192);
+  }
+  PrefixCache prefixes(pages_, Reuse::kAll, files);
+  keep(prefixes, pages_, counted(1, 70), 20);
+  for (const char* from : {"disk", "memory"}) {
+    LatentSequence sequence(pages_);
+    const PrefixCache::Hit hit = prefixes.adopt(counted(1, 200), sequence);
+    EXPECT_EQ(hit.n_rows, 192) << from;
+    EXPECT_EQ(hit.n_read, 20) << from;
+  }
+}
+
+TEST_F(PrefixCacheTest, PagesOnDiskAreOfOneModelOneFormAndItsModules) {
+  const test::TemporaryFolder folder;
+  ModelConfig config = random_.model.config;
+  config.n_mtp = 1;
+  const auto root = [&](const std::string& model_id, int64_t n_mtp, LatentForm form) {
+    const LatentPages pages(config, 1, n_mtp, form);
+    return PageFiles({folder.path(), 1 << 24, model_id}, pages).root();
+  };
+  const BlockKey key = root("a", 0, LatentForm::kBF16);
+  EXPECT_EQ(key, root("a", 0, LatentForm::kBF16));
+  EXPECT_NE(key, root("b", 0, LatentForm::kBF16));
+  EXPECT_NE(key, root("a", 1, LatentForm::kBF16));
+  EXPECT_NE(key, root("a", 0, LatentForm::kFp8));
 }
 
 }  // namespace

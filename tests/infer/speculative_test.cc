@@ -31,9 +31,9 @@ ModelConfig config_with_mtp(int64_t n_mtp, MtpHidden hidden = MtpHidden::kPostNo
 
 // `n` drafts of one sequence that drafts alone.
 std::vector<int32_t> draft(RandomModel& random, MtpDrafter& drafter, std::vector<int32_t> tokens,
-                           int64_t n) {
-  const SamplingOptions greedy;
-  const MtpDrafter::Job job{&drafter, &tokens, 0, n, &greedy};
+                           int64_t n, int64_t n_generated = 0,
+                           const SamplingOptions& sampling = {}) {
+  const MtpDrafter::Job job{&drafter, &tokens, n_generated, n, &sampling};
   MtpDrafter::draft_together(random.ctx, random.model, {&job, 1});
   return {tokens.end() - n, tokens.end()};
 }
@@ -99,7 +99,12 @@ INSTANTIATE_TEST_SUITE_P(Modules, DrafterTest,
                                           testing::Values(MtpHidden::kPostNorm,
                                                           MtpHidden::kPreNorm)));
 
-TEST(Drafter, TheLastModuleGoesOnWithItsOwnState) {
+// Greedy, and drawn: draft k with the random numbers of the token whose place it may take.
+class LastModuleTest : public testing::TestWithParam<double> {};
+
+TEST_P(LastModuleTest, GoesOnWithItsOwnState) {
+  const SamplingOptions sampling{.temperature = GetParam(), .seed = 7};
+  constexpr int64_t kGenerated = 5;
   RandomModel random(config_with_mtp(1));
   Context& ctx = random.ctx;
   const DeepseekV3& model = random.model;
@@ -110,7 +115,7 @@ TEST(Drafter, TheLastModuleGoesOnWithItsOwnState) {
   const HiddenRows main = cached_forward(ctx, model, std::span(tokens).first(11), prefill);
   drafter.observe(ctx, main.state(model.config.mtp_hidden).mat());
   drafter.catch_up(ctx, std::span(tokens).first(11), MtpDrafter::Form::kPrefill);
-  const std::vector<int32_t> drafts = draft(random, drafter, tokens, 3);
+  const std::vector<int32_t> drafts = draft(random, drafter, tokens, 3, kGenerated, sampling);
   ASSERT_EQ(drafts.size(), 3U);
 
   // By hand: the module over all rows, then each new row with the state before it and the draft.
@@ -120,11 +125,14 @@ TEST(Drafter, TheLastModuleGoesOnWithItsOwnState) {
       cached_mtp_forward(ctx, model, 0, std::span(tokens).subspan(1), main.normed, attention);
   for (size_t k = 0; k < 3; ++k) {
     const Tensor logits = head_logits(ctx, model, last_row(ctx, out.normed).mat());
-    EXPECT_EQ(drafts[k], argmax(logits.flat<float>(), 0)) << "draft " << k;
+    const int64_t place = kGenerated + static_cast<int64_t>(k);
+    EXPECT_EQ(drafts[k], choose_token(std::as_const(logits).flat<float>(), sampling, tokens, place))
+        << "draft " << k;
     out = cached_mtp_forward(ctx, model, 0, std::span(&drafts[k], 1), last_row(ctx, out.normed),
                              attention);
   }
 }
+INSTANTIATE_TEST_SUITE_P(Temperatures, LastModuleTest, testing::Values(0.0, 1.0));
 
 // ---- greedy: token for token the same
 

@@ -94,6 +94,20 @@ TEST_F(TokenRecordTest, IsTheSameBesideOthersAndAfterPagesWereTakenAway) {
   EXPECT_EQ(record->mask_offsets, alone.record->mask_offsets);
 }
 
+TEST(TokenRecord, IsCutToWhatWasTold) {
+  TokenRecord record;
+  record.n_layers = 1;
+  record.top_k = 2;
+  record.experts = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+  record.add_mask(std::vector<int32_t>{5, 6});
+  record.add_mask(std::vector<int32_t>{7});
+  record.add_mask(std::vector<int32_t>{8, 9});
+  record.cut(2, 2);  // the last token told was never run
+  EXPECT_EQ(record.experts, (std::vector<int32_t>{0, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(record.mask_offsets, (std::vector<int32_t>{0, 2, 3}));
+  EXPECT_EQ(record.mask_ids, (std::vector<int32_t>{5, 6, 7}));
+}
+
 TEST_F(TokenRecordTest, EndsWhereTheCallerStops) {
   int64_t n = 0;
   GenerateOptions options = recorded(40);

@@ -89,7 +89,7 @@ TEST_F(Measures, Gemm) {
 
 // Ten seconds of two threads: eight in regions, of which both work six, one alone two.
 TEST(Trace, SharesOfTheTime) {
-  const PoolTrace::Place place{std::source_location::current(), 20, 160, 4, 6, 1};
+  const PoolTrace::Place place{CallPlace::here(), 20, 160, 4, 6, 1};
   MeasureReport report;
   add_trace(report.details,
             {.regions = 30,
@@ -111,7 +111,7 @@ TEST(Trace, SharesOfTheTime) {
   EXPECT_DOUBLE_EQ(row.at("us").as_number(), 200'000);
   EXPECT_DOUBLE_EQ(row.at("us_before").as_number(), 50'000);
   EXPECT_DOUBLE_EQ(row.at("busy").as_number(), 0.75);
-  const std::string where = concat("measure_test.cc:", place.where.line());
+  const std::string where = concat("measure_test.cc:", place.where.line);
   EXPECT_EQ(row.at("where").as_string(), where);
   EXPECT_NE(report_table(report).find(where), std::string::npos);
 }
