@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "hadal/kernels/cpu/simd_targets.h"
 #include "hadal/ops/quantize.h"
 #include "hadal/ops/rmsnorm.h"
 #include "hadal/ops/swiglu.h"

@@ -2,9 +2,25 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <string>
 
 #include "hadal/core/error.h"
+#include "hadal/kernels/cpu/roof_probe.h"
 #include "hadal/kernels/cpu/simd_limit.h"
+
+namespace {
+
+// A test that left another instruction set behind would have those after it test that one.
+class SameInstructionSet : public testing::Environment {
+ public:
+  void SetUp() override { before_ = hadal::cpu::simd_target_name(); }
+  void TearDown() override { EXPECT_EQ(hadal::cpu::simd_target_name(), before_); }
+
+ private:
+  std::string before_;
+};
+
+}  // namespace
 
 int main(int argc, char** argv) {
   try {
@@ -14,5 +30,6 @@ int main(int argc, char** argv) {
     return error.exit_code();
   }
   testing::InitGoogleTest(&argc, argv);
+  testing::AddGlobalTestEnvironment(new SameInstructionSet);  // which it deletes
   return RUN_ALL_TESTS();
 }

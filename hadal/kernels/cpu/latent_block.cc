@@ -29,18 +29,6 @@ void ask_for(const std::byte* data, int64_t bytes) {
   for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(data + at, 0, 2);
 }
 
-namespace {
-
-// What to ask for while rows [row, ...) of a page are read.
-const std::byte* address_ahead(const std::byte* page, int64_t row, int64_t row_bytes,
-                               ReadAhead ahead) {
-  const int64_t wanted = row + ReadAhead::kRows;
-  if (wanted < kPageRows) return page + wanted * row_bytes;
-  return ahead.next_page == nullptr ? nullptr : ahead.next_page + (wanted - kPageRows) * row_bytes;
-}
-
-}  // namespace
-
 #if HADAL_BF16_PRODUCTS
 
 bool has_bf16_products() {
@@ -53,6 +41,14 @@ bool has_bf16_products() {
 #define HADAL_BF16_ATTR __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 
 namespace {
+
+// What to ask for while rows [row, ...) of a page are read.
+const std::byte* address_ahead(const std::byte* page, int64_t row, int64_t row_bytes,
+                               ReadAhead ahead) {
+  const int64_t wanted = row + ReadAhead::kRows;
+  if (wanted < kPageRows) return page + wanted * row_bytes;
+  return ahead.next_page == nullptr ? nullptr : ahead.next_page + (wanted - kPageRows) * row_bytes;
+}
 
 using Pairs = __m512i;  // 32 BF16
 

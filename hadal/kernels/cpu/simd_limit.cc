@@ -25,7 +25,12 @@ void limit_simd(const std::string& set) {
   std::string names;
   for (const SimdSet& each : kSimdSets) {
     // The better a set, the lower its bit.
-    if (set == each.name) return hwy::DisableTargets(each.target - 1);
+    if (set == each.name) {
+      hwy::DisableTargets(each.target - 1);
+      // Chosen here: hwy::SupportedTargets() leaves for a moment a choice without the limit, which a kernel
+      // in another thread could take.
+      return hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    }
     names += (names.empty() ? "" : ", ") + std::string(each.name);
   }
   throw ConfigError({.field = "HADAL_SIMD",

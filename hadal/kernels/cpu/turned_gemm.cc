@@ -18,7 +18,8 @@
 // Other instruction sets than elsewhere: AVX3_DL has the dot products of bytes (VNNI), and AVX-512
 // without them nothing here that AVX2 lacks.
 #define HWY_WANT_AVX3_DL
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3)
+#include "hadal/kernels/cpu/simd_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "hadal/kernels/cpu/turned_gemm.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
