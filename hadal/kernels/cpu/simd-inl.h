@@ -71,15 +71,18 @@ HWY_INLINE double sum_of(int64_t n, const Term& term) {
   return total;
 }
 
+// These two are exported, so not HWY_INLINE: where there is one instruction set, they are called directly
+// from code that is not compiled for it.
+
 // y *= factor
-HWY_INLINE void scale_range(float* y, float factor, int64_t n) {
+inline void scale_range(float* y, float factor, int64_t n) {
   for_each_vector(n, [=](auto d, int64_t i) HWY_ATTR {
     hn::StoreU(hn::Mul(hn::LoadU(d, y + i), hn::Set(d, factor)), d, y + i);
   });
 }
 
 // sum_i a[i] b[i]
-HWY_INLINE float dot_range(const float* a, const float* b, int64_t n) {
+inline float dot_range(const float* a, const float* b, int64_t n) {
   return static_cast<float>(sum_of(n, [=](auto d, int64_t i) HWY_ATTR {
     return hn::Mul(hn::LoadU(d, a + i), hn::LoadU(d, b + i));
   }));
