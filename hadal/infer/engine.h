@@ -28,11 +28,15 @@ struct EngineOptions {
   int64_t max_waiting = 64;
   // Rows of prompts in one step, when nobody writes and when somebody does: the first bounds the
   // memory of their activations, the second the time between two tokens.
-  int64_t chunk = 512;
+  int64_t chunk = 0;  // 0: usual_chunk
   int64_t chunk_beside_decoding = 64;
   CacheOptions cache = {};
   bool with_mtp = true;  // caches for the MTP modules too, so that requests may draft
 };
+
+// Rows of a prompt in one step whose activations, those of the widest layer, take about 100 MB; 512 at
+// most. A row of DeepSeek-V3 goes to eight experts 7168 wide: 112 rows.
+int64_t usual_chunk(const ModelConfig& config);
 
 // What a step did for one request.
 struct EngineEvent {

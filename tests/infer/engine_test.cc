@@ -65,6 +65,11 @@ class EngineTest : public testing::Test {
   std::map<RequestId, RequestCounts> counts_;
 };
 
+TEST(UsualChunk, HoldsTheActivationsOfWideModelsToAHundredMegabytes) {
+  EXPECT_EQ(usual_chunk(find_preset("deepseek-v3").config), 112);
+  EXPECT_EQ(usual_chunk(find_preset("nano").config), 512);
+}
+
 TEST_F(EngineTest, ARequestGetsTheTokensThatItGetsAlone) {
   for (const int64_t n : {1, 2, 5, 9}) {
     tokens_.clear();  // another engine, which counts its requests from 1 again
