@@ -22,6 +22,8 @@ constexpr int kMaxRows = HWY_MAX_BYTES >= 64 ? 6 : 3;
 
 // Up to so many rows of x, reading the weight costs more than multiplying.
 constexpr int kMaxStreamRows = 4;
+// The same with sums in L1 (nn). Not for E4M3, whose columns come in blocks of 128 with scales of their own.
+constexpr int kMaxStreamRowsNn = 2;
 
 // Even lanes of D: the sum of two neighbours of a; odd lanes: that of b.
 template <class D>
@@ -366,7 +368,7 @@ void outer_groups(View<float, 2> y, View<const float, 2> x, const Rows& rows, in
     const View<float, 2> sums =
         add ? View<float, 2>(cut_scratch.take(y.size()), {y.dim(0), n_cols}) : y;
     for (int64_t r = 0; r < y.dim(0); ++r) std::fill_n(sums.row(r).begin(), n_cols, 0.0F);
-    if (x.dim(0) <= 2 && !std::is_same_v<Rows, Fp8CodeRows>) {
+    if (x.dim(0) <= kMaxStreamRowsNn && !std::is_same_v<Rows, Fp8CodeRows>) {
       const auto stream = x.dim(0) == 1 ? outer_stream<1, Rows> : outer_stream<2, Rows>;
       stream(sums.data(), sums.stride(0), x.data() + first, x.stride(0), rows, first, end - first,
              n_cols);
