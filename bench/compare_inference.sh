@@ -47,7 +47,8 @@ value_of() { sed -n "s/.*\"name\": *\"$1\", *\"value\": *\([0-9.e+-]*\).*/\1/p" 
 
 with_hadal() { # KIND FOLDER
   [ -f "$models/$2/config.json" ] || return 0
-  json=$($run "$hadal" bench decode --model "$models/$2" --threads "$threads" --rounds 1 --quiet \
+  # The first round brings the file's pages into the process, as the peers' warm-up does.
+  json=$($run "$hadal" bench decode --model "$models/$2" --threads "$threads" --rounds 2 --quiet \
     --json --prompt-tokens $((depth + 1)) --decode-tokens "$generate")
   put decode "$1" hadal "$(echo "$json" | value_of decode)"
   put "GB/s" "$1" hadal "$(echo "$json" | value_of 'decode weights read')"
