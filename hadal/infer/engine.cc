@@ -33,7 +33,8 @@ int64_t usual_chunk(const ModelConfig& config) {
   constexpr int64_t kBytes = int64_t{96} << 20, kMost = 512, kLeast = 16;
   const int64_t d = config.d_model;
   const int64_t heads = config.n_heads * (config.d_qk() + config.v_head_dim);
-  const int64_t experts = config.router.top_k * (2 * d + 3 * config.d_expert) + 3 * config.d_shared();
+  const int64_t experts =
+      config.router.top_k * (2 * d + 3 * config.d_expert) + 3 * config.d_shared();
   const int64_t row_bytes =
       int64_t{sizeof(float)} * (6 * d + std::max({heads, experts, 3 * config.d_ff}));
   return std::clamp(kBytes / row_bytes / kLeast * kLeast, kLeast, kMost);
