@@ -33,7 +33,7 @@ TEST_F(NeedleTest, TheSentenceStandsOnceAtItsDepthAndTheQuestionBehindAll) {
   const std::string problem =
       test::refusal_of([&] { needle_prompt(model_, 3, 0, "1234567"); }).problem;
   EXPECT_EQ(problem, "too short for the sentence");
-  const int64_t context = 600;
+  const int64_t context = 605;
   std::vector<int64_t> before;
   for (const double depth : {0.0, 0.5, 1.0}) {
     const NeedlePrompt prompt = needle_prompt(model_, context, depth, "1234567");
