@@ -37,6 +37,10 @@ TEST(Acceptance, CountsEachPlaceForItselfAndFades) {
   for (int i = 0; i < 100; ++i) acceptance.add(2, 1);  // the first kept, the second never
   EXPECT_NEAR(acceptance.expected(1), 1.0, 0.01);
   EXPECT_NEAR(acceptance.expected(2), 1.01, 0.02);
+  // Behind a draft that was not kept nothing was tried.
+  Acceptance first_failed(0.8);
+  first_failed.add(3, 0);
+  EXPECT_EQ(first_failed.expected(3), 0.4 + 0.4 * 0.4 + 0.4 * 0.4 * 0.4);
   Acceptance failed(0.8);
   for (int i = 0; i < 20; ++i) failed.add(1, 0);
   EXPECT_LT(failed.expected(1), 0.05);

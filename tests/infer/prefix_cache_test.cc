@@ -154,6 +154,20 @@ TEST_F(PrefixCacheTest, ASequenceThatGoesOnDoesNotChangeWhatItStored) {
   EXPECT_EQ(found(prefixes, pages_, counted(1, 200)), 100);
 }
 
+TEST_F(PrefixCacheTest, TwoThatGoOnInOnePageDoNotMeet) {
+  PrefixCache prefixes(pages_);
+  LatentSequence first(pages_), second(pages_);
+  const Tokens beginning = counted(1, 20);
+  append(first, beginning);
+  prefixes.store(beginning, 0, first);
+  const Tokens a = joined(beginning, counted(500, 10)), b = joined(beginning, counted(700, 10));
+  EXPECT_EQ(prefixes.adopt(b, second).n_rows, 20);
+  append(second, b);
+  append(first, a);
+  expect_rows_of(first, a);
+  expect_rows_of(second, b);
+}
+
 TEST_F(PrefixCacheTest, EndsGiveWayBeforeBeginningsAndTheOldestFirst) {
   PrefixCache prefixes(pages_);
   keep(prefixes, pages_, counted(1, 192));  // three pages each

@@ -160,6 +160,18 @@ TEST(Sampler, LikeDistributionsMostlyGiveTheSameToken) {
   EXPECT_GT(static_cast<double>(equal) / static_cast<double>(n), 0.8);
 }
 
+TEST(Sampler, WhatIsCutAwayChangesNoOtherDraw) {
+  const std::vector<double> all(40, 1.0 / 40);
+  std::vector<double> cut = all;
+  std::fill_n(cut.begin(), 20, 0.0);
+  for (int64_t i = 0; i < 200; ++i) {
+    const int32_t token = draw(all, 5, i);
+    if (token >= 20) {
+      EXPECT_EQ(draw(cut, 5, i), token) << i;
+    }
+  }
+}
+
 TEST(Sampler, CandidatesAreTheIdsThatCouldHaveBeenDrawn) {
   const std::vector<float> logits = {0.0F, 3.0F, 1.0F, 2.0F};
   std::vector<int32_t> candidates = {9};

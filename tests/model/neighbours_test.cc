@@ -106,7 +106,8 @@ TEST(NeighboursTest, ConfigsAreRefusedByTheMissingPart) {
 TEST(NeighboursTest, KeysThatAskForNothingAreNone) {
   const Json json =
       with_members("deepseek-v3",
-                   R"({"index_topk":null,"sliding_window":null,"vision_config":null,"ep_size":8})");
+                   R"({"index_topk":null,"sliding_window":false,"vision_config":null,"ep_size":8,
+                       "expert_dtype":"bf16 of fp4"})");
   EXPECT_NO_THROW(config_from_hf(json, "config.json"));
 }
 
