@@ -11,7 +11,7 @@
 #include "hadal/measure/measure_tokenizer.h"
 #include "hadal/measure/measure_train.h"
 #include "hadal/model/memory_needs.h"
-#include "hadal/ops/memory_of.h"
+#include "hadal/ops/compute_device.h"
 
 namespace hadal::cli {
 namespace {
@@ -20,9 +20,11 @@ namespace {
 struct Bench {
   explicit Bench(const CommonOptions& common)
       : pool(common.threads),
-        arena(memory_of(common.chosen_device())),
-        ctx{.pool = pool, .arena = arena, .device = common.chosen_device()} {}
+        device(common.chosen_device()),
+        arena(device.memory()),
+        ctx(device.context(pool, arena)) {}
   ThreadPool pool;
+  ComputeDevice device;
   Arena arena;
   Context ctx;
 };

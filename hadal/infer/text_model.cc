@@ -6,7 +6,6 @@
 #include "hadal/core/log.h"
 #include "hadal/io/model_files.h"
 #include "hadal/io/path_status.h"
-#include "hadal/ops/memory_of.h"
 
 namespace hadal {
 namespace {
@@ -19,12 +18,13 @@ DeepseekV3 load_with_note(Context& ctx, const std::string& folder, bool with_mtp
 
 }  // namespace
 
-TextModel::TextModel(const std::string& path, int n_threads, Device device, bool with_mtp)
+TextModel::TextModel(const std::string& path, int n_threads, Device kind, bool with_mtp)
     : folder(model_folder(path)),
       defaults(read_generation_defaults(folder)),
       pool(n_threads),
-      arena(memory_of(device)),
-      ctx{pool, arena, device},
+      device(kind),
+      arena(device.memory()),
+      ctx(device.context(pool, arena)),
       model(load_with_note(ctx, folder, with_mtp)) {
   if (path_exists(folder + "/tokenizer.json")) tokenizer = Tokenizer::load(folder);
 }

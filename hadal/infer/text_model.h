@@ -9,6 +9,7 @@
 #include "hadal/data/tokenizer.h"
 #include "hadal/infer/generation_defaults.h"
 #include "hadal/model/checkpoint.h"
+#include "hadal/ops/compute_device.h"
 
 namespace hadal {
 
@@ -31,6 +32,7 @@ struct TextModel {
   std::string folder;  // a run's newest checkpoint
   GenerationDefaults defaults;
   ThreadPool pool;
+  ComputeDevice device;
   Arena arena;
   Context ctx;
   DeepseekV3 model;

@@ -6,6 +6,7 @@
 
 #include "hadal/core/thread_pool.h"
 #include "hadal/kernels/adamw_step.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/tensor/dtype.h"
 
 namespace hadal::reference {
@@ -28,9 +29,9 @@ void adamw_update(ThreadPool& pool, std::span<float> value, std::span<bf16> m, s
 
 namespace hadal::cuda {
 
-void adamw_update(std::span<float> value, std::span<float> m, std::span<float> v,
+void adamw_update(Stream& stream, std::span<float> value, std::span<float> m, std::span<float> v,
                   std::span<const float> grad, const AdamwStep& step);
-void adamw_update(std::span<float> value, std::span<bf16> m, std::span<bf16> v,
+void adamw_update(Stream& stream, std::span<float> value, std::span<bf16> m, std::span<bf16> v,
                   std::span<const float> grad, const AdamwStep& step);
 
 }  // namespace hadal::cuda

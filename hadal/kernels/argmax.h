@@ -5,6 +5,7 @@
 #include <span>
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/tensor/view.h"
 
 namespace hadal::reference {
@@ -16,5 +17,5 @@ void argmax_rows(ThreadPool& pool, std::span<int64_t> index, View<const float, 2
 }  // namespace hadal::cpu
 
 namespace hadal::cuda {
-void argmax_rows(std::span<int64_t> index, View<const float, 2> x);
+void argmax_rows(Stream& stream, std::span<int64_t> index, View<const float, 2> x);
 }  // namespace hadal::cuda

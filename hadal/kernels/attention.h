@@ -5,6 +5,7 @@
 #include <span>
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/tensor/view.h"
 
 namespace hadal {
@@ -59,15 +60,16 @@ void attention_forward_part(ThreadPool& pool, View<float, 3> o, View<float, 3> s
 
 namespace hadal::cuda {
 
-void attention_forward(View<float, 3> o, View<float, 2> lse, View<const float, 3> q,
+void attention_forward(Stream& stream, View<float, 3> o, View<float, 2> lse, View<const float, 3> q,
                        View<const float, 3> kv, View<const float, 2> k_rope,
                        std::span<const int64_t> offsets, float scale);
-void attention_backward(View<float, 3> dq, View<float, 3> dkv, View<float, 2> dk_rope,
-                        View<const float, 3> d_o, View<const float, 3> q, View<const float, 3> kv,
-                        View<const float, 2> k_rope, View<const float, 3> o,
-                        View<const float, 2> lse, std::span<const int64_t> offsets, float scale);
-void attention_forward_part(View<float, 3> o, View<float, 3> state, View<const float, 3> q,
-                            View<const float, 3> kv, View<const float, 2> k_rope, KeyPart part,
-                            float scale);
+void attention_backward(Stream& stream, View<float, 3> dq, View<float, 3> dkv,
+                        View<float, 2> dk_rope, View<const float, 3> d_o, View<const float, 3> q,
+                        View<const float, 3> kv, View<const float, 2> k_rope,
+                        View<const float, 3> o, View<const float, 2> lse,
+                        std::span<const int64_t> offsets, float scale);
+void attention_forward_part(Stream& stream, View<float, 3> o, View<float, 3> state,
+                            View<const float, 3> q, View<const float, 3> kv,
+                            View<const float, 2> k_rope, KeyPart part, float scale);
 
 }  // namespace hadal::cuda

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/tensor/tensor.h"
 
 namespace hadal::reference {
@@ -18,5 +19,5 @@ void convert(ThreadPool& pool, Tensor& to, const Tensor& from);
 }  // namespace hadal::cpu
 
 namespace hadal::cuda {
-void convert(Tensor& to, const Tensor& from);
+void convert(Stream& stream, Tensor& to, const Tensor& from);
 }  // namespace hadal::cuda

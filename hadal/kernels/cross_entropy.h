@@ -5,6 +5,7 @@
 #include <span>
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/tensor/view.h"
 
 namespace hadal::reference {  // Real: float or double
@@ -29,9 +30,9 @@ void cross_entropy_forward_backward(ThreadPool& pool, View<float, 1> loss, View<
 
 namespace hadal::cuda {
 
-void cross_entropy_forward(View<float, 1> loss, View<const float, 2> logits,
+void cross_entropy_forward(Stream& stream, View<float, 1> loss, View<const float, 2> logits,
                            std::span<const int32_t> targets);
-void cross_entropy_forward_backward(View<float, 1> loss, View<float, 2> logits,
+void cross_entropy_forward_backward(Stream& stream, View<float, 1> loss, View<float, 2> logits,
                                     std::span<const int32_t> targets, float scale);
 
 }  // namespace hadal::cuda

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/cuda_stream.h"
 
 namespace hadal::reference {
 
@@ -31,11 +32,12 @@ int64_t count_not_finite(ThreadPool& pool, std::span<const float> x);
 
 namespace hadal::cuda {
 
-void add(std::span<float> y, std::span<const float> x);
-void scale(std::span<float> y, float factor);
-void fill(std::span<float> y, float value);
-void ema_update(std::span<float> average, std::span<const float> value, float decay);
-double sum_of_squares(std::span<const float> x);
-int64_t count_not_finite(std::span<const float> x);
+void add(Stream& stream, std::span<float> y, std::span<const float> x);
+void scale(Stream& stream, std::span<float> y, float factor);
+void fill(Stream& stream, std::span<float> y, float value);
+void ema_update(Stream& stream, std::span<float> average, std::span<const float> value,
+                float decay);
+double sum_of_squares(Stream& stream, std::span<const float> x);
+int64_t count_not_finite(Stream& stream, std::span<const float> x);
 
 }  // namespace hadal::cuda

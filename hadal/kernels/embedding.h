@@ -5,6 +5,7 @@
 #include <span>
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/tensor/weight_view.h"
 
 namespace hadal::reference {  // Real: float or double
@@ -27,8 +28,9 @@ void embedding_backward_weight(ThreadPool& pool, View<float, 2> dw, View<const f
 
 namespace hadal::cuda {
 
-void embedding_forward(View<float, 2> x, const WeightView& w, std::span<const int32_t> ids);
-void embedding_backward_weight(View<float, 2> dw, View<const float, 2> dx,
+void embedding_forward(Stream& stream, View<float, 2> x, const WeightView& w,
+                       std::span<const int32_t> ids);
+void embedding_backward_weight(Stream& stream, View<float, 2> dw, View<const float, 2> dx,
                                std::span<const int32_t> ids);
 
 }  // namespace hadal::cuda

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/kernels/product.h"
 
 namespace hadal::reference {  // Real: float or double (for the finite-difference tests), f64 sums
@@ -27,8 +28,8 @@ void gemm_tn(ThreadPool& pool, std::span<const WeightGradient> products);
 
 namespace hadal::cuda {
 
-void gemm_nt(std::span<const Product> products);
-void gemm_nn(std::span<const Product> products);
-void gemm_tn(std::span<const WeightGradient> products);
+void gemm_nt(Stream& stream, std::span<const Product> products);
+void gemm_nn(Stream& stream, std::span<const Product> products);
+void gemm_tn(Stream& stream, std::span<const WeightGradient> products);
 
 }  // namespace hadal::cuda

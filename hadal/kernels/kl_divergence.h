@@ -3,6 +3,7 @@
 #pragma once
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/tensor/view.h"
 
 namespace hadal::reference {
@@ -21,6 +22,7 @@ void kl_divergence(ThreadPool& pool, View<float, 1> kl, View<const float, 2> log
 
 namespace hadal::cuda {
 
-void kl_divergence(View<float, 1> kl, View<const float, 2> logits_p, View<const float, 2> logits_q);
+void kl_divergence(Stream& stream, View<float, 1> kl, View<const float, 2> logits_p,
+                   View<const float, 2> logits_q);
 
 }  // namespace hadal::cuda

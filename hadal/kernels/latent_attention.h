@@ -3,6 +3,7 @@
 #pragma once
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/kernels/latent_layout.h"
 #include "hadal/tensor/view.h"
 
@@ -33,7 +34,7 @@ void latent_attention(ThreadPool& pool, View<float, 3> o_latent, View<const floa
 
 namespace hadal::cuda {
 
-void latent_attention(View<float, 3> o_latent, View<const float, 3> q_latent,
+void latent_attention(Stream& stream, View<float, 3> o_latent, View<const float, 3> q_latent,
                       View<const float, 3> q_rope, const LatentPagesView& pages,
                       std::span<const SequenceRows> sequences, float scale);
 

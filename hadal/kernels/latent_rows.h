@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/kernels/latent_layout.h"
 
 namespace hadal::reference {
@@ -38,7 +39,7 @@ void load_latent_rows(ThreadPool& pool, View<float, 2> rows, const LatentRows& f
 
 namespace hadal::cuda {
 
-void store_latent_rows(const LatentRows& to, View<const float, 2> rows);
-void load_latent_rows(View<float, 2> rows, const LatentRows& from);
+void store_latent_rows(Stream& stream, const LatentRows& to, View<const float, 2> rows);
+void load_latent_rows(Stream& stream, View<float, 2> rows, const LatentRows& from);
 
 }  // namespace hadal::cuda

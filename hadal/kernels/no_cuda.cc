@@ -9,7 +9,6 @@
 #include "hadal/kernels/convert.h"
 #include "hadal/kernels/copy.h"
 #include "hadal/kernels/cross_entropy.h"
-#include "hadal/kernels/elementwise.h"
 #include "hadal/kernels/embedding.h"
 #include "hadal/kernels/gemm.h"
 #include "hadal/kernels/gemm_fp8.h"
@@ -39,94 +38,86 @@ using Offsets = std::span<const int64_t>;
 using Products = std::span<const Product>;
 
 // adamw_update
-void adamw_update(Values, Values, Values, ValuesIn, const AdamwStep&) { no_kernel("adamw_update"); }
-void adamw_update(Values, std::span<bf16>, std::span<bf16>, ValuesIn, const AdamwStep&) { no_kernel("adamw_update"); }
+void adamw_update(Stream&, Values, Values, Values, ValuesIn, const AdamwStep&) { no_kernel("adamw_update"); }
+void adamw_update(Stream&, Values, std::span<bf16>, std::span<bf16>, ValuesIn, const AdamwStep&) { no_kernel("adamw_update"); }
 
 // argmax
-void argmax_rows(std::span<int64_t>, In2) { no_kernel("argmax_rows"); }
+void argmax_rows(Stream&, std::span<int64_t>, In2) { no_kernel("argmax_rows"); }
 
 // attention
-void attention_forward(Out3, Out2, In3, In3, In2, Offsets, float) { no_kernel("attention_forward"); }
-void attention_backward(Out3, Out3, Out2, In3, In3, In3, In2, In3, In2, Offsets, float) { no_kernel("attention_backward"); }
-void attention_forward_part(Out3, Out3, In3, In3, In2, KeyPart, float) { no_kernel("attention_forward_part"); }
+void attention_forward(Stream&, Out3, Out2, In3, In3, In2, Offsets, float) { no_kernel("attention_forward"); }
+void attention_backward(Stream&, Out3, Out3, Out2, In3, In3, In3, In2, In3, In2, Offsets, float) { no_kernel("attention_backward"); }
+void attention_forward_part(Stream&, Out3, Out3, In3, In3, In2, KeyPart, float) { no_kernel("attention_forward_part"); }
 
 // convert
-void convert(Tensor&, const Tensor&) { no_kernel("convert"); }
+void convert(Stream&, Tensor&, const Tensor&) { no_kernel("convert"); }
 
 // copy
-void copy_rows(Out2, In2) { no_kernel("copy_rows"); }
-void copy_row_ranges(Out2, In2, std::span<const RowRange>) { no_kernel("copy_row_ranges"); }
-void add_row_ranges(Out2, In2, std::span<const RowRange>) { no_kernel("add_row_ranges"); }
+void copy_rows(Stream&, Out2, In2) { no_kernel("copy_rows"); }
+void copy_row_ranges(Stream&, Out2, In2, std::span<const RowRange>) { no_kernel("copy_row_ranges"); }
+void add_row_ranges(Stream&, Out2, In2, std::span<const RowRange>) { no_kernel("add_row_ranges"); }
 
 // cross_entropy
-void cross_entropy_forward(Out1, In2, Ids) { no_kernel("cross_entropy"); }
-void cross_entropy_forward_backward(Out1, Out2, Ids, float) { no_kernel("cross_entropy"); }
-
-// elementwise
-void add(Values, ValuesIn) { no_kernel("add"); }
-void scale(Values, float) { no_kernel("scale"); }
-void fill(Values, float) { no_kernel("fill"); }
-void ema_update(Values, ValuesIn, float) { no_kernel("ema_update"); }
-double sum_of_squares(ValuesIn) { no_kernel("sum_of_squares"); }
-int64_t count_not_finite(ValuesIn) { no_kernel("count_not_finite"); }
+void cross_entropy_forward(Stream&, Out1, In2, Ids) { no_kernel("cross_entropy"); }
+void cross_entropy_forward_backward(Stream&, Out1, Out2, Ids, float) { no_kernel("cross_entropy"); }
 
 // embedding
-void embedding_forward(Out2, const WeightView&, Ids) { no_kernel("embedding"); }
-void embedding_backward_weight(Out2, In2, Ids) { no_kernel("embedding"); }
+void embedding_forward(Stream&, Out2, const WeightView&, Ids) { no_kernel("embedding"); }
+void embedding_backward_weight(Stream&, Out2, In2, Ids) { no_kernel("embedding"); }
 
 // gemm
-void gemm_nt(Products) { no_kernel("gemm_nt"); }
-void gemm_nn(Products) { no_kernel("gemm_nn"); }
-void gemm_tn(std::span<const WeightGradient>) { no_kernel("gemm_tn"); }
+void gemm_nt(Stream&, Products) { no_kernel("gemm_nt"); }
+void gemm_nn(Stream&, Products) { no_kernel("gemm_nn"); }
+void gemm_tn(Stream&, std::span<const WeightGradient>) { no_kernel("gemm_tn"); }
 
 // gemm_fp8
-void gemm_fp8_nt(Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_nt"); }
-void gemm_fp8_nn(Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_nn"); }
-void gemm_fp8_tn(Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_tn"); }
+void gemm_fp8_nt(Stream&, Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_nt"); }
+void gemm_fp8_nn(Stream&, Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_nn"); }
+void gemm_fp8_tn(Stream&, Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_tn"); }
 
 // kl_divergence
-void kl_divergence(Out1, In2, In2) { no_kernel("kl_divergence"); }
+void kl_divergence(Stream&, Out1, In2, In2) { no_kernel("kl_divergence"); }
 
 // latent_attention
-void latent_attention(Out3, In3, In3, const LatentPagesView&, std::span<const SequenceRows>, float) { no_kernel("latent_attention"); }
+void latent_attention(Stream&, Out3, In3, In3, const LatentPagesView&, std::span<const SequenceRows>, float) { no_kernel("latent_attention"); }
 
 // latent_rows
-void store_latent_rows(const LatentRows&, In2) { no_kernel("store_latent_rows"); }
-void load_latent_rows(Out2, const LatentRows&) { no_kernel("load_latent_rows"); }
+void store_latent_rows(Stream&, const LatentRows&, In2) { no_kernel("store_latent_rows"); }
+void load_latent_rows(Stream&, Out2, const LatentRows&) { no_kernel("load_latent_rows"); }
 
 // permute
-void gather_rows(Out2, In2, Ids) { no_kernel("gather_rows"); }
-void gather_rows_backward(Out2, In2, Ids) { no_kernel("gather_rows"); }
-void combine_rows(Out2, In2, In2, Ids) { no_kernel("combine_rows"); }
-void choices_to_rows(Out1, In2, Ids) { no_kernel("choices_to_rows"); }
-void rows_to_choices(Out2, In1, Ids) { no_kernel("rows_to_choices"); }
-void gate_backward(Out1, Out2, In2, In1) { no_kernel("gate_backward"); }
-void scale_rows(Out2, In1) { no_kernel("scale_rows"); }
+void gather_rows(Stream&, Out2, In2, Ids) { no_kernel("gather_rows"); }
+void gather_rows_backward(Stream&, Out2, In2, Ids) { no_kernel("gather_rows"); }
+void combine_rows(Stream&, Out2, In2, In2, Ids) { no_kernel("combine_rows"); }
+void choices_to_rows(Stream&, Out1, In2, Ids) { no_kernel("choices_to_rows"); }
+void rows_to_choices(Stream&, Out2, In1, Ids) { no_kernel("rows_to_choices"); }
+void gate_backward(Stream&, Out1, Out2, In2, In1) { no_kernel("gate_backward"); }
+void scale_rows(Stream&, Out2, In1) { no_kernel("scale_rows"); }
 
 // quantize
-void quantize(Codes, Out2, In2, int64_t, int64_t, bool, bool) { no_kernel("quantize"); }
-void dequantize(Out2, const WeightView&) { no_kernel("dequantize"); }
+void quantize(Stream&, Codes, Out2, In2, int64_t, int64_t, bool, bool) { no_kernel("quantize"); }
+void dequantize(Stream&, Out2, const WeightView&) { no_kernel("dequantize"); }
 
 // quantize_q8_q4
-void quantize_q8(View<int8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q8"); }
-void quantize_q4(View<uint8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q4"); }
+void quantize_q8(Stream&, View<int8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q8"); }
+void quantize_q4(Stream&, View<uint8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q4"); }
 
 // rmsnorm
-void rmsnorm_forward(Out2, Out1, In2, In1, float) { no_kernel("rmsnorm"); }
-void rmsnorm_backward_input(Out2, In2, In2, In1, In1, float) { no_kernel("rmsnorm"); }
-void rmsnorm_backward_weight(Out1, In2, In2, In1) { no_kernel("rmsnorm"); }
+void rmsnorm_forward(Stream&, Out2, Out1, In2, In1, float) { no_kernel("rmsnorm"); }
+void rmsnorm_backward_input(Stream&, Out2, In2, In2, In1, In1, float) { no_kernel("rmsnorm"); }
+void rmsnorm_backward_weight(Stream&, Out1, In2, In2, In1) { no_kernel("rmsnorm"); }
 
 // rope
-void rope_turn(Out3, In2, In2, Ids, int) { no_kernel("rope"); }
+void rope_turn(Stream&, Out3, In2, In2, Ids, int) { no_kernel("rope"); }
 
 // router
-void route_forward(Chosen, Out2, Out2, In2, In1, const RouterConfig&) { no_kernel("router"); }
-void route_backward(Out2, In2, In2, In2, ChosenIn, const RouterConfig&) { no_kernel("router"); }
-double sequence_balance_loss(Out2, In2, ChosenIn, Offsets, float, float, BalanceCount, int64_t) { no_kernel("balance loss"); }
+void route_forward(Stream&, Chosen, Out2, Out2, In2, In1, const RouterConfig&) { no_kernel("router"); }
+void route_backward(Stream&, Out2, In2, In2, In2, ChosenIn, const RouterConfig&) { no_kernel("router"); }
+double sequence_balance_loss(Stream&, Out2, In2, ChosenIn, Offsets, float, float, BalanceCount, int64_t) { no_kernel("balance loss"); }
 
 // swiglu
-void swiglu_forward(Out2, In2, In2) { no_kernel("swiglu"); }
-void swiglu_backward(Out2, Out2, In2, In2, In2) { no_kernel("swiglu"); }
+void swiglu_forward(Stream&, Out2, In2, In2) { no_kernel("swiglu"); }
+void swiglu_backward(Stream&, Out2, Out2, In2, In2, In2) { no_kernel("swiglu"); }
 // clang-format on
 
 }  // namespace hadal::cuda

@@ -1,14 +1,29 @@
 // kernels/no_cuda_build.cc: stands in for kernels/cuda/ in a build without CUDA: defines what the
 // .cu files there define.
 #include "hadal/core/error.h"
+#include "hadal/kernels/elementwise.h"
 #include "hadal/kernels/cuda_devices.h"
-#include "hadal/kernels/device_memory.h"
+#include "hadal/kernels/cuda_stream.h"
+#include "hadal/kernels/no_cuda_kernel.h"
 
 namespace hadal::cuda {
 
 constexpr const char* kNotHere = "not in this build (cmake --preset cuda)";
 
 std::vector<DeviceInfo> devices() { throw Unavailable(kNotHere); }
-Memory& memory() { throw Unavailable(kNotHere); }
+std::unique_ptr<Stream> Stream::open() { throw Unavailable(kNotHere); }
+
+// clang-format off
+using Values = std::span<float>;   using ValuesIn = std::span<const float>;
+
+// elementwise
+void add(Stream&, Values, ValuesIn) { no_kernel("add"); }
+void scale(Stream&, Values, float) { no_kernel("scale"); }
+void fill(Stream&, Values, float) { no_kernel("fill"); }
+void ema_update(Stream&, Values, ValuesIn, float) { no_kernel("ema_update"); }
+double sum_of_squares(Stream&, ValuesIn) { no_kernel("sum_of_squares"); }
+int64_t count_not_finite(Stream&, ValuesIn) { no_kernel("count_not_finite"); }
+
+// clang-format on
 
 }  // namespace hadal::cuda

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/tensor/view.h"
 
 namespace hadal::reference {  // Real: float or double
@@ -49,17 +50,18 @@ void scale_rows(ThreadPool& pool, View<float, 2> x, View<const float, 1> factors
 
 namespace hadal::cuda {
 
-void gather_rows(View<float, 2> y, View<const float, 2> x, std::span<const int32_t> token_of);
-void gather_rows_backward(View<float, 2> dx, View<const float, 2> dy,
+void gather_rows(Stream& stream, View<float, 2> y, View<const float, 2> x,
+                 std::span<const int32_t> token_of);
+void gather_rows_backward(Stream& stream, View<float, 2> dx, View<const float, 2> dy,
                           std::span<const int32_t> row_of);
-void combine_rows(View<float, 2> y, View<const float, 2> x, View<const float, 2> gates,
-                  std::span<const int32_t> row_of);
-void choices_to_rows(View<float, 1> rows, View<const float, 2> choices,
+void combine_rows(Stream& stream, View<float, 2> y, View<const float, 2> x,
+                  View<const float, 2> gates, std::span<const int32_t> row_of);
+void choices_to_rows(Stream& stream, View<float, 1> rows, View<const float, 2> choices,
                      std::span<const int32_t> row_of);
-void rows_to_choices(View<float, 2> choices, View<const float, 1> rows,
+void rows_to_choices(Stream& stream, View<float, 2> choices, View<const float, 1> rows,
                      std::span<const int32_t> row_of);
-void gate_backward(View<float, 1> dgates, View<float, 2> dh, View<const float, 2> h,
+void gate_backward(Stream& stream, View<float, 1> dgates, View<float, 2> dh, View<const float, 2> h,
                    View<const float, 1> gates);
-void scale_rows(View<float, 2> x, View<const float, 1> factors);
+void scale_rows(Stream& stream, View<float, 2> x, View<const float, 1> factors);
 
 }  // namespace hadal::cuda

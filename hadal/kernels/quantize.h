@@ -4,6 +4,7 @@
 #pragma once
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/tensor/weight_view.h"
 
 namespace hadal::reference {
@@ -28,8 +29,8 @@ void dequantize(ThreadPool& pool, View<float, 2> x, const WeightView& codes);
 
 namespace hadal::cuda {
 
-void quantize(View<f8e4m3, 2> codes, View<float, 2> scales, View<const float, 2> x,
+void quantize(Stream& stream, View<f8e4m3, 2> codes, View<float, 2> scales, View<const float, 2> x,
               int64_t tile_rows, int64_t tile_cols, bool power_of_two, bool amax_floor);
-void dequantize(View<float, 2> x, const WeightView& codes);
+void dequantize(Stream& stream, View<float, 2> x, const WeightView& codes);
 
 }  // namespace hadal::cuda

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/tensor/dtype.h"
 #include "hadal/tensor/view.h"
 
@@ -24,7 +25,9 @@ void quantize_q4(ThreadPool& pool, View<uint8_t, 2> codes, View<bf16, 2> scales,
 
 namespace hadal::cuda {
 
-void quantize_q8(View<int8_t, 2> codes, View<bf16, 2> scales, View<const float, 2> w);
-void quantize_q4(View<uint8_t, 2> codes, View<bf16, 2> scales, View<const float, 2> w);
+void quantize_q8(Stream& stream, View<int8_t, 2> codes, View<bf16, 2> scales,
+                 View<const float, 2> w);
+void quantize_q4(Stream& stream, View<uint8_t, 2> codes, View<bf16, 2> scales,
+                 View<const float, 2> w);
 
 }  // namespace hadal::cuda

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/tensor/view.h"
 
 namespace hadal::reference {  // Real: float or double
@@ -32,11 +33,12 @@ void rmsnorm_backward_weight(ThreadPool& pool, View<float, 1> dw, View<const flo
 
 namespace hadal::cuda {
 
-void rmsnorm_forward(View<float, 2> y, View<float, 1> r, View<const float, 2> x,
+void rmsnorm_forward(Stream& stream, View<float, 2> y, View<float, 1> r, View<const float, 2> x,
                      View<const float, 1> w, float eps);
-void rmsnorm_backward_input(View<float, 2> dx, View<const float, 2> dy, View<const float, 2> x,
-                            View<const float, 1> w, View<const float, 1> r, float beta);
-void rmsnorm_backward_weight(View<float, 1> dw, View<const float, 2> dy, View<const float, 2> x,
-                             View<const float, 1> r);
+void rmsnorm_backward_input(Stream& stream, View<float, 2> dx, View<const float, 2> dy,
+                            View<const float, 2> x, View<const float, 1> w, View<const float, 1> r,
+                            float beta);
+void rmsnorm_backward_weight(Stream& stream, View<float, 1> dw, View<const float, 2> dy,
+                             View<const float, 2> x, View<const float, 1> r);
 
 }  // namespace hadal::cuda

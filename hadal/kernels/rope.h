@@ -6,6 +6,7 @@
 #include <span>
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/tensor/view.h"
 
 namespace hadal::reference {  // Real: float or double
@@ -27,7 +28,7 @@ void rope_turn(ThreadPool& pool, View<float, 3> x, View<const float, 2> cos,
 
 namespace hadal::cuda {
 
-void rope_turn(View<float, 3> x, View<const float, 2> cos, View<const float, 2> sin,
+void rope_turn(Stream& stream, View<float, 3> x, View<const float, 2> cos, View<const float, 2> sin,
                std::span<const int32_t> positions, int direction);
 
 }  // namespace hadal::cuda

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/kernels/router_config.h"
 #include "hadal/tensor/view.h"
 
@@ -56,13 +57,13 @@ double sequence_balance_loss(ThreadPool& pool, View<float, 2> dscores, View<cons
 
 namespace hadal::cuda {
 
-void route_forward(View<int32_t, 2> indices, View<float, 2> gates, View<float, 2> scores,
-                   View<const float, 2> logits, View<const float, 1> bias,
+void route_forward(Stream& stream, View<int32_t, 2> indices, View<float, 2> gates,
+                   View<float, 2> scores, View<const float, 2> logits, View<const float, 1> bias,
                    const RouterConfig& config);
-void route_backward(View<float, 2> dlogits, View<const float, 2> dgates,
+void route_backward(Stream& stream, View<float, 2> dlogits, View<const float, 2> dgates,
                     View<const float, 2> dscores_extra, View<const float, 2> scores,
                     View<const int32_t, 2> indices, const RouterConfig& config);
-double sequence_balance_loss(View<float, 2> dscores, View<const float, 2> scores,
+double sequence_balance_loss(Stream& stream, View<float, 2> dscores, View<const float, 2> scores,
                              View<const int32_t, 2> indices,
                              std::span<const int64_t> sequence_offsets, float alpha,
                              float loss_scale, BalanceCount count, int64_t top_k);

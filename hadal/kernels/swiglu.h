@@ -2,6 +2,7 @@
 #pragma once
 
 #include "hadal/core/thread_pool.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/tensor/view.h"
 
 namespace hadal::reference {  // Real: float or double
@@ -25,8 +26,9 @@ void swiglu_backward(ThreadPool& pool, View<float, 2> dgate, View<float, 2> dup,
 
 namespace hadal::cuda {
 
-void swiglu_forward(View<float, 2> h, View<const float, 2> gate, View<const float, 2> up);
-void swiglu_backward(View<float, 2> dgate, View<float, 2> dup, View<const float, 2> dh,
-                     View<const float, 2> gate, View<const float, 2> up);
+void swiglu_forward(Stream& stream, View<float, 2> h, View<const float, 2> gate,
+                    View<const float, 2> up);
+void swiglu_backward(Stream& stream, View<float, 2> dgate, View<float, 2> dup,
+                     View<const float, 2> dh, View<const float, 2> gate, View<const float, 2> up);
 
 }  // namespace hadal::cuda

@@ -16,8 +16,8 @@ void update(Context& ctx, Tensor& value, Tensor& m, Tensor& v, const Tensor& gra
       return cpu::adamw_update(ctx.pool, value.flat<float>(), m.flat<Moment>(), v.flat<Moment>(),
                                grad.flat<float>(), step);
     case Device::kCuda:
-      return cuda::adamw_update(value.flat<float>(), m.flat<Moment>(), v.flat<Moment>(),
-                                grad.flat<float>(), step);
+      return cuda::adamw_update(*ctx.stream, value.flat<float>(), m.flat<Moment>(),
+                                v.flat<Moment>(), grad.flat<float>(), step);
   }
 }
 

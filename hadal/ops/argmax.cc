@@ -14,7 +14,7 @@ void argmax_rows(Context& ctx, std::span<int64_t> index, View<const float, 2> x)
     case Device::kCpu:
       return cpu::argmax_rows(ctx.pool, index, x);
     case Device::kCuda:
-      return cuda::argmax_rows(index, x);
+      return cuda::argmax_rows(*ctx.stream, index, x);
   }
 }
 

@@ -34,7 +34,7 @@ void attention_forward(Context& ctx, View<float, 3> o, View<float, 2> lse, View<
     case Device::kCpu:
       return cpu::attention_forward(ctx.pool, o, lse, q, kv, k_rope, sequences.offsets, scale);
     case Device::kCuda:
-      return cuda::attention_forward(o, lse, q, kv, k_rope, sequences.offsets, scale);
+      return cuda::attention_forward(*ctx.stream, o, lse, q, kv, k_rope, sequences.offsets, scale);
   }
 }
 
@@ -61,7 +61,7 @@ void attention_backward(Context& ctx, View<float, 3> dq, View<float, 3> dkv, Vie
                                      q, kv, k_rope, o, lse, sequences.offsets, scale);
     }
     case Device::kCuda:
-      return cuda::attention_backward(dq, dkv, dk_rope, d_o, q, kv, k_rope, o, lse,
+      return cuda::attention_backward(*ctx.stream, dq, dkv, dk_rope, d_o, q, kv, k_rope, o, lse,
                                       sequences.offsets, scale);
   }
 }
@@ -90,7 +90,7 @@ void attention_forward_part(Context& ctx, View<float, 3> o, View<float, 3> state
     case Device::kCpu:
       return cpu::attention_forward_part(ctx.pool, o, state, q, kv, k_rope, part, scale);
     case Device::kCuda:
-      return cuda::attention_forward_part(o, state, q, kv, k_rope, part, scale);
+      return cuda::attention_forward_part(*ctx.stream, o, state, q, kv, k_rope, part, scale);
   }
 }
 

@@ -28,7 +28,7 @@ void convert(Context& ctx, Tensor& to, const Tensor& from) {
     case Device::kCpu:
       return cpu::convert(ctx.pool, to, from);
     case Device::kCuda:
-      return cuda::convert(to, from);
+      return cuda::convert(*ctx.stream, to, from);
   }
 }
 

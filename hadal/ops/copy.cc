@@ -34,7 +34,7 @@ void copy_rows(Context& ctx, View<float, 2> to, View<const float, 2> from) {
     case Device::kCpu:
       return cpu::copy_rows(ctx.pool, to, from);
     case Device::kCuda:
-      return cuda::copy_rows(to, from);
+      return cuda::copy_rows(*ctx.stream, to, from);
   }
 }
 
@@ -47,7 +47,7 @@ void copy_row_ranges(Context& ctx, View<float, 2> to, View<const float, 2> from,
     case Device::kCpu:
       return cpu::copy_row_ranges(ctx.pool, to, from, ranges);
     case Device::kCuda:
-      return cuda::copy_row_ranges(to, from, ranges);
+      return cuda::copy_row_ranges(*ctx.stream, to, from, ranges);
   }
 }
 
@@ -60,7 +60,7 @@ void add_row_ranges(Context& ctx, View<float, 2> to, View<const float, 2> from,
     case Device::kCpu:
       return cpu::add_row_ranges(ctx.pool, to, from, ranges);
     case Device::kCuda:
-      return cuda::add_row_ranges(to, from, ranges);
+      return cuda::add_row_ranges(*ctx.stream, to, from, ranges);
   }
 }
 

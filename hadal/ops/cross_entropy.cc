@@ -32,7 +32,7 @@ void cross_entropy_forward_backward(Context& ctx, View<float, 1> loss, View<floa
     case Device::kCpu:
       return cpu::cross_entropy_forward_backward(ctx.pool, loss, logits, targets, scale);
     case Device::kCuda:
-      return cuda::cross_entropy_forward_backward(loss, logits, targets, scale);
+      return cuda::cross_entropy_forward_backward(*ctx.stream, loss, logits, targets, scale);
   }
 }
 
@@ -46,7 +46,7 @@ void cross_entropy_forward(Context& ctx, View<float, 1> loss, View<const float, 
     case Device::kCpu:
       return cpu::cross_entropy_forward(ctx.pool, loss, logits, targets);
     case Device::kCuda:
-      return cuda::cross_entropy_forward(loss, logits, targets);
+      return cuda::cross_entropy_forward(*ctx.stream, loss, logits, targets);
   }
 }
 

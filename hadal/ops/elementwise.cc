@@ -14,7 +14,7 @@ void add(Context& ctx, std::span<float> y, std::span<const float> x) {
     case Device::kCpu:
       return cpu::add(ctx.pool, y, x);
     case Device::kCuda:
-      return cuda::add(y, x);
+      return cuda::add(*ctx.stream, y, x);
   }
 }
 
@@ -25,7 +25,7 @@ void scale(Context& ctx, std::span<float> y, float factor) {
     case Device::kCpu:
       return cpu::scale(ctx.pool, y, factor);
     case Device::kCuda:
-      return cuda::scale(y, factor);
+      return cuda::scale(*ctx.stream, y, factor);
   }
 }
 
@@ -36,7 +36,7 @@ void fill(Context& ctx, std::span<float> y, float value) {
     case Device::kCpu:
       return cpu::fill(ctx.pool, y, value);
     case Device::kCuda:
-      return cuda::fill(y, value);
+      return cuda::fill(*ctx.stream, y, value);
   }
 }
 
@@ -51,7 +51,7 @@ void ema_update(Context& ctx, std::span<float> average, std::span<const float> v
     case Device::kCpu:
       return cpu::ema_update(ctx.pool, average, value, decay);
     case Device::kCuda:
-      return cuda::ema_update(average, value, decay);
+      return cuda::ema_update(*ctx.stream, average, value, decay);
   }
 }
 
@@ -64,7 +64,7 @@ double sum_of_squares(Context& ctx, std::span<const float> x) {
     case Device::kCuda:
       break;
   }
-  return cuda::sum_of_squares(x);
+  return cuda::sum_of_squares(*ctx.stream, x);
 }
 
 int64_t count_not_finite(Context& ctx, std::span<const float> x) {
@@ -76,7 +76,7 @@ int64_t count_not_finite(Context& ctx, std::span<const float> x) {
     case Device::kCuda:
       break;
   }
-  return cuda::count_not_finite(x);
+  return cuda::count_not_finite(*ctx.stream, x);
 }
 
 }  // namespace hadal

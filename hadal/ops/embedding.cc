@@ -33,7 +33,7 @@ void embedding_forward(Context& ctx, View<float, 2> x, const WeightView& w,
     case Device::kCpu:
       return cpu::embedding_forward(ctx.pool, x, w, ids);
     case Device::kCuda:
-      return cuda::embedding_forward(x, w, ids);
+      return cuda::embedding_forward(*ctx.stream, x, w, ids);
   }
 }
 
@@ -47,7 +47,7 @@ void embedding_backward_weight(Context& ctx, View<float, 2> dw, View<const float
     case Device::kCpu:
       return cpu::embedding_backward_weight(ctx.pool, dw, dx, ids);
     case Device::kCuda:
-      return cuda::embedding_backward_weight(dw, dx, ids);
+      return cuda::embedding_backward_weight(*ctx.stream, dw, dx, ids);
   }
 }
 

@@ -36,7 +36,7 @@ void gemm_nt(Context& ctx, std::span<const Product> products) {
     case Device::kCpu:
       return cpu::gemm_nt(ctx.pool, products);
     case Device::kCuda:
-      return cuda::gemm_nt(products);
+      return cuda::gemm_nt(*ctx.stream, products);
   }
 }
 
@@ -56,7 +56,7 @@ void gemm_nn(Context& ctx, std::span<const Product> products) {
     case Device::kCpu:
       return cpu::gemm_nn(ctx.pool, products);
     case Device::kCuda:
-      return cuda::gemm_nn(products);
+      return cuda::gemm_nn(*ctx.stream, products);
   }
 }
 
@@ -72,7 +72,7 @@ void gemm_tn(Context& ctx, std::span<const WeightGradient> products) {
     case Device::kCpu:
       return cpu::gemm_tn(ctx.pool, products);
     case Device::kCuda:
-      return cuda::gemm_tn(products);
+      return cuda::gemm_tn(*ctx.stream, products);
   }
 }
 

@@ -31,7 +31,7 @@ void gemm_fp8_nt(Context& ctx, View<float, 2> y, const Fp8Operand& x, const Fp8O
     case Device::kCpu:
       return reference::gemm_fp8_nt(y, x.codes, x.scales, w.codes, w.scales);
     case Device::kCuda:
-      return cuda::gemm_fp8_nt(y, x.codes, x.scales, w.codes, w.scales);
+      return cuda::gemm_fp8_nt(*ctx.stream, y, x.codes, x.scales, w.codes, w.scales);
   }
 }
 
@@ -45,7 +45,7 @@ void gemm_fp8_nn(Context& ctx, View<float, 2> dx, const Fp8Operand& dy, const Fp
     case Device::kCpu:
       return reference::gemm_fp8_nn(dx, dy.codes, dy.scales, w.codes, w.scales);
     case Device::kCuda:
-      return cuda::gemm_fp8_nn(dx, dy.codes, dy.scales, w.codes, w.scales);
+      return cuda::gemm_fp8_nn(*ctx.stream, dx, dy.codes, dy.scales, w.codes, w.scales);
   }
 }
 
@@ -59,7 +59,7 @@ void gemm_fp8_tn(Context& ctx, View<float, 2> dw, const Fp8Operand& dy, const Fp
     case Device::kCpu:
       return reference::gemm_fp8_tn(dw, dy.codes, dy.scales, x.codes, x.scales);
     case Device::kCuda:
-      return cuda::gemm_fp8_tn(dw, dy.codes, dy.scales, x.codes, x.scales);
+      return cuda::gemm_fp8_tn(*ctx.stream, dw, dy.codes, dy.scales, x.codes, x.scales);
   }
 }
 

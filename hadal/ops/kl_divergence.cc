@@ -14,7 +14,7 @@ void kl_divergence(Context& ctx, View<float, 1> kl, View<const float, 2> logits_
     case Device::kCpu:
       return cpu::kl_divergence(ctx.pool, kl, logits_p, logits_q);
     case Device::kCuda:
-      return cuda::kl_divergence(kl, logits_p, logits_q);
+      return cuda::kl_divergence(*ctx.stream, kl, logits_p, logits_q);
   }
 }
 

@@ -64,7 +64,8 @@ void latent_attention(Context& ctx, View<float, 3> o_latent, View<const float, 3
     case Device::kCpu:
       return cpu::latent_attention(ctx.pool, o_latent, q_latent, q_rope, pages, sequences, scale);
     case Device::kCuda:
-      return cuda::latent_attention(o_latent, q_latent, q_rope, pages, sequences, scale);
+      return cuda::latent_attention(*ctx.stream, o_latent, q_latent, q_rope, pages, sequences,
+                                    scale);
   }
 }
 

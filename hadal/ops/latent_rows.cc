@@ -53,7 +53,7 @@ void store_latent_rows(Context& ctx, const LatentPagesView& pages, std::span<con
       case Device::kCpu:
         return cpu::store_latent_rows(ctx.pool, run, part);
       case Device::kCuda:
-        return cuda::store_latent_rows(run, part);
+        return cuda::store_latent_rows(*ctx.stream, run, part);
     }
   });
 }
@@ -69,7 +69,7 @@ void load_latent_rows(Context& ctx, View<float, 2> rows, const LatentPagesView& 
       case Device::kCpu:
         return cpu::load_latent_rows(ctx.pool, part, run);
       case Device::kCuda:
-        return cuda::load_latent_rows(part, run);
+        return cuda::load_latent_rows(*ctx.stream, part, run);
     }
   });
 }

@@ -47,7 +47,7 @@ void gather_rows(Context& ctx, View<float, 2> y, View<const float, 2> x, const E
     case Device::kCpu:
       return cpu::gather_rows(ctx.pool, y, x, rows.token_of);
     case Device::kCuda:
-      return cuda::gather_rows(y, x, rows.token_of);
+      return cuda::gather_rows(*ctx.stream, y, x, rows.token_of);
   }
 }
 
@@ -60,7 +60,7 @@ void gather_rows_backward(Context& ctx, View<float, 2> dx, View<const float, 2> 
     case Device::kCpu:
       return cpu::gather_rows_backward(ctx.pool, dx, dy, rows.row_of);
     case Device::kCuda:
-      return cuda::gather_rows_backward(dx, dy, rows.row_of);
+      return cuda::gather_rows_backward(*ctx.stream, dx, dy, rows.row_of);
   }
 }
 
@@ -74,7 +74,7 @@ void combine_rows(Context& ctx, View<float, 2> y, View<const float, 2> x,
     case Device::kCpu:
       return cpu::combine_rows(ctx.pool, y, x, gates, rows.row_of);
     case Device::kCuda:
-      return cuda::combine_rows(y, x, gates, rows.row_of);
+      return cuda::combine_rows(*ctx.stream, y, x, gates, rows.row_of);
   }
 }
 
@@ -87,7 +87,7 @@ void choices_to_rows(Context& ctx, View<float, 1> rows, View<const float, 2> cho
     case Device::kCpu:  // too few numbers to share out
       return reference::choices_to_rows<float>(rows, choices, where.row_of);
     case Device::kCuda:
-      return cuda::choices_to_rows(rows, choices, where.row_of);
+      return cuda::choices_to_rows(*ctx.stream, rows, choices, where.row_of);
   }
 }
 
@@ -100,7 +100,7 @@ void rows_to_choices(Context& ctx, View<float, 2> choices, View<const float, 1> 
     case Device::kCpu:
       return reference::rows_to_choices<float>(choices, rows, where.row_of);
     case Device::kCuda:
-      return cuda::rows_to_choices(choices, rows, where.row_of);
+      return cuda::rows_to_choices(*ctx.stream, choices, rows, where.row_of);
   }
 }
 
@@ -115,7 +115,7 @@ void gate_backward(Context& ctx, View<float, 1> dgates, View<float, 2> dh, View<
     case Device::kCpu:
       return cpu::gate_backward(ctx.pool, dgates, dh, h, gates);
     case Device::kCuda:
-      return cuda::gate_backward(dgates, dh, h, gates);
+      return cuda::gate_backward(*ctx.stream, dgates, dh, h, gates);
   }
 }
 
@@ -127,7 +127,7 @@ void scale_rows(Context& ctx, View<float, 2> x, View<const float, 1> factors) {
     case Device::kCpu:
       return cpu::scale_rows(ctx.pool, x, factors);
     case Device::kCuda:
-      return cuda::scale_rows(x, factors);
+      return cuda::scale_rows(*ctx.stream, x, factors);
   }
 }
 

@@ -18,7 +18,8 @@ void quantize(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> scales, View<c
       return cpu::quantize(ctx.pool, codes, scales, x, tile.rows, tile.cols, power_of_two,
                            amax_floor);
     case Device::kCuda:
-      return cuda::quantize(codes, scales, x, tile.rows, tile.cols, power_of_two, amax_floor);
+      return cuda::quantize(*ctx.stream, codes, scales, x, tile.rows, tile.cols, power_of_two,
+                            amax_floor);
   }
 }
 
@@ -60,7 +61,7 @@ void dequantize(Context& ctx, View<float, 2> x, const Quantized& codes) {
     case Device::kCpu:
       return cpu::dequantize(ctx.pool, x, view);
     case Device::kCuda:
-      return cuda::dequantize(x, view);
+      return cuda::dequantize(*ctx.stream, x, view);
   }
 }
 

@@ -27,7 +27,7 @@ Quantized quantize_q8(Context& ctx, View<const float, 2> w) {
       cpu::quantize_q8(ctx.pool, codes, scales, w);
       break;
     case Device::kCuda:
-      cuda::quantize_q8(codes, scales, w);
+      cuda::quantize_q8(*ctx.stream, codes, scales, w);
       break;
   }
   return result;
@@ -45,7 +45,7 @@ Quantized quantize_q4(Context& ctx, View<const float, 2> w) {
       cpu::quantize_q4(ctx.pool, codes, scales, w);
       break;
     case Device::kCuda:
-      cuda::quantize_q4(codes, scales, w);
+      cuda::quantize_q4(*ctx.stream, codes, scales, w);
       break;
   }
   return result;

@@ -15,7 +15,7 @@ void rmsnorm_forward(Context& ctx, View<float, 2> y, View<float, 1> r, View<cons
     case Device::kCpu:
       return cpu::rmsnorm_forward(ctx.pool, y, r, x, w, eps);
     case Device::kCuda:
-      return cuda::rmsnorm_forward(y, r, x, w, eps);
+      return cuda::rmsnorm_forward(*ctx.stream, y, r, x, w, eps);
   }
 }
 
@@ -32,7 +32,7 @@ void rmsnorm_backward_input(Context& ctx, View<float, 2> dx, View<const float, 2
     case Device::kCpu:
       return cpu::rmsnorm_backward_input(ctx.pool, dx, dy, x, w, r, beta);
     case Device::kCuda:
-      return cuda::rmsnorm_backward_input(dx, dy, x, w, r, beta);
+      return cuda::rmsnorm_backward_input(*ctx.stream, dx, dy, x, w, r, beta);
   }
 }
 
@@ -47,7 +47,7 @@ void rmsnorm_backward_weight(Context& ctx, View<float, 1> dw, View<const float, 
     case Device::kCpu:
       return cpu::rmsnorm_backward_weight(ctx.pool, dw, dy, x, r);
     case Device::kCuda:
-      return cuda::rmsnorm_backward_weight(dw, dy, x, r);
+      return cuda::rmsnorm_backward_weight(*ctx.stream, dw, dy, x, r);
   }
 }
 

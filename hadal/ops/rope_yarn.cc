@@ -26,7 +26,7 @@ void turn(Context& ctx, View<float, 3> x, const RopeTable& table,
     case Device::kCpu:
       return cpu::rope_turn(ctx.pool, x, cos, sin, positions, direction);
     case Device::kCuda:
-      return cuda::rope_turn(x, cos, sin, positions, direction);
+      return cuda::rope_turn(*ctx.stream, x, cos, sin, positions, direction);
   }
 }
 

@@ -39,7 +39,7 @@ void route_forward(Context& ctx, View<int32_t, 2> indices, View<float, 2> gates,
     case Device::kCpu:
       return cpu::route_forward(ctx.pool, indices, gates, scores, logits, route_bias, config);
     case Device::kCuda:
-      return cuda::route_forward(indices, gates, scores, logits, route_bias, config);
+      return cuda::route_forward(*ctx.stream, indices, gates, scores, logits, route_bias, config);
   }
 }
 
@@ -58,7 +58,8 @@ void route_backward(Context& ctx, View<float, 2> dlogits, View<const float, 2> d
     case Device::kCpu:
       return cpu::route_backward(ctx.pool, dlogits, dgates, dscores_extra, scores, indices, config);
     case Device::kCuda:
-      return cuda::route_backward(dlogits, dgates, dscores_extra, scores, indices, config);
+      return cuda::route_backward(*ctx.stream, dlogits, dgates, dscores_extra, scores, indices,
+                                  config);
   }
 }
 
@@ -80,8 +81,8 @@ double sequence_balance_loss(Context& ctx, View<float, 2> dscores, View<const fl
     case Device::kCuda:
       break;
   }
-  return cuda::sequence_balance_loss(dscores, scores, indices, sequences.offsets, alpha, loss_scale,
-                                     count, config.top_k);
+  return cuda::sequence_balance_loss(*ctx.stream, dscores, scores, indices, sequences.offsets,
+                                     alpha, loss_scale, count, config.top_k);
 }
 
 }  // namespace hadal

@@ -14,7 +14,7 @@ void swiglu_forward(Context& ctx, View<float, 2> h, View<const float, 2> gate,
     case Device::kCpu:
       return cpu::swiglu_forward(ctx.pool, h, gate, up);
     case Device::kCuda:
-      return cuda::swiglu_forward(h, gate, up);
+      return cuda::swiglu_forward(*ctx.stream, h, gate, up);
   }
 }
 
@@ -30,7 +30,7 @@ void swiglu_backward(Context& ctx, View<float, 2> dgate, View<float, 2> dup,
     case Device::kCpu:
       return cpu::swiglu_backward(ctx.pool, dgate, dup, dh, gate, up);
     case Device::kCuda:
-      return cuda::swiglu_backward(dgate, dup, dh, gate, up);
+      return cuda::swiglu_backward(*ctx.stream, dgate, dup, dh, gate, up);
   }
 }
 

@@ -7,12 +7,17 @@
 #include "hadal/tensor/probe.h"
 #include "hadal/tensor/tensor.h"
 
+namespace hadal::cuda {
+class Stream;
+}
+
 namespace hadal {
 
 struct Context {
   ThreadPool& pool;
-  Arena& arena;  // of the device's memory (ops/memory_of.h)
+  Arena& arena;  // of the device's memory
   Device device = Device::kCpu;
+  cuda::Stream* stream = nullptr;  // kCuda: where its kernels run (ops/compute_device.h)
   Probe* probe = nullptr;
 
   Tensor empty(Tensor::Shape shape, DType dtype = DType::kF32) const {

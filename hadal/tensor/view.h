@@ -3,7 +3,8 @@
 //
 //   x(t, i)   one element        x.row(t)  the contiguous last axis at the leading index t (Rank 2)
 // A View<float, R> converts to View<const float, R>. Strides count elements; the last axis is
-// always contiguous (stride 1), the leading ones may jump: a slice of columns is a view.
+// always contiguous (stride 1), the leading ones may jump: a slice of columns is a view. constexpr, so
+// that kernels of a card take views too.
 #pragma once
 
 #include <array>
@@ -37,17 +38,17 @@ class View {
       View(const View<U, Rank>& other)  // NOLINT(google-explicit-constructor): adds const only
       : data_(other.data()), shape_(other.shape()), strides_(other.strides()) {}
 
-  T* data() const { return data_; }
-  const Shape& shape() const { return shape_; }
-  const Shape& strides() const { return strides_; }
-  int64_t dim(int axis) const { return shape_[static_cast<size_t>(axis)]; }
-  int64_t stride(int axis) const { return strides_[static_cast<size_t>(axis)]; }
-  int64_t size() const {
+  constexpr T* data() const { return data_; }
+  constexpr const Shape& shape() const { return shape_; }
+  constexpr const Shape& strides() const { return strides_; }
+  constexpr int64_t dim(int axis) const { return shape_[static_cast<size_t>(axis)]; }
+  constexpr int64_t stride(int axis) const { return strides_[static_cast<size_t>(axis)]; }
+  constexpr int64_t size() const {
     int64_t n = 1;
     for (const int64_t extent : shape_) n *= extent;
     return n;
   }
-  bool is_contiguous() const {
+  constexpr bool is_contiguous() const {
     int64_t stride = 1;
     for (int axis = Rank - 1; axis >= 0; --axis) {
       if (dim(axis) != 1 && this->stride(axis) != stride) return false;
@@ -57,7 +58,7 @@ class View {
   }
 
   template <class... Index>
-  T& operator()(Index... index) const {
+  constexpr T& operator()(Index... index) const {
     static_assert(sizeof...(Index) == static_cast<size_t>(Rank));
     const int64_t at[] = {static_cast<int64_t>(index)...};
     int64_t offset = 0;
@@ -65,18 +66,18 @@ class View {
       offset += at[axis] * strides_[axis];
     return data_[offset];
   }
-  std::span<T> row(int64_t t) const requires(Rank == 2) {
+  constexpr std::span<T> row(int64_t t) const requires(Rank == 2) {
     return {data_ + t * strides_[0], static_cast<size_t>(shape_[1])};
   }
   // Rows [begin, end) of the first axis.
-  View rows(int64_t begin, int64_t end) const {
+  constexpr View rows(int64_t begin, int64_t end) const {
     View result = *this;
     result.data_ = data_ + begin * strides_[0];
     result.shape_[0] = end - begin;
     return result;
   }
   // Columns [begin, end) of the last axis.
-  View columns(int64_t begin, int64_t end) const {
+  constexpr View columns(int64_t begin, int64_t end) const {
     View result = *this;
     result.data_ = data_ + begin;
     result.shape_[static_cast<size_t>(Rank - 1)] = end - begin;

@@ -69,7 +69,7 @@ TEST(AdamwUpdate, HalfPrecisionMomentsRoundToNearestEven) {
   step.grad_scale = 1.0F;
   // g/2 = 1 + 2^-8 lies half way between two bf16 numbers: to even 1; 1 + 3 2^-8: to 1 + 2^-6.
   const std::vector<float> g = {2.0F + 0x1p-7F, 2.0F + 3 * 0x1p-7F, -2.0F - 0x1p-7F, 0.0F, 1e-30F};
-  for (const Device device : {Device::kReference, Device::kCpu}) {
+  for (const Device device : all_devices()) {
     Machine machine(device);
     Context& ctx = machine.ctx();
     Tensor value = ctx.zeros({5}), m = ctx.zeros({5}, DType::kBF16),

@@ -25,7 +25,7 @@ TEST(Argmax, IsTheOneOfTheStandardLibrary) {
       const auto row = x.view().row(t);
       want.push_back(std::max_element(row.begin(), row.end()) - row.begin());
     }
-    for (const Device device : {Device::kReference, Device::kCpu}) {
+    for (const Device device : all_devices()) {
       for (const int threads : {1, 4}) {
         Machine machine(device, threads);
         EXPECT_EQ(argmax(machine.ctx(), x.view()), want) << text(e);
@@ -35,7 +35,7 @@ TEST(Argmax, IsTheOneOfTheStandardLibrary) {
 }
 
 TEST(Argmax, TheFirstOfEqualsAndNaNStaysInFront) {
-  for (const Device device : {Device::kReference, Device::kCpu}) {
+  for (const Device device : all_devices()) {
     Machine machine(device, 2);
     const Grid<float> x(5, 3, 1,
                         {1, 7, 7, NAN, 9, 1, 2, NAN, 3, -INFINITY, -INFINITY, -5, -0.0F, 0.0F, -1});

@@ -7,7 +7,7 @@ namespace hadal::test {
 namespace {
 
 class Choices : public ::testing::TestWithParam<Device> {};
-INSTANTIATE_TEST_SUITE_P(Backends, Choices, ::testing::Values(Device::kReference, Device::kCpu));
+INSTANTIATE_TEST_SUITE_P(Backends, Choices, ::testing::ValuesIn(all_devices()));
 
 TEST_P(Choices, AChoiceWhoseExpertIsElsewhereIsZeroAndTouchesNoRow) {
   Machine machine(GetParam());

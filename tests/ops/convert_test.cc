@@ -29,7 +29,7 @@ TEST(Convert, EveryPairIsOneRounding) {
   for (const Tensor::Shape& shape : {Tensor::Shape{0, 5}, {1}, {7, 1}, {3, 33}, {301, 100}}) {
     for (const DType source : kFormats) {
       for (const DType target : kFormats) {
-        for (const Device device : {Device::kReference, Device::kCpu}) {
+        for (const Device device : all_devices()) {
           Machine machine(device, 4);
           Context& ctx = machine.ctx();
           Tensor from = ctx.empty(shape, source), to = ctx.empty(shape, target),

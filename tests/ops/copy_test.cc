@@ -29,7 +29,7 @@ TEST(Copy, BackendsAgree) {
 }
 
 TEST(Copy, RowsLandWhereTheRangesSay) {
-  for (const Device device : {Device::kReference, Device::kCpu}) {
+  for (const Device device : all_devices()) {
     Machine machine(device, 3);
     const Grid<float> from(3, 2, 1, {1, 2, 3, 4, 5, 6});
     Grid<float> to(4, 2, 2, std::vector<float>(8, 9)), sum = to, all(3, 2, 5);

@@ -30,7 +30,7 @@ TEST(EmaUpdate, RoundsTheProductBeforeItAdds) {
     fused[i] = std::fma(1.0F - 0.99F, value[i] - old[i], old[i]);
   }
   ASSERT_NE(fused, want);  // or the test would not notice
-  for (const Device device : {Device::kReference, Device::kCpu}) {
+  for (const Device device : all_devices()) {
     Machine machine(device);
     std::vector<float> average = old;
     ema_update(machine.ctx(), average, value, 0.99F);
@@ -59,7 +59,7 @@ TEST(SumOfSquares, DoesNotOverflowLikeAFloat) {
 }
 
 TEST(CountNotFinite, FindsEachOne) {
-  for (const Device device : {Device::kReference, Device::kCpu}) {
+  for (const Device device : all_devices()) {
     Machine machine(device, 3);
     std::vector<float> x = random_values(50001, 1);
     EXPECT_EQ(count_not_finite(machine.ctx(), x), 0);

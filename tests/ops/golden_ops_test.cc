@@ -58,7 +58,7 @@ class GoldenOps : public ::testing::TestWithParam<Device> {
   std::string op_;
   std::set<std::string> compared_;
 };
-INSTANTIATE_TEST_SUITE_P(Backends, GoldenOps, ::testing::Values(Device::kReference, Device::kCpu));
+INSTANTIATE_TEST_SUITE_P(Backends, GoldenOps, ::testing::ValuesIn(all_devices()));
 
 TEST_P(GoldenOps, RmsNorm) {
   use("rmsnorm");

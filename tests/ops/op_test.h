@@ -10,8 +10,9 @@
 #include <vector>
 
 #include "hadal/core/error.h"
-#include "hadal/tensor/context.h"
+#include "hadal/ops/compute_device.h"
 #include "tests/support/compare.h"
+#include "tests/support/devices.h"
 
 namespace hadal::test {
 
@@ -19,12 +20,13 @@ namespace hadal::test {
 class Machine {
  public:
   explicit Machine(Device device, int n_threads = 1)
-      : pool_(n_threads), ctx_{.pool = pool_, .arena = arena_, .device = device} {}
+      : pool_(n_threads), device_(device), ctx_(device_.context(pool_, arena_)) {}
   Context& ctx() { return ctx_; }
 
  private:
   ThreadPool pool_;
-  Arena arena_;
+  ComputeDevice device_;
+  Arena arena_;  // of the host, which kernels of a card reach too (support/devices.h)
   Context ctx_;
 };
 
@@ -90,6 +92,12 @@ inline void expect_backends_agree(const std::function<Outputs(Context&)>& run,
   Machine reference(Device::kReference), one(Device::kCpu, 1), four(Device::kCpu, 4);
   const Outputs want = run(reference.ctx()), got = run(one.ctx()), spread = run(four.ctx());
   ASSERT_EQ(got.size(), want.size());
+  Outputs of_card;
+  if (has_card()) {
+    Machine card(Device::kCuda);
+    of_card = run(card.ctx());
+    ASSERT_EQ(of_card.size(), want.size());
+  }
   for (size_t i = 0; i < want.size(); ++i) {
     const std::string name = concat(what, ", output ", i);
     ASSERT_EQ(got[i].row_length, want[i].row_length);
@@ -97,6 +105,11 @@ inline void expect_backends_agree(const std::function<Outputs(Context&)>& run,
                  tolerance.in_rows_of(want[i].row_length).with_scale(want[i].scale), name);
     expect_close(spread[i].values, got[i].values, Tolerance::exact(),
                  name + ", 4 threads against 1");
+    if (!of_card.empty()) {
+      expect_close(of_card[i].values, want[i].values,
+                   tolerance.in_rows_of(want[i].row_length).with_scale(want[i].scale),
+                   name + ", on the card");
+    }
   }
 }
 

@@ -50,7 +50,7 @@ std::vector<uint8_t> codes_of(Context& ctx, std::vector<float> values) {
 }
 
 class Fp8 : public ::testing::TestWithParam<Device> {};
-INSTANTIATE_TEST_SUITE_P(Devices, Fp8, ::testing::Values(Device::kReference, Device::kCpu));
+INSTANTIATE_TEST_SUITE_P(Devices, Fp8, ::testing::ValuesIn(all_devices()));
 
 TEST_P(Fp8, GoldenCodesAndScalesAreExact) {
   const GoldenUnits golden;
@@ -190,7 +190,7 @@ TEST(Quantize, PowerOfTwoScalesRoundUp) {
 }
 
 TEST(Quantize, ScalesOfExtremeTiles) {
-  for (const Device device : {Device::kReference, Device::kCpu}) {
+  for (const Device device : all_devices()) {
     Machine machine(device);
     Tensor x = machine.ctx().zeros({4, 3});
     const View<float, 2> v = x.mat();

@@ -45,7 +45,7 @@ TEST_P(RopeGolden, FrequenciesTablesAndTurns) {
   for (const Json& position : unit.at("positions").as_array()) {
     positions.push_back(static_cast<int32_t>(position.as_integer()));
   }
-  for (const Device device : {Device::kReference, Device::kCpu}) {
+  for (const Device device : all_devices()) {
     Machine machine(device, 2);
     const RopeTable table = RopeTable::make(machine.ctx().arena, config, 1024);
     std::vector<float> cos, sin;

@@ -33,8 +33,7 @@ class RouterGroups : public ::testing::TestWithParam<Device> {
                        .norm_topk_prob = false,
                        .routed_scaling_factor = 2.5F};
 };
-INSTANTIATE_TEST_SUITE_P(Backends, RouterGroups,
-                         ::testing::Values(Device::kReference, Device::kCpu));
+INSTANTIATE_TEST_SUITE_P(Backends, RouterGroups, ::testing::ValuesIn(all_devices()));
 
 // Expert 0 has the largest score, but of the groups that with 2 and 3 has the largest sum.
 TEST_P(RouterGroups, OneGroupMayBeReachedAndItsBestTwoChooseIt) {

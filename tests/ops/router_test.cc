@@ -72,7 +72,7 @@ TEST_P(RouterGolden, ChoiceGatesLoadAndBalanceLoss) {
       .norm_topk_prob = unit.at("norm_topk_prob").as_bool(),
       .routed_scaling_factor = static_cast<float>(unit.at("routed_scaling_factor").as_number())};
   const std::string prefix = std::string("router.") + GetParam() + ".";
-  for (const Device device : {Device::kReference, Device::kCpu}) {
+  for (const Device device : all_devices()) {
     Machine machine(device, 3);
     const Routed r =
         route(machine.ctx(), golden.f32(prefix + "logits"), golden.f32(prefix + "bias"), config);
@@ -182,7 +182,7 @@ TEST(Router, ExcludedGroupsCountAsMinusInfinity) {
   // All choices are negative; group 0 wins, and its second expert must be chosen although 0, the
   // value that a careless mask writes, would be larger.
   const RouterConfig config{.n_routed_experts = 4, .top_k = 2, .n_group = 2, .topk_group = 1};
-  for (const Device device : {Device::kReference, Device::kCpu}) {
+  for (const Device device : all_devices()) {
     Machine machine(device);
     const Routed r = route(machine.ctx(), {2, 1, 0, 0}, {-2, -2, -2, -2}, config);
     EXPECT_EQ(r.indices, (std::vector<int32_t>{0, 1}));
@@ -191,7 +191,7 @@ TEST(Router, ExcludedGroupsCountAsMinusInfinity) {
 
 TEST(Router, TiesGoToTheLowerId) {
   const RouterConfig config{.n_routed_experts = 8, .top_k = 3, .n_group = 4, .topk_group = 2};
-  for (const Device device : {Device::kReference, Device::kCpu}) {
+  for (const Device device : all_devices()) {
     Machine machine(device);
     const Routed r =
         route(machine.ctx(), std::vector<float>(8, 0.5F), std::vector<float>(8), config);
@@ -215,7 +215,7 @@ TEST(Router, BiasChoosesButDoesNotWeigh) {
 TEST(Router, NanLogitsStillChooseDifferentExperts) {
   // A diverging model must reach the check that stops it, not run off an array.
   for (const RouterConfig& config : kConfigs) {
-    for (const Device device : {Device::kReference, Device::kCpu}) {
+    for (const Device device : all_devices()) {
       Machine machine(device);
       const size_t E = static_cast<size_t>(config.n_routed_experts);
       const Routed r =
