@@ -10,8 +10,6 @@
 #include "hadal/kernels/copy.h"
 #include "hadal/kernels/cross_entropy.h"
 #include "hadal/kernels/embedding.h"
-#include "hadal/kernels/gemm.h"
-#include "hadal/kernels/gemm_fp8.h"
 #include "hadal/kernels/kl_divergence.h"
 #include "hadal/kernels/latent_attention.h"
 #include "hadal/kernels/latent_rows.h"
@@ -35,7 +33,6 @@ using Chosen = View<int32_t, 2>;   using ChosenIn = View<const int32_t, 2>;
 using Values = std::span<float>;   using ValuesIn = std::span<const float>;
 using Ids = std::span<const int32_t>;
 using Offsets = std::span<const int64_t>;
-using Products = std::span<const Product>;
 
 // adamw_update
 void adamw_update(Stream&, Values, Values, Values, ValuesIn, const AdamwStep&) { no_kernel("adamw_update"); }
@@ -64,16 +61,6 @@ void cross_entropy_forward_backward(Stream&, Out1, Out2, Ids, float) { no_kernel
 // embedding
 void embedding_forward(Stream&, Out2, const WeightView&, Ids) { no_kernel("embedding"); }
 void embedding_backward_weight(Stream&, Out2, In2, Ids) { no_kernel("embedding"); }
-
-// gemm
-void gemm_nt(Stream&, Products) { no_kernel("gemm_nt"); }
-void gemm_nn(Stream&, Products) { no_kernel("gemm_nn"); }
-void gemm_tn(Stream&, std::span<const WeightGradient>) { no_kernel("gemm_tn"); }
-
-// gemm_fp8
-void gemm_fp8_nt(Stream&, Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_nt"); }
-void gemm_fp8_nn(Stream&, Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_nn"); }
-void gemm_fp8_tn(Stream&, Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp8_tn"); }
 
 // kl_divergence
 void kl_divergence(Stream&, Out1, In2, In2) { no_kernel("kl_divergence"); }

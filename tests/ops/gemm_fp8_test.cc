@@ -37,48 +37,56 @@ INSTANTIATE_TEST_SUITE_P(PowerOfTwo, GemmFp8, ::testing::Bool());
 TEST_P(GemmFp8, GoldenLinearForwardAndBackward) {
   const bool power_of_two = GetParam();
   const GoldenUnits golden;
-  Machine machine(Device::kCpu);
-  Context& ctx = machine.ctx();
-  const Tensor x = golden.tensor("fp8.linear.x"), w = golden.tensor("fp8.linear.w");
-  const Tensor dy = golden.tensor("fp8.linear.dy");
-  const TileOptions activation{.power_of_two = power_of_two};
-  const TileOptions gradient{.power_of_two = power_of_two, .amax_floor = false};
-  const QuantizedOperand w_q = blocks(ctx, w, power_of_two);
-  Tensor y = ctx.empty({x.dim(0), w.dim(0)}), dx = ctx.empty(x.shape()), dw = ctx.zeros(w.shape());
-  gemm_fp8_nt(ctx, y.mat(), row_tiles(ctx, x, activation).operand(), w_q.operand());
-  gemm_fp8_nn(ctx, dx.mat(), row_tiles(ctx, dy, gradient).operand(), w_q.operand());
-  gemm_fp8_tn(ctx, dw.mat(), column_tiles(ctx, dy, gradient).operand(),
-              column_tiles(ctx, x, activation).operand());
-  const std::string prefix = power_of_two ? "fp8.linear_ue8m0." : "fp8.linear.";
-  const Tolerance bound{.element = 1e-5, .frobenius = 1e-5, .cosine = 1e-9};  // of golden/README.md
-  expect_close(y, golden.tensor(prefix + "y"), bound, "y");
-  expect_close(dx, golden.tensor(prefix + "dx"), bound, "dx");
-  expect_close(dw, golden.tensor(prefix + "dw"), bound, "dw");
+  for (const Device device : all_devices()) {
+    Machine machine(device);
+    Context& ctx = machine.ctx();
+    const Tensor x = golden.tensor("fp8.linear.x"), w = golden.tensor("fp8.linear.w");
+    const Tensor dy = golden.tensor("fp8.linear.dy");
+    const TileOptions activation{.power_of_two = power_of_two};
+    const TileOptions gradient{.power_of_two = power_of_two, .amax_floor = false};
+    const QuantizedOperand w_q = blocks(ctx, w, power_of_two);
+    Tensor y = ctx.empty({x.dim(0), w.dim(0)}), dx = ctx.empty(x.shape()),
+           dw = ctx.zeros(w.shape());
+    gemm_fp8_nt(ctx, y.mat(), row_tiles(ctx, x, activation).operand(), w_q.operand());
+    gemm_fp8_nn(ctx, dx.mat(), row_tiles(ctx, dy, gradient).operand(), w_q.operand());
+    gemm_fp8_tn(ctx, dw.mat(), column_tiles(ctx, dy, gradient).operand(),
+                column_tiles(ctx, x, activation).operand());
+    const std::string prefix = power_of_two ? "fp8.linear_ue8m0." : "fp8.linear.";
+    const Tolerance bound{
+        .element = 1e-5, .frobenius = 1e-5, .cosine = 1e-9};  // of golden/README.md
+    expect_close(y, golden.tensor(prefix + "y"), bound, "y");
+    expect_close(dx, golden.tensor(prefix + "dx"), bound, "dx");
+    expect_close(dw, golden.tensor(prefix + "dw"), bound, "dw");
+  }
 }
 
 TEST_P(GemmFp8, GoldenProductOfTilesAndBlocks) {
   const GoldenUnits golden;
-  Machine machine(Device::kCpu);
-  Context& ctx = machine.ctx();
-  const std::string suffix = GetParam() ? "_ue8m0" : "";
-  const QuantizedOperand x =
-      row_tiles(ctx, golden.tensor("fp8.tiles.x"), {.power_of_two = GetParam()});
-  const QuantizedOperand w = blocks(ctx, golden.tensor("fp8.blocks.w"), GetParam());
-  Tensor y = ctx.empty({6, 136});
-  gemm_fp8_nt(ctx, y.mat(), x.operand(), w.operand());
-  expect_close(y, golden.tensor("fp8.tiles" + suffix + ".matmul_blocks"),
-               {.element = 1e-5, .frobenius = 1e-5, .cosine = 1e-9}, "y");
+  for (const Device device : all_devices()) {
+    Machine machine(device);
+    Context& ctx = machine.ctx();
+    const std::string suffix = GetParam() ? "_ue8m0" : "";
+    const QuantizedOperand x =
+        row_tiles(ctx, golden.tensor("fp8.tiles.x"), {.power_of_two = GetParam()});
+    const QuantizedOperand w = blocks(ctx, golden.tensor("fp8.blocks.w"), GetParam());
+    Tensor y = ctx.empty({6, 136});
+    gemm_fp8_nt(ctx, y.mat(), x.operand(), w.operand());
+    expect_close(y, golden.tensor("fp8.tiles" + suffix + ".matmul_blocks"),
+                 {.element = 1e-5, .frobenius = 1e-5, .cosine = 1e-9}, "y");
+  }
 }
 
 TEST(GemmFp8, WeightGradientAccumulates) {
-  Machine machine(Device::kCpu);
-  Context& ctx = machine.ctx();
-  Tensor x = ctx.empty({1, 1}), dw = ctx.empty({1, 1});
-  x.flat<float>()[0] = 2.0F;
-  dw.flat<float>()[0] = 5.0F;
-  const QuantizedOperand q = column_tiles(ctx, x, {});
-  gemm_fp8_tn(ctx, dw.mat(), q.operand(), q.operand());
-  EXPECT_FLOAT_EQ(dw.flat<float>()[0], 9.0F);
+  for (const Device device : all_devices()) {
+    Machine machine(device);
+    Context& ctx = machine.ctx();
+    Tensor x = ctx.empty({1, 1}), dw = ctx.empty({1, 1});
+    x.flat<float>()[0] = 2.0F;
+    dw.flat<float>()[0] = 5.0F;
+    const QuantizedOperand q = column_tiles(ctx, x, {});
+    gemm_fp8_tn(ctx, dw.mat(), q.operand(), q.operand());
+    EXPECT_FLOAT_EQ(dw.flat<float>()[0], 9.0F);
+  }
 }
 
 TEST(GemmFp8, RefusesScalesOfTheWrongGrid) {

@@ -28,7 +28,9 @@ class GoldenOps : public ::testing::TestWithParam<Device> {
     for (const Json& each : set("offsets").as_array()) result.offsets.push_back(each.as_integer());
     return result;
   }
-  Tensor in(const std::string& name) const { return golden_.tensor(op_ + ".in." + name); }
+  Tensor in(const std::string& name) {
+    return golden_.tensor(op_ + ".in." + name).clone(ctx().arena);
+  }
   static std::vector<float> values(const Tensor& t) {
     const auto flat = t.flat<float>();
     return {flat.begin(), flat.end()};

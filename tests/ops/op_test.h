@@ -26,7 +26,7 @@ class Machine {
  private:
   ThreadPool pool_;
   ComputeDevice device_;
-  Arena arena_;  // of the host, which kernels of a card reach too (support/devices.h)
+  Arena arena_{memory_of_tests()};  // which kernels of a card reach too
   Context ctx_;
 };
 
