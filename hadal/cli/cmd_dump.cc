@@ -7,6 +7,7 @@
 #include "hadal/io/safetensors.h"
 #include "hadal/model/checkpoint.h"
 #include "hadal/model/dump.h"
+#include "hadal/ops/compute_device.h"
 
 namespace hadal::cli {
 namespace {
@@ -116,8 +117,9 @@ int run(const DumpOptions& o, const CommonOptions& common, Output& out) {
   const What what = parse_what(o.what);
   check(o, what);
   ThreadPool pool(common.threads);
-  Arena arena;
-  Context ctx{pool, arena};
+  const ComputeDevice device(common.chosen_device());
+  Arena arena(device.memory());
+  Context ctx = device.context(pool, arena);
   DeepseekV3 model =
       load_model(ctx, o.model, {.dtype = o.dtype == "native" ? LoadAs::kAsStored : LoadAs::kF32});
   if (!o.mtp_hidden.empty()) {

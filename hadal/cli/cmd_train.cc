@@ -2,6 +2,7 @@
 #include "hadal/cli/commands.h"
 #include "hadal/core/error.h"
 #include "hadal/core/interrupt.h"
+#include "hadal/ops/compute_device.h"
 #include "hadal/train/pretrain.h"
 
 namespace hadal::cli {
@@ -41,8 +42,9 @@ int run(const TrainOptions& o, const CommonOptions& common, Output& out) {
   const TrainConfig config =
       read_train_config(from_folder ? o.out + "/run.toml" : o.config, assignments);
   ThreadPool pool(common.threads);
-  Arena arena;
-  Context ctx{pool, arena};
+  const ComputeDevice device(common.chosen_device());
+  Arena arena(device.memory());
+  Context ctx = device.context(pool, arena);
   out.report(pretrain(ctx, config, o.resume));
   return 0;
 }

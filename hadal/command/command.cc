@@ -219,7 +219,7 @@ void bind_common(Flags& flags, Common& common) {
   flags.flag("quiet,-q", common.options.quiet, "no progress, no notes");
   flags.option("threads,-t", common.threads, "threads; 0 = the cores this process may use");
   flags.option("seed", common.seed, "seed of everything random; -1: another one every time");
-  flags.choice("device", common.options.device, {"cpu", "cuda"}, "where to compute");
+  flags.choice("device", common.options.device, {"cpu", "cuda"}, "where models compute");
 }
 
 void settle_common(const Flags& flags, Common& common) {
@@ -237,10 +237,6 @@ void settle_common(const Flags& flags, Common& common) {
   const bool any = common.seed == -1;
   options.seed = any ? std::random_device()() : static_cast<uint64_t>(common.seed);
   options.seed_given = flags.given("seed");
-  if (options.device != "cpu") {
-    throw Unavailable(concat("--device: this build computes on the CPU only (found ",
-                             options.device, ", expected cpu); leave the option out"));
-  }
   Terminal seen = detect_terminal();
   seen.quiet = options.quiet;
   set_terminal(seen);

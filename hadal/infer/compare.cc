@@ -14,7 +14,8 @@ namespace {
 double nats_of(Context& ctx, const Tensor& logits, std::span<const int32_t> targets) {
   Tensor loss = ctx.empty({logits.dim(0)});
   cross_entropy_forward(ctx, loss.vec(), logits.mat(), targets);
-  const auto values = std::as_const(loss).flat<float>();
+  const Tensor on_host = loss.to_host();
+  const auto values = on_host.flat<float>();
   return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
@@ -53,7 +54,8 @@ Comparison compare_models(Context& ctx, const DeepseekV3& model, const DeepseekV
                                  std::plus<>(), std::equal_to<>());
     Tensor rows = ctx.empty({logits.dim(0)});
     kl_divergence(ctx, rows.vec(), logits.mat(), other_logits.mat());
-    const auto values = std::as_const(rows).flat<float>();
+    const Tensor on_host = rows.to_host();
+    const auto values = on_host.flat<float>();
     kl.insert(kl.end(), values.begin(), values.end());
     if (options.on_progress) options.on_progress(piece.done);
   });

@@ -45,7 +45,7 @@ Engine::Engine(Context& ctx, const DeepseekV3& model, const EngineOptions& optio
       model_(model),
       options_(checked(model, options)),
       pages_(model.config, pages_for(options_.capacity), options.with_mtp ? model.config.n_mtp : 0,
-             options.cache.form),
+             options.cache.form, ctx.arena.memory()),
       prefixes_(pages_, options.cache.reuse, options.cache.folder) {}
 
 std::optional<RequestId> Engine::add(Request request) {
@@ -198,7 +198,7 @@ std::vector<EngineEvent> Engine::run(std::vector<Part> parts) {
   const HiddenRows out = cached_forward(ctx, model_, rows, attention);
   Tensor logits;
   if (n_logits > 0) {
-    logits = head_logits(ctx_, model_, picked_rows(ctx_, out.normed, with_logits).mat());
+    logits = head_logits(ctx_, model_, picked_rows(ctx_, out.normed, with_logits).mat()).to_host();
   }
   if (std::ranges::none_of(parts, &Part::reads)) {
     costs_.add_pass(std::ssize(rows), monotonic_seconds() - started);

@@ -1,7 +1,6 @@
 #include "hadal/infer/latent_pages.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "hadal/core/error.h"
@@ -16,13 +15,15 @@ LatentLayout layout_of(const ModelConfig& config, LatentForm form) {
 
 }  // namespace
 
-LatentPages::LatentPages(const ModelConfig& config, int64_t n_pages, int64_t n_mtp, LatentForm form)
-    : n_pages_(n_pages),
+LatentPages::LatentPages(const ModelConfig& config, int64_t n_pages, int64_t n_mtp, LatentForm form,
+                         Memory& memory)
+    : memory_(memory),
+      n_pages_(n_pages),
       n_main_(config.n_layers),
       layout_(layout_of(config, form)),
       use_(static_cast<size_t>(n_pages)) {
   for (int64_t i = 0; i < n_main_ + n_mtp; ++i)
-    layers_.emplace_back(n_pages * layout_.page_bytes());
+    layers_.emplace_back(n_pages * layout_.page_bytes(), memory);
 }
 
 LatentPagesView LatentPages::layer(int64_t index) const {
@@ -80,8 +81,23 @@ bool LatentPages::reclaim(int32_t page) {
 void LatentPages::copy(int32_t to, int32_t from) const {
   for (int64_t i = 0; i < n_layers(); ++i) {
     const LatentPagesView pages = layer(i);
-    std::memcpy(pages.rows(to, 0, 0).data, pages.rows(from, 0, 0).data,
-                static_cast<size_t>(layout_.page_bytes()));
+    memory_.copy(pages.rows(to, 0, 0).data, pages.rows(from, 0, 0).data, layout_.page_bytes());
+  }
+}
+
+std::vector<std::byte> LatentPages::bytes_of(int32_t page) const {
+  std::vector<std::byte> bytes(static_cast<size_t>(n_layers() * layout_.page_bytes()));
+  for (int64_t i = 0; i < n_layers(); ++i) {
+    memory_.copy(bytes.data() + i * layout_.page_bytes(), layer(i).rows(page, 0, 0).data,
+                 layout_.page_bytes());
+  }
+  return bytes;
+}
+
+void LatentPages::read_from(std::span<const std::byte> bytes, int32_t page) const {
+  for (int64_t i = 0; i < n_layers(); ++i) {
+    memory_.copy(layer(i).rows(page, 0, 0).data, bytes.data() + i * layout_.page_bytes(),
+                 layout_.page_bytes());
   }
 }
 

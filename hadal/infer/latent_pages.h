@@ -38,7 +38,8 @@ namespace hadal {
 class LatentPages {
  public:
   // `n_mtp`: how many of the MTP modules have rows too, behind the main layers.
-  LatentPages(const ModelConfig& config, int64_t n_pages, int64_t n_mtp, LatentForm form);
+  LatentPages(const ModelConfig& config, int64_t n_pages, int64_t n_mtp, LatentForm form,
+              Memory& memory = host_memory());
 
   int64_t n_pages() const { return n_pages_; }
   // How many take() has: those that nobody uses, kept or not.
@@ -65,10 +66,14 @@ class LatentPages {
   // Keeps no longer what has one owner, who may then write to it. False: it has several.
   bool reclaim(int32_t page);
   void copy(int32_t to, int32_t from) const;  // all rows of all layers
+  // The same rows, layer behind layer, to and from the host.
+  std::vector<std::byte> bytes_of(int32_t page) const;
+  void read_from(std::span<const std::byte> bytes, int32_t page) const;
 
   static int64_t bytes_per_token(const ModelConfig& config, int64_t n_mtp, LatentForm form);
 
  private:
+  Memory& memory_;
   int64_t n_pages_, n_main_;
   LatentLayout layout_;
   struct Page {

@@ -1,7 +1,5 @@
 #include "hadal/infer/page_files.h"
 
-#include <cstring>
-
 #include "hadal/core/error.h"
 
 namespace hadal {
@@ -35,26 +33,18 @@ std::string PageFiles::label(std::span<const int32_t> tokens) const {
   return text;
 }
 
-std::span<std::byte> PageFiles::part(int64_t layer, int32_t page) const {
-  return {pages_.layer(layer).rows(page, 0, 0).data,
-          static_cast<size_t>(pages_.layout().page_bytes())};
-}
-
 bool PageFiles::load(const BlockKey& key, std::span<const int32_t> tokens, int32_t page) {
   const auto bytes = store_.load(key, label(tokens));
-  const size_t page_bytes = part(0, page).size();
-  if (!bytes || bytes->size() != page_bytes * static_cast<size_t>(pages_.n_layers())) return false;
-  for (int64_t layer = 0; layer < pages_.n_layers(); ++layer) {
-    const size_t at = static_cast<size_t>(layer) * page_bytes;
-    std::memcpy(part(layer, page).data(), bytes->data() + at, page_bytes);
-  }
+  const int64_t page_bytes = pages_.n_layers() * pages_.layout().page_bytes();
+  if (!bytes || std::ssize(*bytes) != page_bytes) return false;
+  pages_.read_from(*bytes, page);
   return true;
 }
 
 void PageFiles::save(const BlockKey& key, std::span<const int32_t> tokens, int32_t page) {
-  std::vector<std::span<const std::byte>> parts;
-  for (int64_t layer = 0; layer < pages_.n_layers(); ++layer) parts.push_back(part(layer, page));
-  store_.save(key, label(tokens), parts);
+  const std::vector<std::byte> bytes = pages_.bytes_of(page);
+  const std::span<const std::byte> all = bytes;
+  store_.save(key, label(tokens), {&all, 1});
 }
 
 }  // namespace hadal

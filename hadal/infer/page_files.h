@@ -28,7 +28,6 @@ class PageFiles {
 
  private:
   std::string label(std::span<const int32_t> tokens) const;
-  std::span<std::byte> part(int64_t layer, int32_t page) const;
 
   const LatentPages& pages_;
   std::string kind_;  // model, form and shape

@@ -81,7 +81,7 @@ ScoredLogits::ScoredLogits(Context& ctx, const DeepseekV3& model, const ScoreOpt
     : ctx_(ctx),
       model_(model),
       pages_(model.config, pages_for(std::min(window_of(model.config, options), n_tokens)), 0,
-             options.cache) {
+             options.cache, ctx.arena.memory()) {
   expect_positions(model, std::min(window_of(model.config, options), n_tokens));
 }
 

@@ -146,7 +146,8 @@ void MtpDrafter::draft_together(Context& ctx, const DeepseekV3& model, std::span
     std::vector<RowRange> last;
     const HiddenRows out = run_drafts(ctx, model, k, drafting, std::move(state), last);
     state = picked_rows(ctx, out.state(model.config.mtp_hidden), last);
-    const Tensor logits = head_logits(ctx, model, picked_rows(ctx, out.normed, last).mat());
+    const Tensor logits =
+        head_logits(ctx, model, picked_rows(ctx, out.normed, last).mat()).to_host();
     for (size_t i = 0; i < drafting.size(); ++i) {
       const Job& job = drafting[i];
       const std::span<const float> row = logits.mat().row(static_cast<int64_t>(i));

@@ -36,7 +36,8 @@ void RoutingListener::offer(std::string_view name, int layer, const Tensor& valu
   if (next_ != nullptr) next_->offer(name, layer, value);
   if (name != "router.indices") return;
   top_k_ = value.dim(1);
-  const std::span<const int32_t> ids = value.flat<int32_t>();
+  const Tensor on_host = value.to_host();
+  const std::span<const int32_t> ids = on_host.flat<int32_t>();
   layers_.emplace_back(ids.begin(), ids.end());
 }
 

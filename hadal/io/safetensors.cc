@@ -201,7 +201,7 @@ void SafetensorsWriter::write(const std::string& name, const Tensor& tensor) {
   }
   unwritten_.erase(found);
   file_.seek(data_offset_ + info.begin);
-  file_.write(tensor.raw(), static_cast<size_t>(info.end - info.begin));
+  file_.write(tensor.to_host().raw(), static_cast<size_t>(info.end - info.begin));
 }
 
 void SafetensorsWriter::finish() {

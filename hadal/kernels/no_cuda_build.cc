@@ -1,19 +1,23 @@
 // kernels/no_cuda_build.cc: stands in for kernels/cuda/ in a build without CUDA: defines what the
 // .cu files there define.
 #include "hadal/core/error.h"
+#include "hadal/kernels/cuda_devices.h"
+#include "hadal/kernels/cuda_stream.h"
 #include "hadal/kernels/elementwise.h"
 #include "hadal/kernels/gemm.h"
 #include "hadal/kernels/gemm_fp8.h"
-#include "hadal/kernels/cuda_devices.h"
-#include "hadal/kernels/cuda_stream.h"
 #include "hadal/kernels/no_cuda_kernel.h"
 
 namespace hadal::cuda {
 
-constexpr const char* kNotHere = "not in this build (cmake --preset cuda)";
-
-std::vector<DeviceInfo> devices() { throw Unavailable(kNotHere); }
-std::unique_ptr<Stream> Stream::open() { throw Unavailable(kNotHere); }
+std::vector<DeviceInfo> devices() { throw Unavailable("not in this build (cmake --preset cuda)"); }
+std::unique_ptr<Stream> Stream::open() {
+  throw Unavailable(Complaint{.field = "device",
+                              .problem = "this build computes on the CPU only",
+                              .found = "cuda",
+                              .expected = "cpu",
+                              .advice = "leave {device} out, or build with cmake --preset cuda"});
+}
 
 // clang-format off
 using Out2 = View<float, 2>;        using In2 = View<const float, 2>;

@@ -47,7 +47,7 @@ double seconds_per_step(Context& ctx, const DeepseekV3& model, std::span<const B
   for (int64_t step = 0; step < o.steps; ++step) {
     AbsorbedAttention attention(model.rope, {batch.begin(), batch.end()});
     const HiddenRows out = cached_forward(ctx, model, tokens, attention);
-    const Tensor logits = head_logits(ctx, model, out.normed.mat());
+    const Tensor logits = head_logits(ctx, model, out.normed.mat()).to_host();
     for (size_t i = 0; i < tokens.size(); ++i) {
       const std::span<const float> row = std::as_const(logits).mat().row(static_cast<int64_t>(i));
       tokens[i] = static_cast<int32_t>(std::ranges::max_element(row) - row.begin());
@@ -64,7 +64,8 @@ MeasureReport measure_decode_at_depth(Context& ctx, DeepseekV3& model, const Dep
   check(model, o);
   const int64_t capacity = o.depth + o.steps;
   model.ensure_rope(ctx.arena, capacity);
-  LatentPages pages(model.config, o.batch * pages_for(capacity), 0, o.cache);
+  LatentPages pages(model.config, o.batch * pages_for(capacity), 0, o.cache,
+                    ctx.arena.memory());
   std::vector<std::unique_ptr<LatentSequence>> sequences;
   std::vector<BatchShare> batch;
   for (int64_t i = 0; i < o.batch; ++i) {

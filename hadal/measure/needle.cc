@@ -86,7 +86,7 @@ struct Outcome {
 
 double logprob_of_answer(Reader& reader, std::span<const float> first, const Ids& answer,
                          bool* greedy) {
-  const Tensor rest = reader.behind(answer);
+  const Tensor rest = reader.behind(answer).to_host();
   double sum = 0;
   for (size_t i = 0; i < answer.size(); ++i) {
     const std::span<const float> row =
@@ -100,7 +100,7 @@ double logprob_of_answer(Reader& reader, std::span<const float> first, const Ids
 Outcome try_once(TextModel& m, LatentPages& pages, int64_t context, double depth, Rng& rng) {
   const NeedlePrompt prompt = needle_prompt(m, context, depth, number_text(rng));
   Reader reader(m, pages);
-  const Tensor logits = reader.read(prompt.ids);
+  const Tensor logits = reader.read(prompt.ids).to_host();
   const std::span<const float> first = std::as_const(logits).flat<float>();
   Outcome outcome;
   outcome.logprob = logprob_of_answer(reader, first, prompt.answer, &outcome.found);
@@ -174,7 +174,7 @@ std::vector<NeedleCell> find_needles(TextModel& m, const NeedleOptions& o) {
   for (const int64_t context : o.contexts) {
     const int64_t capacity = std::min(context + 64, config.max_position_embeddings);
     m.model.ensure_rope(m.arena, capacity);
-    LatentPages pages(config, pages_for(capacity), 0, o.cache);
+    LatentPages pages(config, pages_for(capacity), 0, o.cache, m.arena.memory());
     for (const double depth : o.depths) {
       NeedleCell cell{.context = context, .depth = depth, .trials = o.trials};
       for (int64_t trial = 0; trial < o.trials; ++trial) {

@@ -50,7 +50,8 @@ double predicted_speedup(const StepBytes& bytes, int64_t n_drafts, double tokens
 
 void ExpertOverlap::offer(std::string_view name, int /*layer*/, const Tensor& value) {
   if (name != "router.indices" || value.dim(0) < 2) return;
-  const View<const int32_t, 2> chosen = value.view<int32_t, 2>();
+  const Tensor on_host = value.to_host();
+  const View<const int32_t, 2> chosen = on_host.view<int32_t, 2>();
   for (int64_t row = 1; row < chosen.dim(0); ++row) {
     const std::span<const int32_t> before = chosen.row(row - 1);
     for (const int32_t expert : chosen.row(row)) {

@@ -87,10 +87,11 @@ DeepseekV3 load_model(Context& ctx, const std::string& folder, const LoadOptions
   });
   for (size_t i = 0; i < params.size(); ++i) {
     Param& param = *params[i].param;
+    const StoredWeight here = placed(weights[i], ctx.arena);
     if (options.dtype == LoadAs::kAsStored && params[i].kind == ParamKind::kMatrix) {
-      use_as_stored(param, weights[i]);
+      use_as_stored(param, here);
     } else {
-      param.master = read_f32(ctx, weights[i]);
+      param.master = read_f32(ctx, here);
     }
   }
   return model;

@@ -78,7 +78,8 @@ std::vector<NamedTensor> loss_tensors(Context& ctx, const LossParts& loss,
   std::vector<NamedTensor> out;
   const auto scalar = [&](const std::string& name, double value) {
     Tensor tensor = ctx.empty({});
-    tensor.flat<float>()[0] = static_cast<float>(value);
+    const auto rounded = static_cast<float>(value);
+    tensor.read_from(&rounded);
     out.push_back({name, std::move(tensor)});
   };
   LossParts only_mtp;

@@ -8,13 +8,14 @@ void initialise_weights(DeepseekV3& model, Arena& arena, uint64_t seed, float st
   uint64_t stream = 0;  // one stream a parameter: no tensor's values depend on another's size
   for (NamedParam& each : named_params(model)) {
     each.param->master = Tensor::zeros(arena, DType::kF32, each.shape);
-    const auto values = each.param->master.flat<float>();
+    std::vector<float> values(static_cast<size_t>(each.param->master.size()));
     Rng rng(seed, stream++);
     if (each.kind == ParamKind::kMatrix) {
       for (float& value : values) value = static_cast<float>(rng.normal() * double{std_dev});
     } else if (each.kind == ParamKind::kNorm) {
       for (float& value : values) value = 1.0F;
     }
+    each.param->master.read_from(values.data());
   }
 }
 

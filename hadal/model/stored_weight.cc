@@ -166,6 +166,18 @@ Tensor widened(Context& ctx, const Tensor& values) {
   return result;
 }
 
+StoredWeight placed(const StoredWeight& stored, Arena& arena) {
+  StoredWeight result{
+      .name = stored.name, .shape = stored.shape, .where = stored.where, .form = stored.form};
+  if (const auto* codes = std::get_if<Quantized>(&stored.data)) {
+    result.data = Quantized{codes->codes.placed_in(arena), codes->scales.placed_in(arena),
+                            codes->tiling, codes->rows, codes->cols};
+  } else {
+    result.data = std::get<Tensor>(stored.data).placed_in(arena);
+  }
+  return result;
+}
+
 Tensor read_f32(Context& ctx, const StoredWeight& stored) {
   if (const auto* codes = std::get_if<Quantized>(&stored.data)) return dequantized(ctx, *codes);
   const Tensor& plain = std::get<Tensor>(stored.data);

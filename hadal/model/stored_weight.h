@@ -37,9 +37,11 @@ void read_scales(StoredWeight& stored);
 // The tensors it consists of: the weight, and its scales if any.
 std::vector<std::string> stored_names(const StoredWeight& stored);
 
-// Values as F32 in the arena.
+// The same in the memory of the arena: shared on the host, carried over to a GPU.
+StoredWeight placed(const StoredWeight& stored, Arena& arena);
+// Values as F32 in the arena. REQUIRES that they are placed there.
 Tensor read_f32(Context& ctx, const StoredWeight& stored);
-// The parameter's values where they lie, nothing copied: products read the file's mapping.
+// The parameter's values where they lie, nothing copied: on the host products read the file's mapping.
 void use_as_stored(Param& param, const StoredWeight& stored);
 // The tensors of the file, in the order of declare().
 std::vector<Tensor> stored_tensors(const StoredWeight& stored);

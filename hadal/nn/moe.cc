@@ -31,6 +31,7 @@ RoutingResult Moe::route(Context& ctx, const Tensor& x, int layer, const Pass& p
   }
   const auto indices = std::as_const(saved.indices).view<int32_t, 2>();
   RoutingResult result;
+  result.chosen = saved.indices.to_host();
   if (const BalanceLoss& balance = pass.balance; balance.on) {
     const bool with_gradient = balance.alpha != 0.0F;
     if (with_gradient) saved.dscores = ctx.zeros({n_tokens, n_experts});
@@ -40,9 +41,9 @@ RoutingResult Moe::route(Context& ctx, const Tensor& x, int layer, const Pass& p
                               balance.alpha * balance.loss_scale, balance.count, config);
     result.balance_loss = loss * double{balance.loss_scale};
   }
-  result.load = expert_load(indices, n_experts);
+  result.load = expert_load(std::as_const(result.chosen).view<int32_t, 2>(), n_experts);
   if (ctx.probe != nullptr) {
-    ctx.probe->offer("router.indices", layer, saved.indices);
+    ctx.probe->offer("router.indices", layer, result.chosen);
     ctx.probe->offer("router.gates", layer, saved.gates);
   }
   return result;
@@ -51,7 +52,8 @@ RoutingResult Moe::route(Context& ctx, const Tensor& x, int layer, const Pass& p
 RoutingResult Moe::dispatch(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x, int layer,
                             const Pass& pass, Saved& saved) const {
   RoutingResult result = route(ctx, x, layer, pass, saved);
-  saved.dispatch = dispatcher.plan(ctx, std::as_const(saved.indices).view<int32_t, 2>(), range);
+  saved.dispatch = dispatcher.plan(ctx, std::as_const(result.chosen).view<int32_t, 2>(), range);
+  result.chosen = {};
   dispatcher.start_dispatch(ctx, x, saved.dispatch);
   return result;
 }

@@ -20,7 +20,8 @@ namespace hadal {
 struct RoutingResult {
   double balance_loss = 0.0;  // loss_scale * sum_i f_i P_i, alpha not included
   std::vector<int64_t>
-      load;  // [E] tokens per expert, of this place's tokens; empty in dense layers
+      load;            // [E] tokens per expert, of this place's tokens; empty in dense layers
+  Tensor chosen = {};  // [T,K] ids on the host, until they are dispatched
 };
 
 struct Moe {

@@ -58,9 +58,10 @@ RopeTable RopeTable::make(Arena& arena, const RopeConfig& config, int64_t n_posi
   const std::vector<double> inv_freq = rope_inv_freq(config);
   const double magnitude = rope_magnitude(config);
   RopeTable table;
-  table.cos = Tensor::empty(arena, DType::kF32, {n_positions, config.dim / 2});
-  table.sin = Tensor::empty(arena, DType::kF32, {n_positions, config.dim / 2});
-  const View<float, 2> cos = table.cos.mat(), sin = table.sin.mat();
+  const Tensor::Shape shape = {n_positions, config.dim / 2};
+  std::vector<float> cosines(static_cast<size_t>(n_positions * config.dim / 2));
+  std::vector<float> sines(cosines.size());
+  const View<float, 2> cos(cosines.data(), {shape[0], shape[1]}), sin(sines.data(), cos.shape());
   for (int64_t position = 0; position < n_positions; ++position) {
     for (int64_t i = 0; i < config.dim / 2; ++i) {
       const double angle = static_cast<double>(position) * inv_freq[static_cast<size_t>(i)];
@@ -68,6 +69,10 @@ RopeTable RopeTable::make(Arena& arena, const RopeConfig& config, int64_t n_posi
       sin(position, i) = static_cast<float>(magnitude * std::sin(angle));
     }
   }
+  table.cos = Tensor::empty(arena, DType::kF32, shape);
+  table.cos.read_from(cosines.data());
+  table.sin = Tensor::empty(arena, DType::kF32, shape);
+  table.sin.read_from(sines.data());
   return table;
 }
 

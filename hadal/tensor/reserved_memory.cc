@@ -9,8 +9,13 @@
 
 namespace hadal {
 
-ReservedMemory::ReservedMemory(int64_t bytes) : bytes_(bytes) {
+ReservedMemory::ReservedMemory(int64_t bytes, Memory& memory) : bytes_(bytes), memory_(&memory) {
   if (bytes == 0) return;
+  if (!memory.on_host()) {
+    data_ = memory.allocate(bytes);
+    memory.zero(data_, bytes);
+    return;
+  }
   // MAP_NORESERVE: a long context is usually not filled, so it must not count against the memory
   // that the system is ready to promise.
   void* const block = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE,
@@ -24,7 +29,12 @@ ReservedMemory::ReservedMemory(int64_t bytes) : bytes_(bytes) {
 }
 
 ReservedMemory::~ReservedMemory() {
-  if (data_ != nullptr) munmap(data_, static_cast<size_t>(bytes_));
+  if (data_ == nullptr) return;
+  if (memory_->on_host()) {
+    munmap(data_, static_cast<size_t>(bytes_));
+  } else {
+    memory_->release(data_);
+  }
 }
 
 }  // namespace hadal

@@ -1,5 +1,7 @@
 #include "hadal/tensor/tensor.h"
 
+#include <algorithm>
+
 #include "hadal/core/checked_math.h"
 
 namespace hadal {
@@ -73,6 +75,28 @@ Tensor Tensor::clone(Arena& arena) const {
   Memory& copier = on_host() ? arena.memory() : *memory_;
   if (size() > 0) copier.copy(result.raw(), data_, bytes());
   return result;
+}
+
+Tensor Tensor::to_host() const {
+  if (on_host()) return share();
+  Tensor result;
+  void* const block = host_memory().allocate(std::max<int64_t>(bytes(), 1));
+  result.owner_ =
+      std::shared_ptr<const void>(block, [block](const void*) { host_memory().release(block); });
+  result.data_ = block;
+  result.dtype_ = dtype_;
+  result.shape_ = shape_;
+  if (size() > 0) memory_->copy(block, data_, bytes());
+  return result;
+}
+
+Tensor Tensor::placed_in(Arena& arena) const {
+  const bool there = on_host() ? arena.memory().on_host() : memory_ == &arena.memory();
+  return there ? share() : clone(arena);
+}
+
+void Tensor::read_from(const void* host) {
+  if (size() > 0) memory_->copy(raw(), host, bytes());
 }
 
 Tensor Tensor::reshaped(Shape shape) const {

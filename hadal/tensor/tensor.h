@@ -49,6 +49,10 @@ class Tensor {
 
   Tensor share() const;              // same elements, second owner
   Tensor clone(Arena& arena) const;  // own copy, in the arena's memory
+  // The same elements where the host may read them: shared, or a copy that waited for its device.
+  Tensor to_host() const;
+  // The same elements where the arena's memory is: shared if they are there already.
+  Tensor placed_in(Arena& arena) const;
   // Same elements under another shape of the same size; shares ownership.
   Tensor reshaped(Shape shape) const;
 
@@ -64,6 +68,8 @@ class Tensor {
 
   const void* raw() const { return data_; }
   void* raw();  // ShapeError for borrowed elements
+  // Takes over bytes() from the host.
+  void read_from(const void* host);
 
   // REQUIRES the dtype of T; ShapeError otherwise, and if the rank differs.
   template <class T, int Rank>

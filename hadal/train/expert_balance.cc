@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <numeric>
+#include <vector>
 
 namespace hadal {
 
 void update_route_bias(Param& route_bias, std::span<const int64_t> load, float gamma) {
-  const auto bias = route_bias.master.flat<float>();
+  const Tensor before = route_bias.master.to_host();
+  const auto known = before.flat<float>();
+  std::vector<float> bias(known.begin(), known.end());
   if (load.size() != bias.size()) {
     throw ShapeError(
         concat("update_route_bias: ", load.size(), " loads for ", bias.size(), " experts"));
@@ -19,6 +22,7 @@ void update_route_bias(Param& route_bias, std::span<const int64_t> load, float g
     if (excess < 0) bias[e] += gamma;
     if (excess > 0) bias[e] -= gamma;
   }
+  route_bias.master.read_from(bias.data());
 }
 
 double max_violation(std::span<const int64_t> load) {

@@ -1,6 +1,5 @@
 #include "hadal/train/training_checkpoint.h"
 
-#include <cstring>
 #include <filesystem>
 #include <utility>
 
@@ -135,7 +134,7 @@ RunProgress load_training_checkpoint(const std::string& folder, TrainState& stat
                                "); resume with the settings it was started with"));
     }
     const Tensor stored = file.tensor(*info);
-    std::memcpy(tensor.raw(), stored.raw(), static_cast<size_t>(tensor.bytes()));
+    tensor.read_from(stored.raw());
   });
   if (file.tensors().size() != expected) {
     throw FormatError(concat(path, ": belongs to another run (found ", file.tensors().size(),

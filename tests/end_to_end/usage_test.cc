@@ -115,7 +115,7 @@ TEST(Usage, AReasonInJsonHasPlainNames) {
 }
 
 TEST(Usage, AnAbsentDeviceIsAFailureNotAWrongUsage) {
-  expect_refused({{{"completion", "bash", "--device", "cuda"},
+  expect_refused({{{"bench", "decode", "--preset", "tiny", "--device", "cuda"},
                    "--device: this build computes on the CPU only",
                    "",
                    1}});
