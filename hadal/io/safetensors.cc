@@ -201,7 +201,8 @@ void SafetensorsWriter::write(const std::string& name, const Tensor& tensor) {
   }
   unwritten_.erase(found);
   file_.seek(data_offset_ + info.begin);
-  file_.write(tensor.to_host().raw(), static_cast<size_t>(info.end - info.begin));
+  const Tensor here = tensor.to_host();
+  file_.write(here.raw(), static_cast<size_t>(info.end - info.begin));
 }
 
 void SafetensorsWriter::finish() {
