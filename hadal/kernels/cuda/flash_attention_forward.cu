@@ -290,6 +290,7 @@ __device__ void attend(const ForwardArgs& a, Out* o, uint32_t panels, Barriers& 
         store_pair(o + at * W::kV + 8 * j + column, acc[4 * j + 2 * r] * share,
                    acc[4 * j + 2 * r + 1] * share);
     }
+    __syncwarp();
   }
 }
 
@@ -367,9 +368,7 @@ template <class Out>
 void forward(cudaStream_t stream, Out* o, float* lse, const bf16* q, const bf16* kv,
              const bf16* k_rope, const FlashSequences& sequences, const FlashDims& dims,
              float scale, void* workspace) {
-  if (!flash_attention_supported(dims))
-    throw ShapeError(concat("attention: head widths ", dims.d_nope, "/", dims.d_rope, "/", dims.d_v,
-                            " have no kernel; 128/64/128 and 64/32/64 have"));
+  expect_supported(dims);
   if (sequences.n_tokens == 0) return;
   if (dims.d_nope == 128)
     launch<Widths<128, 64, 128>>(stream, o, lse, q, kv, k_rope, sequences, dims.n_heads, scale,
@@ -381,13 +380,6 @@ void forward(cudaStream_t stream, Out* o, float* lse, const bf16* q, const bf16*
 
 }  // namespace
 }  // namespace flash
-
-bool flash_attention_supported(const FlashDims& dims) {
-  const auto are = [&](int64_t nope, int64_t rope, int64_t v) {
-    return dims.d_nope == nope && dims.d_rope == rope && dims.d_v == v;
-  };
-  return are(128, 64, 128) || are(64, 32, 64);
-}
 
 size_t flash_attention_forward_workspace() { return sizeof(int); }
 

@@ -2,7 +2,8 @@
 
 #include "hadal/kernels/cuda/check.h"
 
-namespace hadal::cuda::flash {
+namespace hadal::cuda {
+namespace flash {
 namespace {
 
 using Encode = decltype(&cuTensorMapEncodeTiled);
@@ -45,4 +46,19 @@ CUtensorMap box_map(const bf16* matrix, int64_t rows, int64_t columns, int box_r
   return map;
 }
 
-}  // namespace hadal::cuda::flash
+void expect_supported(const FlashDims& dims) {
+  if (!flash_attention_supported(dims))
+    throw ShapeError(concat("attention: head widths ", dims.d_nope, "/", dims.d_rope, "/", dims.d_v,
+                            " have no kernel; 128/64/128 and 64/32/64 have"));
+}
+
+}  // namespace flash
+
+bool flash_attention_supported(const FlashDims& dims) {
+  const auto are = [&](int64_t nope, int64_t rope, int64_t v) {
+    return dims.d_nope == nope && dims.d_rope == rope && dims.d_v == v;
+  };
+  return are(128, 64, 128) || are(64, 32, 64);
+}
+
+}  // namespace hadal::cuda

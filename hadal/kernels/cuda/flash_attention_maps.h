@@ -1,11 +1,12 @@
-// kernels/cuda/flash_attention_maps.h: what the copy engine knows of a matrix.
+// kernels/cuda/flash_attention_maps.h: the host's side of both kernels: what the copy engine
+// knows of a matrix, which widths there are.
 #pragma once
 
 #include <cuda.h>
 
 #include <cstdint>
 
-#include "hadal/tensor/dtype.h"
+#include "hadal/kernels/cuda/flash_attention.h"
 
 namespace hadal::cuda::flash {
 
@@ -14,5 +15,8 @@ namespace hadal::cuda::flash {
 // the driver does not take it.
 CUtensorMap box_map(const bf16* matrix, int64_t rows, int64_t columns, int box_rows,
                     int box_columns);
+
+// ShapeError unless flash_attention_supported.
+void expect_supported(const FlashDims& dims);
 
 }  // namespace hadal::cuda::flash
