@@ -75,15 +75,18 @@ void bench(int64_t count, int64_t length, int64_t heads, int runs) {
   const cuda::FlashSequences sequences{on, count, T, length};
   Inputs in[2];
   for (unsigned i = 0; i < 2; ++i)
-    in[i] = {normal_on_card(T * heads * 192, 5 * i + 1), normal_on_card(T * heads * 256, 5 * i + 2),
-             normal_on_card(T * 64, 5 * i + 3), normal_on_card(T * heads * 128, 5 * i + 4),
-             on_card<bf16>(T * heads * 128), on_card<float>(T * heads)};
+    in[i] = {normal_on_card(T * heads * 192, 5 * i + 1),
+             normal_on_card(T * heads * 256, 5 * i + 2),
+             normal_on_card(T * 64, 5 * i + 3),
+             normal_on_card(T * heads * 128, 5 * i + 4),
+             on_card<bf16>(T * heads * 128),
+             on_card<float>(T * heads)};
   float* const dq = on_card<float>(T * heads * 192);
   float* const dkv = on_card<float>(T * heads * 256);
   float* const dk_rope = on_card<float>(T * 64);
-  auto* const workspace = on_card<uint8_t>(static_cast<int64_t>(
-      std::max(cuda::flash_attention_forward_workspace(),
-               cuda::flash_attention_backward_workspace(sequences, dims))));
+  auto* const workspace = on_card<uint8_t>(
+      static_cast<int64_t>(std::max(cuda::flash_attention_forward_workspace(),
+                                    cuda::flash_attention_backward_workspace(sequences, dims))));
   const float scale = 1.0F / std::sqrt(192.0F);
 
   const auto forward = [&](int i) {
@@ -97,24 +100,23 @@ void bench(int64_t count, int64_t length, int64_t heads, int runs) {
   };
   const double f = median_seconds(runs, forward);
   const double b = median_seconds(runs, [&](int i) { backward(i, dq, dkv); });
-  const double b16 = median_seconds(runs, [&](int i) {
-    backward(i, reinterpret_cast<bf16*>(dq), reinterpret_cast<bf16*>(dkv));
-  });
+  const double b16 = median_seconds(
+      runs, [&](int i) { backward(i, reinterpret_cast<bf16*>(dq), reinterpret_cast<bf16*>(dkv)); });
   const auto scores = static_cast<double>(count * heads) * static_cast<double>(length) *
                       static_cast<double>(length) / 2.0;
   const double forward_flop = scores * 2 * 320, backward_flop = scores * 2 * 832;
-  std::printf("%3lld x %5lld, %3lld heads: forward %7.3f ms %4.0f TFLOP/s | backward F32 %7.3f ms %4.0f, "
-              "BF16 %7.3f ms %4.0f | both (BF16) %4.0f; with backward as 2.5 forwards %4.0f\n",
-              static_cast<long long>(count), static_cast<long long>(length),
-              static_cast<long long>(heads), f * 1e3, forward_flop / f / 1e12, b * 1e3,
-              backward_flop / b / 1e12, b16 * 1e3, backward_flop / b16 / 1e12,
-              (forward_flop + backward_flop) / (f + b16) / 1e12,
-              3.5 * forward_flop / (f + b16) / 1e12);
+  std::printf(
+      "%3lld x %5lld, %3lld heads: forward %7.3f ms %4.0f TFLOP/s | backward F32 %7.3f ms %4.0f, "
+      "BF16 %7.3f ms %4.0f | both (BF16) %4.0f; with backward as 2.5 forwards %4.0f\n",
+      static_cast<long long>(count), static_cast<long long>(length), static_cast<long long>(heads),
+      f * 1e3, forward_flop / f / 1e12, b * 1e3, backward_flop / b / 1e12, b16 * 1e3,
+      backward_flop / b16 / 1e12, (forward_flop + backward_flop) / (f + b16) / 1e12,
+      3.5 * forward_flop / (f + b16) / 1e12);
   std::fflush(stdout);
   for (const Inputs& x : in)
-    for (void* data : {static_cast<void*>(x.q), static_cast<void*>(x.kv),
-                       static_cast<void*>(x.k_rope), static_cast<void*>(x.d_o),
-                       static_cast<void*>(x.o), static_cast<void*>(x.lse)})
+    for (void* data :
+         {static_cast<void*>(x.q), static_cast<void*>(x.kv), static_cast<void*>(x.k_rope),
+          static_cast<void*>(x.d_o), static_cast<void*>(x.o), static_cast<void*>(x.lse)})
       check(cudaFree(data), "free");
   for (void* data : {static_cast<void*>(dq), static_cast<void*>(dkv), static_cast<void*>(dk_rope),
                      static_cast<void*>(workspace), static_cast<void*>(on)})

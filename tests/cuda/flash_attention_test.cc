@@ -226,7 +226,8 @@ void expect_near(const Problem& p, const std::vector<Real>& got, const std::vect
     EXPECT_LT(std::sqrt(error), bound * std::max(std::sqrt(norm), 0.5 * std::sqrt(width)))
         << what << " of length " << p.offsets[s + 1] - p.offsets[s] << ": relative error "
         << std::sqrt(error / norm) << ", " << wrong << " values off by more than 0.1, worst "
-        << worst << " at [" << worst_at / width << ", " << worst_at % width << "] of width " << width;
+        << worst << " at [" << worst_at / width << ", " << worst_at % width << "] of width "
+        << width;
   }
 }
 

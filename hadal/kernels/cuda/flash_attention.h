@@ -39,11 +39,11 @@ bool flash_attention_supported(const FlashDims& dims);
 // multiples of 16. `scale` is positive. ShapeError for widths that are not supported.
 
 size_t flash_attention_forward_workspace();
-void flash_attention_forward(cudaStream_t stream, bf16* o, float* lse, const bf16* q, const bf16* kv,
-                             const bf16* k_rope, const FlashSequences& sequences,
+void flash_attention_forward(cudaStream_t stream, bf16* o, float* lse, const bf16* q,
+                             const bf16* kv, const bf16* k_rope, const FlashSequences& sequences,
                              const FlashDims& dims, float scale, void* workspace);
-void flash_attention_forward(cudaStream_t stream, float* o, float* lse, const bf16* q, const bf16* kv,
-                             const bf16* k_rope, const FlashSequences& sequences,
+void flash_attention_forward(cudaStream_t stream, float* o, float* lse, const bf16* q,
+                             const bf16* kv, const bf16* k_rope, const FlashSequences& sequences,
                              const FlashDims& dims, float scale, void* workspace);
 
 // dq, dkv as q, kv; dk_rope [T, d_rope] F32 is the sum over heads in ascending order. All three are

@@ -101,8 +101,8 @@ __device__ void bring_tiles(const BackwardMaps& maps, const BackwardArgs& a, con
   for (int chunk = 0; chunk < K::kChunks; ++chunk) {
     const int at = chunk * K::Chunk;
     load_box(panels + static_cast<uint32_t>(chunk) * K::kChunkBytes,
-             at < W::kNope ? &maps.k_nope : &maps.k_rope, at < W::kNope ? column + at : at - W::kNope,
-             key, &barriers.kv_full);
+             at < W::kNope ? &maps.k_nope : &maps.k_rope,
+             at < W::kNope ? column + at : at - W::kNope, key, &barriers.kv_full);
   }
   Tiles::V::load(panels + K::kBytes, &maps.v, column + W::kNope, key, &barriers.kv_full);
   const int64_t padded = tile.head * a.padded + padded_row(tile.begin, tile.sequence);
@@ -137,9 +137,14 @@ __device__ void keep_order(const BackwardArgs& a, const KeyTile& tile, Barriers&
   for (int block = tile.block * (kKeys / kRows); block < row_blocks; ++block) {
     const int before = block / (kKeys / kRows) - tile.block;
     int count = 0;
-    do {
-      asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(count) : "l"(added + block) : "memory");
-    } while (count < before);
+    for (uint32_t tries = 0;; ++tries) {
+      asm volatile("ld.acquire.gpu.global.s32 %0, [%1];"
+                   : "=r"(count)
+                   : "l"(added + block)
+                   : "memory");
+      if (count >= before) break;
+      if (tries > kPatience) asm volatile("trap;");
+    }
     arrive(&barriers.turn);
     wait(&barriers.added, parity);
     parity ^= 1;
@@ -163,8 +168,8 @@ __device__ inline void store_pair(bf16* to, float x, float y) {
 // One block's part of a row of dQ, `Pairs` times two columns, 8 apart. The first of a row's blocks finds
 // nothing there; the last writes the result where the sum is not itself the result.
 template <int Pairs, int Count, class Out>
-__device__ inline void add_dq(float* sum, Out* dq, bool first, bool last, const float (&part)[Count],
-                              int r, float scale) {
+__device__ inline void add_dq(float* sum, Out* dq, bool first, bool last,
+                              const float (&part)[Count], int r, float scale) {
   const auto x = [&](int j) { return part[4 * j + 2 * r] * scale; };
   const auto y = [&](int j) { return part[4 * j + 2 * r + 1] * scale; };
   if (sizeof(Out) == sizeof(bf16) && last) {
@@ -238,8 +243,7 @@ __device__ void differentiate(const BackwardArgs& a, const KeyTile& tile, Out* d
     uint32_t p[kRows / 4];
 #pragma unroll
     for (int j = 0; j < kRows / 8; ++j) {
-      const float2 lse =
-          *reinterpret_cast<const float2*>(&values.lse_log2[stage][8 * j + column]);
+      const float2 lse = *reinterpret_cast<const float2*>(&values.lse_log2[stage][8 * j + column]);
 #pragma unroll
       for (int r = 0; r < 2; ++r)
         p[2 * j + r] = pack_bf16(exp2_fast(fmaf(s[4 * j + 2 * r], scale_log2, -lse.x)),
@@ -291,8 +295,7 @@ __device__ void differentiate(const BackwardArgs& a, const KeyTile& tile, Out* d
     product_fence();
 #pragma unroll
     for (int step = 0; step < kRows / 16; ++step)
-      product<0, 1>(dk, DS::by_columns(ds_buffer, step, group * 64),
-                 Q::by_rows(q, step), true);
+      product<0, 1>(dk, DS::by_columns(ds_buffer, step, group * 64), Q::by_rows(q, step), true);
     product_commit();
     product_wait<1>();
     hold(dq);
@@ -492,8 +495,9 @@ void launch(cudaStream_t stream, Out* dq, Out* dkv, float* dk_rope, const bf16* 
     return true;
   }();
   static_cast<void>(prepared);
-  backward_kernel<W><<<static_cast<unsigned>(a.n_units * a.tiles_per_unit), kThreads, kShared,
-                       stream>>>(maps, a, dq, dkv);
+  backward_kernel<W>
+      <<<static_cast<unsigned>(a.n_units * a.tiles_per_unit), kThreads, kShared, stream>>>(maps, a,
+                                                                                           dq, dkv);
   launched("attention backward");
 
   const int64_t quarters = T * W::kRope / 4;
@@ -504,8 +508,8 @@ void launch(cudaStream_t stream, Out* dq, Out* dkv, float* dk_rope, const bf16* 
 }
 
 template <class Out>
-void backward(cudaStream_t stream, Out* dq, Out* dkv, float* dk_rope, const bf16* d_o, const bf16* q,
-              const bf16* kv, const bf16* k_rope, const bf16* o, const float* lse,
+void backward(cudaStream_t stream, Out* dq, Out* dkv, float* dk_rope, const bf16* d_o,
+              const bf16* q, const bf16* kv, const bf16* k_rope, const bf16* o, const float* lse,
               const FlashSequences& sequences, const FlashDims& dims, float scale,
               void* workspace) {
   expect_supported(dims);

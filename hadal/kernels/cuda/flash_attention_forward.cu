@@ -42,10 +42,10 @@ struct ForwardMaps {
 struct ForwardArgs {
   float* lse;
   const int64_t* offsets;
-  int* next_tile;       // 0 before the launch
+  int* next_tile;        // 0 before the launch
   int n_heads, n_units;  // units: heads of all sequences
-  int tiles_per_unit;   // of the longest sequence
-  int group;            // units whose keys and values fit into the L2 cache together
+  int tiles_per_unit;    // of the longest sequence
+  int group;             // units whose keys and values fit into the L2 cache together
   float scale;
 };
 
@@ -87,7 +87,8 @@ __device__ void bring_tiles(const ForwardMaps& maps, const ForwardArgs& a, uint8
   for (;;) {
     int index = atomicAdd(a.next_tile, 1);
     Tile tile{};
-    while (index < n_tiles && (tile = tile_at(a, index)).first < 0) index = atomicAdd(a.next_tile, 1);
+    while (index < n_tiles && (tile = tile_at(a, index)).first < 0)
+      index = atomicAdd(a.next_tile, 1);
     wait(&barriers.q_empty, q_parity ^ 1);
     q_parity ^= 1;
     barriers.tile = index < n_tiles ? index : -1;
@@ -177,14 +178,16 @@ struct Softmax {
 };
 
 template <class W, class Out>
-__device__ void attend(const ForwardArgs& a, Out* o, uint32_t panels, Barriers& barriers, int group) {
+__device__ void attend(const ForwardArgs& a, Out* o, uint32_t panels, Barriers& barriers,
+                       int group) {
   using Tiles = ForwardTiles<W>;
   const uint32_t q = panels, k = panels + Tiles::kQ, v = k + kStages * Tiles::kK;
   const int thread = static_cast<int>(threadIdx.x) % 128, lane = thread % 32;
   const int row = group * 64 + thread / 32 * 16 + lane / 4;  // of the tile; the other is row + 8
   const int column = lane % 4 * 2;
   const float scale_log2 = a.scale * kLog2E;
-  const uint32_t my_turn = 1 + static_cast<uint32_t>(group), other_turn = 2 - static_cast<uint32_t>(group);
+  const uint32_t my_turn = 1 + static_cast<uint32_t>(group),
+                 other_turn = 2 - static_cast<uint32_t>(group);
   const auto leave = [&](uint64_t* barrier) {
     if (lane == 0) arrive(barrier);
   };
@@ -335,9 +338,11 @@ void launch(cudaStream_t stream, Out* o, float* lse, const bf16* q, const bf16* 
       box_map(k_rope, T, W::kRope, kKeys, Tiles::KRope::Chunk),
       box_map(kv, T, n_heads * W::kKv, kKeys, Tiles::V::Chunk),
   };
-  constexpr int64_t kCached = int64_t{16} << 20;  // bytes of K and V at work at a time, of 50 MB of L2
+  constexpr int64_t kCached = int64_t{16}
+                              << 20;  // bytes of K and V at work at a time, of 50 MB of L2
   const int64_t units = sequences.count * n_heads;
-  const int64_t group = std::clamp<int64_t>(kCached / (sequences.max_length * W::kKv * 2), 1, units);
+  const int64_t group =
+      std::clamp<int64_t>(kCached / (sequences.max_length * W::kKv * 2), 1, units);
   ForwardArgs a{};
   a.lse = lse;
   a.offsets = sequences.offsets;
@@ -383,14 +388,14 @@ void forward(cudaStream_t stream, Out* o, float* lse, const bf16* q, const bf16*
 
 size_t flash_attention_forward_workspace() { return sizeof(int); }
 
-void flash_attention_forward(cudaStream_t stream, bf16* o, float* lse, const bf16* q, const bf16* kv,
-                             const bf16* k_rope, const FlashSequences& sequences,
+void flash_attention_forward(cudaStream_t stream, bf16* o, float* lse, const bf16* q,
+                             const bf16* kv, const bf16* k_rope, const FlashSequences& sequences,
                              const FlashDims& dims, float scale, void* workspace) {
   flash::forward(stream, o, lse, q, kv, k_rope, sequences, dims, scale, workspace);
 }
 
-void flash_attention_forward(cudaStream_t stream, float* o, float* lse, const bf16* q, const bf16* kv,
-                             const bf16* k_rope, const FlashSequences& sequences,
+void flash_attention_forward(cudaStream_t stream, float* o, float* lse, const bf16* q,
+                             const bf16* kv, const bf16* k_rope, const FlashSequences& sequences,
                              const FlashDims& dims, float scale, void* workspace) {
   flash::forward(stream, o, lse, q, kv, k_rope, sequences, dims, scale, workspace);
 }

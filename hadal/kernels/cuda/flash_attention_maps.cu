@@ -41,8 +41,9 @@ CUtensorMap box_map(const bf16* matrix, int64_t rows, int64_t columns, int box_r
                row_bytes, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
                CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS)
-    throw Unavailable(concat("cuda: a tensor map of [", rows, ", ", columns, "] in boxes of [", box_rows,
-                             ", ", box_columns, "]: driver error ", static_cast<int>(result)));
+    throw Unavailable(concat("cuda: a tensor map of [", rows, ", ", columns, "] in boxes of [",
+                             box_rows, ", ", box_columns, "]: driver error ",
+                             static_cast<int>(result)));
   return map;
 }
 

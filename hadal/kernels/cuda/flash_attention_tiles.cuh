@@ -28,8 +28,7 @@ struct Panel {
   __device__ static uint64_t by_columns(uint32_t panel, int step, int row = 0) {
     const uint32_t chunk = static_cast<uint32_t>(step) * 16 / Chunk;
     const uint32_t byte = static_cast<uint32_t>(step) * 16 % Chunk * 2;
-    const uint32_t at =
-        panel + chunk * kChunkBytes + static_cast<uint32_t>(row) * kRowBytes + byte;
+    const uint32_t at = panel + chunk * kChunkBytes + static_cast<uint32_t>(row) * kRowBytes + byte;
     return kFlags | uint64_t{1} << 16 | at >> 4;
   }
   // Operand whose rows are k and whose columns are its M or N: rows 16 * step ..., columns from the

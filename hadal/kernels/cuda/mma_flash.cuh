@@ -17,6 +17,9 @@ __device__ inline uint32_t shared_address(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
+// Tries after which a wait is a mistake of ours: the launch ends with an error rather than never.
+constexpr uint32_t kPatience = 1U << 24;
+
 // ---- Barriers. A barrier's phase ends when `count` arrivals and all announced bytes are there. ----
 
 __device__ inline void barrier_init(uint64_t* barrier, uint32_t count) {
@@ -37,10 +40,10 @@ __device__ inline void arrive(uint64_t* barrier) {
 
 // Arrives once and announces `bytes` that the copy engine will bring.
 __device__ inline void arrive_expecting(uint64_t* barrier, uint32_t bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(
-                   shared_address(barrier)),
-               "r"(bytes)
-               : "memory");
+  asm volatile(
+      "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)),
+      "r"(bytes)
+      : "memory");
 }
 
 // Waits for the end of the phase of this parity: phases count 0, 1, 0, 1, ... A fresh barrier answers
@@ -48,12 +51,19 @@ __device__ inline void arrive_expecting(uint64_t* barrier, uint32_t bytes) {
 __device__ inline void wait(uint64_t* barrier, uint32_t parity) {
   asm volatile(
       "{\n"
-      ".reg .pred done;\n"
+      ".reg .pred done, late;\n"
+      ".reg .u32 tries;\n"
+      "mov.u32 tries, 0;\n"
       "again:\n"
       "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
-      "@!done bra again;\n"
+      "@done bra over;\n"
+      "add.u32 tries, tries, 1;\n"
+      "setp.gt.u32 late, tries, %2;\n"
+      "@late trap;\n"
+      "bra again;\n"
+      "over:\n"
       "}" ::"r"(shared_address(barrier)),
-      "r"(parity)
+      "r"(parity), "n"(kPatience)
       : "memory");
 }
 
@@ -91,8 +101,8 @@ __device__ inline void load_box(void* to, const CUtensorMap* map, int x, int y, 
 // Plain bytes, a multiple of 16 and so aligned on both sides.
 __device__ inline void load_bytes(void* to, const void* from, uint32_t bytes, uint64_t* barrier) {
   asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
-          shared_address(to)),
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(shared_address(to)),
       "l"(from), "r"(bytes), "r"(shared_address(barrier))
       : "memory");
 }
@@ -108,7 +118,8 @@ __device__ inline void fence_for_async() {
 
 // Four 8 x 8 tiles of 16-bit values as an A operand holds them; lane i gives the address of row i%8 of
 // tile i/8.
-__device__ inline void store_tiles(uint32_t address, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+__device__ inline void store_tiles(uint32_t address, uint32_t a, uint32_t b, uint32_t c,
+                                   uint32_t d) {
   asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address),
                "r"(a), "r"(b), "r"(c), "r"(d)
                : "memory");
@@ -171,22 +182,22 @@ __device__ inline void product_wait() {
 // Numbers of the operands of an accumulator, and the registers, eight at a time.
 #define HADAL_N8(a, b, c, d, e, f, g, h) \
   "%" #a ", %" #b ", %" #c ", %" #d ", %" #e ", %" #f ", %" #g ", %" #h
-#define HADAL_N24                                               \
-  HADAL_N8(0, 1, 2, 3, 4, 5, 6, 7)                              \
-  ", " HADAL_N8(8, 9, 10, 11, 12, 13, 14, 15) ", " HADAL_N8(16, \
-                                                            17, 18, 19, 20, 21, 22, 23)
+#define HADAL_N24                  \
+  HADAL_N8(0, 1, 2, 3, 4, 5, 6, 7) \
+  ", " HADAL_N8(8, 9, 10, 11, 12, 13, 14, 15) ", " HADAL_N8(16, 17, 18, 19, 20, 21, 22, 23)
 #define HADAL_N32 HADAL_N24 ", " HADAL_N8(24, 25, 26, 27, 28, 29, 30, 31)
-#define HADAL_N48                                              \
-  HADAL_N32 ", " HADAL_N8(32, 33, 34, 35, 36, 37, 38, 39) ", " \
-  HADAL_N8(40, 41, 42, 43, 44, 45, 46, 47)
-#define HADAL_N64                                              \
-  HADAL_N48 ", " HADAL_N8(48, 49, 50, 51, 52, 53, 54, 55) ", " \
-  HADAL_N8(56, 57, 58, 59, 60, 61, 62, 63)
-#define HADAL_N96                                              \
-  HADAL_N64 ", " HADAL_N8(64, 65, 66, 67, 68, 69, 70, 71) ", " \
-  HADAL_N8(72, 73, 74, 75, 76, 77, 78, 79) ", "                \
-  HADAL_N8(80, 81, 82, 83, 84, 85, 86, 87) ", " HADAL_N8(88, 89, 90, 91, 92, 93, 94, 95)
-#define HADAL_D8(i)                                                                        \
+#define HADAL_N48 \
+  HADAL_N32       \
+      ", " HADAL_N8(32, 33, 34, 35, 36, 37, 38, 39) ", " HADAL_N8(40, 41, 42, 43, 44, 45, 46, 47)
+#define HADAL_N64 \
+  HADAL_N48       \
+      ", " HADAL_N8(48, 49, 50, 51, 52, 53, 54, 55) ", " HADAL_N8(56, 57, 58, 59, 60, 61, 62, 63)
+#define HADAL_N96                                                                                 \
+  HADAL_N64 ", " HADAL_N8(64, 65, 66, 67, 68, 69, 70, 71) ", " HADAL_N8(                          \
+      72, 73, 74, 75, 76, 77, 78, 79) ", " HADAL_N8(80, 81, 82, 83, 84, 85, 86,                   \
+                                                    87) ", " HADAL_N8(88, 89, 90, 91, 92, 93, 94, \
+                                                                      95)
+#define HADAL_D8(i)                                                                           \
   "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), \
       "+f"(d[i + 6]), "+f"(d[i + 7])
 #define HADAL_D24 HADAL_D8(0), HADAL_D8(8), HADAL_D8(16)
@@ -198,27 +209,26 @@ __device__ inline void product_wait() {
 // One pair of functions per N; R = N/2 registers, i0 ... the numbers of the operands behind them.
 // A and B in shared memory are told by descriptors (flash_attention_tiles.cuh). TransA, TransB: the
 // operand's rows are along k rather than its columns. `add` false: what D held counts as zero.
-#define HADAL_PRODUCT(N, R, i0, i1, i2, i3, i4, i5, i6)                                       \
-  template <int TransA, int TransB>                                                           \
-  __device__ inline void product(float(&d)[R], uint64_t a, uint64_t b, bool add) {            \
-    asm volatile(                                                                             \
-        "{\n.reg .pred add;\nsetp.ne.b32 add, %" #i2                                          \
-        ", 0;\n"                                                                              \
-        "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32.bf16.bf16 {" HADAL_N##R "}, %" #i0    \
-        ", %" #i1 ", add, 1, 1, %" #i3 ", %" #i4 ";\n}"                                       \
-        : HADAL_D##R                                                                          \
-        : "l"(a), "l"(b), "r"(static_cast<int>(add)), "n"(TransA), "n"(TransB));              \
-  }                                                                                           \
-  template <int TransB>                                                                       \
-  __device__ inline void product(float(&d)[R], uint32_t a0, uint32_t a1, uint32_t a2,         \
-                                 uint32_t a3, uint64_t b, bool add) {                         \
-    asm volatile(                                                                             \
-        "{\n.reg .pred add;\nsetp.ne.b32 add, %" #i5                                          \
-        ", 0;\n"                                                                              \
-        "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32.bf16.bf16 {" HADAL_N##R "}, {%" #i0   \
-        ", %" #i1 ", %" #i2 ", %" #i3 "}, %" #i4 ", add, 1, 1, %" #i6 ";\n}"                  \
-        : HADAL_D##R                                                                          \
-        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "l"(b), "r"(static_cast<int>(add)), "n"(TransB)); \
+#define HADAL_PRODUCT(N, R, i0, i1, i2, i3, i4, i5, i6)                                            \
+  template <int TransA, int TransB>                                                                \
+  __device__ inline void product(float(&d)[R], uint64_t a, uint64_t b, bool add) {                 \
+    asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %" #i2                                      \
+                 ", 0;\n"                                                                          \
+                 "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32.bf16.bf16 {" HADAL_N##R           \
+                 "}, %" #i0 ", %" #i1 ", add, 1, 1, %" #i3 ", %" #i4 ";\n}"                        \
+                 : HADAL_D##R                                                                      \
+                 : "l"(a), "l"(b), "r"(static_cast<int>(add)), "n"(TransA), "n"(TransB));          \
+  }                                                                                                \
+  template <int TransB>                                                                            \
+  __device__ inline void product(float(&d)[R], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, \
+                                 uint64_t b, bool add) {                                           \
+    asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %" #i5                                      \
+                 ", 0;\n"                                                                          \
+                 "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32.bf16.bf16 {" HADAL_N##R           \
+                 "}, {%" #i0 ", %" #i1 ", %" #i2 ", %" #i3 "}, %" #i4 ", add, 1, 1, %" #i6 ";\n}"  \
+                 : HADAL_D##R                                                                      \
+                 : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "l"(b), "r"(static_cast<int>(add)),         \
+                   "n"(TransB));                                                                   \
   }
 
 HADAL_PRODUCT(48, 24, 24, 25, 26, 27, 28, 29, 30)
