@@ -247,6 +247,12 @@ __device__ inline void free_part(uint32_t barrier, int thread) {
   if ((thread & 31) == 0) barrier_arrive(barrier);
 }
 
+// x, at a time when the sums are computed: no sum is this NaN, but the compiler does not know.
+__device__ inline int known_after(int x, const float (&sum)[2]) {
+  const bool never = (__float_as_uint(sum[0]) & __float_as_uint(sum[1])) == 0xFFFFFFFF;
+  return never ? x ^ 1 : x;
+}
+
 __device__ inline void scores_and_left(const LatentDecode& call, const Task& task,
                                        const Piece& piece, const Shared& shared, int64_t splits,
                                        int thread) {
@@ -295,11 +301,11 @@ __device__ inline void scores_and_left(const LatentDecode& call, const Task& tas
     begin_values(page);
     products_wait<1>();
     to_probabilities(page + 1);
-    hold(s);
+    // Tied to the sums: else the exponentials would be computed behind the wait for the product, not beside it.
+    barrier_wait(shared.probabilities_empty(), known_after(page & 1, softmax.sum));
     products_wait<0>();
     hold(o);
     free_part(shared.empty(page & 1, kLeft), thread);
-    barrier_wait(shared.probabilities_empty(), page & 1);
     store_probabilities(s, softmax, shared, thread);
     scale_rows(o, softmax.factor[0], softmax.factor[1]);
   }
