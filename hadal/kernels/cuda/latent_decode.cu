@@ -408,7 +408,8 @@ __global__ void __launch_bounds__(kThreads, 1)
 
   // Converting FP8 takes registers that the copy engine does without.
   const int group = threadIdx.x / 128, thread = threadIdx.x % 128;
-  constexpr int kMultiply = kFp8 ? 200 : 232;
+  constexpr int kMultiply = kFp8 ? 192 : 232, kFetch = kFp8 ? 120 : 40;
+  static_assert(2 * kMultiply + kFetch == 3 * 168);  // what three warpgroups start with
   if (group == 0) {
     take_registers<kMultiply>();
     load_queries(call, task, shared, threadIdx.x);
@@ -420,7 +421,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     multiply_sync();
     right(call, task, piece, shared, gridDim.y, thread);
   } else {
-    give_registers<kFp8 ? 112 : 40>();
+    give_registers<kFetch>();
     if constexpr (kFp8) {
       fetch_fp8(shared, call.pages, piece, thread);
     } else {
