@@ -33,6 +33,12 @@ __device__ inline void store_shared(uint32_t at, uint32_t v) {
   asm volatile("st.shared.b32 [%0], %1;" ::"r"(at), "r"(v) : "memory");
 }
 
+__device__ inline float load_shared(uint32_t at) {
+  float v;
+  asm volatile("ld.shared.f32 %0, [%1];" : "=f"(v) : "r"(at) : "memory");
+  return v;
+}
+
 // --- mbarriers ---------------------------------------------------------------------------------------
 
 __device__ inline void barrier_init(uint32_t barrier, int arrivals) {
