@@ -1,3 +1,5 @@
+// Instructions that only a card has: the card that tests stand in for (tests/support/simt/) runs nothing of this.
+#ifdef __CUDACC__
 #include "hadal/kernels/cuda/check.h"
 #include "hadal/kernels/cuda/tensor_core_probe.h"
 
@@ -115,3 +117,5 @@ void tensor_core_probe(cudaStream_t stream, const TensorCoreProbe& probe) {
 }
 
 }  // namespace hadal::cuda
+
+#endif
