@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "hadal/kernels/cuda/check.h"
-#include "hadal/kernels/cuda/flash_attention.h"
+#include "hadal/kernels/cuda/hopper/flash_attention.h"
 
 namespace hadal {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "hadal/core/rng.h"
 #include "hadal/kernels/cuda/check.h"
-#include "hadal/kernels/cuda/grouped_gemm.h"
+#include "hadal/kernels/cuda/hopper/grouped_gemm.h"
 
 namespace hadal {
 namespace {

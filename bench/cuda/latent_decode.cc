@@ -1,7 +1,7 @@
 // Absorbed attention over the paged cache: time, bytes of rows, queries and results over time beside a
 // copy's rate in the same program, and floating-point operations over time. Pages lie shuffled in 2.4 GB,
 // calls go round them, so that none finds its rows in the cache. About 10 s.
-#include "hadal/kernels/cuda/latent_decode.h"
+#include "hadal/kernels/cuda/hopper/latent_decode.h"
 
 #include <cuda_runtime_api.h>
 

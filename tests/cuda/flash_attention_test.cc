@@ -1,5 +1,5 @@
 // Attention on the card against the formulas of ops/attention.h in double, from the same BF16 inputs.
-#include "hadal/kernels/cuda/flash_attention.h"
+#include "hadal/kernels/cuda/hopper/flash_attention.h"
 
 #include <gtest/gtest.h>
 

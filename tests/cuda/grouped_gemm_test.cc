@@ -1,5 +1,5 @@
 // Grouped products on the card, rows by group, against sums in double over the same codes and values.
-#include "hadal/kernels/cuda/grouped_gemm.h"
+#include "hadal/kernels/cuda/hopper/grouped_gemm.h"
 #include "hadal/core/error.h"
 #include "tests/cuda/grouped_products.h"
 

@@ -1,6 +1,6 @@
 // Weight gradients by groups of tokens on the card against sums in double.
 #include "hadal/core/error.h"
-#include "hadal/kernels/cuda/grouped_gemm.h"
+#include "hadal/kernels/cuda/hopper/grouped_gemm.h"
 #include "tests/cuda/grouped_products.h"
 
 namespace hadal::test {

@@ -1,6 +1,6 @@
 // Absorbed attention over the paged cache against doubles on the host. Everything that the kernels may
 // not read is NaN: pages of no sequence, rows behind a sequence's last, and outputs before a call.
-#include "hadal/kernels/cuda/latent_decode.h"
+#include "hadal/kernels/cuda/hopper/latent_decode.h"
 
 #include <gtest/gtest.h>
 

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <limits>
 
-#include "hadal/kernels/cuda/tensor_core_probe.h"
+#include "hadal/kernels/cuda/hopper/tensor_core_probe.h"
 #include "tests/cuda/device_array.h"
 #include "tests/support/sum_cases.h"
 

@@ -5,7 +5,7 @@
 #include <initializer_list>
 
 #include "hadal/kernels/cuda/check.h"
-#include "hadal/kernels/cuda/grouped_gemm.h"
+#include "hadal/kernels/cuda/hopper/grouped_gemm.h"
 #include "hadal/kernels/cuda/hopper/grouped_gemm.cuh"
 #include "hadal/kernels/cuda/hopper/tensor_map.h"
 

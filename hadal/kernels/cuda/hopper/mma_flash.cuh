@@ -1,4 +1,4 @@
-// kernels/cuda/mma_flash.cuh: the instructions of Hopper that attention is made of, one thin function each:
+// kernels/cuda/hopper/mma_flash.cuh: the instructions of Hopper that attention is made of, one thin function each:
 // barriers in shared memory, tile loads by the copy engine (TMA), products of a warpgroup (wgmma).
 //
 // An accumulator of a product M = 64, N belongs to a warpgroup (128 threads): thread t has, in rows

@@ -1,4 +1,4 @@
-// kernels/cuda/flash_attention_maps.h: the host's side of both kernels: what the copy engine
+// kernels/cuda/hopper/flash_attention_maps.h: the host's side of both kernels: what the copy engine
 // knows of a matrix, which widths there are.
 #pragma once
 
@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "hadal/kernels/cuda/flash_attention.h"
+#include "hadal/kernels/cuda/hopper/flash_attention.h"
 
 namespace hadal::cuda::flash {
 

@@ -12,8 +12,8 @@
 #include <cudaTypedefs.h>
 
 #include "hadal/kernels/cuda/check.h"
-#include "hadal/kernels/cuda/latent_decode.h"
-#include "hadal/kernels/cuda/latent_decode_products.cuh"
+#include "hadal/kernels/cuda/hopper/latent_decode.h"
+#include "hadal/kernels/cuda/hopper/latent_decode_products.cuh"
 
 namespace hadal::cuda {
 namespace {

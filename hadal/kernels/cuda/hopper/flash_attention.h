@@ -1,4 +1,4 @@
-// kernels/cuda/flash_attention.h: causal attention of ops/attention.h on Hopper, BF16 operands, F32 sums.
+// kernels/cuda/hopper/flash_attention.h: causal attention of ops/attention.h on Hopper, BF16 operands, F32 sums.
 // Not yet run on a card.
 //
 // All pointers are on the device, all matrices row-major without gaps:

@@ -1,4 +1,4 @@
-// kernels/cuda/latent_decode.h: attention in absorbed form over the paged latent cache on Hopper's tensor
+// kernels/cuda/hopper/latent_decode.h: attention in absorbed form over the paged latent cache on Hopper's tensor
 // cores (formulas: ops/latent_attention.h; rows: kernels/latent_layout.h; pages: kernels/paged_rows.h).
 //
 // Of DeepSeek-V3's widths: d_c 512, d_r 64. Rows are BF16 or FP8. The products take BF16 queries, BF16 rows

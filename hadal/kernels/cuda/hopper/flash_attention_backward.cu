@@ -15,9 +15,9 @@
 #include <algorithm>
 
 #include "hadal/kernels/cuda/check.h"
-#include "hadal/kernels/cuda/flash_attention.h"
-#include "hadal/kernels/cuda/flash_attention_maps.h"
-#include "hadal/kernels/cuda/flash_attention_tiles.cuh"
+#include "hadal/kernels/cuda/hopper/flash_attention.h"
+#include "hadal/kernels/cuda/hopper/flash_attention_maps.h"
+#include "hadal/kernels/cuda/hopper/flash_attention_tiles.cuh"
 
 namespace hadal::cuda {
 namespace flash {

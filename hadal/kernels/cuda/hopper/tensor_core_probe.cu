@@ -1,7 +1,7 @@
 // Instructions that only a card has: the card that tests stand in for (tests/support/simt/) runs nothing of this.
 #ifdef __CUDACC__
 #include "hadal/kernels/cuda/check.h"
-#include "hadal/kernels/cuda/tensor_core_probe.h"
+#include "hadal/kernels/cuda/hopper/tensor_core_probe.h"
 
 namespace hadal::cuda {
 namespace {

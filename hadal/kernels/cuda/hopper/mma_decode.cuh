@@ -1,4 +1,4 @@
-// kernels/cuda/mma_decode.cuh: the instructions of Hopper that latent_decode.cu is made of.
+// kernels/cuda/hopper/mma_decode.cuh: the instructions of Hopper that latent_decode.cu is made of.
 //
 // Tiles in shared memory are blocks of 64 columns, [64 rows, 64 BF16]: a row is 128 bytes, and its 16-byte
 // pieces lie where the 128-byte swizzle puts them: piece p of row r at p ^ (r % 8). The bulk copy writes

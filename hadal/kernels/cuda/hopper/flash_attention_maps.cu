@@ -1,4 +1,4 @@
-#include "hadal/kernels/cuda/flash_attention_maps.h"
+#include "hadal/kernels/cuda/hopper/flash_attention_maps.h"
 
 #include "hadal/kernels/cuda/check.h"
 

@@ -1,10 +1,10 @@
-// kernels/cuda/latent_decode_products.cuh: what the two multiplying warpgroups of latent_decode.cu do with a
+// kernels/cuda/hopper/latent_decode_products.cuh: what the two multiplying warpgroups of latent_decode.cu do with a
 // page: scores, the running softmax, sums of rows. Tiles: latent_decode_pages.cuh.
 //
 // Not yet run on a card.
 #pragma once
 
-#include "hadal/kernels/cuda/latent_decode_pages.cuh"
+#include "hadal/kernels/cuda/hopper/latent_decode_pages.cuh"
 
 namespace hadal::cuda::decode {
 

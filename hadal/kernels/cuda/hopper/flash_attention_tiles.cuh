@@ -1,4 +1,4 @@
-// kernels/cuda/flash_attention_tiles.cuh: how tiles of q, k, v lie in shared memory.
+// kernels/cuda/hopper/flash_attention_tiles.cuh: how tiles of q, k, v lie in shared memory.
 //
 // A panel [Rows, Cols] of BF16 is cut into chunks of `Chunk` columns (16, 32 or 64: 32, 64 or 128 bytes);
 // a chunk is [Rows, Chunk] with its rows one behind the other, its 16-byte pieces exchanged within 8 rows
@@ -6,7 +6,7 @@
 // A panel begins at a multiple of 1024 bytes, and so does every chunk.
 #pragma once
 
-#include "hadal/kernels/cuda/mma_flash.cuh"
+#include "hadal/kernels/cuda/hopper/mma_flash.cuh"
 
 namespace hadal::cuda::flash {
 

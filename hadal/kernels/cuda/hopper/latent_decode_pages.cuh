@@ -1,4 +1,4 @@
-// kernels/cuda/latent_decode_pages.cuh: one warpgroup of latent_decode.cu that fetches pages into shared
+// kernels/cuda/hopper/latent_decode_pages.cuh: one warpgroup of latent_decode.cu that fetches pages into shared
 // memory, two of them at a time, always as BF16.
 //
 // A page's tile [64 rows, 576] is nine blocks of 64 columns (mma_decode.cuh): 0..3 the left half of the
@@ -13,7 +13,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
-#include "hadal/kernels/cuda/mma_decode.cuh"
+#include "hadal/kernels/cuda/hopper/mma_decode.cuh"
 
 namespace hadal::cuda::decode {
 

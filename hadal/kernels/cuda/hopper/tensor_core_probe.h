@@ -1,4 +1,4 @@
-// kernels/cuda/tensor_core_probe.h: single tensor core instructions (wgmma m64n8, F32 accumulator) on given
+// kernels/cuda/hopper/tensor_core_probe.h: single tensor core instructions (wgmma m64n8, F32 accumulator) on given
 // operands, for finding out how a card adds (kernels/reference/tensor_core_sum.h). Not for speed.
 // Not yet run on a card.
 #pragma once

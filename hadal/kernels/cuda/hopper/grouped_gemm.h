@@ -1,4 +1,4 @@
-// kernels/cuda/grouped_gemm.h: products of grouped matrices on Hopper, one launch for all groups. All
+// kernels/cuda/hopper/grouped_gemm.h: products of grouped matrices on Hopper, one launch for all groups. All
 // pointers are device memory, strides count elements, every matrix is row-major.
 //
 // By rows (y = a b^T, each row with its group's b):
