@@ -7,7 +7,6 @@
 #include "hadal/kernels/argmax.h"
 #include "hadal/kernels/attention.h"
 #include "hadal/kernels/convert.h"
-#include "hadal/kernels/copy.h"
 #include "hadal/kernels/cross_entropy.h"
 #include "hadal/kernels/embedding.h"
 #include "hadal/kernels/gemm.h"
@@ -16,7 +15,6 @@
 #include "hadal/kernels/latent_attention.h"
 #include "hadal/kernels/latent_rows.h"
 #include "hadal/kernels/no_cuda_kernel.h"
-#include "hadal/kernels/permute.h"
 #include "hadal/kernels/quantize.h"
 #include "hadal/kernels/quantize_q8_q4.h"
 #include "hadal/kernels/rmsnorm.h"
@@ -52,11 +50,6 @@ void attention_forward_part(Stream&, Out3, Out3, In3, In3, In2, KeyPart, float) 
 // convert
 void convert(Stream&, Tensor&, const Tensor&) { no_kernel("convert"); }
 
-// copy
-void copy_rows(Stream&, Out2, In2) { no_kernel("copy_rows"); }
-void copy_row_ranges(Stream&, Out2, In2, std::span<const RowRange>) { no_kernel("copy_row_ranges"); }
-void add_row_ranges(Stream&, Out2, In2, std::span<const RowRange>) { no_kernel("add_row_ranges"); }
-
 // cross_entropy
 void cross_entropy_forward(Stream&, Out1, In2, Ids) { no_kernel("cross_entropy"); }
 void cross_entropy_forward_backward(Stream&, Out1, Out2, Ids, float) { no_kernel("cross_entropy"); }
@@ -84,15 +77,6 @@ void latent_attention(Stream&, Out3, In3, In3, const LatentPagesView&, std::span
 // latent_rows
 void store_latent_rows(Stream&, const LatentRows&, In2) { no_kernel("store_latent_rows"); }
 void load_latent_rows(Stream&, Out2, const LatentRows&) { no_kernel("load_latent_rows"); }
-
-// permute
-void gather_rows(Stream&, Out2, In2, Ids) { no_kernel("gather_rows"); }
-void gather_rows_backward(Stream&, Out2, In2, Ids) { no_kernel("gather_rows"); }
-void combine_rows(Stream&, Out2, In2, In2, Ids) { no_kernel("combine_rows"); }
-void choices_to_rows(Stream&, Out1, In2, Ids) { no_kernel("choices_to_rows"); }
-void rows_to_choices(Stream&, Out2, In1, Ids) { no_kernel("rows_to_choices"); }
-void gate_backward(Stream&, Out1, Out2, In2, In1) { no_kernel("gate_backward"); }
-void scale_rows(Stream&, Out2, In1) { no_kernel("scale_rows"); }
 
 // quantize
 void quantize(Stream&, Codes, Out2, In2, int64_t, int64_t, bool, bool) { no_kernel("quantize"); }
