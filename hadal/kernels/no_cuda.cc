@@ -8,7 +8,6 @@
 #include "hadal/kernels/attention.h"
 #include "hadal/kernels/convert.h"
 #include "hadal/kernels/cross_entropy.h"
-#include "hadal/kernels/embedding.h"
 #include "hadal/kernels/gemm.h"
 #include "hadal/kernels/gemm_fp8.h"
 #include "hadal/kernels/kl_divergence.h"
@@ -17,7 +16,6 @@
 #include "hadal/kernels/no_cuda_kernel.h"
 #include "hadal/kernels/quantize.h"
 #include "hadal/kernels/quantize_q8_q4.h"
-#include "hadal/kernels/rmsnorm.h"
 #include "hadal/kernels/rope.h"
 #include "hadal/kernels/router.h"
 #include "hadal/kernels/swiglu.h"
@@ -54,10 +52,6 @@ void convert(Stream&, Tensor&, const Tensor&) { no_kernel("convert"); }
 void cross_entropy_forward(Stream&, Out1, In2, Ids) { no_kernel("cross_entropy"); }
 void cross_entropy_forward_backward(Stream&, Out1, Out2, Ids, float) { no_kernel("cross_entropy"); }
 
-// embedding
-void embedding_forward(Stream&, Out2, const WeightView&, Ids) { no_kernel("embedding"); }
-void embedding_backward_weight(Stream&, Out2, In2, Ids) { no_kernel("embedding"); }
-
 // gemm
 void gemm_nt(Stream&, Products) { no_kernel("gemm_nt"); }
 void gemm_nn(Stream&, Products) { no_kernel("gemm_nn"); }
@@ -85,11 +79,6 @@ void dequantize(Stream&, Out2, const WeightView&) { no_kernel("dequantize"); }
 // quantize_q8_q4
 void quantize_q8(Stream&, View<int8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q8"); }
 void quantize_q4(Stream&, View<uint8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q4"); }
-
-// rmsnorm
-void rmsnorm_forward(Stream&, Out2, Out1, In2, In1, float) { no_kernel("rmsnorm"); }
-void rmsnorm_backward_input(Stream&, Out2, In2, In2, In1, In1, float) { no_kernel("rmsnorm"); }
-void rmsnorm_backward_weight(Stream&, Out1, In2, In2, In1) { no_kernel("rmsnorm"); }
 
 // rope
 void rope_turn(Stream&, Out3, In2, In2, Ids, int) { no_kernel("rope"); }

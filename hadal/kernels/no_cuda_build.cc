@@ -5,6 +5,8 @@
 #include "hadal/kernels/cuda_devices.h"
 #include "hadal/kernels/cuda_stream.h"
 #include "hadal/kernels/no_cuda_kernel.h"
+#include "hadal/kernels/rmsnorm.h"
+#include "hadal/kernels/embedding.h"
 #include "hadal/kernels/permute.h"
 #include "hadal/kernels/copy.h"
 
@@ -42,6 +44,15 @@ void choices_to_rows(Stream&, Out1, In2, Ids) { no_kernel("choices_to_rows"); }
 void rows_to_choices(Stream&, Out2, In1, Ids) { no_kernel("rows_to_choices"); }
 void gate_backward(Stream&, Out1, Out2, In2, In1) { no_kernel("gate_backward"); }
 void scale_rows(Stream&, Out2, In1) { no_kernel("scale_rows"); }
+
+// embedding
+void embedding_forward(Stream&, Out2, const WeightView&, Ids) { no_kernel("embedding"); }
+void embedding_backward_weight(Stream&, Out2, In2, Ids) { no_kernel("embedding"); }
+
+// rmsnorm
+void rmsnorm_forward(Stream&, Out2, Out1, In2, In1, float) { no_kernel("rmsnorm"); }
+void rmsnorm_backward_input(Stream&, Out2, In2, In2, In1, In1, float) { no_kernel("rmsnorm"); }
+void rmsnorm_backward_weight(Stream&, Out1, In2, In2, In1) { no_kernel("rmsnorm"); }
 
 // clang-format on
 

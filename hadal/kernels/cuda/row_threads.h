@@ -50,6 +50,19 @@ class RowShare {
       body(pack * kWidth, load<kWidth>(row_ + pack * kWidth));
     }
   }
+  // body(column, its pack, the other row's)
+  template <class Body>
+  __device__ void each_beside(const RowShare& other, const Body& body) const {
+    int64_t pack = Threads::index();
+    for (int u = 0; u < kHeld; ++u) {
+      if (pack < n_packs_) body(pack * kWidth, held_[u], other.held_[u]);
+      pack += Threads::count();
+    }
+    for (; pack < n_packs_; pack += Threads::count()) {
+      body(pack * kWidth, load<kWidth>(row_ + pack * kWidth),
+           load<kWidth>(other.row_ + pack * kWidth));
+    }
+  }
 
  private:
   const float* row_;
