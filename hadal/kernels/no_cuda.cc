@@ -1,23 +1,16 @@
 // kernels/no_cuda.cc: the CUDA side of every op for which no CUDA kernel is written. Linked in
 // every build, with CUDA or without.
-//
-// Whoever writes kernels/cuda/X.cu moves the lines of X from here to no_cuda_build.cc, which only a
-// build without CUDA links: no caller changes, and every function keeps exactly one definition.
 #include "hadal/kernels/adamw_update.h"
 #include "hadal/kernels/argmax.h"
 #include "hadal/kernels/attention.h"
 #include "hadal/kernels/convert.h"
-#include "hadal/kernels/copy.h"
 #include "hadal/kernels/cross_entropy.h"
-#include "hadal/kernels/embedding.h"
 #include "hadal/kernels/kl_divergence.h"
 #include "hadal/kernels/latent_attention.h"
 #include "hadal/kernels/latent_rows.h"
 #include "hadal/kernels/no_cuda_kernel.h"
-#include "hadal/kernels/permute.h"
 #include "hadal/kernels/quantize.h"
 #include "hadal/kernels/quantize_q8_q4.h"
-#include "hadal/kernels/rmsnorm.h"
 #include "hadal/kernels/rope.h"
 #include "hadal/kernels/router.h"
 #include "hadal/kernels/swiglu.h"
@@ -25,12 +18,11 @@
 namespace hadal::cuda {
 
 // clang-format off
-// The kinds of operands, short enough that an entry point stays on its line.
-using Out1 = View<float, 1>;       using Out2 = View<float, 2>;        using Out3 = View<float, 3>;
-using In1 = View<const float, 1>;  using In2 = View<const float, 2>;   using In3 = View<const float, 3>;
-using Codes = View<f8e4m3, 2>;     using CodesIn = View<const f8e4m3, 2>;
-using Chosen = View<int32_t, 2>;   using ChosenIn = View<const int32_t, 2>;
-using Values = std::span<float>;   using ValuesIn = std::span<const float>;
+using Out1 = View<float, 1>;  using Out2 = View<float, 2>;  using Out3 = View<float, 3>;
+using In1 = View<const float, 1>;  using In2 = View<const float, 2>;  using In3 = View<const float, 3>;
+using Codes = View<f8e4m3, 2>;
+using Chosen = View<int32_t, 2>;  using ChosenIn = View<const int32_t, 2>;
+using Values = std::span<float>;  using ValuesIn = std::span<const float>;
 using Ids = std::span<const int32_t>;
 using Offsets = std::span<const int64_t>;
 
@@ -49,18 +41,9 @@ void attention_forward_part(Stream&, Out3, Out3, In3, In3, In2, KeyPart, float) 
 // convert
 void convert(Stream&, Tensor&, const Tensor&) { no_kernel("convert"); }
 
-// copy
-void copy_rows(Stream&, Out2, In2) { no_kernel("copy_rows"); }
-void copy_row_ranges(Stream&, Out2, In2, std::span<const RowRange>) { no_kernel("copy_row_ranges"); }
-void add_row_ranges(Stream&, Out2, In2, std::span<const RowRange>) { no_kernel("add_row_ranges"); }
-
 // cross_entropy
 void cross_entropy_forward(Stream&, Out1, In2, Ids) { no_kernel("cross_entropy"); }
 void cross_entropy_forward_backward(Stream&, Out1, Out2, Ids, float) { no_kernel("cross_entropy"); }
-
-// embedding
-void embedding_forward(Stream&, Out2, const WeightView&, Ids) { no_kernel("embedding"); }
-void embedding_backward_weight(Stream&, Out2, In2, Ids) { no_kernel("embedding"); }
 
 // kl_divergence
 void kl_divergence(Stream&, Out1, In2, In2) { no_kernel("kl_divergence"); }
@@ -72,15 +55,6 @@ void latent_attention(Stream&, Out3, In3, In3, const LatentPagesView&, std::span
 void store_latent_rows(Stream&, const LatentRows&, In2) { no_kernel("store_latent_rows"); }
 void load_latent_rows(Stream&, Out2, const LatentRows&) { no_kernel("load_latent_rows"); }
 
-// permute
-void gather_rows(Stream&, Out2, In2, Ids) { no_kernel("gather_rows"); }
-void gather_rows_backward(Stream&, Out2, In2, Ids) { no_kernel("gather_rows"); }
-void combine_rows(Stream&, Out2, In2, In2, Ids) { no_kernel("combine_rows"); }
-void choices_to_rows(Stream&, Out1, In2, Ids) { no_kernel("choices_to_rows"); }
-void rows_to_choices(Stream&, Out2, In1, Ids) { no_kernel("rows_to_choices"); }
-void gate_backward(Stream&, Out1, Out2, In2, In1) { no_kernel("gate_backward"); }
-void scale_rows(Stream&, Out2, In1) { no_kernel("scale_rows"); }
-
 // quantize
 void quantize(Stream&, Codes, Out2, In2, int64_t, int64_t, bool, bool) { no_kernel("quantize"); }
 void dequantize(Stream&, Out2, const WeightView&) { no_kernel("dequantize"); }
@@ -88,11 +62,6 @@ void dequantize(Stream&, Out2, const WeightView&) { no_kernel("dequantize"); }
 // quantize_q8_q4
 void quantize_q8(Stream&, View<int8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q8"); }
 void quantize_q4(Stream&, View<uint8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q4"); }
-
-// rmsnorm
-void rmsnorm_forward(Stream&, Out2, Out1, In2, In1, float) { no_kernel("rmsnorm"); }
-void rmsnorm_backward_input(Stream&, Out2, In2, In2, In1, In1, float) { no_kernel("rmsnorm"); }
-void rmsnorm_backward_weight(Stream&, Out1, In2, In2, In1) { no_kernel("rmsnorm"); }
 
 // rope
 void rope_turn(Stream&, Out3, In2, In2, Ids, int) { no_kernel("rope"); }

@@ -87,19 +87,21 @@ TEST(AdamwUpdate, HalfPrecisionMomentsRoundToNearestEven) {
 }
 
 TEST(AdamwUpdate, FirstStepMovesByTheLearningRateAndDecays) {
-  Machine machine(Device::kCpu);
-  Context& ctx = machine.ctx();
-  AdamwStep step{.lr = 0.01F,
-                 .eps = 0.0F,
-                 .weight_decay = 0.1F,
-                 .bias1 = 1 - double{0.9F},
-                 .bias2 = 1 - double{0.95F}};
-  Tensor value = filled(ctx, {1.0F, 1.0F, 1.0F}), m = ctx.zeros({3}), v = ctx.zeros({3});
-  adamw_update(ctx, value, m, v, filled(ctx, {5.0F, -0.001F, 2.0F}), step);
-  const std::vector<float> got = floats(value);
-  EXPECT_NEAR(got[0], 0.999 - 0.01, 1e-6);
-  EXPECT_NEAR(got[1], 0.999 + 0.01, 1e-6);
-  EXPECT_NEAR(got[2], 0.999 - 0.01, 1e-6);
+  for (const Device device : all_devices()) {
+    Machine machine(device);
+    Context& ctx = machine.ctx();
+    AdamwStep step{.lr = 0.01F,
+                   .eps = 0.0F,
+                   .weight_decay = 0.1F,
+                   .bias1 = 1 - double{0.9F},
+                   .bias2 = 1 - double{0.95F}};
+    Tensor value = filled(ctx, {1.0F, 1.0F, 1.0F}), m = ctx.zeros({3}), v = ctx.zeros({3});
+    adamw_update(ctx, value, m, v, filled(ctx, {5.0F, -0.001F, 2.0F}), step);
+    const std::vector<float> got = floats(value);
+    EXPECT_NEAR(got[0], 0.999 - 0.01, 1e-6);
+    EXPECT_NEAR(got[1], 0.999 + 0.01, 1e-6);
+    EXPECT_NEAR(got[2], 0.999 - 0.01, 1e-6);
+  }
 }
 
 TEST(AdamwUpdate, RefusesDifferentSizes) {

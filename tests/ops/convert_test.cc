@@ -51,11 +51,14 @@ TEST(Convert, EveryPairIsOneRounding) {
 }
 
 TEST(Convert, TheSameFormatKeepsASignallingNaN) {
-  Machine machine(Device::kCpu);
-  Tensor from = machine.ctx().empty({1}, DType::kBF16), to = machine.ctx().empty({1}, DType::kBF16);
-  from.flat<bf16>()[0] = {0x7F81};
-  convert(machine.ctx(), to, from);
-  EXPECT_EQ(to.flat<bf16>()[0].bits, 0x7F81);
+  for (const Device device : all_devices()) {
+    Machine machine(device);
+    Tensor from = machine.ctx().empty({1}, DType::kBF16),
+           to = machine.ctx().empty({1}, DType::kBF16);
+    from.flat<bf16>()[0] = {0x7F81};
+    convert(machine.ctx(), to, from);
+    EXPECT_EQ(to.flat<bf16>()[0].bits, 0x7F81);
+  }
 }
 
 TEST(Convert, RefusesOtherTypesAndShapes) {

@@ -44,6 +44,19 @@ TEST(Copy, RowsLandWhereTheRangesSay) {
   }
 }
 
+TEST(Copy, RangesThatMeetTakeTheirTurns) {
+  const Grid<float> from(3, 1, 0, {1, 2, 4});
+  const std::vector<RowRange> ranges = {{.to = 1, .from = 0, .n = 2}, {.to = 0, .from = 1, .n = 2}};
+  for (const Device device : all_devices()) {
+    Machine machine(device, 3);
+    Grid<float> to(3, 1, 0, {0.5F, 0.5F, 0.5F}), sum = to;
+    copy_row_ranges(machine.ctx(), to.view(), from.view(), ranges);
+    add_row_ranges(machine.ctx(), sum.view(), from.view(), ranges);
+    EXPECT_EQ(to.values(), (std::vector<float>{2, 4, 2}));
+    EXPECT_EQ(sum.values(), (std::vector<float>{2.5F, 5.5F, 2.5F}));
+  }
+}
+
 TEST(Copy, RefusesOtherShapesAndRangesBeyondThem) {
   Machine machine(Device::kCpu);
   Grid<float> x(3, 2), wider(3, 3), longer(4, 2);

@@ -44,12 +44,14 @@ TEST(CrossEntropy, FullVocabularyOfDeepSeekV3) {
 }
 
 TEST(CrossEntropy, UniformLogitsCostLnV) {
-  Machine machine(Device::kCpu);
-  const Grid<float> logits(1, 4096, 0, std::vector<float>(4096, 55.0F));
-  std::vector<float> loss(1);
-  cross_entropy_forward(machine.ctx(), vector_view(loss), logits.view(),
-                        std::vector<int32_t>{4095});
-  EXPECT_FLOAT_EQ(loss[0], std::log(4096.0F));
+  for (const Device device : all_devices()) {
+    Machine machine(device);
+    const Grid<float> logits(1, 4096, 0, std::vector<float>(4096, 55.0F));
+    std::vector<float> loss(1);
+    cross_entropy_forward(machine.ctx(), vector_view(loss), logits.view(),
+                          std::vector<int32_t>{4095});
+    EXPECT_FLOAT_EQ(loss[0], std::log(4096.0F));
+  }
 }
 
 TEST(CrossEntropy, NanReachesTheLoss) {

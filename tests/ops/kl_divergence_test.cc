@@ -25,17 +25,19 @@ TEST(KlDivergence, BackendsAgree) {
 // p = (1/4, 3/4), q = (1/2, 1/2): 1/4 log 1/2 + 3/4 log 3/2. A constant added to a row changes nothing,
 // large logits do not overflow, equal rows are exactly zero apart.
 TEST(KlDivergence, ByHand) {
-  Machine machine(Device::kCpu);
-  const float log3 = std::log(3.0F);
-  const Grid<float> p(3, 2, 0, {0, log3, 500, 500 + log3, -7, 3});
-  const Grid<float> q(3, 2, 0, {0, 0, -900, -900, -7, 3});
-  Tensor kl = machine.ctx().empty({3});
-  kl_divergence(machine.ctx(), kl.vec(), p.view(), q.view());
-  const auto want = static_cast<float>(0.25 * std::log(0.5) + 0.75 * std::log(1.5));
-  EXPECT_NEAR(kl.vec()(0), want, 1e-6);
-  // log 3 next to 500 is off by 500 * 2^-24 at most
-  EXPECT_NEAR(kl.vec()(1), want, 4e-5);
-  EXPECT_EQ(kl.vec()(2), 0.0F);
+  for (const Device device : all_devices()) {
+    Machine machine(device);
+    const float log3 = std::log(3.0F);
+    const Grid<float> p(3, 2, 0, {0, log3, 500, 500 + log3, -7, 3});
+    const Grid<float> q(3, 2, 0, {0, 0, -900, -900, -7, 3});
+    Tensor kl = machine.ctx().empty({3});
+    kl_divergence(machine.ctx(), kl.vec(), p.view(), q.view());
+    const auto want = static_cast<float>(0.25 * std::log(0.5) + 0.75 * std::log(1.5));
+    EXPECT_NEAR(kl.vec()(0), want, 1e-6);
+    // log 3 next to 500 is off by 500 * 2^-24 at most
+    EXPECT_NEAR(kl.vec()(1), want, 4e-5);
+    EXPECT_EQ(kl.vec()(2), 0.0F);
+  }
 }
 
 TEST(KlDivergence, RefusesAnotherShape) {

@@ -114,14 +114,14 @@ inline void expect_backends_agree(const std::function<Outputs(Context&)>& run,
 }
 
 // Rows x columns that have broken kernels before: nothing, one element, less and more than a
-// vector, enough work for several threads.
+// vector, enough work for several threads, more than the threads of a card's block hold at once.
 struct Extents {
   int64_t rows, cols, pad;
 };
 inline const std::vector<Extents>& odd_extents() {
-  static const std::vector<Extents> extents = {{0, 8, 0},    {1, 1, 0},    {3, 7, 2},
-                                               {5, 16, 0},   {2, 33, 3},   {17, 64, 5},
-                                               {3, 1030, 1}, {301, 200, 7}};
+  static const std::vector<Extents> extents = {
+      {0, 8, 0},    {1, 1, 0},     {3, 7, 2},    {5, 16, 0},   {2, 33, 3},   {17, 64, 5},
+      {3, 1030, 1}, {301, 200, 7}, {2, 1032, 4}, {3, 5001, 1}, {2, 18004, 0}};
   return extents;
 }
 inline std::string text(const Extents& e) {

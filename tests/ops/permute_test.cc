@@ -51,36 +51,38 @@ TEST(ExpertRows, NoTokens) {
 
 // Two parts of the experts have the rows of the whole between them, and each combines its own.
 TEST(Permute, RangesOfExpertsShareTheRowsOut) {
-  Machine machine(Device::kCpu);
-  const int64_t T = 19, D = 13, K = 3, E = 7;
-  const std::vector<int32_t> indices = some_indices(T, K, E);
-  const View<const int32_t, 2> view(indices.data(), {T, K});
-  const ExpertRows all = ExpertRows::from(view, {0, E});
-  const Grid<float> x(T, D, 0, random_values(T * D, 1)), gates(T, K, 0, random_values(T * K, 2));
-  for (const int64_t cut : {int64_t{0}, int64_t{3}, E}) {
-    int64_t n_rows = 0;
-    for (const ExpertRange range : {ExpertRange{0, cut}, ExpertRange{cut, E}}) {
-      const ExpertRows part = ExpertRows::from(view, range);
-      ASSERT_EQ(part.offsets.size(), static_cast<size_t>(range.size() + 1));
-      for (int64_t r = 0; r < part.n_rows(); ++r) {  // the rows of the whole, shifted
-        EXPECT_EQ(part.token_of[static_cast<size_t>(r)],
-                  all.token_of[static_cast<size_t>(r + n_rows)]);
-      }
-      n_rows += part.n_rows();
-      Grid<float> rows(part.n_rows(), D, 0), y(T, D, 0, std::vector<float>(247));
-      gather_rows(machine.ctx(), rows.view(), x.view(), part);
-      combine_rows(machine.ctx(), y.view(), rows.view(), gates.view(), part);
-      for (int64_t t = 0; t < T; ++t) {
-        float sum = 0;  // of the gates that are here
-        for (int64_t k = 0; k < K; ++k) {
-          if (part.row_of[static_cast<size_t>(t * K + k)] >= 0) {
-            sum += gates.view()(t, k) * x.view()(t, 0);
-          }
+  for (const Device device : all_devices()) {
+    Machine machine(device);
+    const int64_t T = 19, D = 13, K = 3, E = 7;
+    const std::vector<int32_t> indices = some_indices(T, K, E);
+    const View<const int32_t, 2> view(indices.data(), {T, K});
+    const ExpertRows all = ExpertRows::from(view, {0, E});
+    const Grid<float> x(T, D, 0, random_values(T * D, 1)), gates(T, K, 0, random_values(T * K, 2));
+    for (const int64_t cut : {int64_t{0}, int64_t{3}, E}) {
+      int64_t n_rows = 0;
+      for (const ExpertRange range : {ExpertRange{0, cut}, ExpertRange{cut, E}}) {
+        const ExpertRows part = ExpertRows::from(view, range);
+        ASSERT_EQ(part.offsets.size(), static_cast<size_t>(range.size() + 1));
+        for (int64_t r = 0; r < part.n_rows(); ++r) {  // the rows of the whole, shifted
+          EXPECT_EQ(part.token_of[static_cast<size_t>(r)],
+                    all.token_of[static_cast<size_t>(r + n_rows)]);
         }
-        EXPECT_NEAR(y.view()(t, 0), sum, 1e-5F);
+        n_rows += part.n_rows();
+        Grid<float> rows(part.n_rows(), D, 0), y(T, D, 0, std::vector<float>(247));
+        gather_rows(machine.ctx(), rows.view(), x.view(), part);
+        combine_rows(machine.ctx(), y.view(), rows.view(), gates.view(), part);
+        for (int64_t t = 0; t < T; ++t) {
+          float sum = 0;  // of the gates that are here
+          for (int64_t k = 0; k < K; ++k) {
+            if (part.row_of[static_cast<size_t>(t * K + k)] >= 0) {
+              sum += gates.view()(t, k) * x.view()(t, 0);
+            }
+          }
+          EXPECT_NEAR(y.view()(t, 0), sum, 1e-5F);
+        }
       }
+      EXPECT_EQ(n_rows, T * K);
     }
-    EXPECT_EQ(n_rows, T * K);
   }
 }
 
@@ -142,21 +144,23 @@ TEST(Permute, GradientsMatchDifferences) {
 }
 
 TEST(Permute, ScaledRowsSumToTheCombination) {
-  Machine machine(Device::kReference);
-  const int64_t T = 5, D = 4, K = 2;
-  const std::vector<int32_t> indices = some_indices(T, K, 5);
-  const ExpertRows rows = ExpertRows::from({indices.data(), {T, K}}, {0, 5});
-  Grid<float> h(T * K, D, 0, random_values(T * K * D, 1)), y(T, D, 0, std::vector<float>(20)),
-      sum = y;
-  const Grid<float> gates(T, K, 0, random_values(T * K, 2));
-  combine_rows(machine.ctx(), y.view(), h.view(), gates.view(), rows);
-  std::vector<float> row_gates(static_cast<size_t>(T * K));
-  const View<float, 1> at_rows(row_gates.data(), {T * K});
-  choices_to_rows(machine.ctx(), at_rows, gates.view(), rows);
-  scale_rows(machine.ctx(), h.view(), at_rows);
-  gather_rows_backward(machine.ctx(), sum.view(), h.view(), rows);
-  expect_close(sum.values(), y.values(), Tolerance::for_sum(K).in_rows_of(D),
-               "sum of the scaled rows");
+  for (const Device device : all_devices()) {
+    Machine machine(device);
+    const int64_t T = 5, D = 4, K = 2;
+    const std::vector<int32_t> indices = some_indices(T, K, 5);
+    const ExpertRows rows = ExpertRows::from({indices.data(), {T, K}}, {0, 5});
+    Grid<float> h(T * K, D, 0, random_values(T * K * D, 1)), y(T, D, 0, std::vector<float>(20)),
+        sum = y;
+    const Grid<float> gates(T, K, 0, random_values(T * K, 2));
+    combine_rows(machine.ctx(), y.view(), h.view(), gates.view(), rows);
+    std::vector<float> row_gates(static_cast<size_t>(T * K));
+    const View<float, 1> at_rows(row_gates.data(), {T * K});
+    choices_to_rows(machine.ctx(), at_rows, gates.view(), rows);
+    scale_rows(machine.ctx(), h.view(), at_rows);
+    gather_rows_backward(machine.ctx(), sum.view(), h.view(), rows);
+    expect_close(sum.values(), y.values(), Tolerance::for_sum(K).in_rows_of(D),
+                 "sum of the scaled rows");
+  }
 }
 
 }  // namespace

@@ -40,15 +40,17 @@ TEST(QuantizeQ8Q4, BackendsAgree) {
 // docs/formats.md by hand: whole multiples of one are met exactly, the largest of 4 bits at -8 whatever
 // its sign; the odd column is followed by an 8.
 TEST(QuantizeQ8Q4, CodesLieAsTheFormatSays) {
-  Machine machine(Device::kCpu, 2);
-  const Grid<float> w8(1, 3, 0, {127, -64, 1}), w4(1, 3, 0, {-8, 7, -2}), up(1, 3, 0, {8, -7, 2});
-  const Quantized q8 = quantize_q8(machine.ctx(), w8.view());
-  EXPECT_EQ(code_values<int8_t>(q8.codes), (std::vector<float>{-127, 64, -1}));
-  EXPECT_EQ(scale_values(q8.scales), (std::vector<float>{-1}));
-  for (const auto& [w, scale] : {std::pair{&w4, 1.0F}, std::pair{&up, -1.0F}}) {
-    const Quantized q4 = quantize_q4(machine.ctx(), w->view());
-    EXPECT_EQ(code_values<uint8_t>(q4.codes), (std::vector<float>{0 | 15 << 4, 6 | 8 << 4}));
-    EXPECT_EQ(scale_values(q4.scales), (std::vector<float>{scale}));
+  for (const Device device : all_devices()) {
+    Machine machine(device, 2);
+    const Grid<float> w8(1, 3, 0, {127, -64, 1}), w4(1, 3, 0, {-8, 7, -2}), up(1, 3, 0, {8, -7, 2});
+    const Quantized q8 = quantize_q8(machine.ctx(), w8.view());
+    EXPECT_EQ(code_values<int8_t>(q8.codes), (std::vector<float>{-127, 64, -1}));
+    EXPECT_EQ(scale_values(q8.scales), (std::vector<float>{-1}));
+    for (const auto& [w, scale] : {std::pair{&w4, 1.0F}, std::pair{&up, -1.0F}}) {
+      const Quantized q4 = quantize_q4(machine.ctx(), w->view());
+      EXPECT_EQ(code_values<uint8_t>(q4.codes), (std::vector<float>{0 | 15 << 4, 6 | 8 << 4}));
+      EXPECT_EQ(scale_values(q4.scales), (std::vector<float>{scale}));
+    }
   }
 }
 

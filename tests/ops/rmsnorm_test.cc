@@ -48,16 +48,18 @@ TEST(RmsNorm, BackwardAgrees) {
 }
 
 TEST(RmsNorm, GradientMayOverwriteItsInput) {
-  Machine machine(Device::kCpu);
-  const int64_t T = 3, D = 37;
-  const Grid<float> x(T, D, 0, random_values(T * D, 1));
-  const std::vector<float> w = random_values(D, 2), r = {0.5F, 1.5F, 1.0F};
-  Grid<float> dy(T, D, 0, random_values(T * D, 3)), dx(T, D);
-  rmsnorm_backward_input(machine.ctx(), dx.view(), dy.view(), x.view(), vector_view(w),
-                         vector_view(r));
-  rmsnorm_backward_input(machine.ctx(), dy.view(), dy.view(), x.view(), vector_view(w),
-                         vector_view(r));
-  expect_close(dy.values(), dx.values(), Tolerance::exact(), "dx in the place of dy");
+  for (const Device device : all_devices()) {
+    Machine machine(device);
+    const int64_t T = 3, D = 37;
+    const Grid<float> x(T, D, 0, random_values(T * D, 1));
+    const std::vector<float> w = random_values(D, 2), r = {0.5F, 1.5F, 1.0F};
+    Grid<float> dy(T, D, 0, random_values(T * D, 3)), dx(T, D);
+    rmsnorm_backward_input(machine.ctx(), dx.view(), dy.view(), x.view(), vector_view(w),
+                           vector_view(r));
+    rmsnorm_backward_input(machine.ctx(), dy.view(), dy.view(), x.view(), vector_view(w),
+                           vector_view(r));
+    expect_close(dy.values(), dx.values(), Tolerance::exact(), "dx in the place of dy");
+  }
 }
 
 TEST(RmsNorm, GradientsMatchDifferences) {

@@ -58,13 +58,16 @@ TEST(SwiGlu, SaturatesInsteadOfOverflowing) {
 }
 
 TEST(SwiGlu, GradientMayOverwriteItsInput) {
-  Machine machine(Device::kCpu);
-  const Grid<float> gate(2, 21, 0, random_values(42, 1)), up(2, 21, 0, random_values(42, 2));
-  Grid<float> dh(2, 21, 0, random_values(42, 3)), dgate(2, 21), dup(2, 21), dup_in_place(2, 21);
-  swiglu_backward(machine.ctx(), dgate.view(), dup.view(), dh.view(), gate.view(), up.view());
-  swiglu_backward(machine.ctx(), dh.view(), dup_in_place.view(), dh.view(), gate.view(), up.view());
-  expect_close(dh.values(), dgate.values(), Tolerance::exact(), "dgate in the place of dh");
-  expect_close(dup_in_place.values(), dup.values(), Tolerance::exact(), "dup");
+  for (const Device device : all_devices()) {
+    Machine machine(device);
+    const Grid<float> gate(2, 21, 0, random_values(42, 1)), up(2, 21, 0, random_values(42, 2));
+    Grid<float> dh(2, 21, 0, random_values(42, 3)), dgate(2, 21), dup(2, 21), dup_in_place(2, 21);
+    swiglu_backward(machine.ctx(), dgate.view(), dup.view(), dh.view(), gate.view(), up.view());
+    swiglu_backward(machine.ctx(), dh.view(), dup_in_place.view(), dh.view(), gate.view(),
+                    up.view());
+    expect_close(dh.values(), dgate.values(), Tolerance::exact(), "dgate in the place of dh");
+    expect_close(dup_in_place.values(), dup.values(), Tolerance::exact(), "dup");
+  }
 }
 
 TEST(SwiGlu, GradientsMatchDifferences) {
