@@ -12,16 +12,14 @@
 #include "hadal/kernels/quantize.h"
 #include "hadal/kernels/quantize_q8_q4.h"
 #include "hadal/kernels/rope.h"
-#include "hadal/kernels/router.h"
 #include "hadal/kernels/swiglu.h"
 
 namespace hadal::cuda {
 
 // clang-format off
 using Out1 = View<float, 1>;  using Out2 = View<float, 2>;  using Out3 = View<float, 3>;
-using In1 = View<const float, 1>;  using In2 = View<const float, 2>;  using In3 = View<const float, 3>;
+using In2 = View<const float, 2>;  using In3 = View<const float, 3>;
 using Codes = View<f8e4m3, 2>;
-using Chosen = View<int32_t, 2>;  using ChosenIn = View<const int32_t, 2>;
 using Values = std::span<float>;  using ValuesIn = std::span<const float>;
 using Ids = std::span<const int32_t>;
 using Offsets = std::span<const int64_t>;
@@ -65,11 +63,6 @@ void quantize_q4(Stream&, View<uint8_t, 2>, View<bf16, 2>, In2) { no_kernel("qua
 
 // rope
 void rope_turn(Stream&, Out3, In2, In2, Ids, int) { no_kernel("rope"); }
-
-// router
-void route_forward(Stream&, Chosen, Out2, Out2, In2, In1, const RouterConfig&) { no_kernel("router"); }
-void route_backward(Stream&, Out2, In2, In2, In2, ChosenIn, const RouterConfig&) { no_kernel("router"); }
-double sequence_balance_loss(Stream&, Out2, In2, ChosenIn, Offsets, float, float, BalanceCount, int64_t) { no_kernel("balance loss"); }
 
 // swiglu
 void swiglu_forward(Stream&, Out2, In2, In2) { no_kernel("swiglu"); }

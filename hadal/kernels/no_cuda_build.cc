@@ -10,6 +10,7 @@
 #include "hadal/kernels/no_cuda_kernel.h"
 #include "hadal/kernels/permute.h"
 #include "hadal/kernels/rmsnorm.h"
+#include "hadal/kernels/router.h"
 
 namespace hadal::cuda {
 
@@ -27,8 +28,10 @@ std::unique_ptr<Stream> Stream::open() {
 using Out1 = View<float, 1>;  using Out2 = View<float, 2>;
 using In1 = View<const float, 1>;  using In2 = View<const float, 2>;
 using CodesIn = View<const f8e4m3, 2>;
+using Chosen = View<int32_t, 2>;  using ChosenIn = View<const int32_t, 2>;
 using Values = std::span<float>;  using ValuesIn = std::span<const float>;
 using Ids = std::span<const int32_t>;
+using Offsets = std::span<const int64_t>;
 using Products = std::span<const Product>;
 
 // copy
@@ -71,6 +74,11 @@ void scale_rows(Stream&, Out2, In1) { no_kernel("scale_rows"); }
 void rmsnorm_forward(Stream&, Out2, Out1, In2, In1, float) { no_kernel("rmsnorm"); }
 void rmsnorm_backward_input(Stream&, Out2, In2, In2, In1, In1, float) { no_kernel("rmsnorm"); }
 void rmsnorm_backward_weight(Stream&, Out1, In2, In2, In1) { no_kernel("rmsnorm"); }
+
+// router
+void route_forward(Stream&, Chosen, Out2, Out2, In2, In1, const RouterConfig&) { no_kernel("router"); }
+void route_backward(Stream&, Out2, In2, In2, In2, ChosenIn, const RouterConfig&) { no_kernel("router"); }
+double sequence_balance_loss(Stream&, Out2, In2, ChosenIn, Offsets, float, float, BalanceCount, int64_t) { no_kernel("balance loss"); }
 // clang-format on
 
 }  // namespace hadal::cuda

@@ -115,12 +115,17 @@ const RouterConfig kConfigs[] = {
      .topk_group = 1,
      .scoring = ScoringFunction::kSoftmax,
      .norm_topk_prob = true},  // everybody chosen
+    {.n_routed_experts = 2400,
+     .top_k = 40,
+     .n_group = 60,
+     .topk_group = 33},  // more than a warp of each
 };
 
 TEST(Router, BackendsAgree) {
   for (const RouterConfig& config : kConfigs) {
     for (const int64_t T : {0, 1, 7, 300}) {
       const int64_t E = config.n_routed_experts, K = config.top_k;
+      if (T * E > 200000) continue;
       // Coarse logits: many exact ties, which must go to the lower id everywhere.
       std::vector<float> logits = random_values(T * E, 1, 2.0), bias = random_values(E, 2, 0.1);
       for (float& value : logits) value = std::round(value * 4) / 4;
@@ -134,12 +139,16 @@ TEST(Router, BackendsAgree) {
             const float loss = static_cast<float>(sequence_balance_loss(
                 ctx, {dscores.data(), {T, E}}, r.scores_view(), r.indices_view(), sequences, 0.5F,
                 2.0F, BalanceCount::kChosen, config));
+            const auto unbiased = static_cast<float>(
+                sequence_balance_loss(ctx, {}, r.scores_view(), r.indices_view(), sequences, 0.5F,
+                                      1.0F, BalanceCount::kUnbiasedTopK, config));
             route_backward(ctx, {dlogits.data(), {T, E}}, {dgates.data(), {T, K}},
                            {dscores.data(), {T, E}}, r.scores_view(), r.indices_view(), config);
             return {{as_floats(r.indices), K},
                     {r.gates, K},
                     {r.scores, E},
                     {{loss}, 1},
+                    {{unbiased}, 1},
                     {dscores, E},
                     {dlogits, E, dlogits_terms(r, dscores, dgates, config)}};
           },
@@ -148,8 +157,11 @@ TEST(Router, BackendsAgree) {
   }
 }
 
-TEST(Router, WeightsSumToTheScalingFactor) {
-  Machine machine(Device::kCpu);
+class RouterOn : public ::testing::TestWithParam<Device> {};
+INSTANTIATE_TEST_SUITE_P(Backends, RouterOn, ::testing::ValuesIn(all_devices()));
+
+TEST_P(RouterOn, WeightsSumToTheScalingFactor) {
+  Machine machine(GetParam());
   const RouterConfig config;
   const Routed r =
       route(machine.ctx(), random_values(50 * 256, 1, 3.0), random_values(256, 2, 0.2), config);
@@ -160,8 +172,8 @@ TEST(Router, WeightsSumToTheScalingFactor) {
   }
 }
 
-TEST(Router, AtMostTopkGroupGroupsAndAscendingIds) {
-  Machine machine(Device::kCpu);
+TEST_P(RouterOn, AtMostTopkGroupGroupsAndAscendingIds) {
+  Machine machine(GetParam());
   const RouterConfig config;
   const Routed r =
       route(machine.ctx(), random_values(50 * 256, 1, 3.0), random_values(256, 2, 0.2), config);
@@ -199,14 +211,14 @@ TEST(Router, TiesGoToTheLowerId) {
   }
 }
 
-TEST(Router, BiasChoosesButDoesNotWeigh) {
+TEST_P(RouterOn, BiasChoosesButDoesNotWeigh) {
   const RouterConfig config{.n_routed_experts = 3,
                             .top_k = 2,
                             .n_group = 1,
                             .topk_group = 1,
                             .norm_topk_prob = false,
                             .routed_scaling_factor = 1.0F};
-  Machine machine(Device::kCpu);
+  Machine machine(GetParam());
   const Routed r = route(machine.ctx(), {0, 0, 0}, {0, 0.5F, 0.5F}, config);
   EXPECT_EQ(r.indices, (std::vector<int32_t>{1, 2}));
   EXPECT_EQ(r.gates, (std::vector<float>{0.5F, 0.5F}));
@@ -228,6 +240,13 @@ TEST(Router, NanLogitsStillChooseDifferentExperts) {
       }
     }
   }
+}
+
+TEST_P(RouterOn, NumbersBeatNan) {
+  const RouterConfig config{.n_routed_experts = 6, .top_k = 3, .n_group = 1, .topk_group = 1};
+  Machine machine(GetParam());
+  const Routed r = route(machine.ctx(), {NAN, -9, NAN, 1, NAN, NAN}, std::vector<float>(6), config);
+  EXPECT_EQ(r.indices, (std::vector<int32_t>{0, 1, 3}));
 }
 
 TEST(Router, RefusesSettingsThatDoNotFit) {
@@ -296,7 +315,7 @@ TEST(BalanceLoss, GradientMatchesDifferences) {
   }
 }
 
-TEST(BalanceLoss, PerfectBalanceCostsAlpha) {
+TEST_P(RouterOn, PerfectBalanceCostsAlpha) {
   // Four tokens, each with another favourite of four: f_i = 1, sum f P = 1.
   const int64_t T = 4, E = 4;
   std::vector<float> scores(static_cast<size_t>(T * E), 0.1F);
@@ -305,7 +324,7 @@ TEST(BalanceLoss, PerfectBalanceCostsAlpha) {
     scores[t * 4 + t] = 0.9F;
     indices.push_back(static_cast<int32_t>(t));
   }
-  Machine machine(Device::kCpu);
+  Machine machine(GetParam());
   const RouterConfig config{.n_routed_experts = E, .top_k = 1, .n_group = 1, .topk_group = 1};
   EXPECT_NEAR(
       sequence_balance_loss(machine.ctx(), {}, {scores.data(), {T, E}}, {indices.data(), {T, 1}},

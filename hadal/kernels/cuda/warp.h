@@ -18,6 +18,12 @@ struct Max {
     return a < b ? b : a;
   }
 };
+struct Min {
+  template <class T>
+  __device__ T operator()(T a, T b) const {
+    return b < a ? b : a;
+  }
+};
 
 template <class Op, class T>
 __device__ T reduce_warp(Op op, T value) {

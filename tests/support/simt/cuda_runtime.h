@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "cuda_runtime_api.h"
 #include "tests/support/simt/simt.h"
@@ -70,6 +71,7 @@ inline float __uint_as_float(unsigned x) { return std::bit_cast<float>(x); }
 inline float rsqrtf(float x) { return 1.0F / std::sqrt(x); }
 inline int __popc(unsigned x) { return std::popcount(x); }
 inline int __float2int_rn(float x) { return static_cast<int>(std::nearbyintf(x)); }
+inline int atomicAdd(int* to, int value) { return std::exchange(*to, *to + value); }
 template <class T>
 T __ldg(const T* x) {
   return *x;
