@@ -8,6 +8,11 @@
 #include "hadal/kernels/gemm.h"
 #include "hadal/kernels/gemm_fp8.h"
 #include "hadal/kernels/no_cuda_kernel.h"
+#include "hadal/kernels/cross_entropy.h"
+#include "hadal/kernels/convert.h"
+#include "hadal/kernels/adamw_update.h"
+#include "hadal/kernels/rope.h"
+#include "hadal/kernels/swiglu.h"
 #include "hadal/kernels/permute.h"
 #include "hadal/kernels/rmsnorm.h"
 #include "hadal/kernels/router.h"
@@ -79,6 +84,24 @@ void rmsnorm_backward_weight(Stream&, Out1, In2, In2, In1) { no_kernel("rmsnorm"
 void route_forward(Stream&, Chosen, Out2, Out2, In2, In1, const RouterConfig&) { no_kernel("router"); }
 void route_backward(Stream&, Out2, In2, In2, In2, ChosenIn, const RouterConfig&) { no_kernel("router"); }
 double sequence_balance_loss(Stream&, Out2, In2, ChosenIn, Offsets, float, float, BalanceCount, int64_t) { no_kernel("balance loss"); }
+// swiglu
+void swiglu_forward(Stream&, Out2, In2, In2) { no_kernel("swiglu"); }
+void swiglu_backward(Stream&, Out2, Out2, In2, In2, In2) { no_kernel("swiglu"); }
+
+// rope
+void rope_turn(Stream&, Out3, In2, In2, Ids, int) { no_kernel("rope"); }
+
+// adamw_update
+void adamw_update(Stream&, Values, Values, Values, ValuesIn, const AdamwStep&) { no_kernel("adamw_update"); }
+void adamw_update(Stream&, Values, std::span<bf16>, std::span<bf16>, ValuesIn, const AdamwStep&) { no_kernel("adamw_update"); }
+
+// convert
+void convert(Stream&, Tensor&, const Tensor&) { no_kernel("convert"); }
+
+// cross_entropy
+void cross_entropy_forward(Stream&, Out1, In2, Ids) { no_kernel("cross_entropy"); }
+void cross_entropy_forward_backward(Stream&, Out1, Out2, Ids, float) { no_kernel("cross_entropy"); }
+
 // clang-format on
 
 }  // namespace hadal::cuda
