@@ -8,6 +8,14 @@
 #include "hadal/kernels/gemm.h"
 #include "hadal/kernels/gemm_fp8.h"
 #include "hadal/kernels/no_cuda_kernel.h"
+#include "hadal/kernels/quantize_q8_q4.h"
+#include "hadal/kernels/latent_rows.h"
+#include "hadal/kernels/kl_divergence.h"
+#include "hadal/kernels/argmax.h"
+#include "hadal/kernels/quantize_q8_q4.h"
+#include "hadal/kernels/latent_rows.h"
+#include "hadal/kernels/kl_divergence.h"
+#include "hadal/kernels/argmax.h"
 #include "hadal/kernels/cross_entropy.h"
 #include "hadal/kernels/convert.h"
 #include "hadal/kernels/adamw_update.h"
@@ -101,6 +109,34 @@ void convert(Stream&, Tensor&, const Tensor&) { no_kernel("convert"); }
 // cross_entropy
 void cross_entropy_forward(Stream&, Out1, In2, Ids) { no_kernel("cross_entropy"); }
 void cross_entropy_forward_backward(Stream&, Out1, Out2, Ids, float) { no_kernel("cross_entropy"); }
+
+// argmax
+void argmax_rows(Stream&, std::span<int64_t>, In2) { no_kernel("argmax_rows"); }
+
+// kl_divergence
+void kl_divergence(Stream&, Out1, In2, In2) { no_kernel("kl_divergence"); }
+
+// latent_rows
+void store_latent_rows(Stream&, const LatentRows&, In2) { no_kernel("store_latent_rows"); }
+void load_latent_rows(Stream&, Out2, const LatentRows&) { no_kernel("load_latent_rows"); }
+
+// quantize_q8_q4
+void quantize_q8(Stream&, View<int8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q8"); }
+void quantize_q4(Stream&, View<uint8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q4"); }
+
+// argmax
+void argmax_rows(Stream&, std::span<int64_t>, In2) { no_kernel("argmax_rows"); }
+
+// kl_divergence
+void kl_divergence(Stream&, Out1, In2, In2) { no_kernel("kl_divergence"); }
+
+// latent_rows
+void store_latent_rows(Stream&, const LatentRows&, In2) { no_kernel("store_latent_rows"); }
+void load_latent_rows(Stream&, Out2, const LatentRows&) { no_kernel("load_latent_rows"); }
+
+// quantize_q8_q4
+void quantize_q8(Stream&, View<int8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q8"); }
+void quantize_q4(Stream&, View<uint8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q4"); }
 
 // clang-format on
 
