@@ -1,7 +1,7 @@
 #include "hadal/kernels/argmax.h"
 
+#include "hadal/kernels/cuda/largest.h"
 #include "hadal/kernels/cuda/pack.h"
-#include "hadal/kernels/cuda/warp.h"
 
 namespace hadal::cuda {
 namespace {
@@ -12,9 +12,7 @@ constexpr int kThreads = 512;
 // over those of the column, turned round. NaN in front beats everything; elsewhere, 0, nothing.
 __device__ uint64_t rank(float value, int64_t i) {
   if (value != value) return i == 0 ? ~uint64_t{0} : 0;
-  const unsigned bits = __float_as_uint(value + 0.0F);  // -0 is as large as 0
-  const unsigned ordered = bits ^ ((bits >> 31) != 0 ? ~0U : 1U << 31);
-  return uint64_t{ordered} << 32 | ~static_cast<unsigned>(i);
+  return uint64_t{order_of(value)} << 32 | ~static_cast<unsigned>(i);
 }
 
 // A block a row.

@@ -2,7 +2,7 @@
 
 #include "hadal/kernels/copy.h"
 #include "hadal/kernels/cuda/each.h"
-#include "hadal/kernels/cuda/stored.h"
+#include "hadal/kernels/cuda/stored_weight.h"
 #include "hadal/kernels/quantize.h"
 
 namespace hadal::cuda {
