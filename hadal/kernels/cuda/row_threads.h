@@ -24,8 +24,8 @@ struct RowThreads {
   }
 };
 
-inline constexpr int kHeld = 8;                                 // packs in a thread's registers
-inline constexpr int kWarpRowThreads = 256, kMaxThreads = 512;  // of a block
+inline constexpr int kHeld = 4;                                 // packs in a thread's registers
+inline constexpr int kWarpRowThreads = 128, kMaxThreads = 512;  // of a block
 
 // A thread's share of a row: packs index(), index() + count(), ... The first kHeld of them are read once,
 // the others whenever they are asked for.
@@ -75,10 +75,10 @@ class RowShare {
 // __launch_bounds__(kByWarp ? kWarpRowThreads : kMaxThreads).
 template <class Start>
 void for_row_threads(int64_t rows, int64_t cols, bool fours, const Start& start) {
-  constexpr int kThreads = kWarpRowThreads;
+  constexpr int kThreads = 256;
   const int64_t n_packs = fours ? cols / kFour : cols;
   if (n_packs <= kWarp * kHeld) {
-    const Grid grid = block_each(ceil_div(rows, kThreads / kWarp), kThreads);
+    const Grid grid = block_each(ceil_div(rows, kWarpRowThreads / kWarp), kWarpRowThreads);
     return fours ? start.template operator()<kFour, true>(grid)
                  : start.template operator()<1, true>(grid);
   }
