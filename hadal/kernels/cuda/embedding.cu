@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "hadal/kernels/cuda/each.h"
-#include "hadal/kernels/cuda/stored.h"
+#include "hadal/kernels/cuda/stored_weight.h"
 
 namespace hadal::cuda {
 namespace {

@@ -79,7 +79,7 @@ __global__ void rows_to_choices_kernel(View<float, 2> choices, View<const float,
 }
 
 template <int kWidth, bool kByWarp>
-__global__ void __launch_bounds__(kMaxThreads)
+__global__ void __launch_bounds__(kByWarp ? kWarpRowThreads : kMaxThreads)
     gate_backward_kernel(View<float, 1> dgates, View<float, 2> dh, View<const float, 2> h,
                          View<const float, 1> gates) {
   using Threads = RowThreads<kByWarp>;

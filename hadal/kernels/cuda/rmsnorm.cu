@@ -6,7 +6,7 @@ namespace hadal::cuda {
 namespace {
 
 template <int kWidth, bool kByWarp>
-__global__ void __launch_bounds__(kMaxThreads)
+__global__ void __launch_bounds__(kByWarp ? kWarpRowThreads : kMaxThreads)
     forward_kernel(View<float, 2> y, View<float, 1> r, View<const float, 2> x,
                    View<const float, 1> w, float eps) {
   using Threads = RowThreads<kByWarp>;
@@ -28,7 +28,7 @@ __global__ void __launch_bounds__(kMaxThreads)
 }
 
 template <int kWidth, bool kByWarp>
-__global__ void __launch_bounds__(kMaxThreads)
+__global__ void __launch_bounds__(kByWarp ? kWarpRowThreads : kMaxThreads)
     backward_input_kernel(View<float, 2> dx, View<const float, 2> dy, View<const float, 2> x,
                           View<const float, 1> w, View<const float, 1> r, float beta) {
   using Threads = RowThreads<kByWarp>;

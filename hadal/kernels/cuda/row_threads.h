@@ -24,8 +24,8 @@ struct RowThreads {
   }
 };
 
-inline constexpr int kHeld = 8;  // packs in a thread's registers
-inline constexpr int kMaxThreads = 512;
+inline constexpr int kHeld = 4;                                 // packs in a thread's registers
+inline constexpr int kWarpRowThreads = 128, kMaxThreads = 512;  // of a block
 
 // A thread's share of a row: packs index(), index() + count(), ... The first kHeld of them are read once,
 // the others whenever they are asked for.
@@ -71,13 +71,14 @@ class RowShare {
 };
 
 // start.operator()<width of packs, whether a warp has a row>(grid) launches the kernel. Which one it is
-// depends on a row alone. Kernels say __launch_bounds__(kMaxThreads).
+// depends on a row alone. Kernels say
+// __launch_bounds__(kByWarp ? kWarpRowThreads : kMaxThreads).
 template <class Start>
 void for_row_threads(int64_t rows, int64_t cols, bool fours, const Start& start) {
   constexpr int kThreads = 256;
   const int64_t n_packs = fours ? cols / kFour : cols;
   if (n_packs <= kWarp * kHeld) {
-    const Grid grid = block_each(ceil_div(rows, kThreads / kWarp), kThreads);
+    const Grid grid = block_each(ceil_div(rows, kWarpRowThreads / kWarp), kWarpRowThreads);
     return fours ? start.template operator()<kFour, true>(grid)
                  : start.template operator()<1, true>(grid);
   }
