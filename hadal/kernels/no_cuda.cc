@@ -8,11 +8,9 @@
 namespace hadal::cuda {
 
 // clang-format off
-using Out1 = View<float, 1>;  using Out2 = View<float, 2>;  using Out3 = View<float, 3>;
+using Out2 = View<float, 2>;  using Out3 = View<float, 3>;
 using In2 = View<const float, 2>;  using In3 = View<const float, 3>;
 using Codes = View<f8e4m3, 2>;
-using Values = std::span<float>;  using ValuesIn = std::span<const float>;
-using Ids = std::span<const int32_t>;
 using Offsets = std::span<const int64_t>;
 
 // attention
@@ -26,7 +24,6 @@ void latent_attention(Stream&, Out3, In3, In3, const LatentPagesView&, std::span
 // quantize
 void quantize(Stream&, Codes, Out2, In2, int64_t, int64_t, bool, bool) { no_kernel("quantize"); }
 void dequantize(Stream&, Out2, const WeightView&) { no_kernel("dequantize"); }
-
 // clang-format on
 
 }  // namespace hadal::cuda

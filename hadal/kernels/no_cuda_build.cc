@@ -116,10 +116,10 @@ void rope_turn(Stream&, Out3, In2, In2, Ids, int) { no_kernel("rope"); }
 void route_forward(Stream&, Chosen, Out2, Out2, In2, In1, const RouterConfig&) { no_kernel("router"); }
 void route_backward(Stream&, Out2, In2, In2, In2, ChosenIn, const RouterConfig&) { no_kernel("router"); }
 double sequence_balance_loss(Stream&, Out2, In2, ChosenIn, Offsets, float, float, BalanceCount, int64_t) { no_kernel("balance loss"); }
+
 // swiglu
 void swiglu_forward(Stream&, Out2, In2, In2) { no_kernel("swiglu"); }
 void swiglu_backward(Stream&, Out2, Out2, In2, In2, In2) { no_kernel("swiglu"); }
-
 // clang-format on
 
 }  // namespace hadal::cuda
