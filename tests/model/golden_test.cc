@@ -9,7 +9,9 @@
 #include "hadal/model/checkpoint.h"
 #include "hadal/model/dump.h"
 #include "hadal/nn/linear.h"
+#include "hadal/ops/compute_device.h"
 #include "hadal/ops/quantize.h"
+#include "tests/support/devices.h"
 #include "tests/support/golden_case.h"
 
 namespace hadal::test {
@@ -17,19 +19,25 @@ namespace {
 
 constexpr DumpParts kAllParts{true, true, true, true};
 
-class GoldenTest : public ::testing::Test {
+// On the CPU, and on the card if there is one.
+class GoldenTest : public ::testing::TestWithParam<Device> {
  protected:
+  DeepseekV3 load(const GoldenCase& golden) { return load_model(ctx_, golden.checkpoints.front()); }
+
   ThreadPool pool_{2};
-  Arena arena_;
-  Context ctx_{pool_, arena_};
+  const ComputeDevice device_{GetParam()};
+  Arena arena_{device_.memory()};
+  Context ctx_ = device_.context(pool_, arena_);
   std::vector<GoldenCase> cases_ = golden_cases();
 };
+INSTANTIATE_TEST_SUITE_P(Devices, GoldenTest, ::testing::ValuesIn(computing_devices()),
+                         [](const auto& param) { return device_name(param.param); });
 
 std::map<std::string, Tensor> by_name(std::vector<NamedTensor> tensors) {
   std::map<std::string, Tensor> result;
   for (NamedTensor& each : tensors) {
     EXPECT_FALSE(result.contains(each.name)) << each.name << " dumped twice";
-    result.emplace(each.name, std::move(each.tensor));
+    result.emplace(each.name, each.tensor.to_host());
   }
   return result;
 }
@@ -64,7 +72,7 @@ std::string without(std::string name, const std::string& part, const std::string
   return name.replace(name.find(part), part.size(), instead);
 }
 
-TEST_F(GoldenTest, CommittedCasesAreThere) {
+TEST_P(GoldenTest, CommittedCasesAreThere) {
   const std::string root = HADAL_GOLDEN_DIR;
   for (const char* name : {"/a_yarn_mtp", "/b_moonlight", "/c2_fp8_ue8m0", "/f_tied"}) {
     const auto has_name = [&](const GoldenCase& each) { return each.folder == root + name; };
@@ -73,7 +81,7 @@ TEST_F(GoldenTest, CommittedCasesAreThere) {
 }
 
 // What golden.json and config.json say is there is there, and nothing is there that no test reads.
-TEST_F(GoldenTest, CasesHoldWhatTheyNameAndNothingElse) {
+TEST_P(GoldenTest, CasesHoldWhatTheyNameAndNothingElse) {
   for (const GoldenCase& golden : cases_) {
     SCOPED_TRACE(golden.folder);
     const std::vector<std::string> required = golden.required_tensors();
@@ -94,7 +102,7 @@ TEST_F(GoldenTest, CasesHoldWhatTheyNameAndNothingElse) {
   }
 }
 
-TEST_F(GoldenTest, LogitsHiddenStatesRoutingAndMtp) {
+TEST_P(GoldenTest, LogitsHiddenStatesRoutingAndMtp) {
   for (const GoldenCase& golden : cases_) {
     for (const std::string& folder : golden.checkpoints) {
       SCOPED_TRACE(folder);
@@ -111,10 +119,10 @@ TEST_F(GoldenTest, LogitsHiddenStatesRoutingAndMtp) {
   }
 }
 
-TEST_F(GoldenTest, MtpThatReceivesUnnormalisedStates) {
+TEST_P(GoldenTest, MtpThatReceivesUnnormalisedStates) {
   for (const GoldenCase& golden : golden_cases(&GoldenCase::has_pre_norm_mtp)) {
     SCOPED_TRACE(golden.folder);
-    DeepseekV3 model = load_golden_model(golden, arena_);
+    DeepseekV3 model = load(golden);
     model.config.mtp_hidden = MtpHidden::kPreNorm;
     const auto got = by_name(dump_inference(ctx_, model, golden.sequences(), {.mtp = true}));
     compare(
@@ -128,10 +136,10 @@ Precision fp8_precision(const ModelConfig& config) {
   return config.fp8_power_of_two_scales ? Precision::kFp8InputPowerOfTwo : Precision::kFp8Input;
 }
 
-TEST_F(GoldenTest, Fp8ActivationsEndToEnd) {
+TEST_P(GoldenTest, Fp8ActivationsEndToEnd) {
   for (const GoldenCase& golden : golden_cases(&GoldenCase::is_fp8)) {
     SCOPED_TRACE(golden.folder);
-    DeepseekV3 model = load_golden_model(golden, arena_);
+    DeepseekV3 model = load(golden);
     set_precision(model, fp8_precision(model.config));
     const auto got =
         by_name(dump_inference(ctx_, model, golden.sequences(), {.logits = true, .mtp = true}));
@@ -152,28 +160,29 @@ TEST_F(GoldenTest, Fp8ActivationsEndToEnd) {
   }
 }
 
-TEST_F(GoldenTest, Fp8TracesOfSingleLinears) {
+TEST_P(GoldenTest, Fp8TracesOfSingleLinears) {
   for (const GoldenCase& golden : golden_cases(&GoldenCase::is_fp8)) {
     SCOPED_TRACE(golden.folder);
     int64_t compared = 0;
-    DeepseekV3 model = load_golden_model(golden, arena_);
+    DeepseekV3 model = load(golden);
     for (NamedParam& each : named_params(model)) {
       const std::string prefix =
           "trace." + each.name.substr(0, each.name.size() - std::string(".weight").size());
       if (!golden.has(prefix + ".x")) continue;
-      const Tensor x = golden.at(prefix + ".x");
+      const Tensor x = golden.at(prefix + ".x").placed_in(arena_);
       const Tensor want_scale = golden.at(prefix + ".scale");
       Tensor codes = ctx_.empty(x.shape(), DType::kF8E4M3);
       Tensor scale = ctx_.empty(want_scale.shape());
       quantize_tiles(ctx_, codes.view<f8e4m3, 2>(), scale.mat(), x.mat(),
                      {.power_of_two = model.config.fp8_power_of_two_scales});
-      expect_golden(codes, golden.at(prefix + ".codes"), 0.0, prefix + ".codes");
-      expect_golden(scale, want_scale, 0.0, prefix + ".scale");
+      expect_golden(codes.to_host(), golden.at(prefix + ".codes"), 0.0, prefix + ".codes");
+      expect_golden(scale.to_host(), want_scale, 0.0, prefix + ".scale");
 
       Linear linear;
       linear.weight.master = each.param->master.share();
       linear.precision = fp8_precision(model.config);
-      expect_golden(linear.forward(ctx_, x), golden.at(prefix + ".y"), 1e-5, prefix + ".y");
+      expect_golden(linear.forward(ctx_, x).to_host(), golden.at(prefix + ".y"), 1e-5,
+                    prefix + ".y");
       compared += 4;
     }
     EXPECT_GT(compared, 0);
@@ -199,12 +208,12 @@ void expect_relative(double got, double want, double bound, const std::string& w
   EXPECT_LE(std::abs(got - want), bound * std::abs(want)) << what << ": " << got << " vs " << want;
 }
 
-TEST_F(GoldenTest, LossesAndGradients) {
+TEST_P(GoldenTest, LossesAndGradients) {
   for (const GoldenCase& golden : golden_cases(&GoldenCase::has_training)) {
     SCOPED_TRACE(golden.folder);
     const TokenLists lists = golden.training_lists(1);
     const auto [weights, step] = training_of(golden, 1);
-    DeepseekV3 model = load_golden_model(golden, arena_);
+    DeepseekV3 model = load(golden);
     allocate_gradients(model, arena_);
     const auto got = by_name(dump_gradients(ctx_, model, lists, weights));
     const auto loss = [&](const std::string& name) {
@@ -234,13 +243,13 @@ TEST_F(GoldenTest, LossesAndGradients) {
   }
 }
 
-TEST_F(GoldenTest, BalanceLossCountedOnTheRoutedExperts) {
+TEST_P(GoldenTest, BalanceLossCountedOnTheRoutedExperts) {
   for (const GoldenCase& golden : golden_cases(&GoldenCase::has_training)) {
     SCOPED_TRACE(golden.folder);
     const TokenLists lists = golden.training_lists(1);
     auto [weights, step] = training_of(golden, 1);
     weights.balance_count = BalanceCount::kChosen;
-    const DeepseekV3 model = load_golden_model(golden, arena_);
+    const DeepseekV3 model = load(golden);
     const auto got = by_name(dump_loss(ctx_, model, lists, weights));
     expect_relative(double{got.at("loss.balance").flat<float>()[0]},
                     step->at("balance_sum_if_counted_on_routed_experts").as_number(), 1e-5,

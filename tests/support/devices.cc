@@ -41,9 +41,27 @@ bool has_card() {
 }
 
 std::vector<Device> all_devices() {
-  std::vector<Device> devices = {Device::kReference, Device::kCpu};
+  std::vector<Device> devices = computing_devices();
+  devices.insert(devices.begin(), Device::kReference);
+  return devices;
+}
+
+std::vector<Device> computing_devices() {
+  std::vector<Device> devices = {Device::kCpu};
   if (has_card()) devices.push_back(Device::kCuda);
   return devices;
+}
+
+std::string device_name(Device device) {
+  switch (device) {
+    case Device::kReference:
+      return "reference";
+    case Device::kCpu:
+      return "cpu";
+    case Device::kCuda:
+      return "cuda";
+  }
+  return "";
 }
 
 }  // namespace hadal::test

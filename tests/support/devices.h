@@ -6,6 +6,7 @@
 // `new` gives from memory that both see, and CUDA_LAUNCH_BLOCKING=1 ends a kernel before the next line.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "hadal/tensor/memory.h"
@@ -15,6 +16,8 @@ namespace hadal::test {
 bool has_card();
 // The reference, the CPU, and the card if there is one.
 std::vector<Device> all_devices();
+std::vector<Device> computing_devices();  // without the reference
+std::string device_name(Device device);   // "cpu"
 
 // Memory of the host that comes from `new`: for the operands that a test gives to every device.
 Memory& memory_of_tests();
