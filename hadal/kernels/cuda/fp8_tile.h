@@ -24,9 +24,9 @@ __device__ inline float fp8_scale(float amax, bool power_of_two, bool amax_floor
 
 // x / scale for the values of a tile, for |x| <= 448 scale: the same code comes of it as of IEEE division.
 // What is divided and the scale are first multiplied with a power of two that keeps the reciprocal and the
-// remainders normal. A power of two then needs one product. Otherwise the quotient is refined twice: after
-// the first it is off by less than a unit, so the second rounds it correctly (Markstein); where that is
-// not so, far below 2^-10, the code is zero anyway.
+// remainder normal. A power of two then needs one product. Otherwise the quotient is refined once: tried for
+// all 2^23 significands of a scale and the nine quotients around each middle between two codes, it lies on
+// the side of the middle, or on it, where the division's result lies.
 template <bool kPowerOfTwo>
 class Quotients {
  public:
@@ -42,7 +42,6 @@ class Quotients {
     x *= widen_;
     float q = x * inverse_;
     if constexpr (!kPowerOfTwo) {
-      q = fmaf(fmaf(-q, divisor_, x), inverse_, q);
       q = fmaf(fmaf(-q, divisor_, x), inverse_, q);
       q = copysignf(q, x);  // a zero has lost its sign
     }
