@@ -3,14 +3,12 @@
 #include "hadal/kernels/attention.h"
 #include "hadal/kernels/latent_attention.h"
 #include "hadal/kernels/no_cuda_kernel.h"
-#include "hadal/kernels/quantize.h"
 
 namespace hadal::cuda {
 
 // clang-format off
 using Out2 = View<float, 2>;  using Out3 = View<float, 3>;
 using In2 = View<const float, 2>;  using In3 = View<const float, 3>;
-using Codes = View<f8e4m3, 2>;
 using Offsets = std::span<const int64_t>;
 
 // attention
@@ -20,10 +18,6 @@ void attention_forward_part(Stream&, Out3, Out3, In3, In3, In2, KeyPart, float) 
 
 // latent_attention
 void latent_attention(Stream&, Out3, In3, In3, const LatentPagesView&, std::span<const SequenceRows>, float) { no_kernel("latent_attention"); }
-
-// quantize
-void quantize(Stream&, Codes, Out2, In2, int64_t, int64_t, bool, bool) { no_kernel("quantize"); }
-void dequantize(Stream&, Out2, const WeightView&) { no_kernel("dequantize"); }
 // clang-format on
 
 }  // namespace hadal::cuda

@@ -15,6 +15,7 @@
 #include "hadal/kernels/latent_rows.h"
 #include "hadal/kernels/no_cuda_kernel.h"
 #include "hadal/kernels/permute.h"
+#include "hadal/kernels/quantize.h"
 #include "hadal/kernels/quantize_q8_q4.h"
 #include "hadal/kernels/rmsnorm.h"
 #include "hadal/kernels/rope.h"
@@ -36,7 +37,7 @@ std::unique_ptr<Stream> Stream::open() {
 // The kinds of operands, short enough that an entry point stays on its line.
 using Out1 = View<float, 1>;  using Out2 = View<float, 2>;  using Out3 = View<float, 3>;
 using In1 = View<const float, 1>;  using In2 = View<const float, 2>;
-using CodesIn = View<const f8e4m3, 2>;
+using Codes = View<f8e4m3, 2>;  using CodesIn = View<const f8e4m3, 2>;
 using Chosen = View<int32_t, 2>;  using ChosenIn = View<const int32_t, 2>;
 using Values = std::span<float>;  using ValuesIn = std::span<const float>;
 using Ids = std::span<const int32_t>;
@@ -99,6 +100,10 @@ void choices_to_rows(Stream&, Out1, In2, Ids) { no_kernel("choices_to_rows"); }
 void rows_to_choices(Stream&, Out2, In1, Ids) { no_kernel("rows_to_choices"); }
 void gate_backward(Stream&, Out1, Out2, In2, In1) { no_kernel("gate_backward"); }
 void scale_rows(Stream&, Out2, In1) { no_kernel("scale_rows"); }
+
+// quantize
+void quantize(Stream&, Codes, Out2, In2, int64_t, int64_t, bool, bool) { no_kernel("quantize"); }
+void dequantize(Stream&, Out2, const WeightView&) { no_kernel("dequantize"); }
 
 // quantize_q8_q4
 void quantize_q8(Stream&, View<int8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q8"); }
