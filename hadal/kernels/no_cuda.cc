@@ -2,7 +2,6 @@
 // every build, with CUDA or without.
 #include "hadal/kernels/adamw_update.h"
 #include "hadal/kernels/argmax.h"
-#include "hadal/kernels/attention.h"
 #include "hadal/kernels/convert.h"
 #include "hadal/kernels/cross_entropy.h"
 #include "hadal/kernels/kl_divergence.h"
@@ -22,7 +21,6 @@ using In2 = View<const float, 2>;  using In3 = View<const float, 3>;
 using Codes = View<f8e4m3, 2>;
 using Values = std::span<float>;  using ValuesIn = std::span<const float>;
 using Ids = std::span<const int32_t>;
-using Offsets = std::span<const int64_t>;
 
 // adamw_update
 void adamw_update(Stream&, Values, Values, Values, ValuesIn, const AdamwStep&) { no_kernel("adamw_update"); }
@@ -30,11 +28,6 @@ void adamw_update(Stream&, Values, std::span<bf16>, std::span<bf16>, ValuesIn, c
 
 // argmax
 void argmax_rows(Stream&, std::span<int64_t>, In2) { no_kernel("argmax_rows"); }
-
-// attention
-void attention_forward(Stream&, Out3, Out2, In3, In3, In2, Offsets, float) { no_kernel("attention_forward"); }
-void attention_backward(Stream&, Out3, Out3, Out2, In3, In3, In3, In2, In3, In2, Offsets, float) { no_kernel("attention_backward"); }
-void attention_forward_part(Stream&, Out3, Out3, In3, In3, In2, KeyPart, float) { no_kernel("attention_forward_part"); }
 
 // convert
 void convert(Stream&, Tensor&, const Tensor&) { no_kernel("convert"); }

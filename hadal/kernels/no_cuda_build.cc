@@ -1,5 +1,6 @@
 // kernels/no_cuda_build.cc: stands in for kernels/cuda/ in a build without CUDA: defines what the
 // .cu files there define. Nobody comes as far as a kernel: there is no Stream to call it with.
+#include "hadal/kernels/attention.h"
 #include "hadal/kernels/copy.h"
 #include "hadal/kernels/cuda_devices.h"
 #include "hadal/kernels/cuda_stream.h"
@@ -28,6 +29,7 @@ std::unique_ptr<Stream> Stream::open() {
 using Out1 = View<float, 1>;  using Out2 = View<float, 2>;
 using In1 = View<const float, 1>;  using In2 = View<const float, 2>;
 using CodesIn = View<const f8e4m3, 2>;
+using Out3 = View<float, 3>;  using In3 = View<const float, 3>;
 using Chosen = View<int32_t, 2>;  using ChosenIn = View<const int32_t, 2>;
 using Values = std::span<float>;  using ValuesIn = std::span<const float>;
 using Ids = std::span<const int32_t>;
@@ -38,6 +40,11 @@ using Products = std::span<const Product>;
 void copy_rows(Stream&, Out2, In2) { no_kernel("copy_rows"); }
 void copy_row_ranges(Stream&, Out2, In2, std::span<const RowRange>) { no_kernel("copy_row_ranges"); }
 void add_row_ranges(Stream&, Out2, In2, std::span<const RowRange>) { no_kernel("add_row_ranges"); }
+
+// attention
+void attention_forward(Stream&, Out3, Out2, In3, In3, In2, Offsets, float) { no_kernel("attention_forward"); }
+void attention_backward(Stream&, Out3, Out3, Out2, In3, In3, In3, In2, In3, In2, Offsets, float) { no_kernel("attention_backward"); }
+void attention_forward_part(Stream&, Out3, Out3, In3, In3, In2, KeyPart, float) { no_kernel("attention_forward_part"); }
 
 // elementwise
 void add(Stream&, Values, ValuesIn) { no_kernel("add"); }

@@ -15,6 +15,8 @@ namespace hadal::test {
 bool has_card();
 // The reference, the CPU, and the card if there is one.
 std::vector<Device> all_devices();
+// All but the reference.
+std::vector<Device> fast_devices();
 
 // Memory of the host that comes from `new`: for the operands that a test gives to every device.
 Memory& memory_of_tests();
