@@ -5,7 +5,6 @@
 #include "hadal/kernels/convert.h"
 #include "hadal/kernels/cross_entropy.h"
 #include "hadal/kernels/kl_divergence.h"
-#include "hadal/kernels/latent_attention.h"
 #include "hadal/kernels/latent_rows.h"
 #include "hadal/kernels/no_cuda_kernel.h"
 #include "hadal/kernels/quantize.h"
@@ -17,7 +16,7 @@ namespace hadal::cuda {
 
 // clang-format off
 using Out1 = View<float, 1>;  using Out2 = View<float, 2>;  using Out3 = View<float, 3>;
-using In2 = View<const float, 2>;  using In3 = View<const float, 3>;
+using In2 = View<const float, 2>;
 using Codes = View<f8e4m3, 2>;
 using Values = std::span<float>;  using ValuesIn = std::span<const float>;
 using Ids = std::span<const int32_t>;
@@ -38,9 +37,6 @@ void cross_entropy_forward_backward(Stream&, Out1, Out2, Ids, float) { no_kernel
 
 // kl_divergence
 void kl_divergence(Stream&, Out1, In2, In2) { no_kernel("kl_divergence"); }
-
-// latent_attention
-void latent_attention(Stream&, Out3, In3, In3, const LatentPagesView&, std::span<const SequenceRows>, float) { no_kernel("latent_attention"); }
 
 // latent_rows
 void store_latent_rows(Stream&, const LatentRows&, In2) { no_kernel("store_latent_rows"); }

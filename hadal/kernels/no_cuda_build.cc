@@ -8,6 +8,7 @@
 #include "hadal/kernels/embedding.h"
 #include "hadal/kernels/gemm.h"
 #include "hadal/kernels/gemm_fp8.h"
+#include "hadal/kernels/latent_attention.h"
 #include "hadal/kernels/no_cuda_kernel.h"
 #include "hadal/kernels/permute.h"
 #include "hadal/kernels/rmsnorm.h"
@@ -45,6 +46,9 @@ void add_row_ranges(Stream&, Out2, In2, std::span<const RowRange>) { no_kernel("
 void attention_forward(Stream&, Out3, Out2, In3, In3, In2, Offsets, float) { no_kernel("attention_forward"); }
 void attention_backward(Stream&, Out3, Out3, Out2, In3, In3, In3, In2, In3, In2, Offsets, float) { no_kernel("attention_backward"); }
 void attention_forward_part(Stream&, Out3, Out3, In3, In3, In2, KeyPart, float) { no_kernel("attention_forward_part"); }
+
+// latent_attention
+void latent_attention(Stream&, Out3, In3, In3, const LatentPagesView&, std::span<const SequenceRows>, float) { no_kernel("latent_attention"); }
 
 // elementwise
 void add(Stream&, Values, ValuesIn) { no_kernel("add"); }
