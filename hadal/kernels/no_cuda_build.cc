@@ -2,6 +2,7 @@
 // .cu files there define. Nobody comes as far as a kernel: there is no Stream to call it with.
 #include "hadal/kernels/adamw_update.h"
 #include "hadal/kernels/argmax.h"
+#include "hadal/kernels/attention.h"
 #include "hadal/kernels/convert.h"
 #include "hadal/kernels/copy.h"
 #include "hadal/kernels/cross_entropy.h"
@@ -12,6 +13,7 @@
 #include "hadal/kernels/gemm.h"
 #include "hadal/kernels/gemm_fp8.h"
 #include "hadal/kernels/kl_divergence.h"
+#include "hadal/kernels/latent_attention.h"
 #include "hadal/kernels/latent_rows.h"
 #include "hadal/kernels/no_cuda_kernel.h"
 #include "hadal/kernels/permute.h"
@@ -36,7 +38,7 @@ std::unique_ptr<Stream> Stream::open() {
 // clang-format off
 // The kinds of operands, short enough that an entry point stays on its line.
 using Out1 = View<float, 1>;  using Out2 = View<float, 2>;  using Out3 = View<float, 3>;
-using In1 = View<const float, 1>;  using In2 = View<const float, 2>;
+using In1 = View<const float, 1>;  using In2 = View<const float, 2>;  using In3 = View<const float, 3>;
 using Codes = View<f8e4m3, 2>;  using CodesIn = View<const f8e4m3, 2>;
 using Chosen = View<int32_t, 2>;  using ChosenIn = View<const int32_t, 2>;
 using Values = std::span<float>;  using ValuesIn = std::span<const float>;
@@ -50,6 +52,11 @@ void adamw_update(Stream&, Values, std::span<bf16>, std::span<bf16>, ValuesIn, c
 
 // argmax
 void argmax_rows(Stream&, std::span<int64_t>, In2) { no_kernel("argmax_rows"); }
+
+// attention
+void attention_forward(Stream&, Out3, Out2, In3, In3, In2, Offsets, float) { no_kernel("attention_forward"); }
+void attention_backward(Stream&, Out3, Out3, Out2, In3, In3, In3, In2, In3, In2, Offsets, float) { no_kernel("attention_backward"); }
+void attention_forward_part(Stream&, Out3, Out3, In3, In3, In2, KeyPart, float) { no_kernel("attention_forward_part"); }
 
 // convert
 void convert(Stream&, Tensor&, const Tensor&) { no_kernel("convert"); }
@@ -87,6 +94,9 @@ void gemm_fp8_tn(Stream&, Out2, CodesIn, In2, CodesIn, In2) { no_kernel("gemm_fp
 
 // kl_divergence
 void kl_divergence(Stream&, Out1, In2, In2) { no_kernel("kl_divergence"); }
+
+// latent_attention
+void latent_attention(Stream&, Out3, In3, In3, const LatentPagesView&, std::span<const SequenceRows>, float) { no_kernel("latent_attention"); }
 
 // latent_rows
 void store_latent_rows(Stream&, const LatentRows&, In2) { no_kernel("store_latent_rows"); }

@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "hadal/kernels/attention.h"
+#include "tests/ops/op_test.h"
 #include "tests/support/attention_terms.h"
-#include "tests/support/compare.h"
 
 namespace hadal {
 namespace {
@@ -20,29 +20,43 @@ using test::Tolerance;
 struct Case {
   std::vector<int64_t> offsets;
   AttentionDims dims;
+  int64_t q_pad = 2, kv_pad = 1, rope_pad = 5;  // between rows
 };
 // Empty and one-token sequences, lengths around the blocks of 96 queries and 256 keys, widths that
-// are not multiples of a vector, no rotary part, more value than key dims.
+// are not multiples of a vector, no rotary part, more value than key dims, the widths of DeepSeek-V3, more
+// than a block of a card holds.
 const std::vector<Case> kCases{
-    {{0, 1}, {1, 1, 1, 1}},      {{0, 0, 5, 6, 6}, {2, 5, 2, 3}}, {{0, 97, 130}, {3, 16, 8, 16}},
-    {{0, 300}, {2, 32, 16, 33}}, {{0, 40, 641}, {1, 7, 4, 9}},    {{0, 33}, {2, 12, 0, 20}},
+    {{0, 1}, {1, 1, 1, 1}},
+    {{0, 0, 5, 6, 6}, {2, 5, 2, 3}},
+    {{0, 97, 130}, {3, 16, 8, 16}},
+    {{0, 300}, {2, 32, 16, 33}},
+    {{0, 40, 641}, {1, 7, 4, 9}},
+    {{0, 33}, {2, 12, 0, 20}},
+    {{0, 65, 200}, {2, 128, 64, 128}},
+    {{0, 70}, {1, 200, 8, 140}},
+    {{0, 65, 130}, {2, 20, 12, 72}, 8, 4, 4},  // rows begin at 16 bytes
 };
 
 // Everything attention reads and writes for one case. q, kv and d_o lie in wider rows; k_rope is a
 // slice.
 template <class T>
 struct Operands {
-  int64_t tokens;
+  int64_t tokens, q_pad, kv_pad, rope_pad;
   AttentionDims dims;
   T scale;
   std::vector<T> q, kv, k_rope, d_o, o, lse, dq, dkv, dk_rope;
 
   explicit Operands(const Case& c)
-      : tokens(c.offsets.back()), dims(c.dims), scale(static_cast<T>(0.3)) {
+      : tokens(c.offsets.back()),
+        q_pad(c.q_pad),
+        kv_pad(c.kv_pad),
+        rope_pad(c.rope_pad),
+        dims(c.dims),
+        scale(static_cast<T>(0.3)) {
     const int64_t H = dims.n_heads;
-    q = random_values<T>(tokens * (H * dims.d_qk() + 2) + 1, 1);
-    kv = random_values<T>(tokens * (H * (dims.d_nope + dims.d_v) + 1) + 1, 2);
-    k_rope = random_values<T>(tokens * (dims.d_rope + 5) + 1, 3);
+    q = random_values<T>(tokens * (H * dims.d_qk() + q_pad) + 1, 1);
+    kv = random_values<T>(tokens * (H * (dims.d_nope + dims.d_v) + kv_pad) + 1, 2);
+    k_rope = random_values<T>(tokens * (dims.d_rope + rope_pad) + 1, 3);
     d_o = random_values<T>(tokens * H * dims.d_v + 1, 4);
     // Results start as NaN: whatever is left unwritten shows.
     const T nan = std::numeric_limits<T>::quiet_NaN();
@@ -54,14 +68,14 @@ struct Operands {
   }
   View<const T, 3> q_view() const {
     const int64_t d = dims.d_qk(), H = dims.n_heads;
-    return {q.data(), {tokens, H, d}, {H * d + 2, d, 1}};
+    return {q.data(), {tokens, H, d}, {H * d + q_pad, d, 1}};
   }
   View<const T, 3> kv_view() const {
     const int64_t d = dims.d_nope + dims.d_v, H = dims.n_heads;
-    return {kv.data(), {tokens, H, d}, {H * d + 1, d, 1}};
+    return {kv.data(), {tokens, H, d}, {H * d + kv_pad, d, 1}};
   }
   View<const T, 2> k_rope_view() const {
-    return {k_rope.data(), {tokens, dims.d_rope}, {dims.d_rope + 5, 1}};
+    return {k_rope.data(), {tokens, dims.d_rope}, {dims.d_rope + rope_pad, 1}};
   }
   View<T, 3> o_view() { return {o.data(), {tokens, dims.n_heads, dims.d_v}}; }
   View<const T, 3> d_o_view() const { return {d_o.data(), {tokens, dims.n_heads, dims.d_v}}; }
@@ -88,16 +102,24 @@ class AttentionTest : public testing::Test {
   Context reference_{pool_, arena_, Device::kReference};
 };
 
+// On every device but the reference.
+class AttentionOn : public AttentionTest, public testing::WithParamInterface<Device> {
+ protected:
+  test::Machine machine_{GetParam(), 2};
+  Context& ctx_ = machine_.ctx();
+};
+INSTANTIATE_TEST_SUITE_P(Backends, AttentionOn, testing::ValuesIn(test::fast_devices()));
+
 // Terms of the longest chain of sums: a score (d_qk), the softmax and the weighted sum (length),
 // and backward the same again; the exponential adds a few units of the last place.
 Tolerance bound(const Case& c) {
   return Tolerance::for_sum(c.offsets.back() + 4 * c.dims.d_qk() + 16);
 }
 
-TEST_F(AttentionTest, CpuAgreesWithReference) {
+TEST_P(AttentionOn, AgreesWithReference) {
   for (const Case& c : kCases) {
     Operands<float> got(c), want(c);
-    forward(cpu_, got, c);
+    forward(ctx_, got, c);
     forward(reference_, want, c);
     const std::string label = concat(c.offsets.back(), " tokens, ", c.dims.n_heads, " heads ");
     const auto rows = [&](int64_t length) { return bound(c).in_rows_of(length); };
@@ -105,7 +127,7 @@ TEST_F(AttentionTest, CpuAgreesWithReference) {
     expect_close(got.lse, want.lse, rows(c.dims.n_heads), label + "lse");
     got.o = want.o;
     got.lse = want.lse;
-    backward(cpu_, got, c);
+    backward(ctx_, got, c);
     backward(reference_, want, c);
     const AttentionTerms terms(want.q_view(), want.kv_view(), want.k_rope_view(), want.d_o_view(),
                                c.offsets, c.dims, want.scale);
@@ -116,11 +138,11 @@ TEST_F(AttentionTest, CpuAgreesWithReference) {
   }
 }
 
-TEST_F(AttentionTest, LargeScoresNeitherOverflowNorVanish) {
+TEST_P(AttentionOn, LargeScoresNeitherOverflowNorVanish) {
   const Case c{{0, 300}, {1, 8, 4, 4}};
   Operands<float> got(c), want(c);
   got.scale = want.scale = 60.0F;  // scores of several hundred: exp alone would overflow
-  forward(cpu_, got, c);
+  forward(ctx_, got, c);
   forward(reference_, want, c);
   // A score of 500 in f32 is known to 500 * 2^-24 = 3e-5, and so is the logarithm of p.
   expect_close(got.o, want.o, {.element = 1e-3, .frobenius = 3e-4, .cosine = 3e-4, .row_length = 4},
@@ -128,10 +150,10 @@ TEST_F(AttentionTest, LargeScoresNeitherOverflowNorVanish) {
 }
 
 // The rows of a chunk behind a cache are the last rows of the whole sequence.
-TEST_F(AttentionTest, ChunkEqualsLastRowsOfWholeSequence) {
+TEST_P(AttentionOn, ChunkEqualsLastRowsOfWholeSequence) {
   const Case c{{0, 300}, {2, 12, 4, 10}};
   for (const int64_t n : {1, 2, 17, 100, 300}) {
-    for (Context* ctx : {&cpu_, &reference_}) {
+    for (Context* ctx : {&ctx_, &reference_}) {
       Operands<float> whole(c);
       forward(*ctx, whole, c);
       std::vector<float> o(static_cast<size_t>(n * 2 * 10));
@@ -144,11 +166,11 @@ TEST_F(AttentionTest, ChunkEqualsLastRowsOfWholeSequence) {
 }
 
 // The keys of a long cache go by in parts: bit for bit what all at once give.
-TEST_F(AttentionTest, KeysInPartsGiveTheSameBits) {
+TEST_P(AttentionOn, KeysInPartsGiveTheSameBits) {
   const Case c{{0, 1100}, {2, 12, 4, 10}};
   Operands<float> x(c);
   for (const int64_t n : {1, 97, 1100}) {
-    for (Context* ctx : {&cpu_, &reference_}) {
+    for (Context* ctx : {&ctx_, &reference_}) {
       const auto attend = [&](int64_t step) {
         std::vector<float> o(static_cast<size_t>(n * 2 * 10)),
             state(static_cast<size_t>(n * 2 * 2));
@@ -162,7 +184,7 @@ TEST_F(AttentionTest, KeysInPartsGiveTheSameBits) {
       };
       const std::vector<float> whole = attend(1100);
       for (const int64_t step : {kKeyGrain, 3 * kKeyGrain}) {
-        if (ctx == &cpu_) {
+        if (ctx == &ctx_) {
           EXPECT_EQ(attend(step), whole) << n << " queries, parts of " << step;
         } else {
           expect_close(attend(step), whole, bound(c).in_rows_of(10), concat("parts of ", step));
@@ -173,14 +195,14 @@ TEST_F(AttentionTest, KeysInPartsGiveTheSameBits) {
 }
 
 // Where a prompt is cut into chunks changes no bit of a row.
-TEST_F(AttentionTest, ChunksGiveTheSameBits) {
+TEST_P(AttentionOn, ChunksGiveTheSameBits) {
   const Case c{{0, 700}, {2, 12, 4, 10}};
   Operands<float> x(c);
   const auto attend = [&](int64_t step) {
     std::vector<float> o(700 * 2 * 10);
     for (int64_t begin = 0; begin < 700; begin += step) {
       const int64_t end = std::min<int64_t>(700, begin + step);
-      attention_forward_chunk(cpu_, {o.data() + begin * 20, {end - begin, 2, 10}},
+      attention_forward_chunk(ctx_, {o.data() + begin * 20, {end - begin, 2, 10}},
                               x.q_view().rows(begin, end), x.kv_view().rows(0, end),
                               x.k_rope_view().rows(0, end), c.dims, x.scale);
     }
@@ -210,7 +232,7 @@ TEST_F(AttentionTest, ResultDoesNotDependOnThreadsOrRepetition) {
 }
 
 // A token must not see a later one, nor another sequence: change both, look at what stays.
-TEST_F(AttentionTest, LaterTokensAndOtherSequencesAreInvisible) {
+TEST_P(AttentionOn, LaterTokensAndOtherSequencesAreInvisible) {
   const Case c{{0, 150, 300}, {2, 8, 4, 8}};
   Operands<float> before(c), after(c);
   const int64_t row = after.kv_view().stride(0), seen = 250;
@@ -218,8 +240,8 @@ TEST_F(AttentionTest, LaterTokensAndOtherSequencesAreInvisible) {
     if (t >= 150 && t <= seen) continue;
     for (int64_t i = 0; i < row; ++i) after.kv[static_cast<size_t>(t * row + i)] += 1.0F;
   }
-  forward(cpu_, before, c);
-  forward(cpu_, after, c);
+  forward(ctx_, before, c);
+  forward(ctx_, after, c);
   EXPECT_EQ(elements(after.o_view().rows(150, seen + 1)),
             elements(before.o_view().rows(150, seen + 1)));
   EXPECT_NE(elements(after.o_view().rows(seen + 1, 300)),

@@ -11,7 +11,7 @@
 #include "hadal/ops/attention.h"
 #include "hadal/ops/gemm.h"
 #include "hadal/ops/latent_rows.h"
-#include "tests/support/compare.h"
+#include "tests/ops/op_test.h"
 #include "tests/support/weights.h"
 
 namespace hadal {
@@ -31,12 +31,21 @@ class LatentAttentionTest : public testing::Test {
   Context reference_{pool_, arena_, Device::kReference};
 };
 
+// On every device but the reference. Rows are stored on the CPU.
+class LatentAttentionOn : public LatentAttentionTest, public testing::WithParamInterface<Device> {
+ protected:
+  test::Machine machine_{GetParam(), 2};
+  Context& ctx_ = machine_.ctx();
+};
+INSTANTIATE_TEST_SUITE_P(Backends, LatentAttentionOn, testing::ValuesIn(test::fast_devices()));
+
 // Cache lengths around the page of 64 keys, widths that are no multiple of a vector, one head.
 struct LatentShape {
   int64_t n_queries, n_keys, H, d_c, d_rope;
 };
 const LatentShape kLatentShapes[] = {{1, 1, 1, 1, 1},     {1, 63, 3, 17, 5},  {4, 64, 2, 32, 8},
-                                     {2, 65, 16, 40, 16}, {3, 700, 5, 24, 0}, {33, 130, 20, 12, 4}};
+                                     {2, 65, 16, 40, 16}, {3, 700, 5, 24, 0}, {33, 130, 20, 12, 4},
+                                     {2, 70, 33, 300, 64}};
 
 // F32 rows as pages of a form: row j of `rows` in page j / 64.
 struct StoredPages {
@@ -80,7 +89,10 @@ struct LatentOperands {
     const View<const float, 3> rope(q_rope.data(), {n_queries, H, d_rope});
     const std::vector<int32_t> ids = first_pages(n_keys);
     const SequenceRows sequence{0, end - begin, n_keys - n_queries + end, ids};
-    const StoredPages pages(ctx, form, d_c, d_rope, cache);
+    ThreadPool pool(1);
+    Arena arena;
+    Context cpu{pool, arena};
+    const StoredPages pages(cpu, form, d_c, d_rope, cache);
     latent_attention(ctx, {o.data(), {end - begin, H, d_c}}, latent.rows(begin, end),
                      rope.rows(begin, end), pages.view, {&sequence, 1}, 0.3F);
     return o;
@@ -94,11 +106,11 @@ Tolerance tolerance_of(LatentForm form, int64_t n_terms) {
                                          : 0x1p-8 / 16);
 }
 
-TEST_F(LatentAttentionTest, CpuAgreesWithReference) {
+TEST_P(LatentAttentionOn, AgreesWithReference) {
   for (const LatentForm form : kLatentForms) {
     for (const LatentShape& s : kLatentShapes) {
       const LatentOperands x(s, form);
-      expect_close(x.attend(cpu_, 0, s.n_queries), x.attend(reference_, 0, s.n_queries),
+      expect_close(x.attend(ctx_, 0, s.n_queries), x.attend(reference_, 0, s.n_queries),
                    tolerance_of(form, s.n_keys + s.d_c + s.d_rope + 16).in_rows_of(s.d_c),
                    concat(latent_form_name(form), ", ", s.n_keys, " keys"));
     }
@@ -106,16 +118,15 @@ TEST_F(LatentAttentionTest, CpuAgreesWithReference) {
 }
 
 // Bitwise: one draft or several, one thread or more, decoding chooses the same tokens.
-TEST_F(LatentAttentionTest, QueriesAndThreadsDoNotInfluenceEachOther) {
+TEST_P(LatentAttentionOn, QueriesAndThreadsDoNotInfluenceEachOther) {
   for (const LatentForm form : kLatentForms) {
     for (const LatentShape& s : {LatentShape{4, 300, 3, 40, 8}, {4, 129, 9, 130, 6}}) {
       const LatentOperands x(s, form);
-      const std::vector<float> together = x.attend(cpu_, 0, 4);
+      const std::vector<float> together = x.attend(ctx_, 0, 4);
       std::vector<float> apart;
       for (int64_t i = 0; i < 4; ++i) {
-        ThreadPool pool(static_cast<int>(i) % 3 + 1);
-        Context ctx{pool, arena_};
-        const std::vector<float> one = x.attend(ctx, i, i + 1);
+        test::Machine other(GetParam(), static_cast<int>(i) % 3 + 1);
+        const std::vector<float> one = x.attend(other.ctx(), i, i + 1);
         apart.insert(apart.end(), one.begin(), one.end());
       }
       EXPECT_EQ(together, apart) << latent_form_name(form);
@@ -124,24 +135,24 @@ TEST_F(LatentAttentionTest, QueriesAndThreadsDoNotInfluenceEachOther) {
 }
 
 // What a page holds beyond a sequence's rows, another request's NaN for instance, is never read.
-TEST_F(LatentAttentionTest, RowsBehindTheLastAreNotRead) {
+TEST_P(LatentAttentionOn, RowsBehindTheLastAreNotRead) {
   for (const LatentForm form : kLatentForms) {
     LatentOperands x({1, 67, 3, 40, 8}, form);
-    const std::vector<float> clean = x.attend(cpu_, 0, 1);
+    const std::vector<float> clean = x.attend(ctx_, 0, 1);
     std::fill(x.cache.begin() + 67 * 48, x.cache.end(), std::nanf(""));
-    EXPECT_EQ(x.attend(cpu_, 0, 1), clean) << latent_form_name(form);
+    EXPECT_EQ(x.attend(ctx_, 0, 1), clean) << latent_form_name(form);
   }
 }
 
 // Deep caches are cut into longer ranges.
-TEST_F(LatentAttentionTest, DeepCachesAgreeWithReference) {
+TEST_P(LatentAttentionOn, DeepCachesAgreeWithReference) {
   const LatentOperands x({2, 40000, 2, 8, 2});
-  expect_close(x.attend(cpu_, 0, 2), x.attend(reference_, 0, 2),
+  expect_close(x.attend(ctx_, 0, 2), x.attend(reference_, 0, 2),
                Tolerance::for_sum(40000).in_rows_of(8), "40000 keys");
 }
 
 // Several sequences in one call, their pages in any order: bitwise what each gives alone.
-TEST_F(LatentAttentionTest, SequencesDoNotInfluenceEachOther) {
+TEST_P(LatentAttentionOn, SequencesDoNotInfluenceEachOther) {
   const int64_t H = 3, d_c = 40, d_rope = 8, d = d_c + d_rope, n_pages = 9;
   const std::vector<float> q_latent = random_values(7 * H * d_c, 1);
   const std::vector<float> q_rope = random_values(7 * H * d_rope, 2);
@@ -152,7 +163,7 @@ TEST_F(LatentAttentionTest, SequencesDoNotInfluenceEachOther) {
   // Queries 1 and 2 belong to nobody; sequence c stands before b.
   const std::vector<SequenceRows> sequences = {{0, 1, 130, a}, {6, 1, 1, b}, {3, 3, 255, c}};
   const auto check = [&](Context* ctx, LatentForm form) {
-    const StoredPages pages(*ctx, form, d_c, d_rope, cache);
+    const StoredPages pages(cpu_, form, d_c, d_rope, cache);
     std::vector<float> together(q_latent.size(), -1.0F);
     latent_attention(*ctx, {together.data(), latent.shape()}, latent, rope, pages.view, sequences,
                      0.3F);
@@ -167,12 +178,12 @@ TEST_F(LatentAttentionTest, SequencesDoNotInfluenceEachOther) {
       const SequenceRows alone{0, n, n_rows, in_order};
       latent_attention(*ctx, {apart.data() + first * H * d_c, {n, H, d_c}},
                        latent.rows(first, first + n), rope.rows(first, first + n),
-                       StoredPages(*ctx, form, d_c, d_rope, rows).view, {&alone, 1}, 0.3F);
+                       StoredPages(cpu_, form, d_c, d_rope, rows).view, {&alone, 1}, 0.3F);
     }
     EXPECT_EQ(together, apart) << latent_form_name(form);
   };
   for (const LatentForm form : kLatentForms) {
-    check(&cpu_, form);
+    check(&ctx_, form);
     check(&reference_, form);
   }
 }

@@ -14,29 +14,13 @@
 #include "hadal/kernels/cpu/few_rows.h"
 #include "hadal/kernels/cpu/latent_block.h"
 #include "hadal/kernels/cpu/scratch.h"
+#include "hadal/kernels/latent_ranges.h"
 #include "hadal/kernels/latent_rows.h"
 
 namespace hadal::cpu {
 namespace {
 
-// Keys between two corrections of the running sums, at most: two pages.
-constexpr int64_t kBlock = 2 * kPageRows;
-
-// Ranges grow with depth: short ones share a short cache out, and a long cache leaves few partial
-// results (at 128K keys and 128 heads 36 MB, not 560 MB). Where a range begins depends on nothing
-// but its number.
-int64_t range_begin(int64_t range) {
-  constexpr struct {
-    int64_t from_range, from_key, size;
-  } kTiers[] = {{0, 0, kBlock}, {32, 32 * kBlock, 4 * kBlock}, {88, 256 * kBlock, 16 * kBlock}};
-  const auto& tier = kTiers[range < 32 ? 0 : range < 88 ? 1 : 2];
-  return tier.from_key + (range - tier.from_range) * tier.size;
-}
-int64_t n_ranges(int64_t n_keys) {
-  int64_t n = 0;
-  while (range_begin(n) < n_keys) ++n;
-  return n;
-}
+constexpr int64_t kBlock = kLatentBlock;
 
 // The queries of one sequence, all heads of a query side by side: H n_queries rows.
 struct Group {
