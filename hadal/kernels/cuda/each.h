@@ -15,10 +15,10 @@ namespace hadal::cuda {
 inline constexpr int kEachThreads = 256;
 
 template <int kWidth, class Body>
-__global__ void on_rows(int64_t n_rows, int64_t n_packs, int per_row, Body body) {
-  const int thread = static_cast<int>(threadIdx.x), rows = static_cast<int>(blockDim.x) / per_row;
-  const int64_t row = int64_t{blockIdx.x} * rows + thread / per_row;
-  const int64_t first = int64_t{blockIdx.y} * per_row * kInFlight + thread % per_row;
+__global__ void on_rows(int64_t n_rows, int64_t n_packs, int log_per_row, Body body) {
+  const int thread = static_cast<int>(threadIdx.x), per_row = 1 << log_per_row;
+  const int64_t row = int64_t{blockIdx.x} * (kEachThreads >> log_per_row) + (thread >> log_per_row);
+  const int64_t first = int64_t{blockIdx.y} * per_row * kInFlight + (thread & (per_row - 1));
   if (row >= n_rows) return;
   decltype(body.template at<kWidth>(row, first)) values[kInFlight];
   for (int u = 0; u < kInFlight; ++u) {
@@ -55,13 +55,14 @@ template <class Body>
 void each_of_rows(const char* what, Stream& stream, int64_t rows, int64_t cols, bool fours,
                   const Body& body) {
   const int64_t n_packs = fours ? cols / kFour : cols;
-  int per_row = 8;
-  while (per_row < kEachThreads && per_row * kInFlight < n_packs) per_row *= 2;
+  int log_per_row = 3;
+  while ((1 << log_per_row) < kEachThreads && (kInFlight << log_per_row) < n_packs) ++log_per_row;
+  const int per_row = 1 << log_per_row;
   const Grid grid{dim3(static_cast<unsigned>(ceil_div(rows, kEachThreads / per_row)),
                        static_cast<unsigned>(ceil_div(n_packs, int64_t{per_row} * kInFlight))),
                   kEachThreads};
   launch(what, fours ? on_rows<kFour, Body> : on_rows<1, Body>, grid, stream, rows, n_packs,
-         per_row, body);
+         log_per_row, body);
 }
 
 // fours: every vector is packs of four from its first element on.

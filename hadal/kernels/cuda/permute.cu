@@ -30,12 +30,18 @@ struct SumOfChoices {
   template <int kWidth>
   __device__ Pack<float, kWidth> at(int64_t t, int64_t i) const {
     Pack<float, kWidth> sum{};
-    for (int64_t k = 0; k < K; ++k) {
-      const int64_t r = row_of[t * K + k];
-      if (r < 0) continue;  // the expert is elsewhere
-      const auto term = load<kWidth>(&x(r, i));
-      const float factor = kGated ? gates(t, k) : 1.0F;
-      for (int j = 0; j < kWidth; ++j) sum.at[j] += factor * term.at[j];
+    for (int64_t first = 0; first < K; first += kInFlight) {
+      Pack<float, kWidth> terms[kInFlight];
+      int64_t rows[kInFlight];  // -1: the expert is elsewhere
+      for (int u = 0; u < kInFlight; ++u) {
+        rows[u] = first + u < K ? row_of[t * K + first + u] : -1;
+        if (rows[u] >= 0) terms[u] = load<kWidth>(&x(rows[u], i));
+      }
+      for (int u = 0; u < kInFlight; ++u) {
+        if (rows[u] < 0) continue;
+        const float factor = kGated ? gates(t, first + u) : 1.0F;
+        for (int j = 0; j < kWidth; ++j) sum.at[j] += factor * terms[u].at[j];
+      }
     }
     const auto old = load<kWidth>(&y(t, i));
     for (int j = 0; j < kWidth; ++j) sum.at[j] = old.at[j] + sum.at[j];

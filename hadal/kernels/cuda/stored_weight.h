@@ -8,11 +8,14 @@
 
 namespace hadal::cuda {
 
+// REQUIRES fewer than 2^32 rows and columns of the whole matrix: division of 64 bits takes far longer.
 template <class S>
 __device__ inline float scale_at(const ScaleView& scales, int64_t n, int64_t k) {
-  const S* const row = static_cast<const S*>(scales.data) +
-                       (scales.row0 + n) / scales.tiling.rows * scales.row_stride;
-  return value_of(row[(scales.col0 + k) / scales.tiling.cols]);
+  const auto row =
+      static_cast<unsigned>(scales.row0 + n) / static_cast<unsigned>(scales.tiling.rows);
+  const auto col =
+      static_cast<unsigned>(scales.col0 + k) / static_cast<unsigned>(scales.tiling.cols);
+  return value_of(static_cast<const S*>(scales.data)[row * scales.row_stride + col]);
 }
 
 // Columns k .. k + kWidth - 1 of row n. REQUIRES in_fours(w) and k % 4 == 0 for a width of 4.
