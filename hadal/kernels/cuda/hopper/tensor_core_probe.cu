@@ -1,5 +1,3 @@
-// Instructions that only a card has: the card that tests stand in for (tests/support/simt/) runs nothing of this.
-#ifdef __CUDACC__
 #include "hadal/kernels/cuda/check.h"
 #include "hadal/kernels/cuda/hopper/tensor_core_probe.h"
 
@@ -117,5 +115,3 @@ void tensor_core_probe(cudaStream_t stream, const TensorCoreProbe& probe) {
 }
 
 }  // namespace hadal::cuda
-
-#endif
