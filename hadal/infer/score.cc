@@ -13,7 +13,8 @@ std::vector<double> score_tokens(Context& ctx, const DeepseekV3& model,
     const Tensor logits = read.of(piece);
     Tensor loss = ctx.empty({logits.dim(0)});
     cross_entropy_forward(ctx, loss.vec(), logits.mat(), piece.targets);
-    for (const float value : loss.to_host().flat<float>()) logprobs.push_back(-double{value});
+    const Tensor on_host = loss.to_host();
+    for (const float value : on_host.flat<float>()) logprobs.push_back(-double{value});
     if (options.on_progress) options.on_progress(piece.done);
   });
   return logprobs;

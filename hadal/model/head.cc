@@ -58,7 +58,8 @@ double head_loss(Context& ctx, View<float, 2> logits, std::span<const int32_t> t
   Tensor loss = ctx.empty({logits.dim(0)});
   cross_entropy_forward_backward(ctx, loss.vec(), logits, targets, gradient_scale);
   double sum = 0.0;
-  for (const float each : loss.to_host().flat<float>()) sum += double{each};
+  const Tensor on_host = loss.to_host();
+  for (const float each : on_host.flat<float>()) sum += double{each};
   return sum * scale;
 }
 

@@ -84,6 +84,7 @@ Tensor Tensor::to_host() const {
   result.owner_ =
       std::shared_ptr<const void>(block, [block](const void*) { host_memory().release(block); });
   result.data_ = block;
+  result.writable_ = true;
   result.dtype_ = dtype_;
   result.shape_ = shape_;
   if (size() > 0) memory_->copy(block, data_, bytes());

@@ -48,7 +48,8 @@ Evaluation evaluate(Context& ctx, const DeepseekV3& model,
                        !model.mtp.empty());
     Tensor loss = ctx.empty({out.logits.dim(0)});
     cross_entropy_forward(ctx, loss.vec(), out.logits.mat(), batch.targets);
-    for (const float row : loss.to_host().flat<float>()) nats += double{row};
+    const Tensor on_host = loss.to_host();
+    for (const float row : on_host.flat<float>()) nats += double{row};
     result.tokens += std::count_if(batch.targets.begin(), batch.targets.end(),
                                    [](int32_t id) { return id >= 0; });
     result.bytes += bytes;

@@ -14,8 +14,8 @@ inline Tensor cached_rows(Context& ctx, const LatentSequence& sequence, int64_t 
 
 struct OneSequence {
   OneSequence(const ModelConfig& config, int64_t capacity, int64_t n_mtp,
-              LatentForm form = LatentForm::kF32)
-      : pages(config, pages_for(capacity), n_mtp, form), sequence(pages) {
+              LatentForm form = LatentForm::kF32, Memory& memory = host_memory())
+      : pages(config, pages_for(capacity), n_mtp, form, memory), sequence(pages) {
     sequence.reserve(capacity);
   }
   // The rows of a layer.

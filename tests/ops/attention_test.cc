@@ -108,7 +108,7 @@ class AttentionOn : public AttentionTest, public testing::WithParamInterface<Dev
   test::Machine machine_{GetParam(), 2};
   Context& ctx_ = machine_.ctx();
 };
-INSTANTIATE_TEST_SUITE_P(Backends, AttentionOn, testing::ValuesIn(test::fast_devices()));
+INSTANTIATE_TEST_SUITE_P(Backends, AttentionOn, testing::ValuesIn(test::computing_devices()));
 
 // Terms of the longest chain of sums: a score (d_qk), the softmax and the weighted sum (length),
 // and backward the same again; the exponential adds a few units of the last place.

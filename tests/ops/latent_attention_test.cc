@@ -37,7 +37,7 @@ class LatentAttentionOn : public LatentAttentionTest, public testing::WithParamI
   test::Machine machine_{GetParam(), 2};
   Context& ctx_ = machine_.ctx();
 };
-INSTANTIATE_TEST_SUITE_P(Backends, LatentAttentionOn, testing::ValuesIn(test::fast_devices()));
+INSTANTIATE_TEST_SUITE_P(Backends, LatentAttentionOn, testing::ValuesIn(test::computing_devices()));
 
 // Cache lengths around the page of 64 keys, widths that are no multiple of a vector, one head.
 struct LatentShape {

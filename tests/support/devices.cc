@@ -52,7 +52,6 @@ std::vector<Device> computing_devices() {
   return devices;
 }
 
-<<<<<<< HEAD
 std::string device_name(Device device) {
   switch (device) {
     case Device::kReference:
@@ -63,12 +62,6 @@ std::string device_name(Device device) {
       return "cuda";
   }
   return "";
-=======
-std::vector<Device> fast_devices() {
-  std::vector<Device> devices = all_devices();
-  devices.erase(devices.begin());
-  return devices;
->>>>>>> 8855899d8bf598f57e840c361f0a15022173f94e
 }
 
 }  // namespace hadal::test

@@ -16,13 +16,8 @@ namespace hadal::test {
 bool has_card();
 // The reference, the CPU, and the card if there is one.
 std::vector<Device> all_devices();
-<<<<<<< HEAD
 std::vector<Device> computing_devices();  // without the reference
 std::string device_name(Device device);   // "cpu"
-=======
-// All but the reference.
-std::vector<Device> fast_devices();
->>>>>>> 8855899d8bf598f57e840c361f0a15022173f94e
 
 // Memory of the host that comes from `new`: for the operands that a test gives to every device.
 Memory& memory_of_tests();

@@ -4,8 +4,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "hadal/model/checkpoint.h"
 #include "hadal/nn/moe.h"
+#include "hadal/ops/compute_device.h"
 #include "hadal/train/train_step.h"
+#include "tests/support/devices.h"
 #include "tests/support/golden_case.h"
 
 namespace hadal::test {
@@ -64,18 +67,19 @@ void expect_parameters(const GoldenCase& golden, int step, const std::vector<Nam
     if (!all && !is_bias(params[i])) continue;
     ++compared;
     const Tensor want = golden.at(name);
-    const auto got = std::as_const(params[i].param->master).flat<float>();
+    const Tensor master = params[i].param->master.to_host();
+    const auto got = master.flat<float>();
     if (is_bias(params[i])) {
       for (size_t e = 0; e < got.size(); ++e) {
         EXPECT_NEAR(got[e], want.flat<float>()[e], 1e-6) << name << " expert " << e;
       }
       continue;
     }
-    ASSERT_EQ(params[i].param->master.shape(), want.shape()) << name;
+    ASSERT_EQ(master.shape(), want.shape()) << name;
     SquaredError values;
     for (int64_t r = 0; r < want.size() / row_length(want); ++r) {
       SquaredError row, moved;
-      row.add(row_of(params[i].param->master, r), row_of(want, r));
+      row.add(row_of(master, r), row_of(want, r));
       moved.add(row_of(initial[i], r), row_of(want, r));
       EXPECT_LE(std::sqrt(row.difference),
                 1e-5 * std::sqrt(row.wanted) + 1e-3 * std::sqrt(moved.difference))
@@ -93,16 +97,19 @@ void expect_parameters(const GoldenCase& golden, int step, const std::vector<Nam
       << "tensors of step " << step << " that no parameter carries the name of";
 }
 
-void run_case(const GoldenCase& golden, int64_t micro_batch_sequences) {
+void run_case(Device kind, const GoldenCase& golden, int64_t micro_batch_sequences) {
   SCOPED_TRACE(concat(golden.folder, ", micro-batches of ", micro_batch_sequences));
   const Hyper hyper(golden);
   ThreadPool pool(2);
-  Arena arena;
-  Context ctx{pool, arena};
+  const ComputeDevice device(kind);
+  Arena arena(device.memory());
+  Context ctx = device.context(pool, arena);
   const auto length = static_cast<int64_t>(golden.training_lists(1).front().size()) - 1;
-  TrainState state(arena, load_golden_model(golden, arena), adamw_of(hyper), false, length);
+  TrainState state(arena, load_model(ctx, golden.checkpoints.front()), adamw_of(hyper), false,
+                   length);
+  Arena host;
   std::vector<Tensor> initial;
-  for (const NamedParam& each : state.params) initial.push_back(each.param->master.clone(arena));
+  for (const NamedParam& each : state.params) initial.push_back(each.param->master.clone(host));
 
   const auto is_bias = [](const NamedParam& each) { return each.kind == ParamKind::kRouteBias; };
   const auto n_with_experts = static_cast<size_t>(std::ranges::count_if(state.params, is_bias));
@@ -128,12 +135,21 @@ void run_case(const GoldenCase& golden, int64_t micro_batch_sequences) {
   }
 }
 
-TEST(GoldenSteps, ThreeStepsFollowTheReference) {
-  for (const GoldenCase& golden : golden_cases(&GoldenCase::has_training)) run_case(golden, 2);
+// On the CPU, and on the card if there is one.
+class GoldenSteps : public ::testing::TestWithParam<Device> {};
+INSTANTIATE_TEST_SUITE_P(Devices, GoldenSteps, ::testing::ValuesIn(computing_devices()),
+                         [](const auto& param) { return device_name(param.param); });
+
+TEST_P(GoldenSteps, ThreeStepsFollowTheReference) {
+  for (const GoldenCase& golden : golden_cases(&GoldenCase::has_training)) {
+    run_case(GetParam(), golden, 2);
+  }
 }
 
-TEST(GoldenSteps, MicroBatchesAddUpToTheSameSteps) {
-  for (const GoldenCase& golden : golden_cases(&GoldenCase::has_training)) run_case(golden, 1);
+TEST_P(GoldenSteps, MicroBatchesAddUpToTheSameSteps) {
+  for (const GoldenCase& golden : golden_cases(&GoldenCase::has_training)) {
+    run_case(GetParam(), golden, 1);
+  }
 }
 
 }  // namespace

@@ -99,7 +99,7 @@ __global__ void __launch_bounds__(TileProduct::kThreads)
   const View<float, 2> out = Kind::out(item);
   const int64_t tile = blockIdx.x - first_tiles[at], across = (out.dim(1) + kTile - 1) / kTile;
   const int64_t i0 = tile / across * kTile, j0 = tile % across * kTile;
-  TileProduct sums;
+  TileProduct sums(out.dim(0) - i0, out.dim(1) - j0);
   Kind::run(sums, item, i0, j0);
   const bool adds = Kind::adds(item);
   sums.for_each(i0, j0, out.dim(0), out.dim(1),

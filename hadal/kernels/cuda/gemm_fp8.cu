@@ -51,9 +51,9 @@ __global__ void __launch_bounds__(TileProduct::kThreads)
     fp8_kernel(View<float, 2> out, A a, ScaleA scale_a, B b, ScaleB scale_b, int64_t inner,
                bool adds) {
   const int64_t i0 = blockIdx.y * kTile, j0 = blockIdx.x * kTile;
-  TileProduct total;
+  TileProduct total(out.dim(0) - i0, out.dim(1) - j0);
   for (int64_t group = 0; group * kGroup < inner; ++group) {
-    TileProduct part;
+    TileProduct part(out.dim(0) - i0, out.dim(1) - j0);
     const int64_t end = (group + 1) * kGroup < inner ? (group + 1) * kGroup : inner;
     part.add(a, b, i0, j0, group * kGroup, end);
     total.add_scaled(part, i0, j0, out.dim(0), out.dim(1),

@@ -11,6 +11,10 @@ class TileProduct {
  public:
   static constexpr int kTile = 64, kInner = 32, kThreads = 256;
 
+  // Of the tile's rows and columns only so many are there: whose threads have none of them only load.
+  __device__ TileProduct(int64_t rows_left, int64_t columns_left)
+      : idle_(row() >= rows_left || column() >= columns_left) {}
+
   float sum[4][4] = {};
 
   // sum += A(i, l) B(j, l) for l in [begin, end), i from i0 on, j from j0 on. An operand gives
@@ -27,6 +31,7 @@ class TileProduct {
       load(a_tile, a, i0, l0, end);
       load(b_tile, b, j0, l0, end);
       __syncthreads();
+      if (idle_) continue;
       for (int l = 0; l < kInner; ++l) {
         float av[4], bv[4];
 #pragma unroll
@@ -69,6 +74,8 @@ class TileProduct {
   }
 
  private:
+  bool idle_;
+
   __device__ static int column() { return static_cast<int>(threadIdx.x) % 16; }
   __device__ static int row() { return static_cast<int>(threadIdx.x) / 16; }
 
