@@ -4,6 +4,8 @@
 #include <set>
 
 #include "hadal/core/rng.h"
+#include "hadal/ops/compute_device.h"
+#include "hadal/train/run_folder.h"
 #include "tests/support/generated_text.h"
 
 namespace hadal::test {
@@ -40,10 +42,11 @@ load_every_steps = 2
 
 namespace {
 
-Json run_of(const TrainConfig& config, bool resume) {
+Json run_of(const TrainConfig& config, bool resume, Device kind = Device::kCpu) {
   ThreadPool pool(2);
-  Arena arena;
-  Context ctx{pool, arena};
+  const ComputeDevice device(kind);
+  Arena arena(device.memory());
+  Context ctx = device.context(pool, arena);
   return pretrain(ctx, config, resume);
 }
 
@@ -74,6 +77,24 @@ TrainConfig SmallRun::config_of(const std::string& toml, const std::string& name
 Json SmallRun::train(const std::string& name, const std::vector<std::string>& set,
                      bool resume) const {
   return run_of(config(name, set), resume);
+}
+
+Json SmallRun::train_on(Device device, const std::string& name, const std::vector<std::string>& set,
+                        bool resume) const {
+  return run_of(config(name, set), resume, device);
+}
+
+std::string step_folder(const SmallRun& run, const std::string& name, int64_t step) {
+  return run.path(name) + "/checkpoints/" + checkpoint_name(step);
+}
+
+void copy_as_killed_after(const SmallRun& run, const std::string& from, const std::string& to,
+                          int64_t step) {
+  fs::copy(run.path(from), run.path(to),
+           fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  for (const int64_t other : checkpoint_steps(run.path(to) + "/checkpoints")) {
+    if (other > step) fs::remove_all(step_folder(run, to, other));
+  }
 }
 
 Batch small_batch(int64_t n_sequences, int64_t length, uint64_t seed) {

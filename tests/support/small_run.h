@@ -17,6 +17,8 @@ class SmallRun {
   TrainConfig config(const std::string& name, const std::vector<std::string>& set = {}) const;
   Json train(const std::string& name, const std::vector<std::string>& set = {},
              bool resume = false) const;
+  Json train_on(Device device, const std::string& name, const std::vector<std::string>& set = {},
+                bool resume = false) const;
   // The same data and settings, but with the model of another run to begin with.
   Json train_from(const std::string& model, const std::string& name,
                   std::vector<std::string> set = {}, bool resume = false) const;
@@ -29,6 +31,12 @@ class SmallRun {
   TemporaryFolder folder_;
   std::string toml_;
 };
+
+// The folder of a run's checkpoint.
+std::string step_folder(const SmallRun& run, const std::string& name, int64_t step);
+// A second run folder as if the process had died right after `step`: later checkpoints are gone.
+void copy_as_killed_after(const SmallRun& run, const std::string& from, const std::string& to,
+                          int64_t step);
 
 // Tokens below small_shape().vocab_size; every sequence another one.
 Batch small_batch(int64_t n_sequences, int64_t length, uint64_t seed);

@@ -15,21 +15,9 @@ namespace hadal {
 namespace {
 
 namespace fs = std::filesystem;
+using test::copy_as_killed_after;
 using test::SmallRun;
-
-std::string step_folder(const SmallRun& run, const std::string& name, int64_t step) {
-  return run.path(name) + "/checkpoints/" + checkpoint_name(step);
-}
-
-// A second run folder as if the process had died right after `step`: later checkpoints are gone.
-void copy_as_killed_after(const SmallRun& run, const std::string& from, const std::string& to,
-                          int64_t step) {
-  fs::copy(run.path(from), run.path(to),
-           fs::copy_options::recursive | fs::copy_options::copy_symlinks);
-  for (const int64_t other : checkpoint_steps(run.path(to) + "/checkpoints")) {
-    if (other > step) fs::remove_all(step_folder(run, to, other));
-  }
-}
+using test::step_folder;
 
 TEST(Pretrain, WritesEverythingAndReportsIt) {
   const SmallRun run;
