@@ -31,7 +31,6 @@ PRIVATE = "spec " + "0"  # written apart, or this file would refuse itself
 # What looks like a path of the repository and is none, and why.
 NOT_KEPT = {
     "bench/gemm_bench": "a program in the build folder",
-    "kernels/cuda/X.cu": "X stands for an op",
     "kernels/x.h": "the same",
     "ops/x.cc": "the same",
 }

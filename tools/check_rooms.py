@@ -34,20 +34,17 @@ BULK = re.compile(r"\bmem(cpy|move|set)\(|\bstd::(ranges::)?(copy|copy_n|fill|fi
 NAMED = re.compile(r"(\w+) = [^;{}]*" + ELEMENTS + r"[^;{}]*;")  # a name for a tensor's elements
 # (how the path begins, what the line says): why the loop may stand there.
 LOOPS_ALLOWED = {
-    ("model/parameters.cc", "for (float& value : values)"): "random numbers, drawn one after another",
     ("model/stored_weight.cc", ": scales.flat<"): "checks a file's scales as they are read",
     ("model/stored_weight.cc", "codes[i]"): "widens a file's exponents as they are found",
     ("model/read_weights.cc", "parallel_for("): "asks for pages of files, touches no element",
     ("model/inspect.cc", "values[i]"): "scans a file in its own formats, F64 too, which no op has",
     ("model/inspect.cc", "parallel_for("): "the same",
     ("model/convert.cc", ": values.flat<float>()"): "checks a file's values as they are read",
-    ("model/head.cc", ": std::as_const(loss)"): "one loss a token, summed in order",
-    ("infer/score.cc", ": loss.flat<float>()"): "one loss a token, on its way to the report",
+    ("model/head.cc", ": on_host.flat<float>()"): "one loss a token, summed in order",
+    ("infer/score.cc", ": on_host.flat<float>()"): "one loss a token, on its way to the report",
     ("infer/", "row(n_new)"): "rows of logits: the sampler works on the host",
     ("infer/speculative.cc", "logits.mat().row("): "the same",
-    ("train/evaluate.cc", ": loss.flat<float>()"): "one loss a token, summed in order",
-    ("train/expert_balance.cc", "bias[e]"): "one number an expert, next to its counts on the host",
-    ("train/training_checkpoint.cc", "memcpy(tensor.raw()"): "reads a file into the masters",
+    ("train/evaluate.cc", ": on_host.flat<float>()"): "one loss a token, summed in order",
     ("optim/trainable.cc", "parallel_tasks("): "whole tensors to threads; the loops are in ops",
 }
 
