@@ -86,8 +86,8 @@ void run_row_tiles(const char* what, Stream& stream, const TileCodes& out, const
 }
 
 // Blocks walk over rows, so that w stays in a multiprocessor's cache. A row's first kHeld * 16 bytes a
-// thread are read once; what a longer row has beyond is read again.
-constexpr int kHeld = 8;
+// thread are read once; what a longer row has beyond is read again (F32: beyond 8192 columns).
+constexpr int kHeld = 4, kNormThreads = 512;
 
 template <class T>
 __device__ void scaled_by(float (&v)[kPer<T>], const uint4& x, const float* w, float r, int64_t col,
@@ -117,7 +117,7 @@ __device__ double sum_of_squares(const uint4& x) {
 }
 
 template <class T, bool kPowerOfTwo>
-__global__ void __launch_bounds__(kThreads, 3)
+__global__ void __launch_bounds__(kNormThreads, 2)
     norm_tiles_kernel(TileCodes out, float* r_of_row, View<const T, 2> x, const float* w, float eps,
                       bool amax_floor, bool aligned) {
   constexpr int kN = kPer<T>;
@@ -179,14 +179,14 @@ void swiglu_row_tiles(Stream& stream, const TileCodes& out, View<const T, 2> gat
 template <class T>
 void rmsnorm_row_tiles(Stream& stream, const TileCodes& out, View<float, 1> r, View<const T, 2> x,
                        View<const float, 1> w, float eps, ScaleRule rule) {
-  constexpr int64_t kBlocks = 1056;  // eight for each of an H100's 132 multiprocessors
+  constexpr int64_t kBlocks = 4224;  // 32, of small ones, for each of an H100's 132 multiprocessors
   const int64_t rows = x.dim(0), cols = x.dim(1);
   if (cols == 0) return;
   const bool aligned = in_steps_of(kPer<T>, x.data(), x.stride(0), cols) &&
                        in_steps_of(kPer<T>, out.codes, out.stride, cols) &&
                        in_steps_of(4, w.data(), 0, cols);
-  const int64_t lanes = ceil_div(cols, int64_t{kPer<T>});
-  const auto threads = static_cast<int>(std::min(round_up(lanes, kWarp), int64_t{kThreads}));
+  const int64_t lanes = ceil_div(cols, int64_t{kPer<T> * kHeld});
+  const auto threads = static_cast<int>(std::min(round_up(lanes, kWarp), int64_t{kNormThreads}));
   const auto kernel = rule.power_of_two ? norm_tiles_kernel<T, true> : norm_tiles_kernel<T, false>;
   launch("RMSNorm and row tiles", kernel, block_each(std::min(rows, kBlocks), threads), stream, out,
          r.data(), x, w.data(), eps, rule.amax_floor, aligned);

@@ -199,7 +199,7 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 4 ? 2 : 3)
 }
 
 template <class T, bool kPowerOfTwo>
-__global__ void __launch_bounds__(kThreads, 2)
+__global__ void __launch_bounds__(kThreads, sizeof(T) == 4 ? 2 : 3)
     blocks_kernel(TileCodes out, f8e4m3* turned, int64_t turned_stride, const T* x, int64_t stride,
                   int64_t rows, int64_t cols, bool aligned, bool out_aligned) {
   using S = Share<T>;
