@@ -82,9 +82,13 @@ __global__ void __launch_bounds__(kMostThreads)
     return;
   }
   const Exponentials row = exponentials<kWidth>(x, logits.dim(1), held, n_held);
-  const double of_target = loss_of(row, x[target]);
-  __syncthreads();  // the target's logit is read before it becomes a gradient
-  if (threadIdx.x == 0) loss(t) = static_cast<float>(of_target);
+  float of_target = 0;
+  // Of the thread that will write there: no other reads the target's logit.
+  if (target / kWidth % step == threadIdx.x) {
+    const double lost = loss_of(row, x[target]);
+    loss(t) = static_cast<float>(lost);
+    of_target = scale * static_cast<float>(expm1(-lost));  // p - 1 without the cancellation
+  }
   const auto factor = static_cast<float>(1.0 / row.sum);
   // What was read last may still be in the cache: back from there.
   for (int64_t round = ceil_div(n_packs, kInFlight * step); round-- > 0;) {
@@ -99,8 +103,7 @@ __global__ void __launch_bounds__(kMostThreads)
       if (first + u * step >= n_packs) continue;
       for (int j = 0; j < kWidth; ++j) {
         const float p = expf(values[u].at[j] - row.largest) * factor;
-        // p - 1 without the cancellation: exp(-loss) - 1
-        values[u].at[j] = scale * (v + j == target ? static_cast<float>(expm1(-of_target)) : p);
+        values[u].at[j] = v + j == target ? of_target : scale * p;
       }
       store(x + v, values[u]);
     }
