@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "tests/support/compare.h"
+#include "tests/ops/op_test.h"
 
 namespace hadal {
 namespace {
@@ -31,10 +31,8 @@ class LatentRowsTest : public testing::Test {
 
   const std::vector<int32_t> ids_ = {2, 0, 1};  // adjacent ones and a jump
   std::vector<uint8_t> bytes_;
-  ThreadPool pool_{2};
-  Arena arena_;
-  Context cpu_{pool_, arena_, Device::kCpu};
-  Context reference_{pool_, arena_, Device::kReference};
+  test::Machine cpu_machine_{Device::kCpu, 2};
+  Context& cpu_ = cpu_machine_.ctx();
 };
 
 TEST_F(LatentRowsTest, V3RowsTakeThePublishedBytes) {
@@ -70,12 +68,19 @@ TEST_F(LatentRowsTest, BackendsWriteTheSameBytes) {
   for (const auto& [d_c, d_rope] : {std::pair(512, 64), {37, 5}, {130, 2}}) {
     const std::vector<float> rows = random_values(100 * (d_c + d_rope), 2);
     for (const LatentForm form : kLatentForms) {
-      const LatentPagesView view = pages(form, d_c, d_rope, 3);
-      const std::vector<float> back = stored(reference_, view, 50, rows);
-      const std::vector<uint8_t> want = bytes_;
-      pages(form, d_c, d_rope, 3);
-      EXPECT_EQ(stored(cpu_, view, 50, rows), back);
-      EXPECT_EQ(bytes_, want) << latent_form_name(form);
+      std::vector<float> back;
+      std::vector<uint8_t> want;
+      for (const Device device : test::all_devices()) {  // the reference comes first
+        test::Machine machine(device, 2);
+        const LatentPagesView view = pages(form, d_c, d_rope, 3);
+        const std::vector<float> got = stored(machine.ctx(), view, 50, rows);
+        if (device == Device::kReference) {
+          back = got;
+          want = bytes_;
+        }
+        EXPECT_EQ(got, back) << latent_form_name(form);
+        EXPECT_EQ(bytes_, want) << latent_form_name(form);
+      }
     }
   }
 }
@@ -92,16 +97,16 @@ TEST_F(LatentRowsTest, Fp8RowsAreBf16Rows) {
 }
 
 TEST_F(LatentRowsTest, NanStaysNan) {
-  for (const LatentForm form : kLatentForms) {
-    const LatentPagesView view = pages(form, 40, 4, 1);
-    std::vector<float> rows = random_values(44, 4);
-    rows[7] = rows[41] = std::nanf("");
-    const std::vector<int32_t> first = {0};
-    store_latent_rows(cpu_, view, first, 0, {rows.data(), {1, 44}});
-    std::vector<float> back(44);
-    load_latent_rows(cpu_, {back.data(), {1, 44}}, view, first, 0);
-    for (size_t i = 0; i < 44; ++i) {
-      EXPECT_EQ(std::isnan(back[i]), std::isnan(rows[i])) << latent_form_name(form) << " " << i;
+  for (const Device device : test::all_devices()) {
+    test::Machine machine(device);
+    for (const LatentForm form : kLatentForms) {
+      const LatentPagesView view = pages(form, 40, 4, 3);
+      std::vector<float> rows = random_values(44, 4);
+      rows[7] = rows[41] = std::nanf("");
+      const std::vector<float> back = stored(machine.ctx(), view, 0, rows);
+      for (size_t i = 0; i < 44; ++i) {
+        EXPECT_EQ(std::isnan(back[i]), std::isnan(rows[i])) << latent_form_name(form) << " " << i;
+      }
     }
   }
 }

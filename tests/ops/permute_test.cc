@@ -86,31 +86,37 @@ TEST(Permute, RangesOfExpertsShareTheRowsOut) {
   }
 }
 
+void expect_permutes_agree(const Extents& e, int64_t K, int64_t E, ExpertRange here) {
+  const int64_t T = e.rows, D = e.cols;
+  const std::vector<int32_t> indices = some_indices(T, K, E);
+  const ExpertRows rows = ExpertRows::from({indices.data(), {T, K}}, here);
+  const int64_t R = rows.n_rows();
+  expect_backends_agree(
+      [&](Context& ctx) -> Outputs {
+        const Grid<float> x(T, D, e.pad, random_values(T * D, 1));
+        const Grid<float> h(R, D, 1, random_values(R * D, 2));
+        const Grid<float> gates(T, K, 2, random_values(T * K, 3));
+        Grid<float> gathered(R, D, e.pad), scaled(R, D, 1, random_values(R * D, 4));
+        Grid<float> dh(R, D, 3, random_values(R * D, 5)), dgates(T, K, 1);
+        std::vector<float> row_gates(static_cast<size_t>(R)), row_dgates(row_gates.size());
+        const View<float, 1> at_rows(row_gates.data(), {R}), back(row_dgates.data(), {R});
+        Grid<float> combined(T, D, e.pad, random_values(T * D, 6)), dx = combined;
+        gather_rows(ctx, gathered.view(), x.view(), rows);
+        gather_rows_backward(ctx, dx.view(), h.view(), rows);
+        combine_rows(ctx, combined.view(), h.view(), gates.view(), rows);
+        choices_to_rows(ctx, at_rows, gates.view(), rows);
+        gate_backward(ctx, back, dh.view(), h.view(), at_rows);
+        rows_to_choices(ctx, dgates.view(), back, rows);
+        scale_rows(ctx, scaled.view(), at_rows);
+        return {gathered, dx, combined, dgates, dh, scaled};
+      },
+      Tolerance::for_sum(D), text(e));
+}
+
 TEST(Permute, BackendsAgree) {
   for (const Extents& e : odd_extents()) {
-    const int64_t T = e.rows, D = e.cols, K = 3, E = 7;
-    const std::vector<int32_t> indices = some_indices(T, K, E);
-    const ExpertRows rows = ExpertRows::from({indices.data(), {T, K}}, {0, E});
-    expect_backends_agree(
-        [&](Context& ctx) -> Outputs {
-          const Grid<float> x(T, D, e.pad, random_values(T * D, 1));
-          const Grid<float> h(T * K, D, 1, random_values(T * K * D, 2));
-          const Grid<float> gates(T, K, 2, random_values(T * K, 3));
-          Grid<float> gathered(T * K, D, e.pad), scaled(T * K, D, 1, random_values(T * K * D, 4));
-          Grid<float> dh(T * K, D, 3, random_values(T * K * D, 5)), dgates(T, K, 1);
-          std::vector<float> row_gates(static_cast<size_t>(T * K)), row_dgates(row_gates.size());
-          const View<float, 1> at_rows(row_gates.data(), {T * K}), back(row_dgates.data(), {T * K});
-          Grid<float> combined(T, D, e.pad, random_values(T * D, 6)), dx = combined;
-          gather_rows(ctx, gathered.view(), x.view(), rows);
-          gather_rows_backward(ctx, dx.view(), h.view(), rows);
-          combine_rows(ctx, combined.view(), h.view(), gates.view(), rows);
-          choices_to_rows(ctx, at_rows, gates.view(), rows);
-          gate_backward(ctx, back, dh.view(), h.view(), at_rows);
-          rows_to_choices(ctx, dgates.view(), back, rows);
-          scale_rows(ctx, scaled.view(), at_rows);
-          return {gathered, dx, combined, dgates, dh, scaled};
-        },
-        Tolerance::for_sum(D), text(e));
+    expect_permutes_agree(e, 3, 7, {0, 7});
+    expect_permutes_agree(e, 6, 13, {4, 13});  // some experts are elsewhere
   }
 }
 

@@ -76,24 +76,28 @@ double relative_error(const Tensor& got, View<const float, 2> want) {
 // or 127, and taking half a step / sqrt(3), gives 0.095 and 0.0055 at the least; measured with rounding
 // to it: 0.0975 and 0.00548. With every scale there is, by brute force: 0.08083 and 0.0049.
 TEST(QuantizeQ8Q4, ErrorsAreNearlyTheLeastThatAnyScaleGives) {
-  Machine machine(Device::kCpu, 2);
-  const Grid<float> w(500, 320, 0, random_values(500 * 320, 11));
-  const auto error = [&](const Quantized& q) {
-    return relative_error(values_of(machine.ctx(), q), w.view());
-  };
-  EXPECT_LT(error(quantize_q4(machine.ctx(), w.view())), 0.0812);
-  EXPECT_LT(error(quantize_q8(machine.ctx(), w.view())), 0.0051);
+  for (const Device device : all_devices()) {
+    Machine machine(device, 2);
+    const Grid<float> w(500, 320, 0, random_values(500 * 320, 11));
+    const auto error = [&](const Quantized& q) {
+      return relative_error(values_of(machine.ctx(), q), w.view());
+    };
+    EXPECT_LT(error(quantize_q4(machine.ctx(), w.view())), 0.0812);
+    EXPECT_LT(error(quantize_q8(machine.ctx(), w.view())), 0.0051);
+  }
 }
 
 // A checkpoint that went through F32 and back is the same model.
 TEST(QuantizeQ8Q4, ValuesOfCodesAreMetExactly) {
-  Machine machine(Device::kCpu, 2);
-  Context& ctx = machine.ctx();
-  const Grid<float> w(50, 95, 1, random_values(50 * 95, 12));
-  for (const auto& quantize : {quantize_q8, quantize_q4}) {
-    const Tensor once = values_of(ctx, quantize(ctx, w.view()));
-    const Tensor twice = values_of(ctx, quantize(ctx, once.mat()));
-    EXPECT_EQ(relative_error(twice, once.mat()), 0.0);
+  for (const Device device : all_devices()) {
+    Machine machine(device, 2);
+    Context& ctx = machine.ctx();
+    const Grid<float> w(50, 95, 1, random_values(50 * 95, 12));
+    for (const auto& quantize : {quantize_q8, quantize_q4}) {
+      const Tensor once = values_of(ctx, quantize(ctx, w.view()));
+      const Tensor twice = values_of(ctx, quantize(ctx, once.mat()));
+      EXPECT_EQ(relative_error(twice, once.mat()), 0.0);
+    }
   }
 }
 

@@ -7,6 +7,7 @@
 #include "hadal/ops/gemm.h"
 #include "hadal/ops/grouped_gemm.h"
 #include "hadal/ops/latent_attention.h"
+#include "tests/ops/op_test.h"
 #include "tests/support/coded_products.h"
 #include "tests/support/compare.h"
 #include "tests/support/weights.h"
@@ -147,15 +148,22 @@ TEST_P(StoredFormTest, LatentProductsAreThoseOfEachHead) {
 }
 
 TEST_P(StoredFormTest, EmbeddingRowsAreTheValues) {
-  const CodedWeight w = weight({11, 130, {128, 128}, 124, 126});
-  const Widened values(w.view());
-  const std::vector<int32_t> ids{10, 0, 4, 4};
-  const auto run = [&](const WeightView& view) {
-    std::vector<float> x(4 * 130);
-    embedding_forward(cpu_, {x.data(), {4, 130}}, view, ids);
-    return x;
-  };
-  EXPECT_EQ(run(w.view()), run(values.view()));
+  const StoredCase in_fours{11, 132, {1, 32}, 3, 64};  // no pack of four columns has two scales
+  for (const StoredCase& c : {StoredCase{11, 130, {128, 128}, 124, 126}, in_fours}) {
+    const CodedWeight w = weight(c);
+    const Widened values(w.view());
+    const std::vector<int32_t> ids{10, 0, 4, 4};
+    const auto run = [&](Context& ctx, const WeightView& view) {
+      std::vector<float> x(static_cast<size_t>(4 * c.K));
+      embedding_forward(ctx, {x.data(), {4, c.K}}, view, ids);
+      return x;
+    };
+    const std::vector<float> want = run(reference_, values.view());
+    for (const Device device : test::all_devices()) {
+      test::Machine machine(device);
+      EXPECT_EQ(run(machine.ctx(), w.view()), want) << text(c);
+    }
+  }
 }
 
 TEST_P(StoredFormTest, RefusesBlocksNarrowerThanAVector) {

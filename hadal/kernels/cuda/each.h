@@ -5,7 +5,7 @@
 //   template <class Value> __device__ void store(int64_t row, int64_t column, const Value&) const;
 //
 // and of a vector the same without the row. A thread reads all it can hold before it stores, so loads
-// wait together. Whatever a value depends on beside its own element must not be written.
+// wait together. Not yet run on a card. Whatever a value depends on beside its own element must not be written.
 #pragma once
 
 #include "hadal/kernels/cuda/pack.h"

@@ -1,5 +1,5 @@
 // kernels/cuda/row_threads.h: for kernels that reduce rows: a warp for a short row, a block for a long
-// one, and a row's elements in registers between the reduction and what uses it.
+// one, and a row's elements in registers between the reduction and what uses it. Not yet run on a card.
 #pragma once
 
 #include "hadal/kernels/cuda/pack.h"
