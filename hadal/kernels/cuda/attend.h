@@ -35,10 +35,10 @@ struct Attended {
   }
 
   // Scores of 64 keys, of which the rows see the first n_seen[r]; s becomes the probabilities.
-  __device__ void next_keys(Outputs& s, const int64_t (&n_seen)[4], float scale) {
+  __device__ void next_keys(Outputs& s, const int (&n_seen)[4], float scale) {
 #pragma unroll
     for (int r = 0; r < 4; ++r) {
-      const int64_t n = n_seen[r] - 4 * tile_tx();
+      const int n = n_seen[r] - 4 * tile_tx();
       float largest_here = -INFINITY, sum_here = 0.0F;
 #pragma unroll
       for (int c = 0; c < 4; ++c) {
@@ -68,20 +68,24 @@ struct Attended {
 // how many keys the row sees, counted from key 0.
 template <int kGroups, class Queries, class Keys, class Values, class Visible>
 __device__ void attend(Attended<kGroups>& result, float* shared, const Queries& queries,
-                       int64_t n_queries, const Keys& keys, const Values& values, int64_t first,
-                       int64_t end, int64_t d_qk, int64_t col, int64_t d_v, const Visible& visible,
+                       int n_queries, const Keys& keys, const Values& values, int64_t first,
+                       int64_t end, int d_qk, int col, int d_v, const Visible& visible,
                        float scale) {
   float* const p = shared + 2 * kSliceFloats;
   for (int64_t key = first; key < end; key += kTile) {
-    const int64_t n_keys = min(end - key, int64_t{kTile});
-    Outputs s;
+    const int n_keys = static_cast<int>(min(end - key, int64_t{kTile}));
+    Outputs s[1];
     multiply_rows(s, shared, queries, n_queries, keys.from(key), n_keys, d_qk);
-    int64_t n_seen[4];
-    for (int r = 0; r < 4; ++r) n_seen[r] = min(visible(4 * tile_ty() + r) - key, n_keys);
-    result.next_keys(s, n_seen, scale);
+    int n_seen[4];
+#pragma unroll
+    for (int r = 0; r < 4; ++r) {
+      const int64_t n = visible(4 * tile_ty() + r) - key;
+      n_seen[r] = static_cast<int>(max(min(n, int64_t{n_keys}), int64_t{0}));
+    }
+    result.next_keys(s[0], n_seen, scale);
 #pragma unroll
     for (int c = 0; c < 4; ++c) {
-      *group_at(p, 4 * tile_tx() + c, tile_ty()) = {s[0][c], s[1][c], s[2][c], s[3][c]};
+      *group_at(p, 4 * tile_tx() + c, tile_ty()) = {s[0][0][c], s[0][1][c], s[0][2][c], s[0][3][c]};
     }
     add_weighted_rows(result.o, shared, p, values.from(key), n_keys, col, d_v);
   }

@@ -21,10 +21,10 @@ struct Beside {
 template <int kGroups>
 __global__ void __launch_bounds__(kTileThreads, 2)
     attention_kernel(View<float, 3> o, Beside beside, HeadRows rows, const QueryTile* tiles,
-                     int64_t col, float scale) {
+                     int col, float scale) {
   HADAL_DYNAMIC_SHARED(float, shared);
   const QueryTile tile = tiles[blockIdx.x];
-  const int64_t h = blockIdx.y, d_v = o.dim(2);
+  const int64_t h = blockIdx.y;
   Attended<kGroups> result;
   const auto for_rows = [&](auto&& visit) {  // visit(row of o, row of the tile's four)
 #pragma unroll
@@ -37,8 +37,8 @@ __global__ void __launch_bounds__(kTileThreads, 2)
     for (int g = 0; g < kGroups; ++g) {
 #pragma unroll
       for (int c = 0; c < 4; ++c) {
-        const int64_t at = col + g * kTile + 4 * tile_tx() + c;
-        if (at < d_v) visit(o(i, h, at), result.o[g][r][c]);
+        const int at = col + g * kTile + 4 * tile_tx() + c;
+        if (at < rows.d_v) visit(o(i, h, at), result.o[g][r][c]);
       }
     }
   };
@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(kTileThreads, 2)
   const auto visible = [&](int row) { return tile.first_sees + row; };
   attend(result, shared, rows.queries(h, tile.first_query), tile.n_queries,
          rows.keys(h, tile.first_key), rows.values(h, tile.first_key), 0, tile.n_keys, rows.d_qk(),
-         col, d_v, visible, scale);
+         col, rows.d_v, visible, scale);
   for_rows([&](int64_t i, int r) {
     const float divisor = beside.is_last ? result.sum[r] : 1.0F;
     for_elements(i, r, [&](float& to, float value) { to = value / divisor; });
@@ -96,7 +96,8 @@ void attention_forward_part(Stream& stream, View<float, 3> o, View<float, 3> sta
   for (int64_t i = 0; i < q.dim(0); i += kTile) {
     const int64_t n = std::min<int64_t>(kTile, q.dim(0) - i),
                   first_sees = part.n_all - q.dim(0) + i + 1 - part.first;
-    tiles.push_back({i, n, 0, std::clamp<int64_t>(first_sees + n - 1, 0, kv.dim(0)), first_sees});
+    tiles.push_back({i, 0, std::clamp<int64_t>(first_sees + n - 1, 0, kv.dim(0)), first_sees,
+                     static_cast<int>(n)});
   }
   const bool is_last = part.first + kv.dim(0) == part.n_all;
   forward(stream, o, {nullptr, 0, state, part.first == 0, is_last, true}, HeadRows(q, kv, k_rope),

@@ -38,10 +38,10 @@ __global__ void o_dot_do_kernel(float* o_dot_do, View<const float, 3> o, View<co
 // Of 64 queries from row i0 and 64 keys: s becomes p = exp(s - lse), dp becomes ds = scale p (dp - o.do).
 // n_seen: keys that the first query sees; n_queries, n_keys: how many there are.
 __device__ void probabilities(Outputs& s, Outputs& dp, const Gradients& g, int64_t h, int64_t i0,
-                              int64_t n_queries, int64_t n_keys, int64_t n_seen) {
+                              int n_queries, int n_keys, int n_seen) {
 #pragma unroll
   for (int r = 0; r < 4; ++r) {
-    const int64_t row = 4 * tile_ty() + r, n = min(n_seen + row, n_keys) - 4 * tile_tx();
+    const int row = 4 * tile_ty() + r, n = min(n_seen + row, n_keys) - 4 * tile_tx();
     const bool there = row < n_queries;
     const float lse = there ? g.lse(i0 + row, h) : 0.0F,
                 dot = there ? g.o_dot_do[(i0 + row) * g.lse.dim(1) + h] : 0.0F;
@@ -54,41 +54,32 @@ __device__ void probabilities(Outputs& s, Outputs& dp, const Gradients& g, int64
   }
 }
 
-template <int kGroups>
-__device__ void set_zero(Outputs (&acc)[kGroups]) {
-#pragma unroll
-  for (auto& group : acc) {
-#pragma unroll
-    for (auto& row : group) {
-#pragma unroll
-      for (float& value : row) value = 0.0F;
-    }
-  }
-}
-
 // dq[i] = sum_j ds[i,j] k[j], columns [64 kGroups blockIdx.z, ..).
 template <int kGroups>
-__global__ void __launch_bounds__(kTileThreads, 2)
+__global__ void __launch_bounds__(kTileThreads, kGroups < 3 ? 2 : 1)
     dq_kernel(Gradients g, HeadRows rows, const QueryTile* tiles) {
   HADAL_DYNAMIC_SHARED(float, shared);
   float* const ds = shared + 2 * kSliceFloats;  // [keys][queries]
   const QueryTile tile = tiles[blockIdx.x];
-  const int64_t h = blockIdx.y, col = int64_t{blockIdx.z} * kGroups * kTile;
+  const int64_t h = blockIdx.y;
+  const int col = static_cast<int>(blockIdx.z) * kGroups * kTile;
   const FloatRows queries = rows.queries(h, tile.first_query),
-                  d_o(&g.d_o(tile.first_query, h, 0), g.d_o.stride(0), g.quads);
+                  d_o{&g.d_o(tile.first_query, h, 0), g.d_o.stride(0), g.quads};
   Outputs dq[kGroups];
   set_zero(dq);
   for (int64_t key = 0; key < tile.n_keys; key += kTile) {
-    const int64_t n_keys = min(tile.n_keys - key, int64_t{kTile});
+    const int n_keys = static_cast<int>(min(tile.n_keys - key, int64_t{kTile})),
+              n_seen = static_cast<int>(min(tile.first_sees - key, int64_t{kTile}));
     const TwoParts keys = rows.keys(h, tile.first_key + key);
-    Outputs s, dp;
+    Outputs s[1], dp[1];
     multiply_rows(s, shared, queries, tile.n_queries, keys, n_keys, rows.d_qk());
     multiply_rows(dp, shared, d_o, tile.n_queries, rows.values(h, tile.first_key + key), n_keys,
-                  rows.d_v());
-    probabilities(s, dp, g, h, tile.first_query, tile.n_queries, n_keys, tile.first_sees - key);
+                  rows.d_v);
+    probabilities(s[0], dp[0], g, h, tile.first_query, tile.n_queries, n_keys, n_seen);
 #pragma unroll
     for (int c = 0; c < 4; ++c) {
-      *group_at(ds, 4 * tile_tx() + c, tile_ty()) = {dp[0][c], dp[1][c], dp[2][c], dp[3][c]};
+      *group_at(ds, 4 * tile_tx() + c, tile_ty()) = {dp[0][0][c], dp[0][1][c], dp[0][2][c],
+                                                     dp[0][3][c]};
     }
     add_weighted_rows(dq, shared, ds, keys, n_keys, col, rows.d_qk());
   }
@@ -98,7 +89,7 @@ __global__ void __launch_bounds__(kTileThreads, 2)
     for (int r = 0; r < 4; ++r) {
 #pragma unroll
       for (int c = 0; c < 4; ++c) {
-        const int64_t row = 4 * tile_ty() + r, at = col + group * kTile + 4 * tile_tx() + c;
+        const int row = 4 * tile_ty() + r, at = col + group * kTile + 4 * tile_tx() + c;
         if (row < tile.n_queries && at < rows.d_qk()) {
           g.dq(tile.first_query + row, h, at) = dq[group][r][c];
         }
@@ -110,28 +101,31 @@ __global__ void __launch_bounds__(kTileThreads, 2)
 // One gradient of a tile of keys: dv[j] = sum_i p[i,j] do[i], or dk[j] = sum_i ds[i,j] q[i], of columns
 // [64 kGroups blockIdx.z, ..). Together they would hold more sums than a thread has registers.
 template <int kGroups, bool kOfValues>
-__global__ void __launch_bounds__(kTileThreads, 2)
+__global__ void __launch_bounds__(kTileThreads, kGroups < 3 ? 2 : 1)
     dkv_kernel(Gradients g, HeadRows rows, const KeyTile* tiles) {
   HADAL_DYNAMIC_SHARED(float, shared);
   float* const weights = shared + 2 * kSliceFloats;  // [queries][keys]
   const KeyTile tile = tiles[blockIdx.x];
-  const int64_t h = blockIdx.y, col = int64_t{blockIdx.z} * kGroups * kTile,
-                n_keys = min(tile.end - tile.first, int64_t{kTile}),
-                n_cols = kOfValues ? rows.d_v() : rows.d_qk();
+  const int64_t h = blockIdx.y;
+  const int col = static_cast<int>(blockIdx.z) * kGroups * kTile,
+            n_keys = static_cast<int>(min(tile.end - tile.first, int64_t{kTile})),
+            n_cols = kOfValues ? rows.d_v : rows.d_qk();
   const TwoParts keys = rows.keys(h, tile.first);
   const FloatRows values = rows.values(h, tile.first);
   Outputs sums[kGroups];
   set_zero(sums);
   for (int64_t i = tile.first; i < tile.end; i += kTile) {
-    const int64_t n_queries = min(tile.end - i, int64_t{kTile});
-    const FloatRows queries = rows.queries(h, i), d_o(&g.d_o(i, h, 0), g.d_o.stride(0), g.quads);
-    Outputs s, dp = {};
+    // All queries of later tiles see all keys.
+    const int n_queries = static_cast<int>(min(tile.end - i, int64_t{kTile})),
+              n_seen = static_cast<int>(min(i - tile.first, int64_t{kTile})) + 1;
+    const FloatRows queries = rows.queries(h, i), d_o{&g.d_o(i, h, 0), g.d_o.stride(0), g.quads};
+    Outputs s[1], dp[1] = {};
     multiply_rows(s, shared, queries, n_queries, keys, n_keys, rows.d_qk());
     if constexpr (!kOfValues) {
-      multiply_rows(dp, shared, d_o, n_queries, values, n_keys, rows.d_v());
+      multiply_rows(dp, shared, d_o, n_queries, values, n_keys, rows.d_v);
     }
-    probabilities(s, dp, g, h, i, n_queries, n_keys, i - tile.first + 1);
-    const Outputs& kept = kOfValues ? s : dp;
+    probabilities(s[0], dp[0], g, h, i, n_queries, n_keys, n_seen);
+    const Outputs& kept = kOfValues ? s[0] : dp[0];
 #pragma unroll
     for (int r = 0; r < 4; ++r) {
       *group_at(weights, 4 * tile_ty() + r, tile_tx()) = {kept[r][0], kept[r][1], kept[r][2],
@@ -145,15 +139,15 @@ __global__ void __launch_bounds__(kTileThreads, 2)
     for (int r = 0; r < 4; ++r) {
 #pragma unroll
       for (int c = 0; c < 4; ++c) {
-        const int64_t row = 4 * tile_ty() + r, at = col + group * kTile + 4 * tile_tx() + c,
-                      j = tile.first + row;
+        const int row = 4 * tile_ty() + r, at = col + group * kTile + 4 * tile_tx() + c;
+        const int64_t j = tile.first + row;
         if (row >= n_keys || at >= n_cols) continue;
         if (kOfValues) {
-          g.dkv(j, h, rows.d_nope() + at) = sums[group][r][c];
-        } else if (at < rows.d_nope()) {
+          g.dkv(j, h, rows.d_nope + at) = sums[group][r][c];
+        } else if (at < rows.d_nope) {
           g.dkv(j, h, at) = sums[group][r][c];
         } else {
-          g.head_dk_rope[(h * g.dq.dim(0) + j) * rows.d_rope() + at - rows.d_nope()] =
+          g.head_dk_rope[(h * g.dq.dim(0) + j) * rows.d_rope + at - rows.d_nope] =
               sums[group][r][c];
         }
       }
@@ -200,16 +194,16 @@ void attention_backward(Stream& stream, View<float, 3> dq, View<float, 3> dkv,
   const QueryTile* const query_table = card.upload(std::span<const QueryTile>(query_tiles_of_host));
   const KeyTile* const key_table = card.upload(std::span<const KeyTile>(key_tiles_of_host));
   const HeadRows rows(q, kv, k_rope);
-  const Gradients g{dq, dkv, of_heads, d_o, lse, dots, HeadRows::aligned(d_o), scale};
+  const Gradients g{dq, dkv, of_heads, d_o, lse, dots, has_quads(d_o), scale};
   const int64_t n_tiles = std::ssize(key_tiles_of_host);
 
   launch("attention backward", o_dot_do_kernel, one_each(T * H * kWarp), stream, dots, o, d_o);
-  launch("attention backward", dq_kernel<3>, tiles_grid(n_tiles, H, rows.d_qk(), 3), stream, g,
-         rows, query_table);
-  launch("attention backward", dkv_kernel<3, false>, tiles_grid(n_tiles, H, rows.d_qk(), 3), stream,
-         g, rows, key_table);
-  launch("attention backward", dkv_kernel<2, true>, tiles_grid(n_tiles, H, rows.d_v(), 2), stream,
-         g, rows, key_table);
+  launch("attention backward", dq_kernel<3>, tiles_grid(n_tiles, H, q.dim(2), 3), stream, g, rows,
+         query_table);
+  launch("attention backward", dkv_kernel<3, false>, tiles_grid(n_tiles, H, q.dim(2), 3), stream, g,
+         rows, key_table);
+  launch("attention backward", dkv_kernel<2, true>, tiles_grid(n_tiles, H, o.dim(2), 2), stream, g,
+         rows, key_table);
   launch("attention backward", add_heads_kernel, one_each(T * d_rope), stream, dk_rope, of_heads,
          H);
 }

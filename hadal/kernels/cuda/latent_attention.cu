@@ -4,6 +4,7 @@
 #include "hadal/kernels/latent_attention.h"
 
 #include "hadal/kernels/cuda/attend.h"
+#include "hadal/kernels/cuda/attention_tiles.h"
 #include "hadal/kernels/cuda/latent_keys.h"
 #include "hadal/kernels/latent_ranges.h"
 
@@ -39,11 +40,11 @@ struct QueryRows {
     const int64_t i = first + row, H = x.dim(1);
     return x.data() + i / H * x.stride(0) + i % H * x.stride(1);
   }
-  __device__ float at(int64_t row, int64_t col) const {
+  __device__ float at(int row, int col) const {
     const int64_t d_c = latent.dim(2);
     return col < d_c ? row_of(latent, row)[col] : row_of(rope, row)[col - d_c];
   }
-  __device__ float4 quad(int64_t row, int64_t col) const {
+  __device__ float4 quad(int row, int col) const {
     const int64_t d_c = latent.dim(2);
     return *reinterpret_cast<const float4*>(col < d_c ? row_of(latent, row) + col
                                                       : row_of(rope, row) + (col - d_c));
@@ -72,28 +73,29 @@ __global__ void __launch_bounds__(kTileThreads, 1) range_kernel(Partials partial
   HADAL_DYNAMIC_SHARED(float, shared);
   const Group group = group_of(x.groups, x.n_groups, blockIdx.x, &Group::first_task);
   const int64_t H = x.q_latent.dim(1), n_rows = group.n_queries * H,
-                first_row = int64_t{blockIdx.y} * kTile,
-                col = int64_t{blockIdx.z} * kGroups * kTile;
+                first_row = int64_t{blockIdx.y} * kTile;
   if (first_row >= n_rows) return;
   const int64_t range = blockIdx.x - group.first_task, begin = range_begin(range),
                 end = min(range_begin(range + 1), group.n_rows);
   const QueryRows queries{x.q_latent, x.q_rope, group.first_query * H + first_row, x.quads};
   const LatentKeys<kForm> keys{x.pages, x.form, x.page_ids + group.first_page};
-  const int64_t n_queries = min(n_rows - first_row, int64_t{kTile}), d_c = partials.d_c;
+  const int n_queries = static_cast<int>(min(n_rows - first_row, int64_t{kTile})),
+            d_c = static_cast<int>(partials.d_c), d_rope = static_cast<int>(x.q_rope.dim(2)),
+            col = static_cast<int>(blockIdx.z) * kGroups * kTile;
   Attended<kGroups> result;
   const auto visible = [&](int row) { return group.n_visible((first_row + row) / H); };
-  attend(result, shared, queries, n_queries, keys, keys, begin, end, d_c + x.q_rope.dim(2), col,
-         d_c, visible, x.scale);
+  attend(result, shared, queries, n_queries, keys, keys, begin, end, d_c + d_rope, col, d_c,
+         visible, x.scale);
 #pragma unroll
   for (int r = 0; r < 4; ++r) {
-    const int64_t row = 4 * tile_ty() + r,
-                  at = group.first_partial + range * n_rows + first_row + row;
+    const int row = 4 * tile_ty() + r;
+    const int64_t at = group.first_partial + range * n_rows + first_row + row;
     if (row >= n_queries) continue;
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
 #pragma unroll
       for (int c = 0; c < 4; ++c) {
-        const int64_t column = col + g * kTile + 4 * tile_tx() + c;
+        const int column = col + g * kTile + 4 * tile_tx() + c;
         if (column < d_c) partials.o[at * d_c + column] = result.o[g][r][c];
       }
     }
@@ -132,10 +134,6 @@ __global__ void merge_kernel(View<float, 3> o, Partials partials, const Group* g
   }
 }
 
-bool aligned(View<const float, 3> x) {
-  return FloatRows(x.data(), x.stride(0)).quads && x.stride(1) % 4 == 0;
-}
-
 template <LatentForm kForm>
 void launch_ranges(Stream& stream, Grid grid, const Partials& partials, const Operands& operands) {
   const bool narrow = partials.d_c <= 2 * kTile;
@@ -170,7 +168,7 @@ void latent_attention(Stream& stream, View<float, 3> o_latent, View<const float,
   const Partials partials{static_cast<float*>(o.raw()), static_cast<float*>(state.raw()), d_c};
   const Operands operands{q_latent,
                           q_rope,
-                          aligned(q_latent) && aligned(q_rope) && d_c % 4 == 0,
+                          has_quads(q_latent) && has_quads(q_rope),
                           pages.data,
                           LatentRowForm(pages),
                           card.upload(std::span<const int32_t>(page_ids)),

@@ -9,11 +9,12 @@ namespace hadal::cuda {
 
 // What of a layout a kernel needs.
 struct LatentRowForm {
-  int64_t d_c, row_bytes, page_bytes, scales_at, rope_at;
+  int d_c;
+  int64_t row_bytes, page_bytes, scales_at, rope_at;
   bool quads;
 
   explicit LatentRowForm(const LatentPagesView& pages)
-      : d_c(pages.layout.d_c),
+      : d_c(static_cast<int>(pages.layout.d_c)),
         row_bytes(pages.layout.row_bytes()),
         page_bytes(pages.layout.page_bytes()),
         scales_at(pages.layout.scales_at()),
@@ -21,13 +22,13 @@ struct LatentRowForm {
     const auto address = reinterpret_cast<uintptr_t>(pages.data);
     switch (pages.layout.form) {
       case LatentForm::kF32:
-        quads = (address | static_cast<uintptr_t>(row_bytes)) % 16 == 0;
+        quads = (address | static_cast<uintptr_t>(row_bytes)) % 16 == 0 && d_c % 4 == 0;
         return;
       case LatentForm::kBF16:
-        quads = (address | static_cast<uintptr_t>(row_bytes)) % 8 == 0;
+        quads = (address | static_cast<uintptr_t>(row_bytes)) % 8 == 0 && d_c % 4 == 0;
         return;
       case LatentForm::kFp8:
-        quads = address % 4 == 0 && d_c % 4 == 0;
+        quads = address % 4 == 0 && d_c % 4 == 0 && pages.layout.d_rope % 4 == 0;
         return;
     }
     quads = false;
@@ -49,7 +50,7 @@ struct LatentBlock {
   __device__ static T read(const std::byte* from) {
     return *reinterpret_cast<const T*>(from);
   }
-  __device__ float at(int64_t row, int64_t col) const {
+  __device__ float at(int row, int col) const {
     const std::byte* const from = data + row * form.row_bytes;
     if constexpr (kForm == LatentForm::kF32) return read<float>(from + 4 * col);
     if constexpr (kForm == LatentForm::kBF16) return value_of(read<bf16>(from + 2 * col));
@@ -57,7 +58,7 @@ struct LatentBlock {
     return value_of(read<f8e4m3>(from + col)) * scale(from, col);
   }
   // REQUIRES col a multiple of 4
-  __device__ float4 quad(int64_t row, int64_t col) const {
+  __device__ float4 quad(int row, int col) const {
     const std::byte* const from = data + row * form.row_bytes;
     if constexpr (kForm == LatentForm::kF32) return read<float4>(from + 4 * col);
     if constexpr (kForm == LatentForm::kBF16) {
@@ -74,7 +75,7 @@ struct LatentBlock {
   }
 
  private:
-  __device__ float scale(const std::byte* row, int64_t col) const {
+  __device__ float scale(const std::byte* row, int col) const {
     return read<float>(row + form.scales_at + 4 * (col / LatentLayout::kTile));
   }
   __device__ static float code(unsigned codes, int i) {

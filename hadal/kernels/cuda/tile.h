@@ -7,6 +7,8 @@
 // of a warp meeting in a bank. Every element's sum runs over k in ascending order, whatever tile it is in.
 #pragma once
 
+#include <iterator>
+
 #include "hadal/kernels/cuda/launch.h"
 
 namespace hadal::cuda {
@@ -26,83 +28,110 @@ __device__ inline const float4* group_at(const float* tile, int k, int group) {
 }
 
 // Where a tile comes from: rows of floats. Four neighbours are read at once where `quads` says that they
-// are aligned.
+// are aligned and that no row ends between them.
 struct FloatRows {
   const float* data;
   int64_t stride;
   bool quads;
 
-  FloatRows(const float* data_, int64_t stride_)
-      : data(data_),
-        stride(stride_),
-        quads(reinterpret_cast<uintptr_t>(data_) % 16 == 0 && stride_ % 4 == 0) {}
-  __device__ FloatRows(const float* data_, int64_t stride_, bool quads_)
-      : data(data_), stride(stride_), quads(quads_) {}
-  // REQUIRES n * stride a multiple of 4 where `quads`
   __device__ FloatRows from(int64_t n) const { return {data + n * stride, stride, quads}; }
-  __device__ float at(int64_t row, int64_t col) const { return data[row * stride + col]; }
-  __device__ float4 quad(int64_t row, int64_t col) const {
-    return *reinterpret_cast<const float4*>(data + row * stride + col);
+  __device__ const float* address(int row, int col) const { return data + row * stride + col; }
+  __device__ float at(int row, int col) const { return *address(row, col); }
+  __device__ float4 quad(int row, int col) const {
+    return *reinterpret_cast<const float4*>(address(row, col));
   }
 };
+// Whether rows of n columns can be read by fours.
+inline bool has_quads(const float* data, int64_t stride, int64_t n) {
+  return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride % 4 == 0 && n % 4 == 0;
+}
 
 // Rows of two parts side by side.
 struct TwoParts {
   FloatRows first, second;
-  int64_t split;  // columns of the first
+  int split;  // columns of the first
   bool quads;
 
-  TwoParts(const FloatRows& first_, const FloatRows& second_, int64_t split_)
-      : first(first_),
-        second(second_),
-        split(split_),
-        quads(first_.quads && second_.quads && split_ % 4 == 0) {}
-  __device__ TwoParts(const FloatRows& first_, const FloatRows& second_, int64_t split_,
-                      bool quads_)
-      : first(first_), second(second_), split(split_), quads(quads_) {}
   __device__ TwoParts from(int64_t n) const {
     return {first.from(n), second.from(n), split, quads};
   }
-  __device__ float at(int64_t row, int64_t col) const {
-    return col < split ? first.at(row, col) : second.at(row, col - split);
+  __device__ const float* address(int row, int col) const {
+    return col < split ? first.address(row, col) : second.address(row, col - split);
   }
-  __device__ float4 quad(int64_t row, int64_t col) const {
-    return col < split ? first.quad(row, col) : second.quad(row, col - split);
+  __device__ float at(int row, int col) const { return *address(row, col); }
+  __device__ float4 quad(int row, int col) const {
+    return *reinterpret_cast<const float4*>(address(row, col));
   }
 };
 
-// Columns [col, col + 4) of a row, 0 from column `end` on.
+// A thread's share of a slice [32][64], on its way from memory: fetched while the slice before it is in
+// use.
+struct Share {
+  float4 quads[kSliceFloats / 4 / kTileThreads];
+};
+
 template <class Source>
-__device__ float4 fetch(const Source& source, int64_t row, int64_t col, int64_t end) {
-  if (source.quads && col + 4 <= end) return source.quad(row, col);
+__device__ float4 fetch_single(const Source& source, int row, int col, int end) {
   return {col < end ? source.at(row, col) : 0.0F, col + 1 < end ? source.at(row, col + 1) : 0.0F,
           col + 2 < end ? source.at(row, col + 2) : 0.0F,
           col + 3 < end ? source.at(row, col + 3) : 0.0F};
 }
 
-// slice[k][x] = source(x, col + k) for x < n_rows and col + k < n_cols, 0 elsewhere.
-template <class Source>
-__device__ void load_turned(float* slice, const Source& source, int64_t n_rows, int64_t col,
-                            int64_t n_cols) {
+// Quads of columns col + 4 q of rows r, 0 from row n_rows and column n_cols on. kPerRow: quads of a row;
+// they go to threads in turn.
+template <int kPerRow, class Source>
+__device__ Share fetch(const Source& source, int n_rows, int col, int n_cols) {
+  Share share;
+  const auto end_of = [&](int row) { return row < n_rows ? n_cols : 0; };
+  if (source.quads) {
 #pragma unroll
-  for (int i = 0; i < kSliceFloats / 4 / kTileThreads; ++i) {
-    const int at = static_cast<int>(threadIdx.x) + i * kTileThreads, quad = at % 8, row = at / 8;
-    const float4 v = fetch(source, row, col + 4 * quad, row < n_rows ? n_cols : 0);
-    float* const to = slice + 4 * quad * kTile + 4 * (row / 4 ^ quad) + row % 4;
-    to[0] = v.x, to[kTile] = v.y, to[2 * kTile] = v.z, to[3 * kTile] = v.w;
+    for (int i = 0; i < static_cast<int>(std::size(share.quads)); ++i) {
+      const int at = static_cast<int>(threadIdx.x) + i * kTileThreads, row = at / kPerRow,
+                from = col + 4 * (at % kPerRow);
+      share.quads[i] =
+          from < end_of(row) ? source.quad(row, from) : make_float4(0.0F, 0.0F, 0.0F, 0.0F);
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < static_cast<int>(std::size(share.quads)); ++i) {
+      const int at = static_cast<int>(threadIdx.x) + i * kTileThreads, row = at / kPerRow;
+      share.quads[i] = fetch_single(source, row, col + 4 * (at % kPerRow), end_of(row));
+    }
   }
+  return share;
 }
 
-// slice[k][x] = source(k, col + x) for k < n_rows and col + x < n_cols, 0 elsewhere.
-template <class Source>
-__device__ void load_straight(float* slice, const Source& source, int64_t n_rows, int64_t col,
-                              int64_t n_cols) {
-#pragma unroll
-  for (int i = 0; i < kSliceFloats / 4 / kTileThreads; ++i) {
-    const int at = static_cast<int>(threadIdx.x) + i * kTileThreads, quad = at % 16, k = at / 16;
-    *group_at(slice, k, quad) = fetch(source, k, col + 4 * quad, k < n_rows ? n_cols : 0);
+// slice[k][x] = source(x, col + k)
+struct Turned {
+  template <class Source>
+  __device__ static Share of(const Source& source, int n_rows, int col, int n_cols) {
+    return fetch<kDepth / 4>(source, n_rows, col, n_cols);
   }
-}
+  __device__ static void store(float* slice, const Share& share) {
+#pragma unroll
+    for (int i = 0; i < static_cast<int>(std::size(share.quads)); ++i) {
+      const int at = static_cast<int>(threadIdx.x) + i * kTileThreads, quad = at % 8, row = at / 8;
+      const float4 v = share.quads[i];
+      float* const to = slice + 4 * quad * kTile + 4 * (row / 4 ^ quad) + row % 4;
+      to[0] = v.x, to[kTile] = v.y, to[2 * kTile] = v.z, to[3 * kTile] = v.w;
+    }
+  }
+};
+
+// slice[k][x] = source(k, col + x)
+struct Straight {
+  template <class Source>
+  __device__ static Share of(const Source& source, int n_rows, int col, int n_cols) {
+    return fetch<kTile / 4>(source, n_rows, col, n_cols);
+  }
+  __device__ static void store(float* slice, const Share& share) {
+#pragma unroll
+    for (int i = 0; i < static_cast<int>(std::size(share.quads)); ++i) {
+      const int at = static_cast<int>(threadIdx.x) + i * kTileThreads;
+      *group_at(slice, at / 16, at % 16) = share.quads[i];
+    }
+  }
+};
 
 // kDepth terms.
 __device__ inline void multiply(Outputs& acc, const float* a, const float* b) {
@@ -119,39 +148,61 @@ __device__ inline void multiply(Outputs& acc, const float* a, const float* b) {
   }
 }
 
-// acc = x y^T over n_cols columns. slices: room for two. Begins with a barrier, ends without.
-template <class X, class Y>
-__device__ void multiply_rows(Outputs& acc, float* slices, const X& x, int64_t x_rows, const Y& y,
-                              int64_t y_rows, int64_t n_cols) {
+template <int kGroups>
+__device__ void set_zero(Outputs (&acc)[kGroups]) {
 #pragma unroll
-  for (int r = 0; r < 4; ++r) {
+  for (auto& group : acc) {
 #pragma unroll
-    for (int c = 0; c < 4; ++c) acc[r][c] = 0.0F;
-  }
-  for (int64_t col = 0; col < n_cols; col += kDepth) {
-    __syncthreads();
-    load_turned(slices, x, x_rows, col, n_cols);
-    load_turned(slices + kSliceFloats, y, y_rows, col, n_cols);
-    __syncthreads();
-    multiply(acc, slices, slices + kSliceFloats);
+    for (auto& row : group) {
+#pragma unroll
+      for (float& value : row) value = 0.0F;
+    }
   }
 }
 
-// acc[g] += weights^T (columns col + 64 g, ... of the n_rows <= 64 rows of y). weights [64 rows of y][64].
-// slices: room for two. Begins with a barrier, which also ends the writing of the weights.
+// acc = x y^T over n_cols columns. slices: room for two. Ends without a barrier.
+template <class X, class Y>
+__device__ void multiply_rows(Outputs (&acc)[1], float* slices, const X& x, int x_rows, const Y& y,
+                              int y_rows, int n_cols) {
+  set_zero(acc);
+  Share of_x = Turned::of(x, x_rows, 0, n_cols), of_y = Turned::of(y, y_rows, 0, n_cols);
+  for (int col = 0; col < n_cols; col += kDepth) {
+    __syncthreads();
+    Turned::store(slices, of_x);
+    Turned::store(slices + kSliceFloats, of_y);
+    __syncthreads();
+    if (col + kDepth < n_cols) {
+      of_x = Turned::of(x, x_rows, col + kDepth, n_cols);
+      of_y = Turned::of(y, y_rows, col + kDepth, n_cols);
+    }
+    multiply(acc[0], slices, slices + kSliceFloats);
+  }
+}
+
+// acc[g] += weights^T (columns col + 64 g, ... of the n_rows <= 64 rows of y). weights [64 rows of y][64],
+// which need no barrier before. slices: room for two. Ends without a barrier.
 template <int kGroups, class Y>
 __device__ void add_weighted_rows(Outputs (&acc)[kGroups], float* slices, const float* weights,
-                                  const Y& y, int64_t n_rows, int64_t col, int64_t n_cols) {
+                                  const Y& y, int n_rows, int col, int n_cols) {
+  Share first, second;
+  const auto fetch_groups = [&](int k, int g) {
+    const Y rows = y.from(k);
+    first = Straight::of(rows, n_rows - k, col + g * kTile, n_cols);
+    if (g + 1 < kGroups) second = Straight::of(rows, n_rows - k, col + (g + 1) * kTile, n_cols);
+  };
+  fetch_groups(0, 0);
   for (int k = 0; k < n_rows; k += kDepth) {
 #pragma unroll
     for (int g = 0; g < kGroups; g += 2) {
-      if (col + g * kTile >= n_cols) break;
       __syncthreads();
-      load_straight(slices, y.from(k), n_rows - k, col + g * kTile, n_cols);
-      if (g + 1 < kGroups) {
-        load_straight(slices + kSliceFloats, y.from(k), n_rows - k, col + (g + 1) * kTile, n_cols);
+      Straight::store(slices, first);
+      if (g + 1 < kGroups) Straight::store(slices + kSliceFloats, second);
+      __syncthreads();
+      if (g + 2 < kGroups) {
+        fetch_groups(k, g + 2);
+      } else if (k + kDepth < n_rows) {
+        fetch_groups(k + kDepth, 0);
       }
-      __syncthreads();
       multiply(acc[g], weights + k * kTile, slices);
       if (g + 1 < kGroups) multiply(acc[g + 1], weights + k * kTile, slices + kSliceFloats);
     }
