@@ -51,6 +51,6 @@ if command -v compute-sanitizer >/dev/null; then
   done
 fi
 [ $check_only = no ] || exit 0
-for bench in grouped_gemm flash_attention latent_decode quantize rows; do
+for bench in grouped_gemm flash_attention latent_decode quantize row_kernels portable_kernels; do
   run "bench_$bench" 40 ${bench}_bench && cat "$logs/bench_$bench.log"
 done
