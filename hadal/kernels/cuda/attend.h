@@ -72,8 +72,8 @@ __device__ void attend(Attended<kGroups>& result, float* shared, const Queries& 
                        int64_t end, int d_qk, int col, int d_v, const Visible& visible,
                        float scale) {
   float* const p = shared + 2 * kSliceFloats;
-  for (int64_t key = first; key < end; key += kTile) {
-    const int n_keys = static_cast<int>(min(end - key, int64_t{kTile}));
+  for (int64_t key = first; key < end; key += kAttentionTile) {
+    const int n_keys = static_cast<int>(min(end - key, int64_t{kAttentionTile}));
     Outputs s[1];
     multiply_rows(s, shared, queries, n_queries, keys.from(key), n_keys, d_qk);
     int n_seen[4];

@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kTileThreads, 2)
     for (int g = 0; g < kGroups; ++g) {
 #pragma unroll
       for (int c = 0; c < 4; ++c) {
-        const int at = col + g * kTile + 4 * tile_tx() + c;
+        const int at = col + g * kAttentionTile + 4 * tile_tx() + c;
         if (at < rows.d_v) visit(o(i, h, at), result.o[g][r][c]);
       }
     }
@@ -72,10 +72,10 @@ void forward(Stream& stream, View<float, 3> o, Beside beside, const HeadRows& ro
   const QueryTile* const on_card = own(stream).upload(tiles);
   const Grid grid{dim3(static_cast<unsigned>(tiles.size()), static_cast<unsigned>(H)), kTileThreads,
                   kAttendBytes};
-  for (int64_t col = 0; col == 0 || col < d_v; col += 2 * kTile) {
-    beside.writes = col + 2 * kTile >= d_v;
-    launch("attention", d_v - col <= kTile ? attention_kernel<1> : attention_kernel<2>, grid,
-           stream, o, beside, rows, on_card, col, scale);
+  for (int64_t col = 0; col == 0 || col < d_v; col += 2 * kAttentionTile) {
+    beside.writes = col + 2 * kAttentionTile >= d_v;
+    launch("attention", d_v - col <= kAttentionTile ? attention_kernel<1> : attention_kernel<2>,
+           grid, stream, o, beside, rows, on_card, col, scale);
   }
 }
 
@@ -93,8 +93,8 @@ void attention_forward_part(Stream& stream, View<float, 3> o, View<float, 3> sta
                             View<const float, 3> q, View<const float, 3> kv,
                             View<const float, 2> k_rope, KeyPart part, float scale) {
   std::vector<QueryTile> tiles;
-  for (int64_t i = 0; i < q.dim(0); i += kTile) {
-    const int64_t n = std::min<int64_t>(kTile, q.dim(0) - i),
+  for (int64_t i = 0; i < q.dim(0); i += kAttentionTile) {
+    const int64_t n = std::min<int64_t>(kAttentionTile, q.dim(0) - i),
                   first_sees = part.n_all - q.dim(0) + i + 1 - part.first;
     tiles.push_back({i, 0, std::clamp<int64_t>(first_sees + n - 1, 0, kv.dim(0)), first_sees,
                      static_cast<int>(n)});

@@ -62,14 +62,14 @@ __global__ void __launch_bounds__(kTileThreads, kGroups < 3 ? 2 : 1)
   float* const ds = shared + 2 * kSliceFloats;  // [keys][queries]
   const QueryTile tile = tiles[blockIdx.x];
   const int64_t h = blockIdx.y;
-  const int col = static_cast<int>(blockIdx.z) * kGroups * kTile;
+  const int col = static_cast<int>(blockIdx.z) * kGroups * kAttentionTile;
   const FloatRows queries = rows.queries(h, tile.first_query),
                   d_o{&g.d_o(tile.first_query, h, 0), g.d_o.stride(0), g.quads};
   Outputs dq[kGroups];
   set_zero(dq);
-  for (int64_t key = 0; key < tile.n_keys; key += kTile) {
-    const int n_keys = static_cast<int>(min(tile.n_keys - key, int64_t{kTile})),
-              n_seen = static_cast<int>(min(tile.first_sees - key, int64_t{kTile}));
+  for (int64_t key = 0; key < tile.n_keys; key += kAttentionTile) {
+    const int n_keys = static_cast<int>(min(tile.n_keys - key, int64_t{kAttentionTile})),
+              n_seen = static_cast<int>(min(tile.first_sees - key, int64_t{kAttentionTile}));
     const TwoParts keys = rows.keys(h, tile.first_key + key);
     Outputs s[1], dp[1];
     multiply_rows(s, shared, queries, tile.n_queries, keys, n_keys, rows.d_qk());
@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(kTileThreads, kGroups < 3 ? 2 : 1)
     for (int r = 0; r < 4; ++r) {
 #pragma unroll
       for (int c = 0; c < 4; ++c) {
-        const int row = 4 * tile_ty() + r, at = col + group * kTile + 4 * tile_tx() + c;
+        const int row = 4 * tile_ty() + r, at = col + group * kAttentionTile + 4 * tile_tx() + c;
         if (row < tile.n_queries && at < rows.d_qk()) {
           g.dq(tile.first_query + row, h, at) = dq[group][r][c];
         }
@@ -107,17 +107,17 @@ __global__ void __launch_bounds__(kTileThreads, kGroups < 3 ? 2 : 1)
   float* const weights = shared + 2 * kSliceFloats;  // [queries][keys]
   const KeyTile tile = tiles[blockIdx.x];
   const int64_t h = blockIdx.y;
-  const int col = static_cast<int>(blockIdx.z) * kGroups * kTile,
-            n_keys = static_cast<int>(min(tile.end - tile.first, int64_t{kTile})),
+  const int col = static_cast<int>(blockIdx.z) * kGroups * kAttentionTile,
+            n_keys = static_cast<int>(min(tile.end - tile.first, int64_t{kAttentionTile})),
             n_cols = kOfValues ? rows.d_v : rows.d_qk();
   const TwoParts keys = rows.keys(h, tile.first);
   const FloatRows values = rows.values(h, tile.first);
   Outputs sums[kGroups];
   set_zero(sums);
-  for (int64_t i = tile.first; i < tile.end; i += kTile) {
+  for (int64_t i = tile.first; i < tile.end; i += kAttentionTile) {
     // All queries of later tiles see all keys.
-    const int n_queries = static_cast<int>(min(tile.end - i, int64_t{kTile})),
-              n_seen = static_cast<int>(min(i - tile.first, int64_t{kTile})) + 1;
+    const int n_queries = static_cast<int>(min(tile.end - i, int64_t{kAttentionTile})),
+              n_seen = static_cast<int>(min(i - tile.first, int64_t{kAttentionTile})) + 1;
     const FloatRows queries = rows.queries(h, i), d_o{&g.d_o(i, h, 0), g.d_o.stride(0), g.quads};
     Outputs s[1], dp[1] = {};
     multiply_rows(s, shared, queries, n_queries, keys, n_keys, rows.d_qk());
@@ -139,7 +139,7 @@ __global__ void __launch_bounds__(kTileThreads, kGroups < 3 ? 2 : 1)
     for (int r = 0; r < 4; ++r) {
 #pragma unroll
       for (int c = 0; c < 4; ++c) {
-        const int row = 4 * tile_ty() + r, at = col + group * kTile + 4 * tile_tx() + c;
+        const int row = 4 * tile_ty() + r, at = col + group * kAttentionTile + 4 * tile_tx() + c;
         const int64_t j = tile.first + row;
         if (row >= n_keys || at >= n_cols) continue;
         if (kOfValues) {
@@ -166,7 +166,7 @@ __global__ void add_heads_kernel(View<float, 2> dk_rope, const float* of_heads, 
 
 Grid tiles_grid(int64_t n_tiles, int64_t H, int64_t n_cols, int64_t groups) {
   return {dim3(static_cast<unsigned>(n_tiles), static_cast<unsigned>(H),
-               static_cast<unsigned>(ceil_div(n_cols, groups * kTile))),
+               static_cast<unsigned>(ceil_div(n_cols, groups * kAttentionTile))),
           kTileThreads, 4 * (2 * kSliceFloats + kTileFloats)};
 }
 
@@ -182,7 +182,7 @@ void attention_backward(Stream& stream, View<float, 3> dq, View<float, 3> dkv,
   const std::vector<QueryTile> query_tiles_of_host = query_tiles(offsets);
   std::vector<KeyTile> key_tiles_of_host;
   for (size_t s = 0; s + 1 < offsets.size(); ++s) {
-    for (int64_t j = offsets[s]; j < offsets[s + 1]; j += kTile) {
+    for (int64_t j = offsets[s]; j < offsets[s + 1]; j += kAttentionTile) {
       key_tiles_of_host.push_back({j, offsets[s + 1]});
     }
   }

@@ -21,8 +21,9 @@ struct QueryTile {
 inline std::vector<QueryTile> query_tiles(std::span<const int64_t> offsets) {
   std::vector<QueryTile> tiles;
   for (size_t s = 0; s + 1 < offsets.size(); ++s) {
-    for (int64_t i = offsets[s]; i < offsets[s + 1]; i += kTile) {
-      const int64_t n = std::min<int64_t>(kTile, offsets[s + 1] - i), before = i - offsets[s];
+    for (int64_t i = offsets[s]; i < offsets[s + 1]; i += kAttentionTile) {
+      const int64_t n = std::min<int64_t>(kAttentionTile, offsets[s + 1] - i),
+                    before = i - offsets[s];
       tiles.push_back({i, offsets[s], before + n, before + 1, static_cast<int>(n)});
     }
   }

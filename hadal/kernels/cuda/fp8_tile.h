@@ -7,7 +7,7 @@
 
 namespace hadal::cuda {
 
-inline constexpr int kTile = 128;
+inline constexpr int kScaleTile = 128;  // values that share a scale
 
 // The scale of a tile, as reference::fp8_scale.
 __device__ inline float fp8_scale(float amax, bool power_of_two, bool amax_floor) {
@@ -135,7 +135,7 @@ __device__ void store_codes(f8e4m3* row, int64_t col, int64_t cols, const unsign
 template <bool kPowerOfTwo, int kN>
 __device__ void store_row_tile(const TileCodes& out, const float (&v)[kN], int64_t row, int64_t col,
                                int64_t cols, bool inside, bool amax_floor, bool aligned) {
-  constexpr int kLanes = kTile / kN;
+  constexpr int kLanes = kScaleTile / kN;
   float amax = 0.0F;
 #pragma unroll
   for (int i = 0; i < kN; ++i) amax = fmaxf(amax, fabsf(v[i]));
@@ -153,7 +153,7 @@ __device__ void store_row_tile(const TileCodes& out, const float (&v)[kN], int64
   if (!inside) return;
   store_codes<kN>(out.codes + row * out.stride, col, cols, words, aligned);
   if (static_cast<int>(threadIdx.x) % kLanes == 0 && col < cols) {
-    out.scales[row * out.scale_row_stride + col / kTile * out.scale_col_stride] = scale;
+    out.scales[row * out.scale_row_stride + col / kScaleTile * out.scale_col_stride] = scale;
   }
 }
 

@@ -73,15 +73,15 @@ __global__ void __launch_bounds__(kTileThreads, 1) range_kernel(Partials partial
   HADAL_DYNAMIC_SHARED(float, shared);
   const Group group = group_of(x.groups, x.n_groups, blockIdx.x, &Group::first_task);
   const int64_t H = x.q_latent.dim(1), n_rows = group.n_queries * H,
-                first_row = int64_t{blockIdx.y} * kTile;
+                first_row = int64_t{blockIdx.y} * kAttentionTile;
   if (first_row >= n_rows) return;
   const int64_t range = blockIdx.x - group.first_task, begin = range_begin(range),
                 end = min(range_begin(range + 1), group.n_rows);
   const QueryRows queries{x.q_latent, x.q_rope, group.first_query * H + first_row, x.quads};
   const LatentKeys<kForm> keys{x.pages, x.form, x.page_ids + group.first_page};
-  const int n_queries = static_cast<int>(min(n_rows - first_row, int64_t{kTile})),
+  const int n_queries = static_cast<int>(min(n_rows - first_row, int64_t{kAttentionTile})),
             d_c = static_cast<int>(partials.d_c), d_rope = static_cast<int>(x.q_rope.dim(2)),
-            col = static_cast<int>(blockIdx.z) * kGroups * kTile;
+            col = static_cast<int>(blockIdx.z) * kGroups * kAttentionTile;
   Attended<kGroups> result;
   const auto visible = [&](int row) { return group.n_visible((first_row + row) / H); };
   attend(result, shared, queries, n_queries, keys, keys, begin, end, d_c + d_rope, col, d_c,
@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(kTileThreads, 1) range_kernel(Partials partial
     for (int g = 0; g < kGroups; ++g) {
 #pragma unroll
       for (int c = 0; c < 4; ++c) {
-        const int column = col + g * kTile + 4 * tile_tx() + c;
+        const int column = col + g * kAttentionTile + 4 * tile_tx() + c;
         if (column < d_c) partials.o[at * d_c + column] = result.o[g][r][c];
       }
     }
@@ -136,8 +136,9 @@ __global__ void merge_kernel(View<float, 3> o, Partials partials, const Group* g
 
 template <LatentForm kForm>
 void launch_ranges(Stream& stream, Grid grid, const Partials& partials, const Operands& operands) {
-  const bool narrow = partials.d_c <= 2 * kTile;
-  grid.blocks.z = static_cast<unsigned>(ceil_div(partials.d_c, int64_t{narrow ? 2 : 4} * kTile));
+  const bool narrow = partials.d_c <= 2 * kAttentionTile;
+  grid.blocks.z =
+      static_cast<unsigned>(ceil_div(partials.d_c, int64_t{narrow ? 2 : 4} * kAttentionTile));
   launch("latent attention", narrow ? range_kernel<kForm, 2> : range_kernel<kForm, 4>, grid, stream,
          partials, operands);
 }
@@ -176,7 +177,7 @@ void latent_attention(Stream& stream, View<float, 3> o_latent, View<const float,
                           std::ssize(groups),
                           scale};
   const Grid grid{dim3(static_cast<unsigned>(n_tasks),
-                       static_cast<unsigned>(ceil_div(most_rows, int64_t{kTile}))),
+                       static_cast<unsigned>(ceil_div(most_rows, int64_t{kAttentionTile}))),
                   kTileThreads, kAttendBytes};
   switch (pages.layout.form) {
     case LatentForm::kF32:

@@ -99,6 +99,6 @@ struct LatentKeys {
     return {data + pages[key / kPageRows] * form.page_bytes, form};
   }
 };
-static_assert(kTile == kPageRows);
+static_assert(kAttentionTile == kPageRows);
 
 }  // namespace hadal::cuda

@@ -49,8 +49,8 @@ void quantize(Stream& stream, View<f8e4m3, 2> codes, View<float, 2> scales, View
               int64_t tile_rows, int64_t tile_cols, bool power_of_two, bool amax_floor) {
   const TileCodes out{codes.data(), codes.stride(0), scales.data(), scales.stride(0), 1};
   const ScaleRule rule{power_of_two, amax_floor};
-  if (tile_rows == 1 && tile_cols == kTile) return quantize_row_tiles(stream, out, x, rule);
-  if (tile_rows == kTile && tile_cols == kTile && !amax_floor) {
+  if (tile_rows == 1 && tile_cols == kScaleTile) return quantize_row_tiles(stream, out, x, rule);
+  if (tile_rows == kScaleTile && tile_cols == kScaleTile && !amax_floor) {
     return quantize_blocks(stream, out, nullptr, 0, x, power_of_two);
   }
   const Grid grid{dim3(static_cast<unsigned>(ceil_div(x.dim(1), tile_cols)),

@@ -9,8 +9,8 @@ constexpr int kThreads = 256, kWarps = kThreads / kWarp;
 // other, in column group `lane` of kLanes.
 template <class T>
 struct Share {
-  static constexpr int kN = kPer<T>, kLanes = kTile / kN, kGroups = kThreads / kLanes;
-  static constexpr int kRows = kTile / kGroups;
+  static constexpr int kN = kPer<T>, kLanes = kScaleTile / kN, kGroups = kThreads / kLanes;
+  static constexpr int kRows = kScaleTile / kGroups;
   uint4 held[kRows];
   float scale[sizeof(T) == 1 ? kRows : 1];  // of the rows, where the values are codes
 
@@ -39,7 +39,7 @@ struct TurnedTile {
   }
   __device__ static void write(uint8_t* tile, int j, const unsigned* words) {
     const int column = S::kN * S::lane() + j;
-    uint8_t* const to = tile + column * kTile + (S::group() ^ order(S::lane())) * S::kRows;
+    uint8_t* const to = tile + column * kScaleTile + (S::group() ^ order(S::lane())) * S::kRows;
     if constexpr (S::kRows == 16) {
       *reinterpret_cast<uint4*>(to) = uint4{words[0], words[1], words[2], words[3]};
     } else if constexpr (S::kRows == 8) {
@@ -51,7 +51,7 @@ struct TurnedTile {
   // Codes 16 unit to 16 unit + 15 of a column.
   __device__ static uint4 read(const uint8_t* tile, int column, int unit) {
     const int pieces = order(column / S::kN), at = unit ^ (pieces / kPiecesOf16);
-    const uint4 p = *reinterpret_cast<const uint4*>(tile + column * kTile + 16 * at);
+    const uint4 p = *reinterpret_cast<const uint4*>(tile + column * kScaleTile + 16 * at);
     return kPiecesOf16 == 2 && pieces % 2 == 1 ? uint4{p.z, p.w, p.x, p.y} : p;
   }
 };
@@ -60,8 +60,8 @@ template <class T>
 __device__ Share<T> load(const T* x, int64_t stride, int64_t rows, int64_t cols, bool aligned) {
   using S = Share<T>;
   Share<T> share{};
-  const int64_t row0 = int64_t{blockIdx.y} * kTile + S::group() * S::kRows;
-  const int64_t col = int64_t{blockIdx.x} * kTile + S::lane() * S::kN;
+  const int64_t row0 = int64_t{blockIdx.y} * kScaleTile + S::group() * S::kRows;
+  const int64_t col = int64_t{blockIdx.x} * kScaleTile + S::lane() * S::kN;
   if (aligned && row0 + S::kRows <= rows && col < cols) {
 #pragma unroll
     for (int i = 0; i < S::kRows; ++i) {
@@ -79,7 +79,7 @@ __device__ Share<T> load(const T* x, int64_t stride, int64_t rows, int64_t cols,
 // The largest magnitude of each of this thread's columns, over the whole tile's rows if the warp's are
 // exchanged; `of_columns` gets one row for each warp, columns in the order j * kLanes + lane.
 template <class T>
-__device__ void store_column_amax(float (*of_columns)[kTile], const Share<T>& share) {
+__device__ void store_column_amax(float (*of_columns)[kScaleTile], const Share<T>& share) {
   using S = Share<T>;
   float amax[S::kN] = {};
 #pragma unroll
@@ -126,13 +126,13 @@ __device__ void turn(uint8_t* tile, const Share<T>& share, const QuotientOf& quo
 template <class T>
 __device__ void store_turned(f8e4m3* codes, int64_t stride, const uint8_t* tile, int64_t rows,
                              int64_t cols) {
-  constexpr int kUnitsOfColumn = kTile / 16;
+  constexpr int kUnitsOfColumn = kScaleTile / 16;
 #pragma unroll
-  for (int step = 0; step < kTile * kUnitsOfColumn / kThreads; ++step) {
+  for (int step = 0; step < kScaleTile * kUnitsOfColumn / kThreads; ++step) {
     const int at = step * kThreads + static_cast<int>(threadIdx.x);
     const int column = at / kUnitsOfColumn, unit = at % kUnitsOfColumn;
-    const int64_t col = int64_t{blockIdx.x} * kTile + column;
-    const int64_t row = int64_t{blockIdx.y} * kTile + 16 * unit;
+    const int64_t col = int64_t{blockIdx.x} * kScaleTile + column;
+    const int64_t row = int64_t{blockIdx.y} * kScaleTile + 16 * unit;
     if (col < cols && row < rows) {
       *reinterpret_cast<uint4*>(codes + col * stride + row) =
           TurnedTile<T>::read(tile, column, unit);
@@ -147,12 +147,12 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 4 ? 2 : 3)
                         int64_t stride, int64_t rows, int64_t cols, bool amax_floor, bool aligned,
                         bool rows_aligned) {
   using S = Share<T>;
-  __shared__ uint4 room[kTile * kTile / 16];
+  __shared__ uint4 room[kScaleTile * kScaleTile / 16];
   auto* const tile = reinterpret_cast<uint8_t*>(room);
-  __shared__ float of_columns[kWarps][kTile];
-  __shared__ Quotients<kPowerOfTwo> quotients[kTile];
+  __shared__ float of_columns[kWarps][kScaleTile];
+  __shared__ Quotients<kPowerOfTwo> quotients[kScaleTile];
   Share<T> share = load(x, stride, rows, cols, aligned);
-  const int64_t row0 = int64_t{blockIdx.y} * kTile + S::group() * S::kRows;
+  const int64_t row0 = int64_t{blockIdx.y} * kScaleTile + S::group() * S::kRows;
   if constexpr (sizeof(T) == 1) {
 #pragma unroll
     for (int i = 0; i < S::kRows; ++i) {
@@ -164,7 +164,7 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 4 ? 2 : 3)
   }
   store_column_amax(of_columns, share);
   if constexpr (kRowTiles) {
-    const int64_t col = int64_t{blockIdx.x} * kTile + S::lane() * S::kN;
+    const int64_t col = int64_t{blockIdx.x} * kScaleTile + S::lane() * S::kN;
 #pragma unroll
     for (int i = 0; i < S::kRows; ++i) {
       float v[S::kN];
@@ -178,14 +178,14 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 4 ? 2 : 3)
     }
   }
   __syncthreads();
-  if (threadIdx.x < kTile) {
+  if (threadIdx.x < kScaleTile) {
     const int at = static_cast<int>(threadIdx.x);
     float amax = 0.0F;
 #pragma unroll
     for (int warp = 0; warp < kWarps; ++warp) amax = fmaxf(amax, of_columns[warp][at]);
     const float scale = fp8_scale(amax, kPowerOfTwo, amax_floor);
     quotients[at] = Quotients<kPowerOfTwo>(scale);
-    const int64_t col = int64_t{blockIdx.x} * kTile + at % S::kLanes * S::kN + at / S::kLanes;
+    const int64_t col = int64_t{blockIdx.x} * kScaleTile + at % S::kLanes * S::kN + at / S::kLanes;
     if (col < cols) {
       columns
           .scales[int64_t{blockIdx.y} * columns.scale_row_stride + col * columns.scale_col_stride] =
@@ -203,7 +203,7 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 4 ? 2 : 3)
     blocks_kernel(TileCodes out, f8e4m3* turned, int64_t turned_stride, const T* x, int64_t stride,
                   int64_t rows, int64_t cols, bool aligned, bool out_aligned) {
   using S = Share<T>;
-  __shared__ uint4 room[kTile * kTile / 16];
+  __shared__ uint4 room[kScaleTile * kScaleTile / 16];
   auto* const tile = reinterpret_cast<uint8_t*>(room);
   const Share<T> share = load(x, stride, rows, cols, aligned);
   float amax = 0.0F;
@@ -222,8 +222,8 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 4 ? 2 : 3)
     out.scales[int64_t{blockIdx.y} * out.scale_row_stride +
                int64_t{blockIdx.x} * out.scale_col_stride] = scale;
   }
-  const int64_t row0 = int64_t{blockIdx.y} * kTile + S::group() * S::kRows;
-  const int64_t col = int64_t{blockIdx.x} * kTile + S::lane() * S::kN;
+  const int64_t row0 = int64_t{blockIdx.y} * kScaleTile + S::group() * S::kRows;
+  const int64_t col = int64_t{blockIdx.x} * kScaleTile + S::lane() * S::kN;
 #pragma unroll
   for (int i = 0; i < S::kRows; ++i) {
     unsigned words[S::kN / 4] = {};
@@ -243,8 +243,8 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 4 ? 2 : 3)
 }
 
 Grid tiles_of(int64_t rows, int64_t cols) {
-  return {dim3(static_cast<unsigned>(ceil_div(cols, int64_t{kTile})),
-               static_cast<unsigned>(ceil_div(rows, int64_t{kTile}))),
+  return {dim3(static_cast<unsigned>(ceil_div(cols, int64_t{kScaleTile})),
+               static_cast<unsigned>(ceil_div(rows, int64_t{kScaleTile}))),
           kThreads};
 }
 

@@ -13,18 +13,19 @@
 
 namespace hadal::cuda {
 
-inline constexpr int kTile = 64, kDepth = 32, kTileThreads = 256;
-inline constexpr int kSliceFloats = kDepth * kTile, kTileFloats = kTile * kTile;
+inline constexpr int kAttentionTile = 64, kAttentionDepth = 32, kTileThreads = 256;
+inline constexpr int kSliceFloats = kAttentionDepth * kAttentionTile,
+                     kTileFloats = kAttentionTile * kAttentionTile;
 
 using Outputs = float[4][4];  // of a thread
 
 __device__ inline int tile_tx() { return static_cast<int>(threadIdx.x) % 16; }
 __device__ inline int tile_ty() { return static_cast<int>(threadIdx.x) / 16; }
 __device__ inline float4* group_at(float* tile, int k, int group) {
-  return reinterpret_cast<float4*>(tile + k * kTile + 4 * (group ^ (k / 4 % 8)));
+  return reinterpret_cast<float4*>(tile + k * kAttentionTile + 4 * (group ^ (k / 4 % 8)));
 }
 __device__ inline const float4* group_at(const float* tile, int k, int group) {
-  return reinterpret_cast<const float4*>(tile + k * kTile + 4 * (group ^ (k / 4 % 8)));
+  return reinterpret_cast<const float4*>(tile + k * kAttentionTile + 4 * (group ^ (k / 4 % 8)));
 }
 
 // Where a tile comes from: rows of floats. Four neighbours are read at once where `quads` says that they
@@ -105,15 +106,16 @@ __device__ Share fetch(const Source& source, int n_rows, int col, int n_cols) {
 struct Turned {
   template <class Source>
   __device__ static Share of(const Source& source, int n_rows, int col, int n_cols) {
-    return fetch<kDepth / 4>(source, n_rows, col, n_cols);
+    return fetch<kAttentionDepth / 4>(source, n_rows, col, n_cols);
   }
   __device__ static void store(float* slice, const Share& share) {
 #pragma unroll
     for (int i = 0; i < static_cast<int>(std::size(share.quads)); ++i) {
       const int at = static_cast<int>(threadIdx.x) + i * kTileThreads, quad = at % 8, row = at / 8;
       const float4 v = share.quads[i];
-      float* const to = slice + 4 * quad * kTile + 4 * (row / 4 ^ quad) + row % 4;
-      to[0] = v.x, to[kTile] = v.y, to[2 * kTile] = v.z, to[3 * kTile] = v.w;
+      float* const to = slice + 4 * quad * kAttentionTile + 4 * (row / 4 ^ quad) + row % 4;
+      to[0] = v.x, to[kAttentionTile] = v.y, to[2 * kAttentionTile] = v.z,
+      to[3 * kAttentionTile] = v.w;
     }
   }
 };
@@ -122,7 +124,7 @@ struct Turned {
 struct Straight {
   template <class Source>
   __device__ static Share of(const Source& source, int n_rows, int col, int n_cols) {
-    return fetch<kTile / 4>(source, n_rows, col, n_cols);
+    return fetch<kAttentionTile / 4>(source, n_rows, col, n_cols);
   }
   __device__ static void store(float* slice, const Share& share) {
 #pragma unroll
@@ -133,10 +135,10 @@ struct Straight {
   }
 };
 
-// kDepth terms.
+// kAttentionDepth terms.
 __device__ inline void multiply(Outputs& acc, const float* a, const float* b) {
 #pragma unroll
-  for (int k = 0; k < kDepth; ++k) {
+  for (int k = 0; k < kAttentionDepth; ++k) {
     const float4 rows = *group_at(a, k, tile_ty()), cols = *group_at(b, k, tile_tx());
     const float row[4] = {rows.x, rows.y, rows.z, rows.w},
                 col[4] = {cols.x, cols.y, cols.z, cols.w};
@@ -166,14 +168,14 @@ __device__ void multiply_rows(Outputs (&acc)[1], float* slices, const X& x, int 
                               int y_rows, int n_cols) {
   set_zero(acc);
   Share of_x = Turned::of(x, x_rows, 0, n_cols), of_y = Turned::of(y, y_rows, 0, n_cols);
-  for (int col = 0; col < n_cols; col += kDepth) {
+  for (int col = 0; col < n_cols; col += kAttentionDepth) {
     __syncthreads();
     Turned::store(slices, of_x);
     Turned::store(slices + kSliceFloats, of_y);
     __syncthreads();
-    if (col + kDepth < n_cols) {
-      of_x = Turned::of(x, x_rows, col + kDepth, n_cols);
-      of_y = Turned::of(y, y_rows, col + kDepth, n_cols);
+    if (col + kAttentionDepth < n_cols) {
+      of_x = Turned::of(x, x_rows, col + kAttentionDepth, n_cols);
+      of_y = Turned::of(y, y_rows, col + kAttentionDepth, n_cols);
     }
     multiply(acc[0], slices, slices + kSliceFloats);
   }
@@ -187,11 +189,12 @@ __device__ void add_weighted_rows(Outputs (&acc)[kGroups], float* slices, const 
   Share first, second;
   const auto fetch_groups = [&](int k, int g) {
     const Y rows = y.from(k);
-    first = Straight::of(rows, n_rows - k, col + g * kTile, n_cols);
-    if (g + 1 < kGroups) second = Straight::of(rows, n_rows - k, col + (g + 1) * kTile, n_cols);
+    first = Straight::of(rows, n_rows - k, col + g * kAttentionTile, n_cols);
+    if (g + 1 < kGroups)
+      second = Straight::of(rows, n_rows - k, col + (g + 1) * kAttentionTile, n_cols);
   };
   fetch_groups(0, 0);
-  for (int k = 0; k < n_rows; k += kDepth) {
+  for (int k = 0; k < n_rows; k += kAttentionDepth) {
 #pragma unroll
     for (int g = 0; g < kGroups; g += 2) {
       __syncthreads();
@@ -200,11 +203,12 @@ __device__ void add_weighted_rows(Outputs (&acc)[kGroups], float* slices, const 
       __syncthreads();
       if (g + 2 < kGroups) {
         fetch_groups(k, g + 2);
-      } else if (k + kDepth < n_rows) {
-        fetch_groups(k + kDepth, 0);
+      } else if (k + kAttentionDepth < n_rows) {
+        fetch_groups(k + kAttentionDepth, 0);
       }
-      multiply(acc[g], weights + k * kTile, slices);
-      if (g + 1 < kGroups) multiply(acc[g + 1], weights + k * kTile, slices + kSliceFloats);
+      multiply(acc[g], weights + k * kAttentionTile, slices);
+      if (g + 1 < kGroups)
+        multiply(acc[g + 1], weights + k * kAttentionTile, slices + kSliceFloats);
     }
   }
 }
