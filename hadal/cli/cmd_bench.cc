@@ -180,6 +180,10 @@ void bind_train(Flags& flags, TrainBench& o) {
   flags.option("micro-batch", o.measure.micro_batch,
                "sequences per pass; 0: as training chooses, by the threads");
   flags.option("steps", o.measure.steps, "steps; the first warms up");
+  flags.choice("precision", o.measure.precision, {"fp32", "bf16", "fp8"},
+               "of all linears' products (docs/precision.md)");
+  flags.choice("weight-gradient", o.measure.weight_gradient, {"retiled", "columns"},
+               "where FP8's operands of weight gradients come from");
 }
 
 int run_train(const TrainBench& o, const CommonOptions& common, Output& out) {

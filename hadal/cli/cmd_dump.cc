@@ -7,6 +7,7 @@
 #include "hadal/io/safetensors.h"
 #include "hadal/model/checkpoint.h"
 #include "hadal/model/dump.h"
+#include "hadal/model/precision.h"
 #include "hadal/ops/compute_device.h"
 
 namespace hadal::cli {

@@ -18,6 +18,7 @@
 #include "hadal/kernels/no_cuda_kernel.h"
 #include "hadal/kernels/permute.h"
 #include "hadal/kernels/quantize.h"
+#include "hadal/kernels/quantize_e5m6.h"
 #include "hadal/kernels/quantize_q8_q4.h"
 #include "hadal/kernels/rmsnorm.h"
 #include "hadal/kernels/rope.h"
@@ -114,6 +115,11 @@ void scale_rows(Stream&, Out2, In1) { no_kernel("scale_rows"); }
 // quantize
 void quantize(Stream&, Codes, Out2, In2, int64_t, int64_t, bool, bool) { no_kernel("quantize"); }
 void dequantize(Stream&, Out2, const WeightView&) { no_kernel("dequantize"); }
+void dequantize_columns(Stream&, Out2, CodesIn, In2) { no_kernel("dequantize_columns"); }
+
+// quantize_e5m6
+void quantize_e5m6(Stream&, View<uint8_t, 2>, Out2, In2) { no_kernel("quantize_e5m6"); }
+void dequantize_e5m6(Stream&, Out2, View<const uint8_t, 2>, In2) { no_kernel("dequantize_e5m6"); }
 
 // quantize_q8_q4
 void quantize_q8(Stream&, View<int8_t, 2>, View<bf16, 2>, In2) { no_kernel("quantize_q8"); }

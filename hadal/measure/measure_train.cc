@@ -1,9 +1,13 @@
 #include "hadal/measure/measure_train.h"
 
+#include <functional>
+#include <numeric>
+
 #include "hadal/core/error.h"
 #include "hadal/measure/model_flops.h"
 #include "hadal/measure/random_operand.h"
 #include "hadal/measure/roofline.h"
+#include "hadal/measure/saved_activations.h"
 #include "hadal/train/config.h"
 #include "hadal/train/train_step.h"
 
@@ -19,6 +23,27 @@ Batch random_batch(const MeasureTrainOptions& o) {
     batch.targets.insert(batch.targets.end(), row + 1, row + o.seq + 1);
   }
   return batch;
+}
+
+// How many values of FP8 weight gradients' operands change when 1x128 tiles are cut to 128x1.
+class RetilingCount final : public Probe {
+ public:
+  void offer(std::string_view name, int /*layer*/, const Tensor& value) override {
+    if (name == "retile.before") before_ = value.share();
+    if (name != "retile.after") return;
+    const auto a = std::as_const(before_).flat<float>(), b = value.flat<float>();
+    values += value.size();
+    changed += std::transform_reduce(a.begin(), a.end(), b.begin(), int64_t{0}, std::plus<>(),
+                                     std::not_equal_to<>());
+  }
+  int64_t values = 0, changed = 0;
+
+ private:
+  Tensor before_;
+};
+
+int64_t count_bytes_of_masters(const ParameterCount& count) {
+  return (count.total + count.mtp) * static_cast<int64_t>(sizeof(float));
 }
 
 void check(const MeasureTrainOptions& o) {
@@ -77,7 +102,16 @@ MeasureReport measure_train(Context& ctx, const MeasureTrainOptions& o) {
   const ParameterCount count = count_parameters(o.model);
   DeepseekV3 model = make_model(o.model, ctx.arena);
   initialise_weights(model, ctx.arena, o.seed, 0.02F);
+  const int64_t without_state = ctx.arena.bytes_in_use() - count_bytes_of_masters(count);
   TrainState state(ctx.arena, std::move(model), AdamwConfig{}, /*with_ema=*/false, o.seq);
+  TrainConfig::Precision precision;
+  precision.compute = o.precision;
+  precision.weight_gradient = o.weight_gradient;
+  set_precision(state.model, model_precision(precision));
+  remake_working_weights(ctx, state.model);
+  const double state_bytes = static_cast<double>(ctx.arena.bytes_in_use() - without_state) /
+                             static_cast<double>(count.total + count.mtp);
+  const double saved_bytes = saved_bytes_per_token(ctx, state.model, o.seq, o.seed);
   const Batch batch = random_batch(o);
   const int64_t chosen = chosen_micro_batch(o.seq, ctx.pool.n_threads());
   StepPlan plan;
@@ -92,6 +126,10 @@ MeasureReport measure_train(Context& ctx, const MeasureTrainOptions& o) {
   train_step(ctx, state, batch, plan);
   const PoolTrace trace = ctx.pool.stop_trace();
   roof = std::max(roof, fma_gflop_per_s(ctx.pool));
+  RetilingCount retiling;
+  Context watched = ctx;
+  watched.probe = &retiling;
+  train_step(watched, state, batch, plan);
 
   const double tokens = static_cast<double>(o.batch * o.seq);
   const double gflop_per_token = training_flops_per_token(o.model, o.seq) / 1e9;
@@ -100,7 +138,9 @@ MeasureReport measure_train(Context& ctx, const MeasureTrainOptions& o) {
   report.results = {{"train best", best, "tok/s", roof / gflop_per_token},
                     {"train median", median, "tok/s", roof / gflop_per_token},
                     {"train arithmetic", best * gflop_per_token, "GFLOP/s", roof},
-                    {"train peak memory", rss, "MiB"}};
+                    {"train peak memory", rss, "MiB"},
+                    {"saved activations", saved_bytes, "bytes/token"},
+                    {"weights and optimizer", state_bytes, "bytes/parameter"}};
   Json& d = report.details;
   d["tok_s_best"] = best;
   d["tok_s_median"] = median;
@@ -109,6 +149,11 @@ MeasureReport measure_train(Context& ctx, const MeasureTrainOptions& o) {
   d["threads"] = ctx.pool.n_threads();
   // What `hadal plan machine` needs to carry the figures over to another shape.
   d["preset"] = o.preset;
+  d["precision"] = o.precision;
+  d["saved_bytes_per_token"] = saved_bytes;
+  d["state_bytes_per_parameter"] = state_bytes;
+  d["retiled_values"] = retiling.values;
+  d["retiled_values_changed"] = retiling.changed;
   d["batch"] = o.batch;
   d["seq"] = o.seq;
   d["roof_gflop_s"] = roof;

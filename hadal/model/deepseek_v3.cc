@@ -125,23 +125,4 @@ void DeepseekV3::ensure_rope(Arena& arena, int64_t n_positions) {
   }
 }
 
-void set_precision(DeepseekV3& model, Precision precision) {
-  const auto of_ffn = [&](Ffn& ffn) {
-    ffn.w_gate.precision = ffn.w_up.precision = ffn.w_down.precision = precision;
-  };
-  const auto of_layer = [&](DecoderLayer& layer) {
-    Mla& mla = layer.attn;
-    if (mla.w_dq) mla.w_dq->precision = precision;
-    for (Linear* each : {&mla.w_uq, &mla.w_dkv, &mla.w_ukv, &mla.w_o}) each->precision = precision;
-    if (Moe* moe = layer.moe()) {
-      moe->w_gate.precision = moe->w_up.precision = moe->w_down.precision = precision;
-      if (moe->shared) of_ffn(*moe->shared);
-    } else {
-      of_ffn(std::get<Ffn>(layer.ffn));
-    }
-  };
-  for (DecoderLayer& layer : model.layers) of_layer(layer);
-  for (MtpBlock& block : model.mtp) of_layer(block.layer);
-}
-
 }  // namespace hadal

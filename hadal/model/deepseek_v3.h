@@ -30,8 +30,6 @@ struct DeepseekV3 {
 
 // Shapes only: every Param has its shape set and no data yet.
 DeepseekV3 make_model(const ModelConfig& config, Arena& arena);
-// The same for the linears of attention and feed-forward networks, in every layer.
-void set_precision(DeepseekV3& model, Precision precision);
 // N(0, std^2) for matrices in a fixed order, 1 for norms, 0 for route_bias; F32.
 void initialise_weights(DeepseekV3& model, Arena& arena, uint64_t seed, float std_dev = 0.006F);
 void allocate_gradients(DeepseekV3& model, Arena& arena);

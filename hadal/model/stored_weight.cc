@@ -185,9 +185,10 @@ Tensor read_f32(Context& ctx, const StoredWeight& stored) {
 }
 
 Tensor param_values(Context& ctx, const Param& param) {
+  // In training the working form is a rounded copy of the master.
+  if (param.master.has_data()) return param.master.share();
   if (const auto* codes = std::get_if<Quantized>(&param.working)) return dequantized(ctx, *codes);
-  if (const auto* plain = std::get_if<Tensor>(&param.working)) return widened(ctx, *plain);
-  return param.master.share();
+  return widened(ctx, std::get<Tensor>(param.working));
 }
 
 void use_as_stored(Param& param, const StoredWeight& stored) {

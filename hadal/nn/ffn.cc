@@ -7,26 +7,31 @@ namespace hadal {
 Tensor Ffn::forward(Context& ctx, const Tensor& x, const RecomputePolicy& recompute,
                     Saved& saved) const {
   Products products{ctx};
-  forward_gate_up(products, x, recompute, saved);
+  GateUp gate_up = forward_gate_up(products, x, recompute, saved);
   products.run();
-  Tensor y = forward_down(products, recompute, saved);
+  Tensor y = forward_down(products, std::move(gate_up), recompute, saved);
   products.run();
   return y;
 }
 
-void Ffn::forward_gate_up(Products& products, const Tensor& x, const RecomputePolicy& recompute,
-                          Saved& saved) const {
+Ffn::GateUp Ffn::forward_gate_up(Products& products, const Tensor& x,
+                                 const RecomputePolicy& recompute, Saved& saved) const {
   const LinearInput in = w_gate.input(products.ctx, x);
-  saved.gate = w_gate.forward(products, in);
-  saved.up = w_up.forward(products, in);
-  if (recompute.norm_outputs) return;
-  saved.w_gate.x = in.share();
-  saved.w_up.x = in.share();
+  GateUp result{w_gate.forward(products, in), w_up.forward(products, in)};
+  if (!recompute.norm_outputs) {
+    saved.w_gate.x = in.for_weight_gradient();
+    saved.w_up.x = saved.w_gate.x.share();
+  }
+  return result;
 }
 
-Tensor Ffn::forward_down(Products& products, const RecomputePolicy& recompute, Saved& saved) const {
-  const LinearInput h = w_down.input(products.ctx, swiglu(products.ctx, saved.gate, saved.up));
-  if (!recompute.swiglu_outputs) saved.w_down.x = h.share();
+Tensor Ffn::forward_down(Products& products, GateUp gate_up, const RecomputePolicy& recompute,
+                         Saved& saved) const {
+  Context& ctx = products.ctx;
+  const LinearInput h = w_down.input(ctx, swiglu(ctx, gate_up.gate, gate_up.up));
+  saved.gate = w_down.precision.kept_swiglu_input(ctx, gate_up.gate);
+  saved.up = w_down.precision.kept_swiglu_input(ctx, gate_up.up);
+  if (!recompute.swiglu_outputs) saved.w_down.x = h.for_weight_gradient();
   return w_down.forward(products, h);
 }
 
@@ -48,13 +53,15 @@ void Ffn::backward_down(Products& products, Tensor dy, const Tensor& x_again, Sa
     saved.w_up.x = saved.w_gate.x.share();
   }
   if (!saved.w_down.x.has_data()) {
-    saved.w_down.x = w_down.input(ctx, swiglu(ctx, saved.gate, saved.up));
+    saved.w_down.x = w_down.input(ctx, swiglu(ctx, saved.gate.f32(ctx), saved.up.f32(ctx)));
   }
   saved.dgate = w_down.backward_input(products, std::move(dy), saved.w_down);
 }
 
 Tensor Ffn::backward_gate(Products& products, Saved& saved) const {
-  const Tensor gate = std::move(saved.gate), up = std::move(saved.up);
+  const Tensor gate = saved.gate.f32(products.ctx), up = saved.up.f32(products.ctx);
+  saved.gate = {};
+  saved.up = {};
   saved.dup = products.ctx.empty(gate.shape());
   swiglu_backward(products.ctx, saved.dgate.mat(), saved.dup.mat(),
                   std::as_const(saved.dgate).mat(), gate.mat(), up.mat());

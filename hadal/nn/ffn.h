@@ -11,7 +11,7 @@ struct Ffn {
   Linear w_gate, w_up, w_down;  // [F,d], [F,d], [d,F]
   struct Saved {
     Linear::Saved w_gate, w_up, w_down;
-    Tensor gate, up;    // [T,F]
+    KeptRows gate, up;  // [T,F]
     Tensor dgate, dup;  // [T,F], between two phases of the way back; dgate holds dh first
   };
   Tensor forward(Context& ctx, const Tensor& x, const RecomputePolicy& recompute,
@@ -22,9 +22,13 @@ struct Ffn {
 
   // Its phases, so that a shared expert is computed in the regions of the routed ones: each needs what
   // the one before listed to have run.
-  void forward_gate_up(Products& products, const Tensor& x, const RecomputePolicy& recompute,
-                       Saved& saved) const;
-  Tensor forward_down(Products& products, const RecomputePolicy& recompute, Saved& saved) const;
+  struct GateUp {
+    Tensor gate, up;
+  };
+  GateUp forward_gate_up(Products& products, const Tensor& x, const RecomputePolicy& recompute,
+                         Saved& saved) const;
+  Tensor forward_down(Products& products, GateUp gate_up, const RecomputePolicy& recompute,
+                      Saved& saved) const;
   void backward_down(Products& products, Tensor dy, const Tensor& x_again, Saved& saved) const;
   Tensor backward_gate(Products& products, Saved& saved) const;  // dx, of the gate alone
   void backward_up_add(Products& products, Tensor& dx, Saved& saved) const;

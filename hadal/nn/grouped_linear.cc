@@ -18,26 +18,32 @@ std::vector<WeightView> views(const std::vector<Param>& weights, std::span<const
 
 Tensor GroupedLinear::forward(Products& products, const LinearInput& x,
                               std::span<const int64_t> offsets) const {
-  const View<const float, 2> rows = products.keep(x.f32(products.ctx));
+  const View<const float, 2> rows = products.keep(x);
   Tensor y = products.ctx.empty({rows.dim(0), d_out()});
   append_groups(products.forward, y.mat(), rows, views(weights, offsets), offsets, 0.0F,
                 x.is_bf16());
   return y;
 }
 
-void GroupedLinear::backward_input(Products& products, Tensor& dx, const Tensor& dy,
+LinearInput GroupedLinear::gradient(Context& ctx, const Tensor& dy,
+                                    std::span<const int64_t> offsets) const {
+  return LinearInput::of_groups(ctx, precision.rounded_gradient(ctx, dy), dy, precision, offsets);
+}
+
+void GroupedLinear::backward_input(Products& products, Tensor& dx, const LinearInput& dy,
                                    std::span<const int64_t> offsets, bool accumulate) const {
   append_groups(products.input_gradients, dx.mat(), products.keep(dy), views(weights, offsets),
                 offsets, accumulate ? 1.0F : 0.0F);
 }
 
-void GroupedLinear::backward_weight(Products& products, const Tensor& dy, const LinearInput& x,
+void GroupedLinear::backward_weight(Products& products, const LinearInput& dy, const LinearInput& x,
                                     std::span<const int64_t> offsets) {
   std::vector<View<float, 2>> gradients;
   gradients.reserve(weights.size());
   for (Param& weight : weights) gradients.push_back(weight.grad.mat());
-  append_groups(products.weight_gradients, gradients, products.keep(dy),
-                products.keep(x.f32(products.ctx)), offsets);
+  append_groups(products.weight_gradients, gradients,
+                products.keep_for_weight_gradient(dy, precision.products, offsets),
+                products.keep_for_weight_gradient(x, precision.products, offsets), offsets);
 }
 
 }  // namespace hadal

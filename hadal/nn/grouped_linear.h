@@ -11,18 +11,24 @@ namespace hadal {
 
 struct GroupedLinear {
   std::vector<Param> weights;  // of the range's experts, [d_out, d_in] each
-  Precision precision = Precision::kF32;
+  LinearPrecision precision;
 
   int64_t d_out() const { return weights.front().shape()[0]; }
   int64_t d_in() const { return weights.front().shape()[1]; }
 
-  LinearInput input(Context& ctx, const Tensor& x) const { return {ctx, x, precision}; }
+  // Rows as forward reads them. A row is rounded without regard to the others: rows of tokens that were
+  // rounded before they were dispatched are the same.
+  LinearInput input(Context& ctx, const Tensor& x) const {
+    return LinearInput(precision.rounded_input(ctx, x));
+  }
   Tensor forward(Products& products, const LinearInput& x, std::span<const int64_t> offsets) const;
+  // dy as the two products of the way back read it.
+  LinearInput gradient(Context& ctx, const Tensor& dy, std::span<const int64_t> offsets) const;
   // dx[r] = dy[r] W_e (+ dx[r])
-  void backward_input(Products& products, Tensor& dx, const Tensor& dy,
+  void backward_input(Products& products, Tensor& dx, const LinearInput& dy,
                       std::span<const int64_t> offsets, bool accumulate = false) const;
   // dW_e += dy_e^T x_e
-  void backward_weight(Products& products, const Tensor& dy, const LinearInput& x,
+  void backward_weight(Products& products, const LinearInput& dy, const LinearInput& x,
                        std::span<const int64_t> offsets);
 };
 

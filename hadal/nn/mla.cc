@@ -52,6 +52,7 @@ LinearInput Mla::query_input(Context& ctx, const LinearInput& x, const Tensor& c
 Tensor Mla::cached_rows(Context& ctx, Tensor latent, const RopeTable& rope,
                         std::span<const int32_t> positions) const {
   rope_forward(ctx, key_rope_part(latent), rope, positions);
+  latent = w_ukv.precision.kept_stream(ctx, latent).f32(ctx);  // as training reads it
   Tensor r;
   const Tensor normed = c_kv(ctx, latent, r);
   copy_rows(ctx, latent.mat().columns(0, kv_lora_rank), normed.mat());
@@ -87,25 +88,27 @@ Tensor Mla::forward(Context& ctx, const Tensor& x, const Pass& pass, Saved& save
   const int64_t n_tokens = x.dim(0);
   const LinearInput in = w_dkv.input(ctx, x);
   Latents down = latents(ctx, in);
-  saved.latent = std::move(down.latent);
-  rope_forward(ctx, key_rope_part(saved.latent), *pass.rope, pass.positions);
-  saved.o = ctx.empty({n_tokens, dims.n_heads * dims.d_v});
+  rope_forward(ctx, key_rope_part(down.latent), *pass.rope, pass.positions);
+  saved.latent = w_ukv.precision.kept_stream(ctx, down.latent);
+  const Tensor latent = saved.latent.f32(ctx);  // as it is kept
+  down.latent = {};
+  Tensor o = ctx.empty({n_tokens, dims.n_heads * dims.d_v});
   saved.lse = ctx.empty({n_tokens, dims.n_heads});
   {
     LinearInput c_q = query_input(ctx, in, down.c_q, saved.q_norm);
-    LinearInput c = w_ukv.input(ctx, c_kv(ctx, saved.latent, saved.kv_norm_r));
+    LinearInput c = w_ukv.input(ctx, c_kv(ctx, latent, saved.kv_norm_r));
     auto [q, kv] = up_projections(ctx, c_q, c, pass);
     if (pass.recompute.norm_outputs) {
       c_q = {};
       c = {};
     }
-    attention_forward(ctx, heads(saved.o, dims.n_heads), saved.lse.mat(),
+    attention_forward(ctx, heads(o, dims.n_heads), saved.lse.mat(),
                       heads(std::as_const(q), dims.n_heads), heads(std::as_const(kv), dims.n_heads),
-                      std::as_const(saved.latent).mat().columns(kv_lora_rank, saved.latent.dim(1)),
-                      pass.sequences, dims, softmax_scale);
+                      latent.mat().columns(kv_lora_rank, latent.dim(1)), pass.sequences, dims,
+                      softmax_scale);
     if (!pass.recompute.norm_outputs) {
-      saved.w_dkv.x = in.share();
-      if (w_dq) saved.w_dq.x = in.share();
+      saved.w_dkv.x = in.for_weight_gradient();
+      if (w_dq) saved.w_dq.x = saved.w_dkv.x.share();
       saved.w_uq.x = std::move(c_q);
       saved.w_ukv.x = std::move(c);
     }
@@ -114,14 +117,19 @@ Tensor Mla::forward(Context& ctx, const Tensor& x, const Pass& pass, Saved& save
       saved.kv = std::move(kv);
     }
   }
-  saved.w_o.x = w_o.input(ctx, saved.o);
-  return w_o.forward(ctx, saved.w_o.x);
+  const LinearInput in_o = w_o.input(ctx, o);
+  saved.o = w_o.precision.kept_attention_output(ctx, o);
+  // W reads what B keeps, unless the columns were quantised beside it.
+  saved.w_o.x = trains_in_fp8(w_o.precision.products) && !w_o.precision.quantises_columns()
+                    ? LinearInput(saved.o.share())
+                    : in_o.for_weight_gradient();
+  return w_o.forward(ctx, in_o);
 }
 
 Tensor Mla::backward_input(Context& ctx, Tensor dy, const Tensor& x_again, const Pass& pass,
                            Saved& saved) const {
   const int64_t n_tokens = dy.dim(0), d_c = kv_lora_rank, width = d_c + dims.d_rope;
-  const Tensor& latent = saved.latent;
+  const Tensor latent = saved.latent.f32(ctx);
   if (x_again.has_data()) {
     saved.w_dkv.x = w_dkv.input(ctx, x_again);
     if (w_dq) {
@@ -141,7 +149,8 @@ Tensor Mla::backward_input(Context& ctx, Tensor dy, const Tensor& x_again, const
     const auto [q, kv] = saved.q.has_data()
                              ? QueriesAndKeys{std::move(saved.q), std::move(saved.kv)}
                              : up_projections(ctx, saved.w_uq.x, saved.w_ukv.x, pass);
-    const Tensor o = std::move(saved.o), lse = std::move(saved.lse);
+    const Tensor o = saved.o.f32(ctx), lse = std::move(saved.lse);
+    saved.o = {};
     dq = ctx.empty(q.shape());
     dkv = ctx.empty(kv.shape());
     attention_backward(ctx, heads(dq, dims.n_heads), heads(dkv, dims.n_heads),
@@ -179,7 +188,7 @@ void Mla::backward_weight(Context& ctx, Saved&& saved) {
   w_uq.backward_weight(products, std::move(consumed.w_uq));
   if (w_dq) w_dq->backward_weight(products, std::move(consumed.w_dq));
   products.run();
-  const Tensor& latent = consumed.latent;
+  const Tensor latent = consumed.latent.f32(ctx);
   rmsnorm_backward_weight(ctx, kv_norm.weight.grad.vec(), std::as_const(consumed.dc_kv).mat(),
                           latent.mat().columns(0, kv_lora_rank),
                           std::as_const(consumed.kv_norm_r).vec());

@@ -32,11 +32,12 @@ struct Mla {
   struct Saved {
     Linear::Saved w_dq, w_uq, w_dkv, w_ukv, w_o;
     RmsNorm::Saved q_norm;
-    Tensor latent;     // [T, d_c + d_r]: c_raw, then k_rope (rotated)
+    KeptRows latent;   // [T, d_c + d_r]: c_raw, then k_rope (rotated)
     Tensor kv_norm_r;  // [T]
     Tensor dc_kv;      // [T, d_c] gradient of c_kv, written by backward_input
     Tensor q, kv;      // attention's operands; only where the policy keeps them
-    Tensor o, lse;     // its results; gone after backward_input
+    KeptRows o;        // its results; gone after backward_input
+    Tensor lse;
   };
   Tensor forward(Context& ctx, const Tensor& x, const Pass& pass, Saved& saved) const;
   // x_again: the input, where the policy let forward not keep it; else empty.

@@ -54,28 +54,51 @@ RoutingResult Moe::dispatch(Context& ctx, TokenDispatcher& dispatcher, const Ten
   RoutingResult result = route(ctx, x, layer, pass, saved);
   saved.dispatch = dispatcher.plan(ctx, std::as_const(result.chosen).view<int32_t, 2>(), range);
   result.chosen = {};
-  dispatcher.start_dispatch(ctx, x, saved.dispatch);
+  // Rounded before they travel: each token once, and a card sends codes.
+  const KeptRows tokens = w_gate.precision.rounded_input(ctx, x);
+  dispatcher.start_dispatch(ctx, tokens.f32(ctx), saved.dispatch);
   return result;
+}
+
+LinearInput Moe::expert_input(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x,
+                              Dispatch& dispatch) const {
+  const LinearPrecision& precision = w_gate.precision;
+  if (precision.quantises_columns()) {
+    const Tensor rows = dispatched(ctx, dispatcher, x, dispatch);
+    return LinearInput::of_groups(ctx, {}, rows, precision, dispatch.rows.offsets);
+  }
+  return LinearInput(KeptRows::as_is(
+      dispatched(ctx, dispatcher, precision.rounded_input(ctx, x).f32(ctx), dispatch)));
 }
 
 void Moe::experts(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x, const Pass& pass,
                   Saved& saved) const {
   const std::vector<int64_t>& offsets = saved.dispatch.rows.offsets;
   Products products{ctx};
+  Tensor gate, up;
   {
-    const LinearInput x_rows = w_gate.input(ctx, dispatcher.finish_dispatch(ctx, saved.dispatch));
-    saved.gate = w_gate.forward(products, x_rows, offsets);
-    saved.up = w_up.forward(products, x_rows, offsets);
+    const LinearInput x_rows(KeptRows::as_is(dispatcher.finish_dispatch(ctx, saved.dispatch),
+                                             rounds_to_bf16(w_gate.precision.products)));
+    gate = w_gate.forward(products, x_rows, offsets);
+    up = w_up.forward(products, x_rows, offsets);
   }
-  if (shared) shared->forward_gate_up(products, x, pass.recompute, saved.shared);
+  Ffn::GateUp of_shared;
+  if (shared) of_shared = shared->forward_gate_up(products, x, pass.recompute, saved.shared);
   products.run();
   if (!pass.recompute.norm_outputs) saved.x = x.share();
-  Tensor h = swiglu(ctx, saved.gate, saved.up);
-  Tensor outputs = w_down.forward(products, w_down.input(ctx, h), offsets);
-  saved.y =
-      shared ? shared->forward_down(products, pass.recompute, saved.shared) : ctx.zeros(x.shape());
+  const Tensor h = swiglu(ctx, gate, up);
+  saved.gate = w_down.precision.kept_swiglu_input(ctx, gate);
+  saved.up = w_down.precision.kept_swiglu_input(ctx, up);
+  const LinearInput h_rows = w_down.input(ctx, h);
+  Tensor outputs = w_down.forward(products, h_rows, offsets);
+  saved.y = shared
+                ? shared->forward_down(products, std::move(of_shared), pass.recompute, saved.shared)
+                : ctx.zeros(x.shape());
   products.run();
-  if (!pass.recompute.swiglu_outputs) saved.h = std::move(h);
+  if (!pass.recompute.swiglu_outputs) {
+    saved.h = LinearInput::of_groups(ctx, h_rows.rows().share(), h, w_down.precision, offsets)
+                  .for_weight_gradient();
+  }
   dispatcher.start_combine(ctx, std::move(outputs), saved.dispatch);
 }
 
@@ -88,39 +111,46 @@ Tensor Moe::combine(Context& ctx, TokenDispatcher& dispatcher, Saved& saved) con
 void Moe::combine_backward(Context& ctx, TokenDispatcher& dispatcher, Tensor dy,
                            Saved& saved) const {
   saved.row_gates = dispatcher.to_rows(ctx, saved.gates, saved.dispatch);
-  dispatcher.start_dispatch(ctx, dy, saved.dispatch);
-  saved.dy = std::move(dy);
+  // As the tokens of forward: rounded before they travel.
+  KeptRows rounded = w_down.precision.rounded_gradient(ctx, dy);
+  dispatcher.start_dispatch(ctx, rounded.f32(ctx), saved.dispatch);
+  saved.dy = w_down.precision.quantises_columns() ? w_down.precision.kept_stream(ctx, dy)
+                                                  : std::move(rounded);
 }
 
 void Moe::experts_backward(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x_again,
                            Saved& saved) const {
   if (x_again.has_data()) saved.x = x_again.share();
   const std::vector<int64_t>& offsets = saved.dispatch.rows.offsets;
-  const Tensor &gate = saved.gate, &up = saved.up;
+  const Tensor gate = saved.gate.f32(ctx), up = saved.up.f32(ctx), dy = saved.dy.f32(ctx);
   Products products{ctx};
-  saved.dgate = ctx.empty(gate.shape());  // first dh, then dgate in its place
-  w_down.backward_input(products, saved.dgate, dispatcher.finish_dispatch(ctx, saved.dispatch),
-                        offsets);
-  if (shared) shared->backward_down(products, saved.dy.share(), x_again, saved.shared);
+  Tensor dgate = ctx.empty(gate.shape());  // first dh, then dgate in its place
+  w_down.backward_input(
+      products, dgate,
+      LinearInput(KeptRows::as_is(dispatcher.finish_dispatch(ctx, saved.dispatch))), offsets);
+  if (shared) shared->backward_down(products, dy.share(), x_again, saved.shared);
   products.run();
   Tensor row_dgates = ctx.empty({gate.dim(0)});
   {
-    const Tensor h = saved.h.has_data() ? saved.h.share() : swiglu(ctx, gate, up);
-    gate_backward(ctx, row_dgates.vec(), saved.dgate.mat(), h.mat(),
+    const Tensor h = swiglu(ctx, gate, up);
+    gate_backward(ctx, row_dgates.vec(), dgate.mat(), h.mat(),
                   std::as_const(saved.row_gates).vec());
   }
   saved.dgates = dispatcher.to_choices(ctx, row_dgates, saved.dispatch);
-  saved.dup = ctx.empty(up.shape());
-  swiglu_backward(ctx, saved.dgate.mat(), saved.dup.mat(), std::as_const(saved.dgate).mat(),
-                  gate.mat(), up.mat());
+  Tensor dup = ctx.empty(up.shape());
+  swiglu_backward(ctx, dgate.mat(), dup.mat(), std::as_const(dgate).mat(), gate.mat(), up.mat());
+  saved.dgate = w_gate.gradient(ctx, dgate, offsets);
+  saved.dup = w_up.gradient(ctx, dup, offsets);
 
-  Tensor dx_rows = ctx.empty({gate.dim(0), saved.dy.dim(1)});
+  Tensor dx_rows = ctx.empty({gate.dim(0), dy.dim(1)});
   w_gate.backward_input(products, dx_rows, saved.dgate, offsets);
-  saved.dx = shared ? shared->backward_gate(products, saved.shared) : ctx.zeros(saved.dy.shape());
+  saved.dx = shared ? shared->backward_gate(products, saved.shared) : ctx.zeros(dy.shape());
   products.run();
   w_up.backward_input(products, dx_rows, saved.dup, offsets, /*accumulate=*/true);
   if (shared) shared->backward_up_add(products, saved.dx, saved.shared);
   products.run();
+  saved.dgate = saved.dgate.for_weight_gradient();
+  saved.dup = saved.dup.for_weight_gradient();
   dispatcher.start_combine(ctx, std::move(dx_rows), saved.dispatch);
 }
 
@@ -151,23 +181,25 @@ void Moe::backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& sav
   if (shared) shared->backward_weight(products, std::move(consumed.shared));
   products.run();
   {
-    const LinearInput x_rows =
-        w_gate.input(ctx, dispatched(ctx, dispatcher, consumed.x, consumed.dispatch));
+    const LinearInput x_rows = expert_input(ctx, dispatcher, consumed.x, consumed.dispatch);
     consumed.x = {};
-    const Tensor dgate = std::move(consumed.dgate), dup = std::move(consumed.dup);
+    const LinearInput dgate = std::move(consumed.dgate), dup = std::move(consumed.dup);
     w_gate.backward_weight(products, dgate, x_rows, offsets);
     w_up.backward_weight(products, dup, x_rows, offsets);
   }
   products.run();
   // The rows' gradient of y is g dy, as combine weighted the outputs.
-  Tensor dy_rows = dispatched(ctx, dispatcher, consumed.dy, consumed.dispatch);
+  Tensor dy_rows = dispatched(ctx, dispatcher, consumed.dy.f32(ctx), consumed.dispatch);
   consumed.dy = {};
   scale_rows(ctx, dy_rows.mat(), std::as_const(consumed.row_gates).vec());
-  const Tensor h =
-      consumed.h.has_data() ? std::move(consumed.h) : swiglu(ctx, consumed.gate, consumed.up);
+  if (!consumed.h.has_data()) {
+    const Tensor h = swiglu(ctx, consumed.gate.f32(ctx), consumed.up.f32(ctx));
+    consumed.h = LinearInput::of_groups(ctx, w_down.precision.rounded_input(ctx, h), h,
+                                        w_down.precision, offsets);
+  }
   consumed.gate = {};
   consumed.up = {};
-  w_down.backward_weight(products, dy_rows, w_down.input(ctx, h), offsets);
+  w_down.backward_weight(products, LinearInput(KeptRows::as_is(dy_rows)), consumed.h, offsets);
   products.run();
 }
 

@@ -36,12 +36,14 @@ struct Moe {
     Tensor x;                                // [T,d]
     Tensor scores, dscores, gates, indices;  // [T,E], [T,E] balance part, [T,K], I32 [T,K]
     Dispatch dispatch;
-    Tensor row_gates;  // [R]
-    Tensor gate, up;   // [R,f]
-    Tensor h;          // [R,f]; only where the policy keeps it
-    Tensor y;          // [T,d] between experts and combine
+    Tensor row_gates;   // [R]
+    KeptRows gate, up;  // [R,f]
+    LinearInput h;      // [R,f]; only where the policy keeps it
+    Tensor y;           // [T,d] between experts and combine
     Ffn::Saved shared;
-    Tensor dlogits, dgates, dgate, dup, dy, dx;  // written by B; dy, dx [T,d]
+    Tensor dlogits, dgates, dx;  // written by B; dx [T,d]
+    KeptRows dy;                 // [T,d]
+    LinearInput dgate, dup;      // [R,f]
   };
   RoutingResult dispatch(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x, int layer,
                          const Pass& pass, Saved& saved) const;
@@ -58,6 +60,9 @@ struct Moe {
   void backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& saved);
 
  private:
+  // What the experts multiply for W: rows of the tokens x, rounded as forward rounded them.
+  LinearInput expert_input(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x,
+                           Dispatch& dispatch) const;
   RoutingResult route(Context& ctx, const Tensor& x, int layer, const Pass& pass,
                       Saved& saved) const;
 };

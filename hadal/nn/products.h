@@ -7,6 +7,7 @@
 
 #include <vector>
 
+#include "hadal/nn/linear_input.h"
 #include "hadal/ops/gemm.h"
 
 namespace hadal {
@@ -16,10 +17,19 @@ struct Products {
   std::vector<Product> forward = {};                  // y = x W^T
   std::vector<Product> input_gradients = {};          // dx = dy W
   std::vector<WeightGradient> weight_gradients = {};  // dW += dy^T x
-  std::vector<Tensor> operands = {};
+  // Operands wait here until they were used, whoever else lets go of them. Rounded ones are widened
+  // once for all products that read them.
+  struct Operand {
+    const void* rounded;  // KeptRows::id or LinearInput::id
+    bool for_weight_gradient;
+    Tensor values;
+  };
+  std::vector<Operand> operands = {};
+  std::vector<LinearInput> sources = {};  // what the ids above stand for
 
-  // An operand waits here until it was used, whoever else lets go of it.
-  View<const float, 2> keep(const Tensor& x);
+  View<const float, 2> keep(const LinearInput& x);
+  View<const float, 2> keep_for_weight_gradient(const LinearInput& x, Precision precision,
+                                                std::span<const int64_t> offsets = {});
   // Computes what is listed, each list in one region, and forgets it.
   void run();
 };

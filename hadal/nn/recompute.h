@@ -1,6 +1,6 @@
 // nn/recompute.h: what F does not keep for B and W, because B forms it again from something smaller
 // (report section 3.2.3). Every layer obeys the one policy of its Pass; gradients are the same bit
-// for bit whatever it says.
+// for bit whatever it says, but for swiglu_outputs in FP8 training, where gate and up wait rounded.
 #pragma once
 
 namespace hadal {

@@ -51,9 +51,26 @@ void quantize_blocks(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> scales,
   quantize(ctx, codes, scales, w, kWeightBlocks, power_of_two, /*amax_floor=*/false);
 }
 
+void dequantize_column_tiles(Context& ctx, View<float, 2> x, View<const f8e4m3, 2> codes,
+                             View<const float, 2> scales) {
+  expect_shape(x, codes.shape(), "dequantize columns x");
+  expect_shape(scales, {ceil_div(x.dim(0), kFp8Tile), x.dim(1)}, "dequantize columns scales");
+  switch (ctx.device) {
+    case Device::kReference:
+      return reference::dequantize_columns(x, codes, scales);
+    case Device::kCpu:
+      return cpu::dequantize_columns(ctx.pool, x, codes, scales);
+    case Device::kCuda:
+      return cuda::dequantize_columns(*ctx.stream, x, codes, scales);
+  }
+}
+
 void dequantize(Context& ctx, View<float, 2> x, const Quantized& codes) {
   expect_shape(x, {codes.rows, codes.cols}, "dequantize x");
   check_codes(codes);
+  if (codes.tiling == kColumnTiles) {
+    return dequantize_column_tiles(ctx, x, codes.codes.view<f8e4m3, 2>(), codes.scales.mat());
+  }
   const WeightView view(codes);
   switch (ctx.device) {
     case Device::kReference:

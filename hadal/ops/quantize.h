@@ -27,6 +27,9 @@ void quantize_column_tiles(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> s
 void quantize_blocks(Context& ctx, View<f8e4m3, 2> codes, View<float, 2> scales,
                      View<const float, 2> w, bool power_of_two);
 
+// x [T,K] = code * scale, of tiles of 128 tokens x 1 channel.
+void dequantize_column_tiles(Context& ctx, View<float, 2> x, View<const f8e4m3, 2> codes,
+                             View<const float, 2> scales);
 // x [N,K] = code * scale, of codes of every form (also ops/quantize_q8_q4.h).
 void dequantize(Context& ctx, View<float, 2> x, const Quantized& codes);
 Tensor dequantized(Context& ctx, const Quantized& codes);  // the same in a tensor of its own

@@ -139,6 +139,36 @@ std::vector<Setting> settings_table(TrainConfig& c) {
        10},
       {"loss.bias_late_from_tokens", &c.loss.bias_late_from_tokens, "0: never", 0, kManyTokens},
 
+      {.name = "precision.compute",
+       .target = &c.precision.compute,
+       .help = "of the products of linears; masters and sums are F32 always",
+       .choices = {"fp32", "bf16", "fp8"}},
+      {.name = "precision.attention",
+       .target = &c.precision.attention,
+       .help = "of attention's projections; compute: as precision.compute",
+       .choices = {"compute", "fp32", "bf16", "fp8"}},
+      {.name = "precision.dense",
+       .target = &c.precision.dense,
+       .help = "of dense layers' networks; compute: as precision.compute",
+       .choices = {"compute", "fp32", "bf16", "fp8"}},
+      {.name = "precision.shared",
+       .target = &c.precision.shared,
+       .help = "of shared experts; compute: as precision.compute",
+       .choices = {"compute", "fp32", "bf16", "fp8"}},
+      {.name = "precision.experts",
+       .target = &c.precision.experts,
+       .help = "of routed experts; compute: as precision.compute",
+       .choices = {"compute", "fp32", "bf16", "fp8"}},
+      {.name = "precision.scales",
+       .target = &c.precision.scales,
+       .help = "of FP8 tiles and blocks",
+       .choices = {"power-of-two", "f32"}},
+      {.name = "precision.weight_gradient",
+       .target = &c.precision.weight_gradient,
+       .help = "FP8 operands of weight gradients: cut again from the codes that wait, or quantised "
+               "by columns beside them",
+       .choices = {"retiled", "columns"}},
+
       {"eval.every_steps", &c.eval.every_steps, "steps between evaluations; 0: at the end only", 0,
        1e12},
       {"eval.sequences", &c.eval.sequences, "held-out sequences that are scored", 1, 1e9},
@@ -151,7 +181,7 @@ std::vector<Setting> settings_table(TrainConfig& c) {
       {.name = "checkpoint.dtype",
        .target = &c.checkpoint.dtype,
        .help = "of model.safetensors; the training state is F32 always",
-       .choices = {"bf16", "f32"}},
+       .choices = {"bf16", "f32", "fp8"}},
 
       {"log.load_every_steps", &c.log.load_every_steps, "steps per record of the experts' load", 1,
        1e12},
@@ -302,6 +332,19 @@ LearningRateSchedule learning_rate_schedule(const TrainConfig& config, int64_t p
   schedule.tail_until_tokens =
       std::max(schedule.decay_until_tokens, boundary(o.tail_until_tokens, 14.633e12));
   return schedule;
+}
+
+ModelPrecision model_precision(const TrainConfig::Precision& settings) {
+  const auto of_class = [&](const std::string& own) -> LinearPrecision {
+    const std::string& name = own == "compute" ? settings.compute : own;
+    if (name == "bf16") return Precision::kBf16;
+    if (name != "fp8") return Precision::kF32;
+    return {settings.scales == "f32" ? Precision::kFp8F32Scales : Precision::kFp8,
+            settings.weight_gradient == "columns" ? WeightGradientTiles::kColumns
+                                                  : WeightGradientTiles::kRetiled};
+  };
+  return {of_class(settings.attention), of_class(settings.dense), of_class(settings.shared),
+          of_class(settings.experts)};
 }
 
 BatchRamp batch_ramp(const TrainConfig& config) {

@@ -8,6 +8,7 @@
 #include "hadal/data/dataset.h"
 #include "hadal/model/config.h"
 #include "hadal/model/loss.h"
+#include "hadal/model/precision.h"
 #include "hadal/optim/adamw.h"
 #include "hadal/optim/learning_rate.h"
 #include "hadal/train/settings.h"
@@ -58,6 +59,14 @@ struct TrainConfig {
     int64_t bias_late_from_tokens = 0;
   } loss;
 
+  // [precision] Of the products of linears: "fp32", "bf16" or "fp8"; of a class, or as compute says.
+  struct Precision {
+    std::string compute = "fp32";
+    std::string attention = "compute", dense = "compute", shared = "compute", experts = "compute";
+    std::string scales = "power-of-two";      // of FP8
+    std::string weight_gradient = "retiled";  // where FP8's 128x1 tiles come from
+  } precision;
+
   struct Eval {  // [eval]
     int64_t every_steps = 200;
     int64_t sequences = 64;  // of the validation split, the same ones every time
@@ -105,6 +114,8 @@ std::string resolved_toml(const TrainConfig& config);
 
 // The schedules of a run of `planned_tokens`.
 LearningRateSchedule learning_rate_schedule(const TrainConfig& config, int64_t planned_tokens);
+// What [precision] asks for.
+ModelPrecision model_precision(const TrainConfig::Precision& settings);
 BatchRamp batch_ramp(const TrainConfig& config);
 int64_t micro_batch_sequences(const TrainConfig& config);
 // Sequences of a micro-batch that keep `n_threads` busy: about 1024 tokens for up to four threads, 256

@@ -3,12 +3,14 @@
 #include <utility>
 
 #include "hadal/io/atomic_folder.h"
+#include "hadal/model/precision.h"
 
 namespace hadal {
 
-void swap_ema(TrainState& state) {
+void swap_ema(Context& ctx, TrainState& state) {
   const std::vector<Trainable>& params = state.optimizer.params();
   for (size_t i = 0; i < params.size(); ++i) std::swap(params[i].param->master, state.ema[i]);
+  remake_working_weights(ctx, state.model);
 }
 
 std::string save_ema_model(Context& ctx, const RunFolder& run, DeepseekV3& averaged,

@@ -7,7 +7,7 @@ namespace hadal {
 
 // Exchanges the weights with their average; a second call undoes the first. Router biases have no
 // average and stay.
-void swap_ema(TrainState& state);
+void swap_ema(Context& ctx, TrainState& state);
 
 // Writes RUN/ema, a folder like any Hugging Face checkpoint, in place of an older one.
 std::string save_ema_model(Context& ctx, const RunFolder& run, DeepseekV3& averaged,

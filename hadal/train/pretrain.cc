@@ -9,6 +9,7 @@
 #include "hadal/io/atomic_write.h"
 #include "hadal/io/path_status.h"
 #include "hadal/model/checkpoint.h"
+#include "hadal/model/precision.h"
 #include "hadal/train/ema.h"
 #include "hadal/train/held_out.h"
 #include "hadal/train/metrics.h"
@@ -83,6 +84,9 @@ class Session {
     } else if (resume) {
       log_note(run_.path(), ": no checkpoint yet, starting from the beginning");
     }
+    set_precision(state_.model, model_precision(config_.precision));
+    state_.model.config.fp8_power_of_two_scales = config_.precision.scales == "power-of-two";
+    remake_working_weights(ctx_, state_.model);
     metrics_ = std::make_unique<Metrics>(run_.path(), fs::path(run_.path()).filename().string(),
                                          state_.steps, config.log.tensorboard);
   }
@@ -229,7 +233,10 @@ class Session {
 
   TrainingCheckpointOptions checkpoint_options() const {
     TrainingCheckpointOptions options;
-    options.dtype = config_.checkpoint.dtype == "f32" ? SaveDType::kF32 : SaveDType::kBF16;
+    const std::string& dtype = config_.checkpoint.dtype;
+    options.dtype = dtype == "f32"   ? SaveDType::kF32
+                    : dtype == "fp8" ? SaveDType::kFP8
+                                     : SaveDType::kBF16;
     options.keep = config_.checkpoint.keep;
     options.tokenizer_files = files_in(data_.tokenizer_folder);
     options.save_clock = config_.train.max_seconds > 0;
@@ -242,10 +249,10 @@ class Session {
     end.tokens_per_s =
         seconds_trained_ > 0 ? static_cast<double>(tokens_trained_) / seconds_trained_ : 0.0;
     if (!state_.ema.empty()) {
-      swap_ema(state_);
+      swap_ema(ctx_, state_);
       end.ema = evaluate(ctx_, state_.model, held_out_);
       end.ema_folder = save_ema_model(ctx_, run_, state_.model, checkpoint_options());
-      swap_ema(state_);
+      swap_ema(ctx_, state_);
     }
     return run_summary(run_.path(), state_, progress_, end);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "hadal/model/precision.h"
 #include "hadal/optim/gradient_clip.h"
 #include "hadal/train/expert_balance.h"
 #include "hadal/train/not_finite.h"
@@ -78,6 +79,7 @@ StepReport train_step(Context& ctx, TrainState& state, const Batch& batch, const
   report.clip = clip_factor(norm.norm, plan.clip_norm);
 
   state.optimizer.step(ctx, plan.learning_rate, static_cast<float>(report.clip));
+  remake_working_weights(ctx, state.model);
   update_route_biases(state.model, report.load, plan.bias_gamma);
   if (!state.ema.empty()) {
     update_ema(ctx, state.optimizer.params(), state.ema, static_cast<float>(plan.ema_decay));

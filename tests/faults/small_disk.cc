@@ -59,9 +59,9 @@ void SavedState::save(const std::string& run_folder, int64_t steps) {
 }
 
 void SavedState::save_ema(const std::string& run_folder) {
-  swap_ema(state);
+  swap_ema(ctx, state);
   save_ema_model(ctx, RunFolder(run_folder, true), state.model, {});
-  swap_ema(state);
+  swap_ema(ctx, state);
 }
 
 DataConfig small_data(const TemporaryFolder& folder, int64_t words_of_each) {

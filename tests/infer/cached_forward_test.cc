@@ -4,6 +4,7 @@
 #include "gtest/gtest.h"
 #include "hadal/model/forward.h"
 #include "hadal/model/head.h"
+#include "hadal/model/precision.h"
 #include "tests/infer/one_sequence.h"
 #include "tests/support/compare.h"
 #include "tests/support/random_model.h"
@@ -61,6 +62,27 @@ TEST_F(CachedForwardTest, ChunksAndFormsGiveTheLogitsOfTheWholePass) {
   test::expect_close(logits(tokens, {30}, Form::kAbsorbed), want, tolerance, "absorbed");
   test::expect_close(logits(tokens, std::vector<int64_t>(30, 1), Form::kAbsorbed), want, tolerance,
                      "row by row");
+}
+
+// As a trainer computed them, whose forward pass the whole one is. Attention behind the cache adds in
+// another order, so here and there a code next to a tie becomes its neighbour.
+TEST_F(CachedForwardTest, FollowsThePrecisionOfTraining) {
+  const std::vector<int32_t> tokens = random_.random_tokens(30, 3);
+  const auto whole = [&] {
+    return elements(
+        forward_logits(random_.ctx, random_.model, tokens, Sequences::equal(1, 30), false)
+            .logits.mat());
+  };
+  const std::vector<float> f32 = whole();
+  const test::Tolerance tolerance{.element = 0.02, .frobenius = 0.004, .cosine = 1e-5};
+  for (const Precision precision : {Precision::kBf16, Precision::kFp8}) {
+    set_precision(random_.model, precision);
+    remake_working_weights(random_.ctx, random_.model);
+    const std::vector<float> want = whole();
+    EXPECT_NE(want, f32);
+    test::expect_close(logits(tokens, {30}, Form::kPrefill), want,
+                       tolerance.in_rows_of(random_.model.config.vocab_size), "one chunk");
+  }
 }
 
 TEST_F(CachedForwardTest, RowsOfOnePassAreRowsAloneBitForBit) {

@@ -8,6 +8,7 @@
 #include "hadal/model/head.h"
 #include "hadal/ops/compute_device.h"
 #include "hadal/ops/copy.h"
+#include "hadal/model/precision.h"
 #include "tests/infer/one_sequence.h"
 #include "tests/support/devices.h"
 #include "tests/support/golden_case.h"

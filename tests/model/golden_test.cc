@@ -8,6 +8,7 @@
 
 #include "hadal/model/checkpoint.h"
 #include "hadal/model/dump.h"
+#include "hadal/model/precision.h"
 #include "hadal/nn/linear.h"
 #include "hadal/ops/compute_device.h"
 #include "hadal/ops/quantize.h"

@@ -7,6 +7,7 @@
 #include "hadal/io/safetensors.h"
 #include "hadal/model/checkpoint.h"
 #include "hadal/model/hf_names.h"
+#include "hadal/model/precision.h"
 #include "tests/support/random_model.h"
 #include "tests/support/temporary_folder.h"
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "hadal/model/precision.h"
 #include "tests/support/compare.h"
 #include "tests/support/layer_differences.h"
 

@@ -95,13 +95,14 @@ class GroupedLinearTest : public LinearTest {
  protected:
   const std::vector<int64_t> offsets_ = {0, 0, 8, 8, kRows};
 
-  std::vector<Linear> singles(Precision precision) {
+  std::vector<Linear> singles(LinearPrecision precision) {
     std::vector<Linear> result;
     for (uint64_t e = 0; e + 1 < offsets_.size(); ++e) {
       result.push_back({});
       result.back().weight.master = random_.random_rows(kOut, kIn, 20 + e);
       result.back().weight.allocate_grad(random_.arena);
       result.back().precision = precision;
+      remake_working_weight(ctx_, result.back().weight, precision.products);
     }
     return result;
   }
@@ -112,6 +113,7 @@ class GroupedLinearTest : public LinearTest {
       result.weights.emplace_back();
       result.weights.back().master = single.weight.master.share();
       result.weights.back().allocate_grad(random_.arena);
+      remake_working_weight(ctx_, result.weights.back(), result.precision.products);
     }
     return result;
   }
@@ -127,19 +129,25 @@ class GroupedLinearTest : public LinearTest {
 TEST_F(GroupedLinearTest, IsOneLinearForEveryExpert) {
   const Tensor x = random_.random_rows(kRows, kIn, 13);
   const Tensor dy = random_.random_rows(kRows, kOut, 14);
-  for (const Precision precision :
-       {Precision::kF32, Precision::kFp8Input, Precision::kFp8InputPowerOfTwo}) {
+  const auto columns = WeightGradientTiles::kColumns;
+  for (const LinearPrecision precision :
+       {LinearPrecision(Precision::kF32), LinearPrecision(Precision::kFp8Input),
+        LinearPrecision(Precision::kFp8InputPowerOfTwo), LinearPrecision(Precision::kBf16),
+        LinearPrecision(Precision::kFp8), LinearPrecision(Precision::kFp8F32Scales),
+        LinearPrecision(Precision::kFp8, columns)}) {
     std::vector<Linear> single = singles(precision);
     GroupedLinear layer = grouped(single);
     EXPECT_EQ(layer.d_in(), kIn);
     EXPECT_EQ(layer.d_out(), kOut);
-    const LinearInput in = layer.input(ctx_, x);
+    const LinearInput in =
+        LinearInput::of_groups(ctx_, precision.rounded_input(ctx_, x), x, precision, offsets_);
+    const LinearInput gradient = layer.gradient(ctx_, dy, offsets_);
     Products products{ctx_};
     const Tensor y = layer.forward(products, in, offsets_);
     Tensor dx = ctx_.empty(x.shape()), twice = x.clone(ctx_.arena);
-    layer.backward_input(products, dx, dy, offsets_);
-    layer.backward_input(products, twice, dy, offsets_, /*accumulate=*/true);
-    layer.backward_weight(products, dy, in, offsets_);
+    layer.backward_input(products, dx, gradient, offsets_);
+    layer.backward_input(products, twice, gradient, offsets_, /*accumulate=*/true);
+    layer.backward_weight(products, gradient, in, offsets_);
     products.run();
     for (size_t e = 0; e < single.size(); ++e) {
       SCOPED_TRACE(concat("expert ", e));
@@ -170,8 +178,9 @@ TEST_F(GroupedLinearTest, NoRowsAtAll) {
   Products products{ctx_};
   EXPECT_EQ(layer.forward(products, in, none).shape(), (Tensor::Shape{0, kOut}));
   Tensor dx = ctx_.empty({0, kIn});
-  layer.backward_input(products, dx, ctx_.empty({0, kOut}), none);
-  layer.backward_weight(products, ctx_.empty({0, kOut}), in, none);
+  const LinearInput no_gradient = layer.gradient(ctx_, ctx_.empty({0, kOut}), none);
+  layer.backward_input(products, dx, no_gradient, none);
+  layer.backward_weight(products, no_gradient, in, none);
   products.run();
   for (const Param& weight : layer.weights) {
     for (const float g : weight.grad.flat<float>()) EXPECT_EQ(g, 0.0F);

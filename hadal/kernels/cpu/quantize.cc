@@ -79,6 +79,12 @@ void decode_rows(View<float, 2> x, const WeightView& codes) {
   });
 }
 
+void fp8_decode_columns(float* x, const f8e4m3* codes, const float* scales, int64_t n) {
+  for_each_vector(n, [=](auto d, int64_t i) HWY_ATTR {
+    hn::StoreU(hn::Mul(load_stored(d, codes + i), hn::LoadU(d, scales + i)), d, x + i);
+  });
+}
+
 }  // namespace hadal::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -91,6 +97,7 @@ HWY_EXPORT(fp8_amax_columns);
 HWY_EXPORT(fp8_encode);
 HWY_EXPORT(fp8_encode_columns);
 HWY_EXPORT(decode_rows);
+HWY_EXPORT(fp8_decode_columns);
 
 // The rows [row, row_end) of one band of tiles, tiles side by side.
 void quantize_band(View<f8e4m3, 2> codes, std::span<float> scales, View<const float, 2> x,
@@ -146,6 +153,16 @@ void dequantize(ThreadPool& pool, View<float, 2> x, const WeightView& codes) {
   const auto decode = HWY_DYNAMIC_DISPATCH(decode_rows);
   pool.parallel_for(x.dim(0), row_grain(x.dim(1)), [&](int64_t begin, int64_t end, int) {
     decode(x.rows(begin, end), codes.row_range(begin, end));
+  });
+}
+
+void dequantize_columns(ThreadPool& pool, View<float, 2> x, View<const f8e4m3, 2> codes,
+                        View<const float, 2> scales) {
+  const auto decode = HWY_DYNAMIC_DISPATCH(fp8_decode_columns);
+  pool.parallel_for(x.dim(0), row_grain(x.dim(1)), [&](int64_t begin, int64_t end, int) {
+    for (int64_t t = begin; t < end; ++t) {
+      decode(x.row(t).data(), codes.row(t).data(), scales.row(t / kFp8Tile).data(), x.dim(1));
+    }
   });
 }
 

@@ -41,4 +41,13 @@ void dequantize(View<float, 2> x, const WeightView& codes) {
   for (int64_t n = 0; n < x.dim(0); ++n) widen_row(x.row(n), codes, n);
 }
 
+void dequantize_columns(View<float, 2> x, View<const f8e4m3, 2> codes,
+                        View<const float, 2> scales) noexcept {
+  for (int64_t t = 0; t < x.dim(0); ++t) {
+    for (int64_t c = 0; c < x.dim(1); ++c) {
+      x(t, c) = to_float(codes(t, c)) * scales(t / kFp8Tile, c);
+    }
+  }
+}
+
 }  // namespace hadal::reference

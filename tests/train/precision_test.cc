@@ -1,0 +1,201 @@
+// Training in BF16 and FP8: as good as in F32 on a small model, repeatable bit for bit, and no more
+// memory than the recipe says.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "hadal/measure/saved_activations.h"
+#include "hadal/model/checkpoint.h"
+#include "hadal/model/forward.h"
+#include "hadal/model/precision.h"
+#include "hadal/train/train_step.h"
+#include "hadal/train/training_checkpoint.h"
+#include "tests/support/compare.h"
+#include "tests/support/small_run.h"
+
+namespace hadal {
+namespace {
+
+namespace fs = std::filesystem;
+using test::small_batch;
+using test::small_shape;
+using test::SmallRun;
+
+struct Trained {
+  explicit Trained(const ModelPrecision& precision, int n_threads = 2)
+      : pool(n_threads), state(arena, fresh(), {}, false, 16) {
+    set_precision(state.model, precision);
+    remake_working_weights(ctx, state.model);
+  }
+  DeepseekV3 fresh() {
+    DeepseekV3 model = make_model(small_shape(), arena);
+    initialise_weights(model, arena, 3, 0.05F);
+    return model;
+  }
+  double steps(int n) {
+    StepPlan plan;
+    plan.learning_rate = 3e-3;
+    plan.micro_batch_sequences = 2;
+    double loss = 0.0;
+    for (int i = 0; i < n; ++i) {
+      loss = train_step(ctx, state, small_batch(4, 16, static_cast<uint64_t>(i % 3)), plan).loss.ce;
+    }
+    return loss;
+  }
+  ThreadPool pool;
+  Arena arena;
+  Context ctx{pool, arena};
+  TrainState state;
+};
+
+ModelPrecision all(Precision precision, WeightGradientTiles tiles = WeightGradientTiles::kRetiled) {
+  return ModelPrecision::all({precision, tiles});
+}
+
+TEST(TrainingPrecision, EveryPrecisionLearnsAsF32Does) {
+  const double f32_first = Trained(all(Precision::kF32)).steps(1);
+  const double f32 = Trained(all(Precision::kF32)).steps(40);
+  ASSERT_LT(f32, 0.8 * f32_first);
+  const ModelPrecision mixed{Precision::kBf16, Precision::kF32, Precision::kFp8, Precision::kFp8};
+  for (const ModelPrecision& precision :
+       {all(Precision::kBf16), all(Precision::kFp8), all(Precision::kFp8F32Scales),
+        all(Precision::kFp8, WeightGradientTiles::kColumns), mixed}) {
+    Trained rounded(precision);
+    const double first = Trained(precision).steps(1);
+    EXPECT_NE(first, f32_first);  // something was rounded
+    EXPECT_NEAR(first, f32_first, 2e-3 * f32_first);
+    EXPECT_NEAR(rounded.steps(40), f32, 0.02 * f32);
+  }
+}
+
+// The gradient of every parameter points where F32's does: each of a product's factors is off by at most
+// 1/16 of itself, and the errors have no common sign.
+TEST(TrainingPrecision, GradientsAreCloseToThoseOfF32) {
+  const auto gradient = [](Trained& of) {
+    const Batch batch = small_batch(4, 16, 1);
+    const MicroBatch micro{batch.tokens, batch.targets, 4, 16, 64, 4};
+    forward_backward(of.ctx, of.state.model, micro, LossWeights{});
+  };
+  Trained f32(all(Precision::kF32));
+  gradient(f32);
+  struct Case {
+    ModelPrecision precision;
+    double error;
+  };
+  for (const Case& c : {Case{all(Precision::kBf16), 0.02}, Case{all(Precision::kFp8), 0.2},
+                        Case{all(Precision::kFp8, WeightGradientTiles::kColumns), 0.2}}) {
+    Trained rounded(c.precision);
+    gradient(rounded);
+    const std::vector<Trainable>& params = f32.state.optimizer.params();
+    for (size_t i = 0; i < params.size(); ++i) {
+      const auto want = std::as_const(params[i].param->grad).flat<float>();
+      const auto got = std::as_const(rounded.state.optimizer.params()[i].param->grad).flat<float>();
+      double difference = 0.0, norm = 0.0;
+      for (size_t j = 0; j < want.size(); ++j) {
+        difference += std::pow(double{got[j]} - double{want[j]}, 2);
+        norm += std::pow(double{want[j]}, 2);
+      }
+      EXPECT_LE(std::sqrt(difference), c.error * std::sqrt(norm)) << params[i].name;
+    }
+  }
+}
+
+TEST(TrainingPrecision, ThreadsChangeNoBit) {
+  for (const ModelPrecision& precision :
+       {all(Precision::kBf16), all(Precision::kFp8), all(Precision::kFp8F32Scales),
+        all(Precision::kFp8, WeightGradientTiles::kColumns)}) {
+    Trained one(precision, 1), three(precision, 3);
+    EXPECT_EQ(one.steps(3), three.steps(3));
+    for (size_t i = 0; i < one.state.params.size(); ++i) {
+      test::expect_close(three.state.params[i].param->master, one.state.params[i].param->master,
+                         test::Tolerance::exact(), one.state.params[i].name);
+    }
+  }
+}
+
+// Bytes of a parameter are those of its master, gradient, moments and working codes: no BF16 copy.
+TEST(TrainingPrecision, Fp8WeightsTakeOneByteBesideTheMaster) {
+  int64_t projections = 0;
+  Trained of_f32(all(Precision::kF32)), of_fp8(all(Precision::kFp8));
+  for (const NamedParam& each : of_fp8.state.params) {
+    if (const auto* codes = std::get_if<Quantized>(&each.param->working)) {
+      projections += each.param->master.size();
+      EXPECT_EQ(codes->codes.bytes(), each.param->master.size()) << each.name;
+    } else {
+      EXPECT_TRUE(std::holds_alternative<std::monostate>(each.param->working)) << each.name;
+    }
+  }
+  for (const char* name : {"model.embed_tokens.weight", "lm_head.weight"}) {
+    for (const NamedParam& each : of_fp8.state.params) {
+      if (each.name != name) continue;
+      EXPECT_EQ(each.param->weight().form, WeightForm::kF32) << name;
+    }
+  }
+  of_f32.steps(2);
+  of_fp8.steps(2);
+  const int64_t more = of_fp8.arena.bytes_in_use() - of_f32.arena.bytes_in_use();
+  EXPECT_GE(more, projections);
+  EXPECT_LT(more, 2 * projections);
+}
+
+TEST(TrainingPrecision, SavedActivationsShrinkWithThePrecision) {
+  const auto bytes = [](const ModelPrecision& precision) {
+    Trained of(precision);
+    return saved_bytes_per_token(of.ctx, of.state.model, 256, 1);
+  };
+  const double f32 = bytes(all(Precision::kF32)), bf16 = bytes(all(Precision::kBf16));
+  const double fp8 = bytes(all(Precision::kFp8));
+  EXPECT_LT(bf16, 0.65 * f32);  // routing and norms of attention stay F32
+  EXPECT_LT(fp8, 0.85 * bf16);
+}
+
+TEST(TrainingPrecision, ResumedFp8RunsEndAsIfNeverInterrupted) {
+  const SmallRun run;
+  const std::vector<std::string> fp8 = {"precision.compute=fp8", "optimizer.moment_dtype=bf16"};
+  run.train("whole", fp8);
+  fs::copy(run.path("whole"), run.path("cut"),
+           fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  fs::remove_all(run.path("cut") + "/checkpoints/" + checkpoint_name(8));
+  run.train("cut", fp8, /*resume=*/true);
+  const std::string last = "/checkpoints/" + checkpoint_name(8);
+  EXPECT_EQ(test::differing_files(run.path("whole") + last, run.path("cut") + last),
+            std::vector<std::string>{});
+}
+
+TEST(TrainingPrecision, CheckpointsMoveBetweenPrecisions) {
+  const SmallRun run;
+  run.train("moves", {"train.steps=4", "precision.compute=fp8"});
+  for (const char* precision : {"bf16", "fp32", "fp8"}) {
+    const int64_t steps = precision == std::string("bf16")   ? 6
+                          : precision == std::string("fp32") ? 7
+                                                             : 8;
+    const Json end = run.train(
+        "moves", {concat("train.steps=", steps), concat("precision.compute=", precision)}, true);
+    EXPECT_EQ(end.at("step").as_integer(), steps) << precision;
+  }
+}
+
+// What was trained in FP8 and saved in FP8 is multiplied as the trainer multiplied it.
+TEST(TrainingPrecision, TheSavedModelGivesTheTrainersLogits) {
+  const test::TemporaryFolder folder;
+  Trained trained(all(Precision::kFp8));
+  trained.steps(3);
+  trained.state.model.config.fp8_power_of_two_scales = true;
+  for (const NamedParam& each : trained.state.params) {  // BF16 in the file
+    if (!std::holds_alternative<std::monostate>(each.param->working)) continue;
+    if (each.kind == ParamKind::kRouteBias) continue;
+    for (float& value : each.param->master.flat<float>()) value = to_float(to_bf16(value));
+  }
+  save_model(trained.ctx, folder / "fp8", trained.state.model, {.dtype = SaveDType::kFP8});
+  DeepseekV3 loaded = load_model(trained.ctx, folder / "fp8", {.dtype = LoadAs::kAsStored});
+  set_precision(loaded, Precision::kFp8);
+  const Batch batch = small_batch(2, 16, 7);
+  const Sequences sequences = Sequences::equal(2, 16);
+  const Tensor want =
+      forward_logits(trained.ctx, trained.state.model, batch.tokens, sequences, false).logits;
+  const Tensor got = forward_logits(trained.ctx, loaded, batch.tokens, sequences, false).logits;
+  test::expect_close(got, want, test::Tolerance::exact(), "logits");
+}
+
+}  // namespace
+}  // namespace hadal
