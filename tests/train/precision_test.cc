@@ -68,8 +68,9 @@ TEST(TrainingPrecision, EveryPrecisionLearnsAsF32Does) {
   }
 }
 
-// The gradient of every parameter points where F32's does: each of a product's factors is off by at most
-// 1/16 of itself, and the errors have no common sign.
+// The gradient of every parameter points where F32's does. A value rounded to E4M3 is off by 2.6 % of
+// itself (root mean square over a binade), one rounded to BF16 by 0.16 %; some forty such roundings
+// without a common sign lie on the way through three layers and back, which makes 16 % and 1 %. Twice that.
 TEST(TrainingPrecision, GradientsAreCloseToThoseOfF32) {
   const auto gradient = [](Trained& of) {
     const Batch batch = small_batch(4, 16, 1);
@@ -82,8 +83,8 @@ TEST(TrainingPrecision, GradientsAreCloseToThoseOfF32) {
     ModelPrecision precision;
     double error;
   };
-  for (const Case& c : {Case{all(Precision::kBf16), 0.02}, Case{all(Precision::kFp8), 0.2},
-                        Case{all(Precision::kFp8, WeightGradientTiles::kColumns), 0.2}}) {
+  for (const Case& c : {Case{all(Precision::kBf16), 0.02}, Case{all(Precision::kFp8), 0.33},
+                        Case{all(Precision::kFp8, WeightGradientTiles::kColumns), 0.33}}) {
     Trained rounded(c.precision);
     gradient(rounded);
     const std::vector<Trainable>& params = f32.state.optimizer.params();
