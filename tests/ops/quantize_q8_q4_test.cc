@@ -54,6 +54,18 @@ TEST(QuantizeQ8Q4, CodesLieAsTheFormatSays) {
   }
 }
 
+// However small the values are, codes times scale keep clear of subnormals.
+TEST(QuantizeQ8Q4, ScalesAreNormalNumbers) {
+  const Grid<float> w(1, 3, 0, {1e-39F, -2e-39F, 0.0F});
+  for (const Device device : all_devices()) {
+    Machine machine(device);
+    for (const auto& quantize : {quantize_q8, quantize_q4}) {
+      const Quantized q = quantize(machine.ctx(), w.view());
+      EXPECT_EQ(std::abs(scale_values(q.scales)[0]), 0x1p-126F);
+    }
+  }
+}
+
 Tensor values_of(Context& ctx, const Quantized& codes) {
   Tensor values = ctx.empty({codes.rows, codes.cols});
   dequantize(ctx, values.mat(), codes);
