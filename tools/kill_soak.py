@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Kills a training run with SIGKILL at random moments and holds its end to the uninterrupted one.
 
-  tools/kill_soak.py BUILD/hadal/hadal [--kills 50] [--steps 200] [--seed 1]
+  tools/kill_soak.py BUILD/hadal/hadal [--kills 50] [--steps 200] [--phases] [--seed 1]
 
 A small model is trained twice on generated text: once left alone, once killed `--kills` times, each
 time after a random delay, and resumed with --resume. Both must end with the same bytes in every file
-of the last checkpoint. Exit 0 if they do, 1 otherwise; one line per kill.
+of the last checkpoint. Exit 0 if they do, 1 otherwise; one line per kill. With --phases two context
+extensions follow, of half and a quarter of the steps, and kills fall into all three and between them.
 """
 import argparse
 import filecmp
@@ -58,6 +59,31 @@ every_steps = 3
 keep = 2
 """
 
+PHASES = """
+[[phase]]
+name = "4 times the context"
+[phase.model]
+max_position_embeddings = 1280
+[phase.model.rope_scaling]
+type = "yarn"
+factor = 40
+original_max_position_embeddings = 32
+beta_fast = 32
+beta_slow = 1
+mscale = 1.0
+mscale_all_dim = 1.0
+[phase.train]
+seq_len = 128
+batch_sequences = 2
+steps = {second}
+[[phase]]
+name = "8 times the context"
+[phase.train]
+seq_len = 256
+batch_sequences = 1
+steps = {third}
+"""
+
 
 def write_text(folder, seed):
     words = ("the a old quiet river lamp tower sailor watched crossed remembered found never "
@@ -82,13 +108,20 @@ def main():
     parser.add_argument("hadal")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--phases", action="store_true", help="two context extensions follow")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
         write_text(folder, options.seed)
-        (folder / "run.toml").write_text(SETTINGS.format(folder=folder, steps=options.steps))
+        settings = SETTINGS.format(folder=folder, steps=options.steps)
+        all_steps = options.steps
+        if options.phases:
+            second, third = options.steps // 2, options.steps // 4
+            settings += PHASES.format(second=second, third=third)
+            all_steps += second + third
+        (folder / "run.toml").write_text(settings)
         begin = time.monotonic()
         subprocess.run(command(options.hadal, folder, "whole"), check=True,
                        stdout=subprocess.DEVNULL)
@@ -114,7 +147,7 @@ def main():
                   flush=True)
         subprocess.run(command(options.hadal, folder, "killed"), check=True,
                        stdout=subprocess.DEVNULL)
-        last = f"checkpoints/step-{options.steps:08}"
+        last = f"checkpoints/step-{all_steps:08}"
         names = sorted(p.name for p in (folder / "whole" / last).iterdir())
         same, differing, missing = filecmp.cmpfiles(folder / "whole" / last,
                                                     folder / "killed" / last, names, shallow=False)

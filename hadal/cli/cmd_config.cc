@@ -1,6 +1,7 @@
 // cli/cmd_config.cc: `hadal config show`
 #include "hadal/cli/commands.h"
-#include "hadal/train/config.h"
+#include "hadal/core/error.h"
+#include "hadal/train/phases.h"
 
 namespace hadal::cli {
 namespace {
@@ -9,6 +10,7 @@ struct ConfigOptions {
   std::string config;
   std::vector<std::string> set;
   bool origin = false;
+  int64_t phase = 1;
 };
 
 void bind(Flags& flags, ConfigOptions& o) {
@@ -16,11 +18,17 @@ void bind(Flags& flags, ConfigOptions& o) {
   flags.example("hadal config show --origin", "and where each of them comes from");
   flags.option("config,-c", o.config, "run configuration (TOML)");
   flags.option("set", o.set, "section.key=value, stronger than the file; repeatable");
+  flags.option("phase", o.phase, "which phase of the run's; 1: the first");
   flags.flag("origin", o.origin, "say where each value comes from");
 }
 
 int run(const ConfigOptions& o, const CommonOptions&, Output& out) {
-  TrainConfig config = read_train_config(o.config, o.set);
+  const TrainConfig run = read_train_config(o.config, o.set);
+  require(o.phase >= 1 && o.phase <= n_phases(run), {.field = "--phase",
+                                                     .problem = "no such phase",
+                                                     .found = o.phase,
+                                                     .expected = {"1 to ", n_phases(run)}});
+  TrainConfig config = config_of_phase(run, o.phase - 1);
   Json settings = Json::object();
   std::string text;
   const auto show = [&](const std::string& name, const Json& value) {

@@ -4,6 +4,7 @@
 #include "hadal/corpus/default_corpora.h"
 #include "hadal/data/dataset.h"
 #include "hadal/io/atomic_write.h"
+#include "hadal/measure/fertility.h"
 
 namespace hadal::cli {
 namespace {
@@ -68,6 +69,8 @@ struct StatsOptions {
 
 void bind_stats(Flags& flags, StatsOptions& o) {
   flags.example("hadal data stats notes/ 'logs/*.jsonl.zst'", "what is in there");
+  flags.example("hadal data stats english/ chinese/ --tokenizer DIR",
+                "tokens for a word and for a character of each");
   bind_sources(flags, o.paths, o.source);
   flags.option("tokenizer", o.tokenizer, "tokenizer.json or its folder: counts tokens too");
 }
@@ -96,9 +99,18 @@ int run_stats(const StatsOptions& o, const CommonOptions& common, Output& out) {
     ThreadPool pool(common.threads);
     const Tokenizer tokenizer = Tokenizer::load(o.tokenizer);
     int64_t tokens = 0;
-    corpus.for_each(Split::kTrain, [&](const Document& document, const ContentHash&) {
-      tokens += static_cast<int64_t>(tokenizer.encode_parallel(document.text, pool, false).size());
-    });
+    Json paths = Json::array();
+    for (const Fertility& each : fertility(corpus, o.paths.size(), tokenizer, pool)) {
+      tokens += each.tokens;
+      Json path = Json::object();
+      path["path"] = o.paths[paths.as_array().size()];
+      path["tokens"] = each.tokens;
+      path["bytes_per_token"] = each.bytes_per_token();
+      path["tokens_per_word"] = each.tokens_per_word();
+      path["tokens_per_character"] = each.tokens_per_character();
+      paths.push_back(std::move(path));
+    }
+    report["fertility"] = std::move(paths);
     report["tokens"] = tokens;
     report["bytes_per_token"] =
         tokens > 0 ? static_cast<double>(corpus.counts().bytes) / static_cast<double>(tokens) : 0.0;

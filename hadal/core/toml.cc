@@ -15,6 +15,7 @@
 #define TOML_UNREACHABLE __builtin_unreachable()
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <cmath>
 #include <sstream>
 #include <utility>
@@ -37,7 +38,11 @@ Json to_json(const toml::node& node, const std::string& path, std::map<std::stri
   }
   if (const auto* array = node.as_array()) {
     Json result = Json::array();
-    for (const auto& value : *array) result.push_back(to_json(value, path, lines));
+    for (size_t i = 0; i < array->size(); ++i) {
+      const toml::node& value = *array->get(i);
+      const std::string name = value.is_table() ? concat(path, "[", i, "]") : path;
+      result.push_back(to_json(value, name, lines));
+    }
     return result;
   }
   if (const auto* value = node.as_boolean()) return Json(value->get());
@@ -103,18 +108,30 @@ void write_value(std::ostringstream& out, const Json& value) {
   }
 }
 
+bool is_table_list(const Json& value) {
+  if (!value.is_array() || value.as_array().empty()) return false;
+  const Json::Array& list = value.as_array();
+  return std::all_of(list.begin(), list.end(), [](const Json& each) { return each.is_object(); });
+}
+
 void write_table(std::ostringstream& out, const Json& table, const std::string& path) {
   for (const auto& [key, value] : table.as_object()) {
-    if (value.is_object() || value.is_null()) continue;
+    if (value.is_object() || value.is_null() || is_table_list(value)) continue;
     out << key_text(key) << " = ";
     write_value(out, value);
     out << "\n";
   }
   for (const auto& [key, value] : table.as_object()) {
-    if (!value.is_object()) continue;
     const std::string name = path.empty() ? key_text(key) : path + "." + key_text(key);
-    out << "\n[" << name << "]\n";
-    write_table(out, value, name);
+    if (is_table_list(value)) {
+      for (const Json& each : value.as_array()) {
+        out << "\n[[" << name << "]]\n";
+        write_table(out, each, name);
+      }
+    } else if (value.is_object()) {
+      out << "\n[" << name << "]\n";
+      write_table(out, value, name);
+    }
   }
 }
 

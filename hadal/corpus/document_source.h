@@ -15,12 +15,16 @@ namespace hadal {
 struct Document {
   std::string name;  // path, or path:line for JSON lines
   std::string text;
+  int64_t argument = 0;  // SourceFile::argument
 };
 
 struct SourceOptions {
   std::string text_field = "text";  // of a JSON lines record
   int64_t max_document_bytes = int64_t{64} << 20;
   std::string encoding;  // of every file (converted_stream.h); empty: UTF-8
+  // Every folder that the paths name is a repository: its files that use each other are one document,
+  // each behind what it uses (dependency_order.h) and a comment line with its path.
+  bool repositories = false;
 
   void validate() const;  // ConfigError
 };
@@ -43,6 +47,8 @@ struct SourceFile {
   std::string path;
   int64_t bytes = 0;
   int64_t modified_ns = 0;
+  int64_t argument = 0;  // which of the paths names it
+  std::string folder;    // that it was found in; "" where the path names the file itself
 };
 
 // Every file that `paths` name: files, folders (recursive; names that begin with a dot are left

@@ -10,9 +10,9 @@
 namespace hadal {
 namespace {
 
-using Words = std::initializer_list<std::string_view>;
+using TagNames = std::initializer_list<std::string_view>;
 
-bool one_of(std::string_view word, Words words) {
+bool one_of(std::string_view word, TagNames words) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 

@@ -1,5 +1,6 @@
 #include "hadal/data/dataset.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "hadal/core/error.h"
@@ -52,6 +53,12 @@ void DataConfig::validate() const {
                                             .found = corpus.max_validation_bytes,
                                             .expected = "more than 0",
                                             .advice = "set validation_fraction to 0 for none"});
+  const bool above_0 = std::all_of(shares.begin(), shares.end(), [](double s) { return s > 0.0; });
+  require(shares.empty() || (shares.size() == paths.size() && above_0),
+          {.field = "data.shares",
+           .problem = "not a share for every path",
+           .found = {shares.size(), " shares for ", paths.size(), " paths"},
+           .expected = "one number above 0 for each of data.paths"});
   corpus.source.validate();
   require(fim_rate >= 0.0 && fim_rate <= 1.0, {.field = "data.fim_rate",
                                                .problem = "not a share",

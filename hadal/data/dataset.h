@@ -15,8 +15,11 @@
 
 namespace hadal {
 
+struct ReadBefore;
+
 struct DataConfig {
   std::vector<std::string> paths;  // files, folders, patterns
+  std::vector<double> shares;      // of the training tokens, one for each path; empty: all there is
   CorpusOptions corpus;            // held-out share and cap, duplicates, text field, size limit
   int64_t seq_len = 256;           // S: inputs of a row; a row keeps S + 1 tokens
   double fim_rate = 0.1;           // 0 for a tokenizer without FIM marks
@@ -24,14 +27,24 @@ struct DataConfig {
   uint64_t seed = 0;      // of FIM, token splits and the order of training
   std::string tokenizer;  // tokenizer.json or its folder; empty: train one of vocab_size
   int64_t vocab_size = 8192;
-  std::string cache_dir;  // empty: $XDG_CACHE_HOME/hadal/prepared
+  std::string cache_dir;                     // empty: $XDG_CACHE_HOME/hadal/prepared
+  std::shared_ptr<const ReadBefore> before;  // what was trained on already; null: nothing
 
   void validate() const;  // ConfigError
+};
+
+// Data that goes on in other rows (another seq_len, other paths): the documents that `position`
+// had not reached yet come first, in one pass of their own; later passes are over all of them.
+struct ReadBefore {
+  DataConfig config;
+  Json position;  // BatchSource::position() of that data
 };
 
 struct DataCounts {
   CorpusCounts corpus;
   int64_t train_tokens = 0, train_rows = 0, train_padding = 0;
+  std::vector<int64_t> source_tokens;  // of train_tokens, of each path; empty without shares
+  int64_t first_pass_rows = 0;         // of them, the rows of documents that were not read before
   int64_t validation_tokens = 0, validation_rows = 0;
 };
 

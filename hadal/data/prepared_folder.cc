@@ -42,16 +42,30 @@ Json counts_json(const DataCounts& counts) {
                                 {"train_tokens", counts.train_tokens},
                                 {"train_rows", counts.train_rows},
                                 {"train_padding", counts.train_padding},
+                                {"first_pass_rows", counts.first_pass_rows},
                                 {"validation_documents", c.validation_documents},
                                 {"validation_bytes", c.validation_bytes},
                                 {"validation_tokens", counts.validation_tokens},
                                 {"validation_rows", counts.validation_rows},
                                 {"held_back_documents", c.held_back_documents}});
+  if (!counts.source_tokens.empty()) json["source_tokens"] = Json::array_of(counts.source_tokens);
   if (!c.remarks.empty()) {
     json["remarks"] = Json::array();
     for (const std::string& line : c.remarks) json["remarks"].push_back(line);
   }
   return json;
+}
+
+// What was trained on before; null where nothing was. The data of that time are prepared again if
+// they are gone.
+std::unique_ptr<const ReadDocuments> documents_read(const ReadBefore* before, int32_t eos,
+                                                    ThreadPool& pool) {
+  if (!before) return nullptr;
+  PreparedData data = prepare_data(before->config, pool);
+  data.train->restore(before->position);  // or it is other data
+  const TokenShards shards = TokenShards::open(data.folder, "train");
+  return std::make_unique<ReadDocuments>(
+      shards, rows_read(shards, data.counts.first_pass_rows, before->position), eos);
 }
 
 // Every split in full: shards are read until one is not there, so the next one is what is missing.
@@ -108,6 +122,9 @@ Json preparation_settings(const DataConfig& config, const std::vector<SourceFile
   } else {
     settings["tokenizer_hash"] = tokenizer_files_hash(config.tokenizer);
   }
+  if (config.corpus.source.repositories) settings["repositories"] = true;
+  if (!config.shares.empty()) settings["shares"] = Json::array_of(config.shares);
+  if (config.before) settings["before"] = config.before->position;
   return settings;
 }
 
@@ -137,10 +154,11 @@ void build_prepared_folder(const std::string& folder, const DataConfig& config,
   const DocumentEncoder train_encoder(tokenizer,
                                       {config.fim_rate, config.boundary_split_rate, config.seed});
   const DocumentEncoder plain_encoder(tokenizer, {});
-  const PackedSplit train =
-      pack_split(corpus, Split::kTrain, "train", folder, shape, train_encoder, pool);
+  const auto read = documents_read(config.before.get(), train_encoder.eos(), pool);
+  const PackedSplit train = pack_split(corpus, Split::kTrain, "train", folder, shape, train_encoder,
+                                       {config.shares, read.get()}, pool);
   const PackedSplit validation =
-      pack_split(corpus, Split::kValidation, "validation", folder, shape, plain_encoder, pool);
+      pack_split(corpus, Split::kValidation, "validation", folder, shape, plain_encoder, {}, pool);
   write_validation_text(corpus, folder + "/validation.jsonl");
 
   Json manifest = Json::object();
@@ -148,8 +166,9 @@ void build_prepared_folder(const std::string& folder, const DataConfig& config,
   manifest["version"] = kFormatVersion;
   manifest["written"] = rfc3339_utc(unix_seconds());
   manifest["settings"] = settings;
-  manifest["counts"] = counts_json({corpus.counts(), train.tokens, train.rows, train.padding,
-                                    validation.tokens, validation.rows});
+  manifest["counts"] =
+      counts_json({corpus.counts(), train.tokens, train.rows, train.padding, train.source_tokens,
+                   train.unread_rows, validation.tokens, validation.rows});
   write_file_atomically(folder + "/manifest.json", manifest.dump(2) + "\n");
 }
 
@@ -189,6 +208,12 @@ DataCounts counts_of_manifest(const Json& manifest) {
   result.train_tokens = number("train_tokens");
   result.train_rows = number("train_rows");
   result.train_padding = number("train_padding");
+  // Folders of versions before phases do not say it.
+  result.first_pass_rows =
+      counts.find("first_pass_rows") ? number("first_pass_rows") : result.train_rows;
+  if (const Json* tokens = counts.find("source_tokens")) {
+    for (const Json& each : tokens->as_array()) result.source_tokens.push_back(each.as_integer());
+  }
   result.validation_tokens = number("validation_tokens");
   result.validation_rows = number("validation_rows");
   return result;
@@ -202,6 +227,7 @@ DataConfig config_of_manifest(const Json& manifest) {
   if (const Json* encoding = settings.find("encoding")) {
     config.corpus.source.encoding = encoding->as_string();
   }
+  config.corpus.source.repositories = settings.find("repositories") != nullptr;
   config.corpus.source.max_document_bytes = settings.at("max_document_bytes").as_integer();
   config.corpus.dedup = settings.at("dedup").as_bool();
   config.corpus.validation_fraction = settings.at("validation_fraction").as_number();
@@ -235,14 +261,15 @@ PreparedData open_prepared_folder(const std::string& folder, uint64_t seed) {
     throw FormatError(concat(tokenizer_folder, ": no end-of-text token; prepare the data again"));
   }
   const int32_t pad_id = *tokenizer.eos_id();
-  return PreparedData{folder,
-                      tokenizer_folder,
-                      false,
-                      std::move(tokenizer),
-                      std::make_unique<ShardBatches>(std::move(train), seed, pad_id),
-                      std::move(validation),
-                      counts,
-                      pad_id};
+  return PreparedData{
+      folder,
+      tokenizer_folder,
+      false,
+      std::move(tokenizer),
+      std::make_unique<ShardBatches>(std::move(train), counts.first_pass_rows, seed, pad_id),
+      std::move(validation),
+      counts,
+      pad_id};
 }
 
 }  // namespace hadal

@@ -1,5 +1,6 @@
 #include "hadal/data/shard_batches.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "hadal/core/error.h"
@@ -54,13 +55,12 @@ int64_t kept_number(const Json& position, const char* key) {
                      .advice = "use another checkpoint"});
 }
 
-int64_t rows_or_refuse(const TokenShards& shards) {
+void check_rows_left(const TokenShards& shards) {
   if (shards.n_rows() == 0) {
     throw FormatError(
         "data: no text is left to train on (found 0 sequences, expected at least 1); "
         "give more text or lower data.validation_fraction");
   }
-  return shards.n_rows();
 }
 
 }  // namespace
@@ -74,20 +74,28 @@ Batch read_batch(const TokenShards& shards, int64_t begin, int64_t n, int32_t pa
   return batch;
 }
 
-ShardBatches::ShardBatches(TokenShards shards, uint64_t seed, int32_t pad_as)
+ShardBatches::ShardBatches(TokenShards shards, int64_t first_pass_rows, uint64_t seed,
+                           int32_t pad_as)
     : shards_(std::move(shards)),
+      first_pass_rows_(first_pass_rows),
       seed_(seed),
       pad_as_(pad_as),
-      order_(rows_or_refuse(shards_), seed, 0) {}
+      epoch_(first_pass_rows == 0 ? 1 : 0),
+      order_((check_rows_left(shards_), order())) {}
+
+ShuffledOrder ShardBatches::order() const {
+  return {pass_rows(), seed_, static_cast<uint64_t>(epoch_)};
+}
 
 Batch ShardBatches::next(int64_t n_sequences) {
   Batch batch = empty_batch(shards_, n_sequences);
   std::vector<int32_t> row;
   for (int64_t s = 0; s < n_sequences; ++s) {
     append_row(shards_, order_.at(cursor_), pad_as_, row, batch);
-    if (++cursor_ == shards_.n_rows()) {
+    if (++cursor_ == pass_rows()) {
       cursor_ = 0;
-      order_ = ShuffledOrder(shards_.n_rows(), seed_, static_cast<uint64_t>(++epoch_));
+      ++epoch_;
+      order_ = order();
     }
   }
   return batch;
@@ -111,14 +119,31 @@ void ShardBatches::restore(const Json& position) {
   }
   const int64_t epoch = kept_number(position, "epoch");
   const int64_t cursor = kept_number(position, "cursor");
-  if (epoch < 0 || cursor < 0 || cursor >= shards_.n_rows()) {
+  const int64_t rows = epoch == 0 ? first_pass_rows_ : shards_.n_rows();
+  if (epoch < 0 || cursor < 0 || cursor >= rows) {
     throw FormatError(concat("data position: out of range (found epoch ", epoch, ", sequence ",
-                             cursor, ", expected a sequence below ", shards_.n_rows(),
+                             cursor, ", expected a sequence below ", rows,
                              "); use another checkpoint"));
   }
   epoch_ = epoch;
   cursor_ = cursor;
-  order_ = ShuffledOrder(shards_.n_rows(), seed_, static_cast<uint64_t>(epoch));
+  order_ = order();
+}
+
+std::vector<int64_t> rows_read(const TokenShards& shards, int64_t first_pass_rows,
+                               const Json& position) {
+  const int64_t epoch = kept_number(position, "epoch");
+  const int64_t in_pass = epoch == 0 ? first_pass_rows : shards.n_rows();
+  const int64_t cursor = std::min(kept_number(position, "cursor"), in_pass);
+  const uint64_t seed = std::stoull(kept(position, "seed").as_string(), nullptr, 16);
+  std::vector<int64_t> rows;
+  if (cursor > 0) {
+    const ShuffledOrder order(in_pass, seed, static_cast<uint64_t>(epoch));
+    for (int64_t i = 0; i < cursor; ++i) rows.push_back(order.at(i));
+    std::sort(rows.begin(), rows.end());
+  }
+  for (int64_t row = in_pass; row < shards.n_rows(); ++row) rows.push_back(row);
+  return rows;
 }
 
 }  // namespace hadal

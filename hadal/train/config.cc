@@ -10,6 +10,7 @@
 #include "hadal/io/model_files.h"
 #include "hadal/io/path_status.h"
 #include "hadal/model/checkpoint_reader.h"
+#include "hadal/train/phases.h"
 
 namespace hadal {
 namespace {
@@ -68,6 +69,11 @@ std::vector<Setting> settings_table(TrainConfig& c) {
       {"model.init_std", &c.model.init_std, "standard deviation of the initial matrices", 0, 10},
 
       {"data.paths", &c.data.paths, "files, folders and patterns to train on"},
+      {"data.shares", &c.data.shares,
+       "shares of the tokens, one for each of paths, such as [87, 10, 3]; empty: all there is",
+       1e-9, 1e9},
+      {"data.repositories", &c.data.corpus.source.repositories,
+       "each folder is a repository: files that use each other are one document, in that order"},
       {"data.text_field", &c.data.corpus.source.text_field, "the text's name in JSON lines"},
       {"data.encoding", &c.data.corpus.source.encoding,
        "of the files, as iconv names it (latin-1, cp1252); empty: UTF-8"},
@@ -239,6 +245,7 @@ void TrainConfig::validate() const {
              .advice = "leave it out: another tokenizer's ids mean nothing to these weights"});
   }
   data.validate();
+  validate_phases(*this);
 }
 
 TrainConfig read_train_config(const std::string& path,
@@ -251,6 +258,7 @@ TrainConfig read_train_config(const std::string& path,
   if (!path.empty()) layers.push_back(file_layer(path));
   layers.push_back(environment_layer(table));
   layers.push_back(assignments_layer(assignments));
+  config.phases = take_phases(layers);
   config.model.overrides = apply_settings(layers, table, "model", config.origins);
   return config;
 }
@@ -310,6 +318,7 @@ std::string resolved_toml(const TrainConfig& config) {
     root[setting.name.substr(0, dot)][setting.name.substr(dot + 1)] = setting_value(setting);
   }
   for (const auto& [key, value] : copy.model.overrides.as_object()) root["model"][key] = value;
+  if (!copy.phases.empty()) root["phase"] = phases_json(copy);
   return write_toml(root);
 }
 

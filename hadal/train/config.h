@@ -84,9 +84,16 @@ struct TrainConfig {
     bool tensorboard = true;
   } log;
 
+  // [[phase]] What comes after the settings above, which are the first phase (train/phases.h).
+  struct Phase {
+    std::string name;
+    SettingsLayer settings;  // what it changes
+  };
+  std::vector<Phase> phases;
+
   std::map<std::string, std::string> origins;  // of settings that are not at their default
 
-  void validate() const;
+  void validate() const;  // ConfigError, for every phase
 };
 
 std::vector<Setting> settings_table(TrainConfig& config);

@@ -13,6 +13,7 @@
 #include "hadal/train/ema.h"
 #include "hadal/train/held_out.h"
 #include "hadal/train/metrics.h"
+#include "hadal/train/phases.h"
 #include "hadal/train/report.h"
 #include "hadal/train/run_files.h"
 #include "hadal/train/run_opening.h"
@@ -63,20 +64,21 @@ std::vector<std::string> files_in(const std::string& folder) {
   return files;
 }
 
-// One process's part of a run: from the start, or from a checkpoint, to the end or an interruption.
+// One process's part of a phase: from its start, or from a checkpoint, to its end or an interruption.
 class Session {
  public:
-  Session(Context& ctx, const TrainConfig& config, bool resume)
+  Session(Context& ctx, const RunFolder& run, const TrainConfig& config, bool resume)
       : ctx_(ctx),
-        run_(config.train.out, resume),
+        run_(run),
         start_(find_run_start(run_, config, resume)),
-        config_(settled(config, start_, ctx.pool.n_threads())),
+        whole_(settled(config, start_, ctx.pool.n_threads())),
+        config_(current_phase(whole_, start_)),
         data_(prepare()),
         shape_(start_.shape ? *start_.shape : shape_for(config_, data_.tokenizer)),
-        held_out_(held_out_rows(data_, shape_, config.eval.sequences, config.train.seq_len)),
-        state_(ctx.arena, first_weights(ctx, shape_, config, start_),
-               adamw_config(config.optimizer), config.optimizer.ema_decay > 0,
-               config.train.seq_len),
+        held_out_(held_out_rows(data_, shape_, config_.eval.sequences, config_.train.seq_len)),
+        state_(ctx.arena, first_weights(ctx, shape_, config_, start_),
+               adamw_config(config_.optimizer), config_.optimizer.ema_decay > 0,
+               config_.train.seq_len),
         plan_(config_) {
     check_room(config_, shape_, data_.tokenizer.vocab_size());
     if (!start_.checkpoint.empty()) {
@@ -91,12 +93,19 @@ class Session {
                                          state_.steps, config.log.tensorboard);
   }
 
+  bool in_last_phase() const { return start_.phase() + 1 == n_phases(whole_); }
+
+  // Null at the end of a phase that another one follows.
   Json train() {
     started_ = last_save_ = monotonic_seconds();
     fraction_at_start_ = plan_.fraction_done(clock(), elapsed());
+    if (n_phases(whole_) > 1) {
+      log_note("phase ", start_.phase() + 1, " of ", n_phases(whole_), ": ",
+               phase_name(whole_, start_.phase()));
+    }
     for (const std::string& line : opening_lines(shape_, data_, plan_, config_)) log_note(line);
     warn_of_warmup();
-    if (plan_.finished(clock(), elapsed())) {
+    if (in_last_phase() && plan_.finished(clock(), elapsed())) {
       log_note(run_.path(), ": nothing left of the plan of ", plan_.planned_tokens(),
                " tokens; a longer one: --set train.max_seconds=0 --set train.tokens=N");
     }
@@ -105,10 +114,16 @@ class Session {
       if (due(config_.eval.every_steps)) evaluate_now();
       const double unsaved = monotonic_seconds() - last_save_;
       const double interval = config_.checkpoint.every_seconds;
-      if (due(config_.checkpoint.every_steps) || (interval > 0 && unsaved >= interval)) save();
+      const bool wanted =
+          due(config_.checkpoint.every_steps) || (interval > 0 && unsaved >= interval);
+      if (wanted && !plan_.finished(clock(), elapsed())) save();
     }
     const bool done = plan_.finished(clock(), elapsed());
     if (done && !evaluated_at(state_.steps)) evaluate_now();
+    if (done && !in_last_phase()) {
+      end_phase();
+      return {};
+    }
     save();
     if (!done) {
       throw Interrupted(Complaint{
@@ -121,13 +136,13 @@ class Session {
 
  private:
   void record_settings() {
-    write_file_atomically(run_.path() + "/run.toml", resolved_toml(config_));
+    write_file_atomically(run_.path() + "/run.toml", resolved_toml(whole_));
   }
 
   PreparedData prepare() {
     // Settings that a checkpoint refuses must not become the run's: those wait for restore().
-    if (start_.checkpoint.empty()) {
-      record_settings();
+    if (start_.checkpoint.empty()) record_settings();
+    if (start_.checkpoint.empty() || start_.begins_phase) {
       write_run_files(run_.path(), config_.data.paths);
     }
     return prepare_data(config_.data, ctx_.pool);
@@ -150,7 +165,11 @@ class Session {
   void restore() {
     checkpoint_ = start_.checkpoint;
     progress_ = load_training_checkpoint(checkpoint_, state_);
-    restore_position();
+    if (start_.begins_phase) {
+      progress_.planned_tokens = plan_.planned_tokens();
+    } else {
+      restore_position();
+    }
     plan_.restore(progress_.planned_tokens, progress_.elapsed_seconds);
     saved_step_ = state_.steps;
     record_settings();
@@ -170,7 +189,7 @@ class Session {
 
   void one_step() {
     const double begin = monotonic_seconds();
-    const int64_t n = batch_sequences(batch_ramp(config_), state_.tokens);
+    const int64_t n = batch_sequences(batch_ramp(config_), clock().tokens);
     const Batch batch = data_.train->next(n);
     const StepPlan plan = plan_step(n * batch.length);
     const StepReport report = train_step(ctx_, state_, batch, plan);
@@ -196,15 +215,15 @@ class Session {
     const TrainConfig::Loss& loss = config_.loss;
     StepPlan plan;
     plan.learning_rate =
-        learning_rate(plan_.learning_rates(), {state_.steps, state_.tokens, batch_tokens});
+        learning_rate(plan_.learning_rates(), {clock().steps, clock().tokens, batch_tokens});
     plan.clip_norm = config_.optimizer.clip_norm;
     plan.loss.mtp = static_cast<float>(
         SwitchSchedule{loss.mtp_weight, loss.mtp_weight_late, loss.mtp_late_from_tokens}.at(
-            state_.tokens));
+            clock().tokens));
     plan.loss.balance = static_cast<float>(loss.balance_alpha);
     plan.bias_gamma =
         SwitchSchedule{loss.bias_gamma, loss.bias_gamma_late, loss.bias_late_from_tokens}.at(
-            state_.tokens);
+            clock().tokens);
     plan.ema_decay = config_.optimizer.ema_decay;
     plan.micro_batch_sequences = micro_batch_sequences(config_);
     return plan;
@@ -223,6 +242,19 @@ class Session {
     if (saved_step_ == state_.steps) return;
     progress_.data_position = data_.train->position();
     progress_.planned_tokens = plan_.planned_tokens();
+    write_checkpoint();
+  }
+
+  // Written in place of one of the same step: now it is where the next phase begins.
+  void end_phase() {
+    metrics_->sync();
+    progress_.phases.push_back({state_.steps, state_.tokens, data_.train->position()});
+    progress_.data_position = Json();
+    progress_.planned_tokens = 0;
+    write_checkpoint();
+  }
+
+  void write_checkpoint() {
     RunProgress now = progress_;
     now.elapsed_seconds = elapsed();
     checkpoint_ = save_training_checkpoint(ctx_, run_, state_, now, checkpoint_options());
@@ -262,7 +294,11 @@ class Session {
     const Json::Array& done = progress_.evaluations.as_array();
     return !done.empty() && done.back().at("step").as_integer() == step;
   }
-  TrainingClock clock() const { return {state_.steps, state_.tokens, 0}; }
+  // Of the phase.
+  TrainingClock clock() const {
+    const PhaseBegin begin = start_.phases.empty() ? PhaseBegin{} : start_.phases.back();
+    return {state_.steps - begin.steps, state_.tokens - begin.tokens, 0};
+  }
   // Of the whole run, former sessions included.
   double elapsed() const { return progress_.elapsed_seconds + monotonic_seconds() - started_; }
   double seconds_left(double fraction_done) const {
@@ -272,9 +308,10 @@ class Session {
   }
 
   Context& ctx_;
-  RunFolder run_;
+  const RunFolder& run_;
   RunStart start_;
-  TrainConfig config_;
+  TrainConfig whole_;   // the run's settings
+  TrainConfig config_;  // the phase's
   PreparedData data_;
   ModelConfig shape_;
   std::vector<HeldOutBatch> held_out_;
@@ -295,9 +332,15 @@ class Session {
 
 Json pretrain(Context& ctx, const TrainConfig& config, bool resume) {
   config.validate();
-  if (!resume) model_shape(config, 0);  // a mistake there must not leave a folder behind
-  Session session(ctx, config, resume);
-  return session.train();
+  if (!resume) {  // a mistake in the shape must not leave a folder behind
+    for (int64_t i = 0; i < n_phases(config); ++i) model_shape(config_of_phase(config, i), 0);
+  }
+  const RunFolder run(config.train.out, resume);
+  for (;; resume = true) {
+    Session session(ctx, run, config, resume);
+    Json summary = session.train();
+    if (session.in_last_phase()) return summary;
+  }
 }
 
 }  // namespace hadal

@@ -22,13 +22,23 @@ std::string model_line(const ModelConfig& shape, const TrainConfig::Optimizer& o
                 "; weights, gradients and moments take about ", human_bytes(bytes));
 }
 
+// "; 87.00 %, 10.00 %, 3.00 % of them from the paths"
+std::string shares_text(const DataCounts& counts) {
+  std::string text;
+  for (const int64_t tokens : counts.source_tokens) {
+    const double share = static_cast<double>(tokens) / static_cast<double>(counts.train_tokens);
+    text += concat(text.empty() ? "; " : ", ", printed("%.2f %%", 100.0 * share));
+  }
+  return text.empty() ? text : text + " of them from the paths";
+}
+
 std::string data_line(const PreparedData& data) {
   const DataCounts& n = data.counts;
   return concat("data: ", human_count(static_cast<double>(n.train_tokens)), " tokens in ",
                 human_count(static_cast<double>(n.train_rows)), " rows, ",
                 human_count(static_cast<double>(n.validation_tokens)), " tokens held out; ",
                 data.tokenizer.vocab_size(), " different tokens",
-                data.reused ? "; prepared before" : "");
+                data.reused ? "; prepared before" : "", shares_text(n));
 }
 
 std::string plan_line(const RunPlan& plan, const DataCounts& data, const TrainConfig& config) {

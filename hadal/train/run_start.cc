@@ -4,7 +4,7 @@
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/log.h"
 #include "hadal/model/checkpoint.h"
-#include "hadal/train/training_checkpoint.h"
+#include "hadal/train/phases.h"
 
 namespace hadal {
 namespace {
@@ -111,6 +111,15 @@ ModelConfig resumed_shape(const TrainConfig& config, const SettingsLayer& record
   return shape;
 }
 
+// What a phase may change of a shape, laid over the one that the phase before ended with.
+ModelConfig with_positions(const ModelConfig& shape, const Json& overrides) {
+  Json changes = Json::object();
+  for (const char* key : {"rope_scaling", "rope_theta", "max_position_embeddings"}) {
+    if (const Json* value = overrides.find(key)) changes[key] = *value;
+  }
+  return override_shape(shape, changes);
+}
+
 }  // namespace
 
 RunStart find_run_start(const RunFolder& run, const TrainConfig& config, bool resume) {
@@ -118,8 +127,23 @@ RunStart find_run_start(const RunFolder& run, const TrainConfig& config, bool re
   if (!resume) return start;
   start.recorded = file_layer(run.path() + "/run.toml");
   if (const auto checkpoint = find_valid_checkpoint(run)) {
+    const RunProgress progress = read_run_progress(*checkpoint);
     start.checkpoint = *checkpoint;
-    start.shape = resumed_shape(config, start.recorded, *checkpoint);
+    start.phases = progress.phases;
+    start.begins_phase = start.phase() > 0 && progress.data_position.is_null();
+    require(start.phase() < n_phases(config),
+            {.field = "phase",
+             .problem = "fewer phases than the run has begun",
+             .found = n_phases(config),
+             .expected = {"at least ", start.phase() + 1, " as in ", *checkpoint},
+             .advice = "leave {config} out to go on with the run's own"});
+    // Where a phase begins, the checkpoint is still that of the phase before.
+    const int64_t stored_in = start.phase() - (start.begins_phase ? 1 : 0);
+    start.shape = resumed_shape(config_of_phase(config, stored_in), start.recorded, *checkpoint);
+    if (start.begins_phase) {
+      const Json& changes = config_of_phase(config, start.phase()).model.overrides;
+      start.shape = with_positions(*start.shape, changes);
+    }
   }
   return start;
 }
@@ -142,6 +166,20 @@ TrainConfig settled(TrainConfig config, const RunStart& start, int n_threads) {
   const Json* recorded = find_setting(start.recorded, "data", "vocab_size");
   config.data.vocab_size = recorded ? recorded->as_integer() : start.shape->vocab_size;
   return config;
+}
+
+TrainConfig current_phase(const TrainConfig& config, const RunStart& start) {
+  TrainConfig current = config;
+  std::shared_ptr<const ReadBefore> before;
+  for (int64_t i = 1; i <= start.phase(); ++i) {
+    before = std::make_shared<ReadBefore>(
+        ReadBefore{current.data, start.phases[static_cast<size_t>(i - 1)].read});
+    current = config_of_phase(config, i);
+    current.data.seq_len = current.train.seq_len;
+    if (current.data.tokenizer.empty()) current.data.tokenizer = start.checkpoint;
+    current.data.before = before;
+  }
+  return current;
 }
 
 }  // namespace hadal

@@ -11,13 +11,18 @@
 
 #include "hadal/train/config.h"
 #include "hadal/train/run_folder.h"
+#include "hadal/train/training_checkpoint.h"
 
 namespace hadal {
 
 struct RunStart {
   std::string checkpoint;            // "": a run from its beginning
   SettingsLayer recorded;            // run.toml as the session before left it
-  std::optional<ModelConfig> shape;  // of the checkpoint
+  std::optional<ModelConfig> shape;  // of the checkpoint, with what a phase that begins changes
+  std::vector<PhaseBegin> phases;    // begun after the first
+  bool begins_phase = false;         // the checkpoint is the last of the phase before
+
+  int64_t phase() const { return static_cast<int64_t>(phases.size()); }
 };
 
 // ConfigError if a key of [model] has another value than the checkpoint, or if another preset or
@@ -26,5 +31,8 @@ RunStart find_run_start(const RunFolder& run, const TrainConfig& config, bool re
 
 // With the settings that follow from others, so that run.toml says what was really used.
 TrainConfig settled(TrainConfig config, const RunStart& start, int n_threads);
+// Those of the phase that `start` stands in: its text goes on behind the documents that the phases
+// before have read, with their tokenizer. REQUIRES a settled `config`.
+TrainConfig current_phase(const TrainConfig& config, const RunStart& start);
 
 }  // namespace hadal

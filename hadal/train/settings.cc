@@ -81,6 +81,14 @@ void assign(const std::string& place, const Setting& setting, const Json& value)
              .expected = {"one of ", joined(allowed, ", ")},
              .advice = setting.help});
     **text = value.as_string();
+  } else if (auto* const* numbers = std::get_if<std::vector<double>*>(&setting.target)) {
+    if (!value.is_array()) wrong_type(place, setting, "a list of numbers", value);
+    (*numbers)->clear();
+    for (const Json& item : value.as_array()) {
+      if (!item.is_number()) wrong_type(place, setting, "a list of numbers", value);
+      check_range(place, setting, item.as_number());
+      (*numbers)->push_back(item.as_number());
+    }
   } else {
     auto& list = **std::get_if<std::vector<std::string>*>(&setting.target);
     list.clear();
@@ -112,7 +120,8 @@ Json parse_value(const std::string& text) {
 Json setting_value(const Setting& setting) {
   return std::visit(
       [](const auto* field) -> Json {
-        if constexpr (std::is_same_v<decltype(field), const std::vector<std::string>*>) {
+        if constexpr (std::is_same_v<decltype(field), const std::vector<std::string>*> ||
+                      std::is_same_v<decltype(field), const std::vector<double>*>) {
           return Json::array_of(*field);
         } else {
           return Json(*field);

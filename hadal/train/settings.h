@@ -17,7 +17,8 @@
 namespace hadal {
 
 struct Setting {
-  using Target = std::variant<int64_t*, double*, bool*, std::string*, std::vector<std::string>*>;
+  using Target = std::variant<int64_t*, double*, bool*, std::string*, std::vector<std::string>*,
+                              std::vector<double>*>;
   std::string name;  // "train.seq_len"
   Target target;
   std::string help;

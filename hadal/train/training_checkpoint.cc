@@ -38,6 +38,11 @@ Json state_json(const TrainState& state, const RunProgress& progress, bool save_
   json["planned_tokens"] = progress.planned_tokens;
   if (save_clock) json["elapsed_seconds"] = progress.elapsed_seconds;
   json["data_position"] = progress.data_position;
+  for (const PhaseBegin& phase : progress.phases) {
+    if (!json.find("phases")) json["phases"] = Json::array();
+    json["phases"].push_back(
+        Json(Json::Object{{"step", phase.steps}, {"tokens", phase.tokens}, {"read", phase.read}}));
+  }
   json["evaluations"] = progress.evaluations;
   return json;
 }
@@ -59,7 +64,28 @@ void move_aside(const RunFolder& run, int64_t step, const std::string& damage) {
               ", going back to the one before");
 }
 
+RunProgress progress_of(const Json& state) {
+  RunProgress progress;
+  progress.data_position = state.at("data_position");
+  progress.planned_tokens = state.at("planned_tokens").as_integer();
+  progress.evaluations = state.at("evaluations");
+  if (const Json* clock = state.find("elapsed_seconds")) {
+    progress.elapsed_seconds = clock->as_number();
+  }
+  if (const Json* phases = state.find("phases")) {
+    for (const Json& phase : phases->as_array()) {
+      progress.phases.push_back(
+          {phase.at("step").as_integer(), phase.at("tokens").as_integer(), phase.at("read")});
+    }
+  }
+  return progress;
+}
+
 }  // namespace
+
+RunProgress read_run_progress(const std::string& folder) {
+  return progress_of(parse_json_file(folder + "/" + kStateJson));
+}
 
 void save_model_folder(Context& ctx, const std::string& folder, DeepseekV3& model,
                        const TrainingCheckpointOptions& options) {
@@ -145,13 +171,7 @@ RunProgress load_training_checkpoint(const std::string& folder, TrainState& stat
   state.steps = json.at("step").as_integer();
   state.tokens = json.at("tokens").as_integer();
   state.optimizer.set_steps(json.at("optimizer_steps").as_integer());
-  RunProgress progress;
-  progress.data_position = json.at("data_position");
-  progress.planned_tokens = json.at("planned_tokens").as_integer();
-  progress.evaluations = json.at("evaluations");
-  if (const Json* clock = json.find("elapsed_seconds"))
-    progress.elapsed_seconds = clock->as_number();
-  return progress;
+  return progress_of(json);
 }
 
 }  // namespace hadal

@@ -19,10 +19,17 @@
 
 namespace hadal {
 
+// Where a later phase of the run began (train/phases.h).
+struct PhaseBegin {
+  int64_t steps = 0, tokens = 0;  // of the run by then
+  Json read;                      // data position where the phase before ended
+};
+
 // What a run remembers besides tensors.
 struct RunProgress {
-  Json data_position;                // BatchSource::position()
-  int64_t planned_tokens = 0;        // the clock of the schedules; 0: not settled yet
+  std::vector<PhaseBegin> phases;    // begun after the first
+  Json data_position;                // BatchSource::position(); null where a phase begins
+  int64_t planned_tokens = 0;        // of the phase, the clock of its schedules; 0: not settled yet
   double elapsed_seconds = 0.0;      // of training; kept only for runs limited by time
   Json evaluations = Json::array();  // one object per evaluation
 };
@@ -46,6 +53,9 @@ std::string save_training_checkpoint(Context& ctx, const RunFolder& run, TrainSt
 // Newest checkpoint whose files all match its manifest; damaged ones after it are moved aside with
 // a warning, and RUN/latest names it. FormatError if all are damaged, IoError if the system cannot read one that is there.
 std::optional<std::string> find_valid_checkpoint(const RunFolder& run);
+
+// state.json alone.
+RunProgress read_run_progress(const std::string& folder);
 
 // FormatError unless the checkpoint's parameters are exactly those of `state`.
 RunProgress load_training_checkpoint(const std::string& folder, TrainState& state);

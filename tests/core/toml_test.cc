@@ -74,5 +74,18 @@ TEST(Toml, InfinitiesAndNanSurvive) {
   EXPECT_TRUE(std::isnan(back.at("none").as_number()));
 }
 
+TEST(Toml, ListsOfTablesKnowTheirLinesAndComeBack) {
+  const TomlDocument document = parse_toml(
+      "a = 1\n[[phase]]\nname = \"x\"\n[phase.train]\nsteps = 3\n[[phase]]\n[phase.train]\n"
+      "steps = 4\n",
+      "run.toml");
+  EXPECT_EQ(document.line_of.at("phase[0].train.steps"), 5);
+  EXPECT_EQ(document.line_of.at("phase[1].train.steps"), 8);
+  const std::string text = write_toml(document.root);
+  EXPECT_NE(text.find("[[phase]]\nname = \"x\"\n\n[phase.train]\nsteps = 3\n"), std::string::npos)
+      << text;
+  EXPECT_EQ(parse_toml(text, "x").root, document.root);
+}
+
 }  // namespace
 }  // namespace hadal

@@ -39,7 +39,7 @@ TEST(DocumentEnds, DocumentsAreCutAtPlacesOfTheirOwn) {
 }
 
 TEST(SourceFilesHash, AFileThatChangedWithoutChangingItsSizeIsAnother) {
-  const SourceFile file{"a.txt", 12, 1000};
+  const SourceFile file{"a.txt", 12, 1000, 0, ""};
   SourceFile later = file, longer = file, other = file;
   later.modified_ns = 1001;
   longer.bytes = 13;

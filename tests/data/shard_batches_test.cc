@@ -87,7 +87,7 @@ TEST(ShardBatches, PaddingAmongTheInputsIsTheEndMark) {
 
 TEST(ShardBatches, EachEpochHasEveryRowOnceInAnotherOrder) {
   const TemporaryFolder folder;
-  ShardBatches batches(numbered_shards(folder, 23), 7, 99);
+  ShardBatches batches(numbered_shards(folder, 23), 23, 7, 99);
   const auto first = first_tokens(batches.next(23)), second = first_tokens(batches.next(23));
   EXPECT_NE(first, second);
   EXPECT_EQ(std::set<int32_t>(first.begin(), first.end()).size(), 23u);
@@ -96,7 +96,7 @@ TEST(ShardBatches, EachEpochHasEveryRowOnceInAnotherOrder) {
 
 TEST(ShardBatches, ResumesExactlyFromEveryPosition) {
   const TemporaryFolder folder;
-  ShardBatches whole(numbered_shards(folder, 11), 7, 99);
+  ShardBatches whole(numbered_shards(folder, 11), 11, 7, 99);
   std::vector<int32_t> sequence;
   std::vector<Json> positions;
   for (int i = 0; i < 40; ++i) {
@@ -104,7 +104,7 @@ TEST(ShardBatches, ResumesExactlyFromEveryPosition) {
     sequence.push_back(first_tokens(whole.next(1)).front());
   }
   for (size_t from = 0; from < positions.size(); ++from) {
-    ShardBatches resumed(TokenShards::open(folder.path(), "train"), 7, 99);
+    ShardBatches resumed(TokenShards::open(folder.path(), "train"), 11, 7, 99);
     resumed.next(3);  // wherever it stood before
     // Through text, as a checkpoint keeps it.
     resumed.restore(parse_json(positions[from].dump(), "position"));
@@ -116,11 +116,11 @@ TEST(ShardBatches, ResumesExactlyFromEveryPosition) {
 
 TEST(ShardBatches, PositionsOfOtherDataAreRefused) {
   const TemporaryFolder folder, other;
-  ShardBatches batches(numbered_shards(folder, 11), ~uint64_t{0}, 99);
+  ShardBatches batches(numbered_shards(folder, 11), 11, ~uint64_t{0}, 99);
   const Json position = batches.position();
   batches.restore(position);
-  ShardBatches other_seed(TokenShards::open(folder.path(), "train"), 8, 99);
-  ShardBatches other_data(numbered_shards(other, 11, 2), ~uint64_t{0}, 99);
+  ShardBatches other_seed(TokenShards::open(folder.path(), "train"), 11, 8, 99);
+  ShardBatches other_data(numbered_shards(other, 11, 2), 11, ~uint64_t{0}, 99);
   for (ShardBatches* others : {&other_seed, &other_data}) {
     test::expect_refused<FormatError>([&] { others->restore(position); },
                                       "data position: belongs to other data or another seed");
@@ -152,7 +152,7 @@ TEST(ShardBatches, PositionsOfOtherDataAreRefused) {
 
 TEST(ShardBatches, NothingToTrainOnIsSaid) {
   const TemporaryFolder folder;
-  test::expect_refused<FormatError>([&] { ShardBatches(numbered_shards(folder, 0), 1, 99); },
+  test::expect_refused<FormatError>([&] { ShardBatches(numbered_shards(folder, 0), 0, 1, 99); },
                                     "data: no text is left to train on");
 }
 

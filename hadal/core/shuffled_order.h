@@ -1,4 +1,4 @@
-// data/shuffled_order.h: a pseudo-random permutation of 0..n-1 in constant memory. A Feistel
+// core/shuffled_order.h: a pseudo-random permutation of 0..n-1 in constant memory. A Feistel
 // network permutes the next larger even power of two; values that fall outside are sent through
 // again until they land inside ("cycle walking", Black and Rogaway 2002), which keeps it a
 // permutation of n.

@@ -1,4 +1,4 @@
-#include "hadal/data/shuffled_order.h"
+#include "hadal/core/shuffled_order.h"
 
 #include "hadal/core/rng.h"
 

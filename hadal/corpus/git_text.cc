@@ -1,0 +1,268 @@
+#include "hadal/corpus/git_text.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <set>
+#include <vector>
+
+#include "hadal/core/error.h"
+#include "hadal/core/in_quotes.h"
+#include "hadal/core/json.h"
+#include "hadal/core/utf8.h"
+#include "hadal/corpus/content_hash.h"
+#include "hadal/corpus/functions.h"
+#include "hadal/corpus/run_program.h"
+#include "hadal/corpus/source_file.h"
+#include "hadal/io/atomic_folder.h"
+#include "hadal/io/atomic_write.h"
+#include "hadal/io/path_status.h"
+
+namespace hadal {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kFormat = "hadal git text 1";
+// The commit before the first: git's name of the folder without files.
+constexpr const char* kNothing = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+constexpr size_t kTellingLine = 20;  // bytes of a line that says where it comes from
+
+// A clone without a history of its own, in a folder that goes away.
+class GitClone {
+ public:
+  GitClone(const std::string& repository, const std::string& folder)
+      : path_(fs::absolute(folder).string() + "/clone"),
+        written_(fs::absolute(folder).string() + "/output") {
+    const ProgramResult done = run_program(
+        {"git", "clone", "--quiet", "--shared", fs::absolute(repository).string(), path_}, folder);
+    if (done.exit_code != 0) {
+      throw FormatError({.place = repository,
+                         .problem = "git cannot clone it",
+                         .found = one_line(done.output, 200),
+                         .expected = "a git repository with a commit"});
+    }
+  }
+  ~GitClone() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+    fs::remove(written_, ignored);
+  }
+  GitClone(const GitClone&) = delete;
+  GitClone& operator=(const GitClone&) = delete;
+
+  const std::string& path() const { return path_; }
+
+  bool succeeds(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), "git");
+    return run_program(arguments, path_).exit_code == 0;
+  }
+  // What a command of git's log and diff family writes, in full.
+  std::string text(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), "git");
+    arguments.insert(arguments.begin() + 2, "--output=" + written_);
+    const ProgramResult done = run_program(arguments, path_);
+    if (done.exit_code != 0) {
+      throw FormatError({.place = path_,
+                         .problem = {"git ", arguments[1], " failed"},
+                         .found = one_line(done.output, 200)});
+    }
+    return read_text_file(written_);
+  }
+
+ private:
+  std::string path_, written_;
+};
+
+std::vector<std::string> split_at(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(separator, at), text.size());
+    parts.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return parts;
+}
+
+std::string commit_before(const std::string& folder, const GitClone& clone) {
+  const std::string path = folder + "/state.json";
+  if (!path_exists(path)) return "";
+  const Json state = parse_json_file(path);
+  const Json* format = state.find("format");
+  if (!format || *format != Json(kFormat)) {
+    throw FormatError({.place = path, .problem = "not written by `hadal data repository`"});
+  }
+  std::string commit = state.at("commit").as_string();
+  const bool known = clone.succeeds({"merge-base", "--is-ancestor", commit, "HEAD"});
+  if (known) return commit;
+  throw FormatError({.place = path,
+                     .problem = "its commit is not in the history",
+                     .found = one_line(commit, 60),
+                     .advice = "name another folder to begin again"});
+}
+
+// A file, its held-out functions, and what is left of it.
+class HeldOutFunctions {
+ public:
+  explicit HeldOutFunctions(double share) : share_(share) {}
+
+  // Every function of the repository, before any is cut.
+  void consider(const std::string& path, const std::string& text) {
+    for (const FunctionSpan& function : functions_of(path, text)) {
+      const double position = position_of(path, function);
+      ++functions_;
+      lowest_ = std::min(lowest_, position);
+    }
+  }
+
+  std::string cut(const std::string& path, const std::string& text) {
+    std::string left;
+    size_t from = 0;
+    for (const FunctionSpan& function : functions_of(path, text)) {
+      const double position = position_of(path, function);
+      if (share_ == 0.0 || (position >= share_ && position > lowest_)) continue;
+      left += text.substr(from, function.begin - from);
+      from = function.end;
+      Json line = Json::object();
+      line["name"] = path + ":" + function.name;
+      line["prompt"] = left + text.substr(function.begin, function.body - function.begin);
+      line["text"] = text.substr(function.body, function.end - function.body);
+      remember_lines(line.at("text").as_string());
+      lines_ += line.dump() + "\n";
+      ++held_out_;
+    }
+    return left + text.substr(from);
+  }
+
+  // A line that only a held-out function would have.
+  bool tells_of_one(const std::string& text) const {
+    for (const std::string& line : split_at(text, '\n')) {
+      if (telling_.contains(stripped(line))) return true;
+    }
+    return false;
+  }
+
+  const std::string& json_lines() const { return lines_; }
+  int64_t functions() const { return functions_; }
+  int64_t held_out() const { return held_out_; }
+
+ private:
+  static double position_of(const std::string& path, const FunctionSpan& function) {
+    return split_position(exact_hash(path + "\n" + function.name));
+  }
+  // Without the blanks around it and a patch's mark before it.
+  static std::string stripped(const std::string& line) {
+    const size_t begin = line.find_first_not_of(" \t+-");
+    const size_t end = line.find_last_not_of(" \t\r");
+    return begin == std::string::npos || end < begin ? "" : line.substr(begin, end - begin + 1);
+  }
+  void remember_lines(const std::string& body) {
+    for (const std::string& line : split_at(body, '\n')) {
+      if (std::string text = stripped(line); text.size() >= kTellingLine) telling_.insert(text);
+    }
+  }
+
+  double share_, lowest_ = 1.0;
+  int64_t functions_ = 0, held_out_ = 0;
+  std::set<std::string> telling_;
+  std::string lines_;
+};
+
+// Calls `take` for every tracked text file that differs from `since`, in the order of the paths.
+void for_each_file(const GitClone& clone, const std::string& since,
+                   const std::function<void(const std::string& path, std::string text)>& take) {
+  std::vector<std::string> paths = split_at(
+      clone.text({"diff", "--name-only", "-z", "--no-renames", "--diff-filter=AM", since, "HEAD"}),
+      '\0');
+  std::sort(paths.begin(), paths.end());
+  SourceRemarks unsaid;
+  for (const std::string& path : paths) {
+    const std::string file = clone.path() + "/" + path;
+    if (!fs::is_regular_file(fs::symlink_status(file))) continue;  // links, submodules
+    auto document = read_document_file(file, {}, unsaid);
+    if (document && !is_blank(document->text)) take(path, std::move(document->text));
+  }
+}
+
+void write_commits(const GitClone& clone, const std::string& since, const std::string& path,
+                   const HeldOutFunctions& held_out, int64_t max_patch_bytes, GitText& result) {
+  // %x01 stands before each commit and %x02 between its parts; neither is in a text.
+  std::vector<std::string> arguments = {"log",        "--reverse",     "--patch",
+                                        "--no-color", "--no-ext-diff", "--format=%x01%H%x02%B%x02"};
+  if (!since.empty()) arguments.push_back(since + "..HEAD");
+  AtomicFile file(path);
+  for (const std::string& commit : split_at(clone.text(std::move(arguments)), '\x01')) {
+    const std::vector<std::string> parts = split_at(commit, '\x02');
+    if (parts.size() < 2) continue;
+    std::string text = repair_utf8(parts[1]);
+    if (parts.size() > 2) {
+      const std::string patch = repair_utf8(parts[2]);
+      const bool short_enough = static_cast<int64_t>(patch.size()) <= max_patch_bytes;
+      if (short_enough && !held_out.tells_of_one(patch)) {
+        text += patch;
+        ++result.patches;
+      }
+    }
+    ++result.commits;
+    Json line = Json::object();
+    line["name"] = parts[0];
+    line["text"] = text;
+    file.write(line.dump() + "\n");
+  }
+  file.commit();
+}
+
+}  // namespace
+
+GitText write_git_text(const std::string& repository, const std::string& folder,
+                       const GitTextOptions& options) {
+  require(options.held_out_share >= 0.0 && options.held_out_share < 1.0,
+          {.field = "held_out_share",
+           .problem = "not a share",
+           .found = options.held_out_share,
+           .expected = "0 up to, but not, 1"});
+  require(is_folder(repository),
+          {.place = repository, .problem = "no such folder", .expected = "a git repository"});
+  require(!path_exists(folder) || path_exists(folder + "/state.json"),
+          {.place = folder,
+           .problem = "is there and holds something else",
+           .advice = "name a folder that is not there yet"});
+  AtomicFolder whole(folder);
+  const std::string& out = whole.temporary();
+  GitText result;
+  {
+    const GitClone clone(repository, out);
+    result.since = commit_before(folder, clone);
+    result.commit = clone.text({"log", "-1", "--format=%H"}).substr(0, 40);
+    HeldOutFunctions held_out(options.held_out_share);
+    for_each_file(clone, kNothing, [&](const std::string& path, const std::string& text) {
+      held_out.consider(path, text);
+    });
+    std::set<std::string> changed;
+    for_each_file(clone, result.since.empty() ? kNothing : result.since,
+                  [&](const std::string& path, const std::string&) { changed.insert(path); });
+    make_folders(out + "/files");
+    for_each_file(clone, kNothing, [&](const std::string& path, const std::string& text) {
+      const std::string left = held_out.cut(path, text);
+      if (!changed.contains(path) || is_blank(left)) return;
+      const std::string file = out + "/files/" + path;
+      make_folders(fs::path(file).parent_path());
+      write_file_atomically(file, left);
+      ++result.files;
+      result.bytes += static_cast<int64_t>(left.size());
+    });
+    write_commits(clone, result.since, out + "/commits.jsonl", held_out, options.max_patch_bytes,
+                  result);
+    write_file_atomically(out + "/held_out.jsonl", held_out.json_lines());
+    result.functions = held_out.functions();
+    result.held_out = held_out.held_out();
+  }
+  Json state = Json::object();
+  state["format"] = kFormat;
+  state["commit"] = result.commit;
+  write_file_atomically(out + "/state.json", state.dump(2) + "\n");
+  whole.commit();
+  return result;
+}
+
+}  // namespace hadal
