@@ -48,7 +48,7 @@ struct SourceFile {
   int64_t bytes = 0;
   int64_t modified_ns = 0;
   int64_t argument = 0;  // which of the paths names it
-  std::string folder;    // that it was found in; "" where the path names the file itself
+  std::string folder = {};    // that it was found in; "" where the path names the file itself
 };
 
 // Every file that `paths` name: files, folders (recursive; names that begin with a dot are left
