@@ -201,7 +201,7 @@ std::vector<std::vector<size_t>> DependencyGraph::ordered() const {
     missing[i] = uses_[i].size();
     for (const size_t used : uses_[i]) {
       users[used].push_back(i);
-      const auto [low, high] = std::minmax(root(i), root(used));
+      const auto [low, high] = std::minmax({root(i), root(used)});
       group[high] = low;
     }
   }
