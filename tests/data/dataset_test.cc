@@ -88,7 +88,7 @@ TEST(PrepareData, TargetBytesOfTheHeldOutRowsAreTheHeldOutText) {
   EXPECT_EQ(bytes, data.counts.corpus.validation_bytes);
   // The text for people is the same text.
   int64_t text_bytes = 0;
-  const auto lines = open_sources({{data.folder + "/validation.jsonl", 0, 0}}, {});
+  const auto lines = open_sources({{data.folder + "/validation.jsonl", 0, 0, 0, ""}}, {});
   while (const auto document = lines->next()) {
     text_bytes += static_cast<int64_t>(document->text.size());
   }
@@ -109,7 +109,7 @@ TEST(PrepareData, ByteModelScoresTheHeldOutRowsAsItScoresTheText) {
   for_each_training_text(data.folder, [&](std::string_view part) { model.add(part); });
   model.finish();
   double expected = 0.0;
-  const auto lines = open_sources({{data.folder + "/validation.jsonl", 0, 0}}, {});
+  const auto lines = open_sources({{data.folder + "/validation.jsonl", 0, 0, 0, ""}}, {});
   while (const auto document = lines->next()) expected += model.bits(document->text);
   const Batch rows = data.validation_batch(0, data.validation_rows());
   EXPECT_NEAR(ngram_bits(model, data.tokenizer, rows), expected, 1e-6 * expected);
