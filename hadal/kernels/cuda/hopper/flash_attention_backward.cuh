@@ -51,10 +51,14 @@ struct BackwardArgs {
   float scale;
 };
 
+struct KeyTile {
+  int sequence, head, unit, begin, length, block;  // block: of 128 keys; negative: nothing here
+};
+
 struct Barriers {
   uint64_t kv_full, q_full[kStages], q_empty[kStages], do_full[kStages], do_empty[kStages];
   uint64_t turn, added;  // dQ: it is this block's turn to add; the warps have added
-  int ticket;
+  KeyTile tile;          // read from here when needed: registers are scarce
 };
 
 // What comes per row beside Q and dO.
@@ -66,10 +70,6 @@ struct RowValues {
 __host__ __device__ inline int64_t padded_row(int64_t offset, int64_t sequence) {
   return (offset + sequence * kRows) / kRows * kRows;
 }
-
-struct KeyTile {
-  int sequence, head, unit, begin, length, block;  // block: of 128 keys; negative: nothing here
-};
 
 __device__ inline KeyTile tile_at(const BackwardArgs& a, int ticket) {
   const int per_group = a.group * a.tiles_per_unit;
@@ -356,10 +356,10 @@ __global__ void __launch_bounds__(kThreads, 1)
     }
     barrier_init_done();
     fence_async();
-    barriers.ticket = atomicAdd(a.ticket, 1);
+    barriers.tile = tile_at(a, atomicAdd(a.ticket, 1));
   }
   __syncthreads();
-  const KeyTile tile = tile_at(a, barriers.ticket);
+  const KeyTile& tile = barriers.tile;
   if (tile.block < 0) return;
   if (group == 0) {
     give_registers<24>();
