@@ -45,12 +45,12 @@ struct Rows {
   }
 };
 
-cuda::RowGroups groups_of(const RowCase& c, const Rows& rows, const OnDevice<int>& offsets,
-                          const OnDevice<int>& counts) {
+cuda::RowGroups groups_of(const RowCase& c, const Rows& rows, const DeviceArray<int>& offsets,
+                          const DeviceArray<int>& counts) {
   cuda::RowGroups groups;
   groups.groups = static_cast<int>(rows.counts.size());
   groups.rows = rows.rows;
-  (c.masked ? groups.counts : groups.offsets) = c.masked ? counts.get() : offsets.get();
+  (c.masked ? groups.counts : groups.offsets) = c.masked ? counts.data() : offsets.data();
   return groups;
 }
 
@@ -97,26 +97,26 @@ std::vector<Out> run_fp8(const RowCase& c, bool accumulate, bool verify) {
       std::copy(before.begin(), before.end(), y.begin());
     }
   }
-  const OnDevice<f8e4m3> a_there(a), b_there(b);
-  const OnDevice<float> sa_there(sa), sb_there(sb);
-  const OnDevice<Out> y_there(y);
-  const OnDevice<int> offsets(rows.offsets), counts(rows.counts);
+  const DeviceArray<f8e4m3> a_there(a), b_there(b);
+  const DeviceArray<float> sa_there(sa), sb_there(sb);
+  const DeviceArray<Out> y_there(y);
+  const DeviceArray<int> offsets(rows.offsets), counts(rows.counts);
   cuda::GroupedGemmFp8 product;
   product.rows = groups_of(c, rows, offsets, counts);
   product.n = c.n;
   product.k = c.k;
-  product.a = a_there.get();
+  product.a = a_there.data();
   product.a_stride = a_stride;
-  product.a_scales = sa_there.get();
+  product.a_scales = sa_there.data();
   product.a_scale_stride = scale_stride;
-  product.b = b_there.get();
+  product.b = b_there.data();
   product.b_stride = b_stride;
-  product.b_scales = sb_there.get();
+  product.b_scales = sb_there.data();
   product.b_scale_stride = b_scale_stride;
   if constexpr (sizeof(Out) == 4) {
-    product.y = cuda::GroupedResult(y_there.get(), y_stride, accumulate);
+    product.y = cuda::GroupedResult(y_there.data(), y_stride, accumulate);
   } else {
-    product.y = cuda::GroupedResult(y_there.get(), y_stride);
+    product.y = cuda::GroupedResult(y_there.data(), y_stride);
   }
   product.tile = c.tile;
   EXPECT_TRUE(cuda::can_multiply(product));
@@ -158,22 +158,22 @@ std::vector<Out> run_bf16(const RowCase& c, bool accumulate, bool verify) {
       std::copy(before.begin(), before.end(), y.begin());
     }
   }
-  const OnDevice<bf16> a_there(a), b_there(b);
-  const OnDevice<Out> y_there(y);
-  const OnDevice<int> offsets(rows.offsets), counts(rows.counts);
+  const DeviceArray<bf16> a_there(a), b_there(b);
+  const DeviceArray<Out> y_there(y);
+  const DeviceArray<int> offsets(rows.offsets), counts(rows.counts);
   cuda::GroupedGemmBf16 product;
   product.rows = groups_of(c, rows, offsets, counts);
   product.n = c.n;
   product.k = c.k;
-  product.a = a_there.get();
+  product.a = a_there.data();
   product.a_stride = a_stride;
-  product.b = b_there.get();
+  product.b = b_there.data();
   product.b_stride = b_stride;
   product.b_is_kn = c.b_is_kn;
   if constexpr (sizeof(Out) == 4) {
-    product.y = cuda::GroupedResult(y_there.get(), y_stride, accumulate);
+    product.y = cuda::GroupedResult(y_there.data(), y_stride, accumulate);
   } else {
-    product.y = cuda::GroupedResult(y_there.get(), y_stride);
+    product.y = cuda::GroupedResult(y_there.data(), y_stride);
   }
   product.tile = c.tile;
   EXPECT_TRUE(cuda::can_multiply(product));
@@ -204,7 +204,7 @@ constexpr GroupedGemmTile kTiles[] = {GroupedGemmTile::k64x256, GroupedGemmTile:
 // Every tile gives the same bits, so one is compared with double and the others with it.
 template <class Run>
 void expect_all_tiles(RowCase c, const Run& run) {
-  if (no_card()) GTEST_SKIP() << "no card here";
+  if (!has_card()) GTEST_SKIP() << "no card here";
   c.tile = kTiles[0];
   const auto first = run(c, true);
   for (const GroupedGemmTile tile : {kTiles[1], kTiles[2]}) {
@@ -244,7 +244,7 @@ TEST(GroupedGemm, Bf16WeightsAcrossAddToF32) {
 
 template <class Run>
 void expect_same_bits_alone(RowCase c, const Run& run) {
-  if (no_card()) GTEST_SKIP() << "no card here";
+  if (!has_card()) GTEST_SKIP() << "no card here";
   c.tile = GroupedGemmTile::k256x128;
   const auto together = run(c, false);
   const auto stride = static_cast<size_t>(c.n + 8);

@@ -12,44 +12,14 @@
 #include <cstring>
 #include <vector>
 
-#include "hadal/kernels/cuda/check.h"
 #include "hadal/tensor/dtype.h"
+#include "tests/cuda/device_array.h"
 
 namespace hadal::test {
 
 inline constexpr int64_t kGuard = 64;     // elements behind every output
 inline constexpr uint8_t kPoison = 0xFF;  // NaN in every type here
 inline const std::vector<int> kGroupRows = {0, 1, 63, 64, 65, 127, 129, 300};
-
-inline bool no_card() {
-  int count = 0;
-  return cudaGetDeviceCount(&count) != cudaSuccess || count == 0;
-}
-
-template <class T>
-class OnDevice {
- public:
-  explicit OnDevice(const std::vector<T>& host) : size_(host.size()) {
-    cuda::check(cudaMalloc(&data_, std::max<size_t>(size_, 1) * sizeof(T)), "test allocation");
-    cuda::check(cudaMemcpy(data_, host.data(), size_ * sizeof(T), cudaMemcpyHostToDevice),
-                "test copy");
-  }
-  OnDevice(const OnDevice&) = delete;
-  OnDevice& operator=(const OnDevice&) = delete;
-  ~OnDevice() { cudaFree(data_); }
-  T* get() const { return static_cast<T*>(data_); }
-  std::vector<T> host() const {
-    std::vector<T> result(size_);
-    cuda::check(cudaDeviceSynchronize(), "test");
-    cuda::check(cudaMemcpy(result.data(), data_, size_ * sizeof(T), cudaMemcpyDeviceToHost),
-                "test copy");
-    return result;
-  }
-
- private:
-  void* data_ = nullptr;
-  size_t size_;
-};
 
 template <class T>
 std::vector<T> poisoned(int64_t size) {

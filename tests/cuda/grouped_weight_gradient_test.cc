@@ -49,7 +49,7 @@ std::vector<float> gradient_before(const GradientCase& c, Random& random) {
 }
 
 void check_fp8(const GradientCase& c) {
-  if (no_card()) GTEST_SKIP() << "no card here";
+  if (!has_card()) GTEST_SKIP() << "no card here";
   const std::vector<int> offsets = offsets_of(c.group_tokens);
   const int64_t tokens = offsets.back() + 128;  // the last block belongs to nobody
   const int64_t stride = tokens + 16, n_scales = ceil_to(c.n, 4), k_scales = ceil_to(c.k, 4) + 4;
@@ -62,24 +62,24 @@ void check_fp8(const GradientCase& c) {
   const auto sdy = random.scales(tokens / 128 * n_scales),
              sx = random.scales(tokens / 128 * k_scales);
   const auto before = gradient_before(c, random);
-  const OnDevice<f8e4m3> dyt_there(dyt), xt_there(xt);
-  const OnDevice<float> sdy_there(sdy), sx_there(sx), dw_there(before);
-  const OnDevice<int> offsets_there(offsets);
+  const DeviceArray<f8e4m3> dyt_there(dyt), xt_there(xt);
+  const DeviceArray<float> sdy_there(sdy), sx_there(sx), dw_there(before);
+  const DeviceArray<int> offsets_there(offsets);
   cuda::GroupedWeightGradientFp8 product;
   product.groups = static_cast<int>(c.group_tokens.size());
-  product.offsets = offsets_there.get();
+  product.offsets = offsets_there.data();
   product.tokens = tokens;
   product.n = c.n;
   product.k = c.k;
-  product.dyt = dyt_there.get();
+  product.dyt = dyt_there.data();
   product.dyt_stride = stride;
-  product.dyt_scales = sdy_there.get();
+  product.dyt_scales = sdy_there.data();
   product.dyt_scale_stride = n_scales;
-  product.xt = xt_there.get();
+  product.xt = xt_there.data();
   product.xt_stride = stride;
-  product.xt_scales = sx_there.get();
+  product.xt_scales = sx_there.data();
   product.xt_scale_stride = k_scales;
-  product.dw = dw_there.get();
+  product.dw = dw_there.data();
   product.accumulate = c.accumulate;
   ASSERT_TRUE(cuda::can_multiply(product));
   cuda::multiply(product, nullptr);
@@ -102,7 +102,7 @@ void check_fp8(const GradientCase& c) {
 }
 
 void check_bf16(const GradientCase& c) {
-  if (no_card()) GTEST_SKIP() << "no card here";
+  if (!has_card()) GTEST_SKIP() << "no card here";
   const std::vector<int> offsets = offsets_of(c.group_tokens);
   const int64_t tokens = offsets.back() + 5;  // the last five belong to nobody
   const int64_t dy_stride = ceil_to(c.n, 8) + 8, x_stride = ceil_to(c.k, 8);
@@ -114,20 +114,20 @@ void check_bf16(const GradientCase& c) {
     for (int64_t k = 0; k < c.k; ++k) x[static_cast<size_t>(t * x_stride + k)] = {0x7FC0};
   }
   const auto before = gradient_before(c, random);
-  const OnDevice<bf16> dy_there(dy), x_there(x);
-  const OnDevice<float> dw_there(before);
-  const OnDevice<int> offsets_there(offsets);
+  const DeviceArray<bf16> dy_there(dy), x_there(x);
+  const DeviceArray<float> dw_there(before);
+  const DeviceArray<int> offsets_there(offsets);
   cuda::GroupedWeightGradientBf16 product;
   product.groups = static_cast<int>(c.group_tokens.size());
-  product.offsets = offsets_there.get();
+  product.offsets = offsets_there.data();
   product.tokens = tokens;
   product.n = c.n;
   product.k = c.k;
-  product.dy = dy_there.get();
+  product.dy = dy_there.data();
   product.dy_stride = dy_stride;
-  product.x = x_there.get();
+  product.x = x_there.data();
   product.x_stride = x_stride;
-  product.dw = dw_there.get();
+  product.dw = dw_there.data();
   product.accumulate = c.accumulate;
   ASSERT_TRUE(cuda::can_multiply(product));
   cuda::multiply(product, nullptr);

@@ -11,39 +11,13 @@
 #include <random>
 #include <vector>
 
-#include "hadal/kernels/cuda/check.h"
+#include "hadal/kernels/latent_attention.h"
+#include "tests/cuda/device_array.h"
 
 namespace hadal::test {
 namespace {
 
 constexpr int64_t kLatent = 512, kRope = 64, kRow = kLatent + kRope;
-
-bool no_card() {
-  int count = 0;
-  return cudaGetDeviceCount(&count) != cudaSuccess || count == 0;
-}
-
-template <class T>
-class OnDevice {
- public:
-  explicit OnDevice(const std::vector<T>& values) : n_(values.size()) {
-    cuda::check(cudaMalloc(&data_, std::max<size_t>(n_, 1) * sizeof(T)), "test memory");
-    cuda::check(cudaMemcpy(data_, values.data(), n_ * sizeof(T), cudaMemcpyDefault), "copy");
-  }
-  OnDevice(const OnDevice&) = delete;
-  OnDevice& operator=(const OnDevice&) = delete;
-  ~OnDevice() { cudaFree(data_); }
-  T* get() const { return static_cast<T*>(data_); }
-  std::vector<T> host() const {
-    std::vector<T> values(n_);
-    cuda::check(cudaMemcpy(values.data(), data_, n_ * sizeof(T), cudaMemcpyDefault), "copy");
-    return values;
-  }
-
- private:
-  size_t n_;
-  void* data_ = nullptr;
-};
 
 struct Sequence {
   int32_t n_rows, n_queries;
@@ -165,38 +139,38 @@ Call run(const Setting& setting, const std::vector<Sequence>& sequences) {
   }
 
   const auto n_out = static_cast<size_t>(n_tokens * setting.n_heads * kLatent);
-  const OnDevice<float> out_f32(std::vector<float>(setting.bf16_out ? 0 : n_out, NAN));
-  const OnDevice<bf16> out_bf16(std::vector<bf16>(setting.bf16_out ? n_out : 0, bf16{0xFFFF}));
-  const OnDevice<bf16> q_latent_there(q_latent), q_rope_there(q_rope);
-  const OnDevice<std::byte> pages_there(pages);
-  const OnDevice<int32_t> table_there(table), rows_there(n_rows), first_there(result.first_query),
-      queries_there(n_queries);
+  const DeviceArray<float> out_f32(std::vector<float>(setting.bf16_out ? 0 : n_out, NAN));
+  const DeviceArray<bf16> out_bf16(std::vector<bf16>(setting.bf16_out ? n_out : 0, bf16{0xFFFF}));
+  const DeviceArray<bf16> q_latent_there(q_latent), q_rope_there(q_rope);
+  const DeviceArray<std::byte> pages_there(pages);
+  const DeviceArray<int32_t> table_there(table), rows_there(n_rows),
+      first_there(result.first_query), queries_there(n_queries);
   cuda::LatentDecode call;
-  call.q_latent = {q_latent_there.get(), latent_token, latent_head};
-  call.q_rope = {q_rope_there.get(), rope_token, rope_head};
+  call.q_latent = {q_latent_there.data(), latent_token, latent_head};
+  call.q_rope = {q_rope_there.data(), rope_token, rope_head};
   if (setting.bf16_out) {
-    call.o_bf16 = {out_bf16.get(), setting.n_heads * kLatent, kLatent};
+    call.o_bf16 = {out_bf16.data(), setting.n_heads * kLatent, kLatent};
   } else {
-    call.o_f32 = {out_f32.get(), setting.n_heads * kLatent, kLatent};
+    call.o_f32 = {out_f32.data(), setting.n_heads * kLatent, kLatent};
   }
   call.n_tokens = n_tokens;
   call.n_heads = setting.n_heads;
   call.form = setting.form;
-  call.pages = pages_there.get();
+  call.pages = pages_there.data();
   call.n_pages = n_pages;
   call.n_sequences = static_cast<int64_t>(sequences.size());
   call.max_queries = max_queries;
   call.max_pages = max_pages;
-  call.page_table = table_there.get();
-  call.n_rows = rows_there.get();
-  call.first_query = first_there.get();
-  call.n_queries = queries_there.get();
+  call.page_table = table_there.data();
+  call.n_rows = rows_there.data();
+  call.first_query = first_there.data();
+  call.n_queries = queries_there.data();
   call.scale = setting.scale;
   call.rows_per_split = setting.rows_per_split;
   call.workspace_bytes = cuda::latent_decode_workspace_bytes(call);
-  const OnDevice<std::byte> workspace(
+  const DeviceArray<std::byte> workspace(
       std::vector<std::byte>(static_cast<size_t>(call.workspace_bytes), std::byte{0xFF}));
-  call.workspace = workspace.get();
+  call.workspace = workspace.data();
   cuda::latent_decode(call, nullptr);
   cuda::check(cudaDeviceSynchronize(), "latent_decode");
 
@@ -208,27 +182,22 @@ Call run(const Setting& setting, const std::vector<Sequence>& sequences) {
   return result;
 }
 
-// o_latent of one query and head; it sees the first n_visible rows.
-std::vector<double> expected(const float* q, const std::vector<float>& rows, int64_t n_visible,
+// o_latent of one query and head; it sees the first n_visible rows, which are whole pages in `rows`.
+std::vector<double> expected(const float* q, const std::vector<double>& rows, int64_t n_visible,
                              double scale) {
-  std::vector<double> score(static_cast<size_t>(n_visible));
-  double top = -INFINITY, total = 0;
-  for (int64_t j = 0; j < n_visible; ++j) {
-    double sum = 0;
-    for (int64_t i = 0; i < kRow; ++i)
-      sum += double{q[i]} * double{rows[static_cast<size_t>(j * kRow + i)]};
-    score[static_cast<size_t>(j)] = scale * sum;
-    top = std::max(top, scale * sum);
-  }
-  std::vector<double> o(kLatent, 0.0);
-  for (int64_t j = 0; j < n_visible; ++j) {
-    const double p = std::exp(score[static_cast<size_t>(j)] - top);
-    total += p;
-    for (int64_t i = 0; i < kLatent; ++i) {
-      o[static_cast<size_t>(i)] += p * double{rows[static_cast<size_t>(j * kRow + i)]};
-    }
-  }
-  for (double& x : o) x /= total;
+  const std::vector<double> query(q, q + kRow);
+  std::vector<double> o(kLatent);
+  std::vector<int32_t> pages(static_cast<size_t>(pages_for(n_visible)));
+  std::iota(pages.begin(), pages.end(), 0);
+  SequenceRows sequence;
+  sequence.pages = pages;
+  sequence.n_rows = n_visible;
+  sequence.first_query = 0;
+  sequence.n_queries = 1;
+  reference::latent_attention<double>({o.data(), {1, 1, kLatent}}, {query.data(), {1, 1, kLatent}},
+                                      {query.data() + kLatent, {1, 1, kRope}},
+                                      {rows.data(), {std::ssize(pages), kPageRows, kRow}},
+                                      {&sequence, 1}, scale);
   return o;
 }
 
@@ -239,12 +208,14 @@ void expect_right(const Setting& setting, const std::vector<Sequence>& sequences
   const int64_t n_heads = setting.n_heads;
   const int64_t step = std::max<int64_t>(1, n_heads / 12);  // some heads, the last among them
   for (size_t s = 0; s < sequences.size(); ++s) {
+    std::vector<double> rows(call.rows[s].begin(), call.rows[s].end());
+    rows.resize(static_cast<size_t>(pages_for(sequences[s].n_rows) * kPageRows * kRow), NAN);
     for (int64_t t = 0; t < sequences[s].n_queries; ++t) {
       const int64_t n_visible = sequences[s].n_rows - sequences[s].n_queries + t + 1;
       for (int64_t h = n_heads - 1; h >= 0; h -= step) {
         const int64_t at = (call.first_query[s] + t) * n_heads + h;
         const auto want =
-            expected(call.q.data() + at * kRow, call.rows[s], n_visible, double{setting.scale});
+            expected(call.q.data() + at * kRow, rows, n_visible, double{setting.scale});
         double error = 0, norm = 0;
         for (int64_t i = 0; i < kLatent; ++i) {
           const double got = double{call.out[static_cast<size_t>(at * kLatent + i)]};
@@ -269,7 +240,7 @@ const std::vector<Sequence> kMany = {{1, 1, 1},   {2, 2, 2},    {63, 1, 3},
 class LatentDecode : public testing::TestWithParam<LatentForm> {
  protected:
   void SetUp() override {
-    if (no_card()) GTEST_SKIP() << "no card here";
+    if (!has_card()) GTEST_SKIP() << "no card here";
   }
 };
 

@@ -8,7 +8,7 @@
 //   o, d_o [T, H, d_v]               lse [T, H] F32, natural logarithm
 // Sequences stand one behind the other. Scores, probabilities and their gradients are F32 until they are
 // operands of a product, which are BF16. The bits of a sequence's results depend on nothing but its own
-// rows: not on its neighbours (whose values must be finite), its place or the run.
+// rows: not on its neighbours (whose values may be NaN or infinite), its place or the run.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -32,7 +32,12 @@ struct FlashSequences {
 };
 
 // Whether there are kernels for these head widths: 128/64/128 and 64/32/64.
-bool flash_attention_supported(const FlashDims& dims);
+inline bool flash_attention_supported(const FlashDims& dims) {
+  const auto are = [&](int64_t nope, int64_t rope, int64_t v) {
+    return dims.d_nope == nope && dims.d_rope == rope && dims.d_v == v;
+  };
+  return are(128, 64, 128) || are(64, 32, 64);
+}
 
 // The functions below only enqueue work on `stream`. `workspace` holds as many bytes as the function
 // before says, begins at a multiple of 256 and is free again when the work is done. Pointers begin at

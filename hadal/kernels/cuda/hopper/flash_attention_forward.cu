@@ -8,8 +8,6 @@
 #include <algorithm>
 
 #include "hadal/kernels/cuda/check.h"
-#include "hadal/kernels/cuda/hopper/flash_attention.h"
-#include "hadal/kernels/cuda/hopper/flash_attention_maps.h"
 #include "hadal/kernels/cuda/hopper/flash_attention_tiles.cuh"
 
 namespace hadal::cuda {
@@ -19,7 +17,6 @@ namespace {
 constexpr int kRows = 128, kKeys = 128, kStages = 2;
 constexpr int kConsumers = 2, kThreads = 128 * (kConsumers + 1);
 constexpr int kConsumerWarps = 4 * kConsumers;
-constexpr float kLog2E = 1.4426950408889634F;
 
 constexpr int chunk_of(int columns) { return columns < 64 ? columns : 64; }
 
@@ -89,14 +86,14 @@ __device__ void bring_tiles(const ForwardMaps& maps, const ForwardArgs& a, uint8
     Tile tile{};
     while (index < n_tiles && (tile = tile_at(a, index)).first < 0)
       index = atomicAdd(a.next_tile, 1);
-    wait(&barriers.q_empty, q_parity ^ 1);
+    barrier_wait_bounded(&barriers.q_empty, q_parity ^ 1);
     q_parity ^= 1;
     barriers.tile = index < n_tiles ? index : -1;
     if (index >= n_tiles) {
-      arrive(&barriers.q_full);
+      barrier_arrive(&barriers.q_full);
       return;
     }
-    arrive_expecting(&barriers.q_full, Tiles::kQ);
+    barrier_expect(&barriers.q_full, Tiles::kQ);
     const int q_column = tile.head * W::kQk, kv_column = tile.head * W::kKv;
     Tiles::QNope::load(q, &maps.q_nope, q_column, tile.begin + tile.first, &barriers.q_full);
     Tiles::QRope::load(q + Tiles::QNope::kBytes, &maps.q_rope, q_column + W::kNope,
@@ -104,20 +101,20 @@ __device__ void bring_tiles(const ForwardMaps& maps, const ForwardArgs& a, uint8
     const auto bring_k = [&](int block) {
       uint64_t* full = &barriers.k_full[k_ring.stage];
       uint8_t* to = k + k_ring.stage * Tiles::kK;
-      wait(&barriers.k_empty[k_ring.stage], k_ring.parity ^ 1);
-      arrive_expecting(full, Tiles::kK);
+      barrier_wait_bounded(&barriers.k_empty[k_ring.stage], k_ring.parity ^ 1);
+      barrier_expect(full, Tiles::kK);
       const int row = tile.begin + block * kKeys;
       Tiles::KNope::load(to, &maps.k_nope, kv_column, row, full);
       Tiles::KRope::load(to + Tiles::KNope::kBytes, &maps.k_rope, 0, row, full);
-      k_ring.next();
+      k_ring.advance();
     };
     const auto bring_v = [&](int block) {
       uint64_t* full = &barriers.v_full[v_ring.stage];
-      wait(&barriers.v_empty[v_ring.stage], v_ring.parity ^ 1);
-      arrive_expecting(full, Tiles::V::kBytes);
+      barrier_wait_bounded(&barriers.v_empty[v_ring.stage], v_ring.parity ^ 1);
+      barrier_expect(full, Tiles::V::kBytes);
       Tiles::V::load(v + v_ring.stage * Tiles::V::kBytes, &maps.v, kv_column + W::kNope,
                      tile.begin + block * kKeys, full);
-      v_ring.next();
+      v_ring.advance();
     };
     const int last = tile.first / kKeys;
     bring_k(last);  // in the order in which they are used
@@ -138,13 +135,6 @@ __device__ inline float row_max(float x) {
 __device__ inline float row_sum(float x) {
   x += __shfl_xor_sync(0xffffffffU, x, 1);
   return x + __shfl_xor_sync(0xffffffffU, x, 2);
-}
-
-__device__ inline void store_pair(float* to, float x, float y) {
-  *reinterpret_cast<float2*>(to) = make_float2(x, y);
-}
-__device__ inline void store_pair(bf16* to, float x, float y) {
-  *reinterpret_cast<uint32_t*>(to) = pack_bf16(x, y);
 }
 
 // Two rows of a thread: r = 0, 1.
@@ -189,7 +179,7 @@ __device__ void attend(const ForwardArgs& a, Out* o, uint32_t panels, Barriers& 
   const uint32_t my_turn = 1 + static_cast<uint32_t>(group),
                  other_turn = 2 - static_cast<uint32_t>(group);
   const auto leave = [&](uint64_t* barrier) {
-    if (lane == 0) arrive(barrier);
+    if (lane == 0) barrier_arrive(barrier);
   };
   if (group == 1) named_arrive(other_turn, 256);  // the first warpgroup begins
   Ring<kStages> k_ring, v_ring;
@@ -198,33 +188,34 @@ __device__ void attend(const ForwardArgs& a, Out* o, uint32_t panels, Barriers& 
   uint32_t p[kKeys / 4];
   const auto start_scores = [&] {
     const uint32_t block = k + k_ring.stage * Tiles::kK;
-    product_fence();
+    products_fence();
 #pragma unroll
     for (int step = 0; step < W::kNope / 16; ++step)
-      product<0, 0>(s, Tiles::QNope::by_columns(q, step, group * 64),
-                    Tiles::KNope::by_columns(block, step), step > 0);
+      product_bf16<false, false>(s, Tiles::QNope::by_columns(q, step, group * 64),
+                                 Tiles::KNope::by_columns(block, step), step > 0);
 #pragma unroll
     for (int step = 0; step < W::kRope / 16; ++step)
-      product<0, 0>(s, Tiles::QRope::by_columns(q + Tiles::QNope::kBytes, step, group * 64),
-                    Tiles::KRope::by_columns(block + Tiles::KNope::kBytes, step), true);
-    product_commit();
+      product_bf16<false, false>(
+          s, Tiles::QRope::by_columns(q + Tiles::QNope::kBytes, step, group * 64),
+          Tiles::KRope::by_columns(block + Tiles::KNope::kBytes, step), true);
+    products_commit();
   };
   const auto start_values = [&] {
     const uint32_t block = v + v_ring.stage * Tiles::V::kBytes;
     hold(p);
-    product_fence();
+    products_fence();
 #pragma unroll
     for (int step = 0; step < kKeys / 16; ++step)
-      product<1>(acc, p[4 * step], p[4 * step + 1], p[4 * step + 2], p[4 * step + 3],
-                 Tiles::V::by_rows(block, step), true);
-    product_commit();
+      product_bf16<true>(acc, p[4 * step], p[4 * step + 1], p[4 * step + 2], p[4 * step + 3],
+                         Tiles::V::by_rows(block, step), true);
+    products_commit();
   };
   const auto pack = [&] {
 #pragma unroll
     for (int i = 0; i < kKeys / 4; ++i) p[i] = pack_bf16(s[2 * i], s[2 * i + 1]);
   };
   for (;;) {
-    wait(&barriers.q_full, q_parity);
+    barrier_wait_bounded(&barriers.q_full, q_parity);
     q_parity ^= 1;
     const int index = barriers.tile;
     if (index < 0) return;
@@ -235,14 +226,14 @@ __device__ void attend(const ForwardArgs& a, Out* o, uint32_t panels, Barriers& 
 #pragma unroll
     for (float& x : acc) x = 0.0F;
 
-    wait(&barriers.k_full[k_ring.stage], k_ring.parity);
+    barrier_wait_bounded(&barriers.k_full[k_ring.stage], k_ring.parity);
     named_wait(my_turn, 256);
     start_scores();
     named_arrive(other_turn, 256);
-    product_wait<0>();
+    products_wait<0>();
     hold(s);
     leave(&barriers.k_empty[k_ring.stage]);
-    k_ring.next();
+    k_ring.advance();
     // Row and key count from the same beginning. Rows past the sequence's end see keys past it; what
     // they give is not stored.
 #pragma unroll
@@ -252,35 +243,44 @@ __device__ void attend(const ForwardArgs& a, Out* o, uint32_t panels, Barriers& 
         if (8 * j + column + i % 2 > row + i / 2 * 8) s[4 * j + i] = -INFINITY;
     softmax.step(s, shrink, scale_log2);
     pack();
+    if (tile.length - tile.first < kKeys) {
+      // The first V of the tile goes past the sequence's end. Probabilities there are 0, but 0 times what a
+      // neighbour has there may be NaN.
+      barrier_wait_bounded(&barriers.v_full[v_ring.stage], v_ring.parity);
+      Tiles::V::clear_from(v + v_ring.stage * Tiles::V::kBytes, tile.length - tile.first,
+                           static_cast<int>(threadIdx.x) - 128, 256);
+      fence_async();
+      named_wait(3, 256);
+    }
 #pragma unroll 1
     for (int block = last - 1; block >= 0; --block) {
-      wait(&barriers.k_full[k_ring.stage], k_ring.parity);
+      barrier_wait_bounded(&barriers.k_full[k_ring.stage], k_ring.parity);
       named_wait(my_turn, 256);
       start_scores();
-      wait(&barriers.v_full[v_ring.stage], v_ring.parity);
+      barrier_wait_bounded(&barriers.v_full[v_ring.stage], v_ring.parity);
       start_values();
       named_arrive(other_turn, 256);
-      product_wait<1>();
+      products_wait<1>();
       hold(s);
       leave(&barriers.k_empty[k_ring.stage]);
-      k_ring.next();
+      k_ring.advance();
       softmax.step(s, shrink, scale_log2);
-      product_wait<0>();
+      products_wait<0>();
       hold(acc);
       hold(p);
       leave(&barriers.v_empty[v_ring.stage]);
-      v_ring.next();
+      v_ring.advance();
 #pragma unroll
       for (int i = 0; i < W::kV / 2; ++i) acc[i] *= shrink[i / 2 % 2];
       pack();
     }
     leave(&barriers.q_empty);
-    wait(&barriers.v_full[v_ring.stage], v_ring.parity);
+    barrier_wait_bounded(&barriers.v_full[v_ring.stage], v_ring.parity);
     start_values();
-    product_wait<0>();
+    products_wait<0>();
     hold(acc);
     leave(&barriers.v_empty[v_ring.stage]);
-    v_ring.next();
+    v_ring.advance();
 
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
@@ -313,14 +313,15 @@ __global__ void __launch_bounds__(kThreads, 1)
       barrier_init(&barriers.k_empty[i], kConsumerWarps);
       barrier_init(&barriers.v_empty[i], kConsumerWarps);
     }
-    barriers_ready();
+    barrier_init_done();
+    fence_async();
   }
   __syncthreads();
   if (group == 0) {
-    registers_down<24>();
+    give_registers<24>();
     if (threadIdx.x == 0) bring_tiles<W>(maps, a, panels, barriers);
   } else {
-    registers_up<240>();
+    take_registers<240>();
     attend<W>(a, o, shared_address(panels), barriers, group - 1);
   }
 }
@@ -332,11 +333,9 @@ void launch(cudaStream_t stream, Out* o, float* lse, const bf16* q, const bf16* 
   using Tiles = ForwardTiles<W>;
   const int64_t T = sequences.n_tokens;
   const ForwardMaps maps{
-      box_map(q, T, n_heads * W::kQk, kRows, Tiles::QNope::Chunk),
-      box_map(q, T, n_heads * W::kQk, kRows, Tiles::QRope::Chunk),
-      box_map(kv, T, n_heads * W::kKv, kKeys, Tiles::KNope::Chunk),
-      box_map(k_rope, T, W::kRope, kKeys, Tiles::KRope::Chunk),
-      box_map(kv, T, n_heads * W::kKv, kKeys, Tiles::V::Chunk),
+      Tiles::QNope::map(q, T, n_heads * W::kQk),  Tiles::QRope::map(q, T, n_heads * W::kQk),
+      Tiles::KNope::map(kv, T, n_heads * W::kKv), Tiles::KRope::map(k_rope, T, W::kRope),
+      Tiles::V::map(kv, T, n_heads * W::kKv),
   };
   constexpr int64_t kCached = int64_t{16}
                               << 20;  // bytes of K and V at work at a time, of 50 MB of L2

@@ -1,12 +1,15 @@
-// kernels/cuda/hopper/flash_attention_tiles.cuh: how tiles of q, k, v lie in shared memory.
+// kernels/cuda/hopper/flash_attention_tiles.cuh: how tiles of q, k, v lie in shared memory, and what both
+// directions of attention do alike.
 //
 // A panel [Rows, Cols] of BF16 is cut into chunks of `Chunk` columns (16, 32 or 64: 32, 64 or 128 bytes);
-// a chunk is [Rows, Chunk] with its rows one behind the other, its 16-byte pieces exchanged within 8 rows
-// as the copy engine does it ("swizzle" of the chunk's width), so that 8 rows are read from all banks.
-// A panel begins at a multiple of 1024 bytes, and so does every chunk.
+// a chunk is [Rows, Chunk], a swizzled box of products.cuh. A panel begins at a multiple of 1024 bytes, and
+// so does every chunk.
 #pragma once
 
-#include "hadal/kernels/cuda/hopper/mma_flash.cuh"
+#include "hadal/core/error.h"
+#include "hadal/kernels/cuda/hopper/flash_attention.h"
+#include "hadal/kernels/cuda/hopper/products.cuh"
+#include "hadal/kernels/cuda/hopper/tensor_map.h"
 
 namespace hadal::cuda::flash {
 
@@ -16,33 +19,29 @@ struct Panel {
   static constexpr int kChunks = Cols / Chunk, kRowBytes = 2 * Chunk;
   static constexpr uint32_t kChunkBytes = Rows * kRowBytes, kBytes = kChunks * kChunkBytes;
   static_assert(Cols % Chunk == 0 && kChunkBytes % 1024 == 0);
-  static_assert(Chunk == 16 || Chunk == 32 || Chunk == 64);
-
-  // Bits 0..13 address, 16..29 leading and 32..45 stride offset, each in 16 bytes; 62..63 swizzle
-  // (1: 128 bytes, 2: 64, 3: 32). The stride offset is that of 8 rows in both orders.
-  static constexpr uint64_t kSwizzle = Chunk == 64 ? 1 : Chunk == 32 ? 2 : 3;
-  static constexpr uint64_t kFlags = kSwizzle << 62 | uint64_t{8 * kRowBytes / 16} << 32;
+  using Box = SwizzledRows<kRowBytes>;
 
   // Operand whose rows are its M or N and whose columns are k: columns 16 * step ... of the rows from
   // `row` (a multiple of 8) on.
-  __device__ static uint64_t by_columns(uint32_t panel, int step, int row = 0) {
-    const uint32_t chunk = static_cast<uint32_t>(step) * 16 / Chunk;
-    const uint32_t byte = static_cast<uint32_t>(step) * 16 % Chunk * 2;
-    const uint32_t at = panel + chunk * kChunkBytes + static_cast<uint32_t>(row) * kRowBytes + byte;
-    return kFlags | uint64_t{1} << 16 | at >> 4;
+  __device__ static auto by_columns(uint32_t panel, int step, int row = 0) {
+    constexpr uint32_t kSteps = Chunk / 16;  // in a chunk
+    const auto chunk = static_cast<uint32_t>(step) / kSteps, in_chunk = step % kSteps;
+    return Box::along(panel + static_cast<uint32_t>(row) * kRowBytes)
+        .at(chunk * kChunkBytes + in_chunk * Box::kStepAlong);
   }
   // Operand whose rows are k and whose columns are its M or N: rows 16 * step ..., columns from the
-  // beginning of `chunk` on, as many as the product takes. The leading offset is that of a chunk.
-  __device__ static uint64_t by_rows(uint32_t panel, int step, int chunk = 0) {
-    const uint32_t at = panel + static_cast<uint32_t>(chunk) * kChunkBytes +
-                        static_cast<uint32_t>(step) * 16 * kRowBytes;
-    return kFlags | uint64_t{kChunkBytes / 16} << 16 | at >> 4;
+  // beginning of `chunk` on, as many as the product takes.
+  __device__ static auto by_rows(uint32_t panel, int step, int chunk = 0) {
+    return Box::across(panel + static_cast<uint32_t>(chunk) * kChunkBytes, kChunkBytes)
+        .at(static_cast<uint32_t>(step) * Box::kStepAcross);
   }
-  // Where the 16-byte piece `piece` of a row of a chunk is. Every 128 bytes of rows exchange alike.
-  __device__ static uint32_t piece_at(uint32_t chunk, int row, int piece) {
-    constexpr int kPerExchange = 64 / Chunk;  // rows
-    const int moved = piece ^ (row / kPerExchange % (Chunk / 8));
-    return chunk + static_cast<uint32_t>(row * kRowBytes + moved * 16);
+
+  // Zeros for the rows from `first` on, by `threads` threads together.
+  __device__ static void clear_from(uint32_t panel, int first, int thread, int threads) {
+#pragma unroll 1
+    for (int chunk = 0; chunk < kChunks; ++chunk)
+      Box::clear_from(panel + static_cast<uint32_t>(chunk) * kChunkBytes, first, Rows, thread,
+                      threads);
   }
 
   // Loads rows from `row` on of columns column ... column + Cols of the map's matrix.
@@ -51,9 +50,28 @@ struct Panel {
 #pragma unroll
     for (int chunk = 0; chunk < kChunks; ++chunk)
       load_box(static_cast<uint8_t*>(panel) + static_cast<uint32_t>(chunk) * kChunkBytes, map,
-               column + chunk * Chunk, row, barrier);
+               barrier, column + chunk * Chunk, row);
+  }
+  // A BF16 matrix [rows, columns] on the device, whose rows have no gaps, in boxes that are chunks.
+  static CUtensorMap map(const bf16* matrix, int64_t rows, int64_t columns) {
+    return tensor_map(matrix, {CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
+                               2,
+                               2,
+                               {columns, rows, 1},
+                               {1, columns, 0},
+                               {Chunk, Rows, 1},
+                               kRowBytes});
   }
 };
+
+__device__ inline void store_pair(float* to, float x, float y) {
+  *reinterpret_cast<float2*>(to) = make_float2(x, y);
+}
+__device__ inline void store_pair(bf16* to, float x, float y) {
+  *reinterpret_cast<uint32_t*>(to) = pack_bf16(x, y);
+}
+
+inline constexpr float kLog2E = 1.4426950408889634F;
 
 // The head widths a kernel is made for.
 template <int DNope, int DRope, int DV>
@@ -61,5 +79,11 @@ struct Widths {
   static constexpr int kNope = DNope, kRope = DRope, kV = DV, kQk = DNope + DRope;
   static constexpr int kKv = DNope + DV;  // a row of kv
 };
+
+inline void expect_supported(const FlashDims& dims) {
+  if (!flash_attention_supported(dims))
+    throw ShapeError(concat("attention: head widths ", dims.d_nope, "/", dims.d_rope, "/", dims.d_v,
+                            " have no kernel; 128/64/128 and 64/32/64 have"));
+}
 
 }  // namespace hadal::cuda::flash

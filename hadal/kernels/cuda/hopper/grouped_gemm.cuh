@@ -63,13 +63,14 @@ template <class Plan>
 __device__ void produce(const GroupedMaps& maps, const GroupedShared<Plan>& shared,
                         const GroupedWork& work, int rank) {
   typename Plan::Tiles tiles(work);
-  RingPlace<Plan::kStages> place;
+  Ring<Plan::kStages> place;
   GroupedTile tile;
   while (tiles.next(tile)) {
+#pragma unroll 1
     for (int block = 0; block < tile.k_blocks; ++block, place.advance()) {
       const int k = tile.k + block * Plan::kTileK;
       uint64_t* full = shared.full(place.stage);
-      barrier_wait(shared.empty(place.stage), place.parity ^ 1);
+      barrier_wait_bounded(shared.empty(place.stage), place.parity ^ 1);
       barrier_expect(full, Plan::kStageBytes);
       load_a<Plan>(&maps.a, shared.a(place.stage), full, tile.row, k, rank);
       load_b<Plan>(&maps.b, shared.b(place.stage), full, tile.column, k,
@@ -90,32 +91,33 @@ __device__ void produce(const GroupedMaps& maps, const GroupedShared<Plan>& shar
 template <class Plan>
 __device__ __forceinline__ void multiply_scaled(const Consumer<Plan>& me,
                                                 const GroupedShared<Plan>& shared,
-                                                RingPlace<Plan::kStages>& place,
-                                                const GroupedTile& tile, const GroupedWork& work,
-                                                Accumulators<Plan>& acc) {
+                                                Ring<Plan::kStages>& place, const GroupedTile& tile,
+                                                const GroupedWork& work, Accumulators<Plan>& acc) {
+  using Me = Consumer<Plan>;
   constexpr bool kRows = Plan::kScales == GemmScales::kRowsAndRows;
   const int column_blocks = (work.n + 127) / 128;
   const int column_block = min((tile.column + me.column0) / 128, column_blocks - 1);
   const float* b_block_scales =
       work.b_scales +
       (static_cast<int64_t>(tile.group) * column_blocks + column_block) * work.b_scale_stride;
+#pragma unroll 1
   for (int block = 0; block < tile.k_blocks; ++block, place.advance()) {
     float block_scale = 0;
     if constexpr (!kRows) block_scale = __ldg(b_block_scales + block);
-    barrier_wait(shared.full(place.stage), place.parity);
+    barrier_wait_bounded(shared.full(place.stage), place.parity);
     const float* a_scales = shared.a_scales(place.stage) + me.row0 + me.row_in_wave();
-    const uint64_t b = me.b(shared.b(place.stage));
+    const auto b = me.b(shared.b(place.stage));
     const float2* column_scales = reinterpret_cast<const float2*>(shared.b_scales(place.stage) +
                                                                   me.column0 + 2 * (me.lane % 4));
     float sum[64];
 #pragma unroll
     for (int wave = 0; wave < Plan::kWaves; ++wave) {
-      const uint64_t a = me.a(shared.a(place.stage), wave);
+      const auto a = me.a(shared.a(place.stage), wave);
       products_fence();
-      product_e4m3<false>(sum, a, b);
-      product_e4m3<true>(sum, advance(a, 32), advance(b, 32));
-      product_e4m3<true>(sum, advance(a, 64), advance(b, 64));
-      product_e4m3<true>(sum, advance(a, 96), advance(b, 96));
+#pragma unroll
+      for (uint32_t step = 0; step < 4; ++step) {
+        product_e4m3(sum, a.at(step * Me::kAStep), b.at(step * Me::kBStep), step > 0);
+      }
       products_commit();
       float upper = a_scales[64 * wave], lower = a_scales[64 * wave + 8];
       if constexpr (!kRows) {
@@ -123,7 +125,7 @@ __device__ __forceinline__ void multiply_scaled(const Consumer<Plan>& me,
         lower *= block_scale;
       }
       products_wait<0>();
-      results_ready(sum);
+      hold(sum);
       if (!kRows && wave == Plan::kWaves - 1) me.release(shared.empty(place.stage));
 #pragma unroll
       for (int j = 0; j < 16; ++j) {
@@ -143,14 +145,12 @@ __device__ __forceinline__ void multiply_scaled(const Consumer<Plan>& me,
 // Groups along k may end inside a block: what follows belongs to the next group and must not be summed. Both
 // operands are cleared, because a NaN there times zero would be one here.
 template <class Plan>
-__device__ void clear_k_from(const Consumer<Plan>& me, char* a, char* b, int k) {
+__device__ void clear_k_from(const Consumer<Plan>& me, const char* a, const char* b, int k) {
   static_assert(!Plan::kGroupsAlongK || (Plan::kAAcross && Plan::kBAcross) ||
                 Plan::kScales != GemmScales::kNone);
-  const int chunks = (Plan::kTileK - k) * 8;  // of 16 bytes, in each box
-  const auto clear = [&](char* box) {
-    for (int i = static_cast<int>(threadIdx.x) % 128; i < chunks; i += 128) {
-      reinterpret_cast<uint4*>(box + k * 128)[i] = make_uint4(0, 0, 0, 0);
-    }
+  const auto clear = [&](const char* box) {
+    SwizzledRows<128>::clear_from(shared_address(box), k, Plan::kTileK,
+                                  static_cast<int>(threadIdx.x) % 128, 128);
   };
   for (int wave = 0; wave < Plan::kWaves; ++wave) clear(a + (me.row0 + 64 * wave) * 128);
   for (int box = 0; box < 2; ++box) clear(b + me.column0 * 128 + box * Plan::kBoxBytes);
@@ -162,27 +162,28 @@ __device__ void clear_k_from(const Consumer<Plan>& me, char* a, char* b, int k) 
 template <class Plan>
 __device__ __forceinline__ void multiply_plain(const Consumer<Plan>& me,
                                                const GroupedShared<Plan>& shared,
-                                               RingPlace<Plan::kStages>& place,
-                                               const GroupedTile& tile, Accumulators<Plan>& acc) {
+                                               Ring<Plan::kStages>& place, const GroupedTile& tile,
+                                               Accumulators<Plan>& acc) {
   using Me = Consumer<Plan>;
   uint64_t* before = nullptr;  // the stage of the block before, still being read
+#pragma unroll 1
   for (int block = 0; block < tile.k_blocks; ++block, place.advance()) {
-    barrier_wait(shared.full(place.stage), place.parity);
+    barrier_wait_bounded(shared.full(place.stage), place.parity);
     if constexpr (Plan::kGroupsAlongK) {
       const int left = tile.k_end - tile.k - block * Plan::kTileK;
       if (left < Plan::kTileK) {
         clear_k_from(me, shared.a(place.stage), shared.b(place.stage), left);
       }
     }
-    const uint64_t b = me.b(shared.b(place.stage));
+    const auto b = me.b(shared.b(place.stage));
     products_fence();
 #pragma unroll
     for (int wave = 0; wave < Plan::kWaves; ++wave) {
-      const uint64_t a = me.a(shared.a(place.stage), wave);
+      const auto a = me.a(shared.a(place.stage), wave);
 #pragma unroll
       for (uint32_t step = 0; step < 4; ++step) {
-        product_bf16<Plan::kAAcross, Plan::kBAcross>(acc[wave], advance(a, step * Me::kAStep),
-                                                     advance(b, step * Me::kBStep));
+        product_bf16<Plan::kAAcross, Plan::kBAcross>(acc[wave], a.at(step * Me::kAStep),
+                                                     b.at(step * Me::kBStep), true);
       }
     }
     products_commit();
@@ -192,7 +193,7 @@ __device__ __forceinline__ void multiply_plain(const Consumer<Plan>& me,
   }
   products_wait<0>();
 #pragma unroll
-  for (int wave = 0; wave < Plan::kWaves; ++wave) results_ready(acc[wave]);
+  for (int wave = 0; wave < Plan::kWaves; ++wave) hold(acc[wave]);
   if (before != nullptr) me.release(before);
 }
 
@@ -200,7 +201,7 @@ template <class Plan>
 __device__ void consume(const GroupedShared<Plan>& shared, const GroupedWork& work) {
   const Consumer<Plan> me;
   typename Plan::Tiles tiles(work);
-  RingPlace<Plan::kStages> place;
+  Ring<Plan::kStages> place;
   GroupedTile tile;
   while (tiles.next(tile)) {
     Accumulators<Plan> acc;

@@ -48,7 +48,7 @@ bool can_multiply(const GroupedGemmFp8& p) noexcept {
 void multiply(const GroupedGemmFp8& p, cudaStream_t stream) {
   if (all_rows(p.rows) == 0 || p.n == 0) return;
   if (!can_multiply(p)) throw ShapeError("grouped_gemm fp8: extents or alignment");
-  p.y.is_f32 ? multiply_into<float>(p, stream) : multiply_into<__nv_bfloat16>(p, stream);
+  p.y.is_f32 ? multiply_into<float>(p, stream) : multiply_into<bf16>(p, stream);
 }
 
 bool can_multiply(const GroupedWeightGradientFp8& p) noexcept {

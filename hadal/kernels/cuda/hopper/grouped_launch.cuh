@@ -5,8 +5,8 @@
 #include <initializer_list>
 
 #include "hadal/kernels/cuda/check.h"
-#include "hadal/kernels/cuda/hopper/grouped_gemm.h"
 #include "hadal/kernels/cuda/hopper/grouped_gemm.cuh"
+#include "hadal/kernels/cuda/hopper/grouped_gemm.h"
 #include "hadal/kernels/cuda/hopper/tensor_map.h"
 
 namespace hadal::cuda {
@@ -74,7 +74,7 @@ template <class Plan>
 CUtensorMap a_map(const void* a, int64_t rows, int64_t k, int64_t stride) {
   constexpr int kSize = sizeof(typename Plan::In);
   TensorMapShape shape{
-      kMapType<typename Plan::In>, kSize, 2, {k, rows, 1}, {1, stride, 0}, {}, true};
+      kMapType<typename Plan::In>, kSize, 2, {k, rows, 1}, {1, stride, 0}, {}, 128};
   shape.box[0] = 128 / kSize;
   shape.box[1] = Plan::kTileM / Plan::kCluster;
   if (Plan::kAAcross) {
@@ -88,8 +88,8 @@ CUtensorMap a_map(const void* a, int64_t rows, int64_t k, int64_t stride) {
 template <class Plan>
 CUtensorMap b_map(const void* b, int64_t groups, int64_t n, int64_t k, int64_t stride) {
   constexpr int kSize = sizeof(typename Plan::In);
-  TensorMapShape shape{kMapType<typename Plan::In>, kSize, 3,   {k, n, groups},
-                       {1, stride, n * stride},     {},    true};
+  TensorMapShape shape{kMapType<typename Plan::In>, kSize, 3,  {k, n, groups},
+                       {1, stride, n * stride},     {},    128};
   shape.box[0] = 128 / kSize;
   shape.box[1] = Plan::kTileN;
   shape.box[2] = 1;
@@ -105,7 +105,7 @@ CUtensorMap b_map(const void* b, int64_t groups, int64_t n, int64_t k, int64_t s
 inline CUtensorMap scale_map(const float* scales, int64_t blocks, int64_t rows, int64_t stride,
                              int tile_rows) {
   return tensor_map(
-      scales, {kMapType<float>, 4, 2, {rows, blocks, 1}, {1, stride, 0}, {tile_rows, 1, 1}, false});
+      scales, {kMapType<float>, 4, 2, {rows, blocks, 1}, {1, stride, 0}, {tile_rows, 1, 1}, 0});
 }
 
 // At most `row_tiles` tiles of rows.

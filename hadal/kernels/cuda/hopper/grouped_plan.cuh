@@ -3,7 +3,7 @@
 #pragma once
 
 #include "hadal/kernels/cuda/hopper/grouped_tiles.cuh"
-#include "hadal/kernels/cuda/hopper/instructions.cuh"
+#include "hadal/kernels/cuda/hopper/products.cuh"
 
 namespace hadal::cuda {
 
@@ -62,19 +62,6 @@ struct GroupedPlan {
   using Tiles = GroupedTiles<kTileM, kTileN, kTileK, kCluster, kGroupsAlongK>;
 };
 
-// Where in the ring a role is. The producer waits for the parity before, so a fresh stage is free.
-template <int kStages>
-struct RingPlace {
-  int stage = 0;
-  uint32_t parity = 0;
-  __device__ __forceinline__ void advance() {
-    if (++stage == kStages) {
-      stage = 0;
-      parity ^= 1;
-    }
-  }
-};
-
 template <class Plan>
 struct GroupedShared {
   char* base;
@@ -110,19 +97,22 @@ struct Consumer {
         row0(Plan::kSideBySide ? 0 : index * 64 * Plan::kWaves),
         column0(Plan::kSideBySide ? index * 128 : 0) {}
   __device__ int row_in_wave() const { return 16 * warp + lane / 4; }
-  __device__ void sync() const { warpgroup_sync(1 + index); }
+  __device__ void sync() const { named_wait(1 + static_cast<uint32_t>(index), 128); }
 
   // 64 rows of 128 bytes are 8192 bytes in either orientation.
-  __device__ uint64_t a(const char* stage, int wave) const {
-    const uint32_t at = shared_address(stage) + static_cast<uint32_t>(row0 + 64 * wave) * 128;
-    return Plan::kAAcross ? operand_across(at, Plan::kBoxBytes) : operand_of_rows(at);
+  using Rows = SwizzledRows<128>;
+  __device__ static Rows::Operand operand(bool across, const char* stage, int row) {
+    const uint32_t at = shared_address(stage) + static_cast<uint32_t>(row) * 128;
+    return across ? Rows::across(at, Plan::kBoxBytes) : Rows::along(at);
   }
-  __device__ uint64_t b(const char* stage) const {
-    const uint32_t at = shared_address(stage) + static_cast<uint32_t>(column0) * 128;
-    return Plan::kBAcross ? operand_across(at, Plan::kBoxBytes) : operand_of_rows(at);
+  __device__ Rows::Operand a(const char* stage, int wave) const {
+    return operand(Plan::kAAcross, stage, row0 + 64 * wave);
   }
-  static constexpr uint32_t kAStep = Plan::kAAcross ? 2048 : 32;
-  static constexpr uint32_t kBStep = Plan::kBAcross ? 2048 : 32;
+  __device__ Rows::Operand b(const char* stage) const {
+    return operand(Plan::kBAcross, stage, column0);
+  }
+  static constexpr uint32_t kAStep = Plan::kAAcross ? Rows::kStepAcross : Rows::kStepAlong;
+  static constexpr uint32_t kBStep = Plan::kBAcross ? Rows::kStepAcross : Rows::kStepAlong;
 
   // This warp reads the stage no more; told to every block that writes into it.
   __device__ void release(uint64_t* empty) const {

@@ -3,19 +3,13 @@
 // side meets itself in a bank.
 #pragma once
 
-#include <cuda_bf16.h>
-
 #include "hadal/kernels/cuda/hopper/grouped_plan.cuh"
 
 namespace hadal::cuda {
 
-__device__ __forceinline__ char* swizzled(char* corner, int row, int chunk) {  // chunks of 16 bytes
-  return corner + row * 128 + ((chunk ^ (row & 7)) << 4);
-}
-
-__device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
-  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-  return *reinterpret_cast<const uint32_t*>(&pair);
+// Chunks of 16 bytes.
+__device__ __forceinline__ char* place_in(char* corner, int row, int chunk) {
+  return corner + SwizzledRows<128>::piece_at(row, chunk);
 }
 
 // Columns kPiece * kPieceColumns on of the warp's 16 rows into its corner.
@@ -28,7 +22,7 @@ __device__ __forceinline__ void stage_piece(const Consumer<Plan>& me, char* corn
 #pragma unroll
     for (int j = 0; j < 8; j += 2) {  // 16 columns: four 8x8 matrices
       const float* d = acc + kFirst + 4 * j;
-      store_matrices(swizzled(corner, row, j + me.lane / 16), pack_bf16(d[0], d[1]),
+      store_matrices(place_in(corner, row, j + me.lane / 16), pack_bf16(d[0], d[1]),
                      pack_bf16(d[2], d[3]), pack_bf16(d[4], d[5]), pack_bf16(d[6], d[7]));
     }
   } else {
@@ -37,7 +31,7 @@ __device__ __forceinline__ void stage_piece(const Consumer<Plan>& me, char* corn
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         const float* d = acc + kFirst + 4 * j + 2 * half;
-        char* at = swizzled(corner, me.lane / 4 + 8 * half, 2 * j + me.lane % 4 / 2);
+        char* at = place_in(corner, me.lane / 4 + 8 * half, 2 * j + me.lane % 4 / 2);
         *reinterpret_cast<float2*>(at + me.lane % 2 * 8) = make_float2(d[0], d[1]);
       }
     }
@@ -61,7 +55,7 @@ __device__ __forceinline__ void write_piece(const Consumer<Plan>& me, char* corn
   for (int i = 0; i < 4; ++i) {
     const int row = 4 * i + me.lane / 8;
     if (row >= rows) continue;
-    const float4 value = *reinterpret_cast<const float4*>(swizzled(corner, row, chunk));
+    const float4 value = *reinterpret_cast<const float4*>(place_in(corner, row, chunk));
     Out* at = to + row * work.y_stride + column;
     if (sizeof(Out) == 4 && work.accumulate) {
       add_in_l2(reinterpret_cast<float*>(at), value);

@@ -9,11 +9,10 @@
 // queries' tile and two pages fill shared memory; a page's right part is free before its left, and the
 // next S begins with the right part, so that its refill has time.
 
-#include <cudaTypedefs.h>
-
 #include "hadal/kernels/cuda/check.h"
 #include "hadal/kernels/cuda/hopper/latent_decode.h"
 #include "hadal/kernels/cuda/hopper/latent_decode_products.cuh"
+#include "hadal/kernels/cuda/hopper/tensor_map.h"
 
 namespace hadal::cuda {
 namespace {
@@ -63,7 +62,7 @@ __device__ inline void store_pair(const LatentDecode& call, int64_t token, int h
     *reinterpret_cast<float2*>(to + column) = float2{a, b};
   } else {
     bf16* to = call.o_bf16.data + token * call.o_bf16.token_stride + head * call.o_bf16.head_stride;
-    *reinterpret_cast<uint32_t*>(to + column) = bf16_pair(a, b);
+    *reinterpret_cast<uint32_t*>(to + column) = pack_bf16(a, b);
   }
 }
 
@@ -84,9 +83,11 @@ __device__ inline void load_queries(const LatentDecode& call, const Task& task,
       const bf16* from = q.data + token * q.token_stride + head * q.head_stride;
       values = __ldg(reinterpret_cast<const uint4*>(from) + (latent ? piece : piece - 64));
     }
-    store_shared(shared.queries() + (piece >> 3) * kBlockBytes + swizzled(row, piece & 7), values);
+    store_shared(
+        shared.queries() + (piece >> 3) * kBlockBytes + BlockRows::piece_at(row, piece & 7),
+        values);
   }
-  fence_for_tensor_cores();
+  fence_async();
 }
 
 // The half result of a warpgroup: to the output where the sequence is one piece, else to the workspace.
@@ -122,7 +123,7 @@ __device__ inline void store_result(const float (&o)[128], const LatentDecode& c
 
 // --- the two warpgroups ---------------------------------------------------------------------------------
 
-__device__ inline void multiply_sync() { named_barrier<1, 256>(); }
+__device__ inline void multiply_sync() { named_wait(1, 256); }
 
 __device__ inline void free_part(uint32_t barrier, int thread) {
   __syncwarp();
@@ -153,10 +154,10 @@ __device__ inline void scores_and_left(const LatentDecode& call, const Task& tas
 
   const auto begin_scores = [&](int page) {
     const int buffer = page & 1, parity = page >> 1 & 1;
-    barrier_wait(shared.full(buffer, kRight), parity);
-    products_begin();
+    barrier_wait_endless(shared.full(buffer, kRight), parity);
+    products_fence();
     add_scores<kRight>(s, shared, buffer);
-    barrier_wait(shared.full(buffer, kLeft), parity);
+    barrier_wait_endless(shared.full(buffer, kLeft), parity);
     add_scores<kLeft>(s, shared, buffer);
     products_commit();
   };
@@ -167,8 +168,8 @@ __device__ inline void scores_and_left(const LatentDecode& call, const Task& tas
   };
 
   const auto begin_values = [&](int page) {
-    barrier_wait(shared.probabilities_full(), page & 1);  // the whole warpgroup's
-    products_begin();
+    barrier_wait_endless(shared.probabilities_full(), page & 1);  // the whole warpgroup's
+    products_fence();
     add_values<kLeft>(o, shared, page & 1);
     products_commit();
   };
@@ -184,7 +185,7 @@ __device__ inline void scores_and_left(const LatentDecode& call, const Task& tas
     products_wait<1>();
     to_probabilities(page + 1);
     // Tied to the sums: else the exponentials would be computed behind the wait for the product, not beside it.
-    barrier_wait(shared.probabilities_empty(), known_after(page & 1, softmax.sum));
+    barrier_wait_endless(shared.probabilities_empty(), known_after(page & 1, softmax.sum));
     products_wait<0>();
     hold(o);
     free_part(shared.empty(page & 1, kLeft), thread);
@@ -223,13 +224,14 @@ __device__ inline void right(const LatentDecode& call, const Task& task, const P
   for (float& x : o) x = 0;
   for (int page = 0; page < piece.n_pages; ++page) {
     const int buffer = page & 1;
-    barrier_wait(shared.probabilities_full(), page & 1);
-    barrier_wait(shared.full(buffer, kRight), page >> 1 & 1);  // over already; orders the data
+    barrier_wait_endless(shared.probabilities_full(), page & 1);
+    barrier_wait_endless(shared.full(buffer, kRight),
+                         page >> 1 & 1);  // over already; orders the data
     {
       scale_rows(o, load_shared(shared.row_factors() + 4 * row),
                  load_shared(shared.row_factors() + 4 * (row + 8)));
     }
-    products_begin();
+    products_fence();
     add_values<kRight>(o, shared, buffer);
     products_commit();
     products_wait<0>();
@@ -346,29 +348,14 @@ __global__ void __launch_bounds__(128)
 
 // All BF16 rows as one matrix [64 n_pages, 576], read in boxes of a tile's block.
 CUtensorMap map_rows(const LatentDecode& call) {
-  static const auto encode = [] {
-    void* function = nullptr;
-    cudaDriverEntryPointQueryResult found{};
-    check(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
-                                           cudaEnableDefault, &found),
-          "cuTensorMapEncodeTiled");
-    if (function == nullptr) throw Unavailable("cuda: the driver has no cuTensorMapEncodeTiled");
-    return reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(function);
-  }();
-  CUtensorMap map{};
-  const cuuint64_t extents[] = {kLatentWidth + kRopeWidth,
-                                static_cast<cuuint64_t>(call.n_pages * kPageRows)};
-  const cuuint64_t strides[] = {2 * (kLatentWidth + kRopeWidth)};
-  const cuuint32_t box[] = {64, kRows}, steps[] = {1, 1};
-  const CUresult result =
-      encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, const_cast<std::byte*>(call.pages), extents,
-             strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-             CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  if (result != CUDA_SUCCESS) {
-    throw Unavailable(
-        concat("cuda: a map of ", call.n_pages, " latent pages: error ", int{result}));
-  }
-  return map;
+  constexpr int64_t kWidth = kLatentWidth + kRopeWidth;
+  return tensor_map(call.pages, {CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
+                                 2,
+                                 2,
+                                 {kWidth, call.n_pages * kPageRows, 1},
+                                 {1, kWidth, 0},
+                                 {64, kRows, 1},
+                                 128});
 }
 
 bool aligned(const void* pointer, size_t bytes) {

@@ -1,8 +1,8 @@
 // kernels/cuda/hopper/latent_decode_pages.cuh: one warpgroup of latent_decode.cu that fetches pages into shared
 // memory, two of them at a time, always as BF16.
 //
-// A page's tile [64 rows, 576] is nine blocks of 64 columns (mma_decode.cuh): 0..3 the left half of the
-// latent, 4..7 its right half, 8 the rotary part. It is filled and freed in two parts, because the products
+// A page's tile [64 rows, 576] is nine blocks of 64 columns, swizzled boxes of 128-byte rows (products.cuh):
+// 0..3 the left half of the latent, 4..7 its right half, 8 the rotary part. It is filled and freed in two parts, because the products
 // are done with them at different times: "right" (blocks 4..8) and "left" (0..3).
 //
 // Rows behind the piece's last are zeros in the tile: a probability of 0 times what lies there must be 0.
@@ -10,14 +10,17 @@
 // Not yet run on a card.
 #pragma once
 
-#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
-#include "hadal/kernels/cuda/hopper/mma_decode.cuh"
+#include <cstddef>
+
+#include "hadal/kernels/cuda/hopper/products.cuh"
 
 namespace hadal::cuda::decode {
 
 inline constexpr int kRows = 64;  // of a page, and of a tile of queries
+using BlockRows = SwizzledRows<128>;
+inline constexpr int kBlockBytes = kRows * 128;
 inline constexpr int kLatentWidth = 512, kRopeWidth = 64;
 inline constexpr int kBlocks = 9;
 inline constexpr int kTileBytes = kBlocks * kBlockBytes;
@@ -59,18 +62,18 @@ struct Piece {
 };
 
 inline constexpr int kFetchThreads = 128;
-__device__ inline void fetch_sync() { named_barrier<2, kFetchThreads>(); }
+__device__ inline void fetch_sync() { named_wait(2, kFetchThreads); }
 
 // --- BF16 rows: the copy engine -------------------------------------------------------------------------
 
 __device__ inline void copy_part(const Shared& shared, const CUtensorMap* map, int buffer, int part,
                                  int page_id, uint32_t barrier) {
-  barrier_arrive_expecting(barrier, block_count(part) * kBlockBytes);
+  barrier_expect(barrier, block_count(part) * kBlockBytes);
   // The products begin with the rotary part.
 #pragma unroll
   for (int i = block_count(part) - 1; i >= 0; --i) {
     const int block = first_block(part) + i;
-    copy_box(shared.page(buffer) + block * kBlockBytes, map, block * 64, page_id * kRows, barrier);
+    load_box(shared.page(buffer) + block * kBlockBytes, map, barrier, block * 64, page_id * kRows);
   }
 }
 
@@ -86,7 +89,7 @@ __device__ inline void fetch_bf16(const Shared& shared, const CUtensorMap* map, 
         const int page_id = piece.pages[i];
 #pragma unroll
         for (int part = kRight; part <= kLeft; ++part) {
-          barrier_wait(shared.empty(buffer, part), parity);
+          barrier_wait_endless(shared.empty(buffer, part), parity);
           copy_part(shared, map, buffer, part, page_id, shared.full(buffer, part));
         }
       }
@@ -101,21 +104,19 @@ __device__ inline void fetch_bf16(const Shared& shared, const CUtensorMap* map, 
   if (thread == 0) {
 #pragma unroll
     for (int part = kRight; part <= kLeft; ++part) {
-      barrier_wait(shared.empty(buffer, part), parity);
+      barrier_wait_endless(shared.empty(buffer, part), parity);
       copy_part(shared, map, buffer, part, piece.pages[last], shared.last_page(part));
     }
   }
   __syncwarp();
 #pragma unroll
   for (int part = kRight; part <= kLeft; ++part) {
-    barrier_wait(shared.last_page(part), 0);
+    barrier_wait_endless(shared.last_page(part), 0);
     const uint32_t to = shared.page(buffer) + first_block(part) * kBlockBytes;
     for (int block = 0; block < block_count(part); ++block) {
-      for (int at = last_rows * 128 + 16 * thread; at < kBlockBytes; at += 16 * kFetchThreads) {
-        store_shared(to + block * kBlockBytes + at, uint4{0, 0, 0, 0});
-      }
+      BlockRows::clear_from(to + block * kBlockBytes, last_rows, kRows, thread, kFetchThreads);
     }
-    fence_for_tensor_cores();
+    fence_async();
     fetch_sync();
     if (thread == 0) barrier_arrive(shared.full(buffer, part));
   }
@@ -153,11 +154,6 @@ __device__ inline void load(Fp8Half& half, const std::byte* page, int part, int 
   }
 }
 
-__device__ inline uint32_t bf16_pair(float low, float high) {
-  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-  return *reinterpret_cast<const uint32_t*>(&pair);
-}
-
 // Four E4M3 codes times a scale. Exact: E4M3 is part of F16, and the scale is a power of two.
 __device__ inline uint2 scaled(uint32_t codes, float scale) {
   uint32_t halves[2];
@@ -169,7 +165,7 @@ __device__ inline uint2 scaled(uint32_t codes, float scale) {
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     const float2 v = __half22float2(*reinterpret_cast<const __half2*>(&halves[i]));
-    pairs[i] = bf16_pair(v.x * scale, v.y * scale);
+    pairs[i] = pack_bf16(v.x * scale, v.y * scale);
   }
   return {pairs[0], pairs[1]};
 }
@@ -188,8 +184,9 @@ __device__ inline void store(const Fp8Half& half, uint32_t tile, int part, int t
     const uint2 c = scaled(half.codes[i].z, scale), d = scaled(half.codes[i].w, scale);
     const uint4 low{a.x, a.y, b.x, b.y}, high{c.x, c.y, d.x, d.y};
     const int row = 8 * i + first_row;
-    store_shared(block + swizzled(row, at + second_first), second_first ? high : low);
-    store_shared(block + swizzled(row, at + 1 - second_first), second_first ? low : high);
+    store_shared(block + BlockRows::piece_at(row, at + second_first), second_first ? high : low);
+    store_shared(block + BlockRows::piece_at(row, at + 1 - second_first),
+                 second_first ? low : high);
   }
 }
 
@@ -211,13 +208,14 @@ __device__ inline void load(RopeRows& rope, const std::byte* page, int n_rows, i
 __device__ inline void store(const RopeRows& rope, uint32_t tile, int thread) {
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    store_shared(tile + kRopeBlock * kBlockBytes + swizzled(16 * i + (thread >> 3), thread & 7),
-                 rope.values[i]);
+    store_shared(
+        tile + kRopeBlock * kBlockBytes + BlockRows::piece_at(16 * i + (thread >> 3), thread & 7),
+        rope.values[i]);
   }
 }
 
 __device__ inline void hand_on(uint32_t barrier, int thread) {
-  fence_for_tensor_cores();
+  fence_async();
   fetch_sync();
   if (thread == 0) barrier_arrive(barrier);
 }
@@ -233,7 +231,7 @@ __device__ inline void fetch_fp8(const Shared& shared, const std::byte* pages, c
   for (int i = 0; i < piece.n_pages; ++i) {
     const int buffer = i & 1, parity = (i >> 1 & 1) ^ 1;
     load(left, page(i), kLeft, piece.rows_of(i), thread);
-    barrier_wait(shared.empty(buffer, kRight), parity);
+    barrier_wait_endless(shared.empty(buffer, kRight), parity);
     store(right, shared.page(buffer), kRight, thread);
     store(rope, shared.page(buffer), thread);
     hand_on(shared.full(buffer, kRight), thread);
@@ -241,7 +239,7 @@ __device__ inline void fetch_fp8(const Shared& shared, const std::byte* pages, c
       load(right, page(i + 1), kRight, piece.rows_of(i + 1), thread);
       load(rope, page(i + 1), piece.rows_of(i + 1), thread);
     }
-    barrier_wait(shared.empty(buffer, kLeft), parity);
+    barrier_wait_endless(shared.empty(buffer, kLeft), parity);
     store(left, shared.page(buffer), kLeft, thread);
     hand_on(shared.full(buffer, kLeft), thread);
   }

@@ -10,37 +10,33 @@ namespace hadal::cuda::decode {
 
 inline constexpr float kNothing = -INFINITY;  // the maximum of no score
 
-__device__ inline float exp2_fast(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-
 template <int kPart>
 __device__ inline void add_scores(float (&s)[32], const Shared& shared, int buffer) {
-  const uint32_t q = rows_descriptor(shared.queries()), k = rows_descriptor(shared.page(buffer));
+  const auto q = BlockRows::along(shared.queries()), k = BlockRows::along(shared.page(buffer));
 #pragma unroll
   for (int i = block_count(kPart) - 1; i >= 0; --i) {
-    const int block = (first_block(kPart) + i) * (kBlockBytes >> 4);
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
       const bool first = kPart == kRight && i == block_count(kPart) - 1 && step == 0;
-      scores_step(s, q + block + step * kRowsStep, k + block + step * kRowsStep, !first);
+      const uint32_t at = (first_block(kPart) + i) * kBlockBytes + step * BlockRows::kStepAlong;
+      product_bf16<false, false>(s, q.at(at), k.at(at), !first);
     }
   }
 }
 
 template <int kPart>
 __device__ inline void add_values(float (&o)[128], const Shared& shared, int buffer) {
-  const uint32_t p = rows_descriptor(shared.probabilities());
-  const uint32_t v = columns_descriptor(shared.page(buffer) + first_block(kPart) * kBlockBytes);
+  const auto p = BlockRows::along(shared.probabilities());
+  const auto v =
+      BlockRows::across(shared.page(buffer) + first_block(kPart) * kBlockBytes, kBlockBytes);
 #pragma unroll
   for (int step = 0; step < 4; ++step) {
-    values_step(o, p + step * kRowsStep, v + step * kColumnsStep);
+    product_bf16<false, true>(o, p.at(step * BlockRows::kStepAlong),
+                              v.at(step * BlockRows::kStepAcross), true);
   }
 }
 
-// Rows of a tile by a thread: `row` and `row` + 8 (mma_decode.cuh).
+// Rows of a tile by a thread: `row` and `row` + 8 (products.cuh).
 __device__ inline int first_tile_row(int thread) {
   return (thread >> 5 & 3) * 16 + (thread >> 2 & 7);
 }
@@ -113,15 +109,15 @@ __device__ inline void store_probabilities(const float (&s)[32], const Softmax& 
   for (int i = 0; i < 8; ++i) {
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
-      store_shared(shared.probabilities() + swizzled(row + 8 * h, i) + 4 * (thread & 3),
-                   bf16_pair(s[4 * i + 2 * h], s[4 * i + 2 * h + 1]));
+      store_shared(shared.probabilities() + BlockRows::piece_at(row + 8 * h, i) + 4 * (thread & 3),
+                   pack_bf16(s[4 * i + 2 * h], s[4 * i + 2 * h + 1]));
     }
   }
   if ((thread & 3) == 0) {
     store_shared(shared.row_factors() + 4 * row, __float_as_uint(softmax.factor[0]));
     store_shared(shared.row_factors() + 4 * (row + 8), __float_as_uint(softmax.factor[1]));
   }
-  fence_for_tensor_cores();
+  fence_async();
   barrier_arrive(shared.probabilities_full());
 }
 

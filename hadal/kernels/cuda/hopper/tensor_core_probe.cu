@@ -1,4 +1,5 @@
 #include "hadal/kernels/cuda/check.h"
+#include "hadal/kernels/cuda/hopper/products.cuh"
 #include "hadal/kernels/cuda/hopper/tensor_core_probe.h"
 
 namespace hadal::cuda {
@@ -17,29 +18,8 @@ __device__ int place(int row, int chunk) {
   return row / 8 * kRowGroupBytes + chunk * kCoreBytes + row % 8 * kChunkBytes;
 }
 
-// The descriptor of such an operand; addresses and distances in units of 16 bytes.
-__device__ uint64_t descriptor(const void* shared) {
-  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
-  return (address & 0x3FFFF) >> 4 | uint64_t{kCoreBytes >> 4} << 16 |
-         uint64_t{kRowGroupBytes >> 4} << 32;
-}
-
-template <ProbeOperands kOperands>
-__device__ void multiply(float (&d)[4], uint64_t a, uint64_t b, int adds) {
-  if constexpr (kOperands == ProbeOperands::kE4M3) {
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %6, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n8k32.f32.e4m3.e4m3 {%0, %1, %2, %3}, %4, %5, p, 1, 1;\n}"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "l"(a), "l"(b), "r"(adds));
-  } else {
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %6, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%0, %1, %2, %3}, %4, %5, p, 1, 1, "
-        "0, 0;\n}"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "l"(a), "l"(b), "r"(adds));
-  }
+__device__ auto operand_at(const void* shared) {
+  return operand<kRowGroupBytes / 16>(shared_address(shared), kCoreBytes);
 }
 
 // One block of one warpgroup for each tile.
@@ -73,17 +53,22 @@ __global__ void __launch_bounds__(kThreads)
             *reinterpret_cast<const uint4*>(b + (tile * kRowsB + row) * row_bytes + at);
       }
     }
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    fence_async();
     __syncthreads();
-    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+    products_fence();
 #pragma unroll
     for (int slice = 0; slice < kInFlight; ++slice) {
-      multiply<kOperands>(d, descriptor(shared_a[slice]), descriptor(shared_b[slice]),
-                          accumulator != nullptr || begin + slice > 0);
+      const auto slice_a = operand_at(shared_a[slice]), slice_b = operand_at(shared_b[slice]);
+      const bool add = accumulator != nullptr || begin + slice > 0;
+      if constexpr (kOperands == ProbeOperands::kE4M3) {
+        product_e4m3(d, slice_a, slice_b, add);
+      } else {
+        product_bf16<false, false>(d, slice_a, slice_b, add);
+      }
     }
-    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-    asm volatile("wgmma.wait_group.sync.aligned 0;"
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])::"memory");
+    products_commit();
+    products_wait<0>();
+    hold(d);
   }
   for (int i = 0; i < 4; ++i) out[first + i / 2 * 8 * kRowsB + i % 2] = d[i];
 }

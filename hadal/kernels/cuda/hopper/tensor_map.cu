@@ -15,10 +15,25 @@ Encode encode_tiled() {
     check(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000,
                                            cudaEnableDefault, &result),
           "cuTensorMapEncodeTiled");
-    if (found == nullptr) throw Unavailable("cuda: the driver lacks cuTensorMapEncodeTiled");
+    if (result != cudaDriverEntryPointSuccess || found == nullptr) {
+      throw Unavailable("cuda: the driver lacks cuTensorMapEncodeTiled");
+    }
     return reinterpret_cast<Encode>(found);
   }();
   return encode;
+}
+
+CUtensorMapSwizzle swizzle_of(int bytes) {
+  switch (bytes) {
+    case 0:
+      return CU_TENSOR_MAP_SWIZZLE_NONE;
+    case 32:
+      return CU_TENSOR_MAP_SWIZZLE_32B;
+    case 64:
+      return CU_TENSOR_MAP_SWIZZLE_64B;
+    default:
+      return CU_TENSOR_MAP_SWIZZLE_128B;
+  }
 }
 
 }  // namespace
@@ -36,8 +51,7 @@ CUtensorMap tensor_map(const void* data, const TensorMapShape& shape) {
   const CUresult result = encode_tiled()(
       &map, shape.type, static_cast<cuuint32_t>(shape.axes), const_cast<void*>(data), extents,
       strides + 1,  // the innermost is 1 by definition
-      box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-      shape.swizzled ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_NONE,
+      box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle_of(shape.swizzle),
       CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS) {
     throw Unavailable(concat("cuda: the driver refuses a tensor map of ", shape.extent[0], " by ",

@@ -16,7 +16,7 @@ struct TensorMapShape {
   int64_t extent[3];
   int64_t stride[3];  // elements; stride[0] is 1
   int box[3];         // extents of what one copy brings
-  bool swizzled;      // 128-byte swizzle: box[0] is 128 bytes
+  int swizzle;        // of 32, 64 or 128 bytes, as many as box[0] has; 0: none
 };
 
 // Throws Unavailable where the driver lacks the call or refuses the shape.
