@@ -20,15 +20,16 @@ ReadDocuments::ReadDocuments(const TokenShards& shards, std::span<const int64_t>
   std::vector<int32_t> row(static_cast<size_t>(row_tokens_));
   for (const int64_t index : rows) {
     shards.read_row(index, row);
-    // A piece ends with its document or where the row does. The rest of a long document is taken
-    // for a beginning too; no document begins with it.
-    auto begin = row.begin();
-    while (begin != row.end() && *begin != kPadToken) {
+    // A piece ends with its document or where the row does. The rest of a long document, which stands
+    // behind a mark of padding, is taken for a beginning too; no document begins with it.
+    const auto is_token = [](int32_t id) { return id != kPadToken; };
+    auto begin = std::find_if(row.begin(), row.end(), is_token);
+    while (begin != row.end()) {
       auto end = std::find_if(begin, row.end(),
                               [eos](int32_t id) { return id == eos || id == kPadToken; });
       if (end != row.end() && *end == eos) ++end;
       beginnings_.insert(hash_of_ids({begin, end}));
-      begin = std::find_if(end, row.end(), [](int32_t id) { return id != kPadToken; });
+      begin = std::find_if(end, row.end(), is_token);
     }
   }
 }
