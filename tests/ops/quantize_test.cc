@@ -118,6 +118,29 @@ TEST_P(Fp8, EveryCodeDecodesAndReturns) {
   EXPECT_EQ(codes_of(machine.ctx(), finite), finite_codes);
 }
 
+// Column tiles too, where neighbours in a row have different scales.
+TEST_P(Fp8, CodesComeBackTimesTheirOwnScale) {
+  Machine machine(GetParam());
+  Context& ctx = machine.ctx();
+  Tensor x = ctx.empty({131, 70});
+  for (int64_t t = 0; t < 131; ++t) {
+    for (int64_t k = 0; k < 70; ++k) {
+      x.mat()(t, k) = static_cast<float>((t * 7 + k * 3) % 11 - 5) * static_cast<float>(1 << k % 9);
+    }
+  }
+  for (const char* how : {"tiles", "columns", "blocks"}) {
+    const Quantized q = quantize(ctx, x, how, {});
+    const Tensor back = dequantized(ctx, q);
+    const auto codes = q.codes.view<f8e4m3, 2>();
+    for (int64_t t = 0; t < 131; ++t) {
+      for (int64_t k = 0; k < 70; ++k) {
+        const float scale = q.scales.mat()(t / q.tiling.rows, k / q.tiling.cols);
+        ASSERT_EQ(back.mat()(t, k), to_float(codes(t, k)) * scale) << how << " " << t << "," << k;
+      }
+    }
+  }
+}
+
 TEST_P(Fp8, MidpointsTieToEvenAndNeighboursDoNot) {
   Machine machine(GetParam());
   std::vector<float> values;

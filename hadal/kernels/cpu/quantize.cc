@@ -3,6 +3,7 @@
 #include "hadal/core/checked_math.h"
 #include "hadal/kernels/cpu/grain.h"
 #include "hadal/kernels/cpu/simd_targets.h"
+#include "hadal/kernels/reference/widen.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "hadal/kernels/cpu/quantize.cc"
@@ -151,8 +152,11 @@ void quantize(ThreadPool& pool, View<f8e4m3, 2> codes, View<float, 2> scales,
 
 void dequantize(ThreadPool& pool, View<float, 2> x, const WeightView& codes) {
   const auto decode = HWY_DYNAMIC_DISPATCH(decode_rows);
+  // decode_rows multiplies a vector of codes by one scale; of column tiles every code has its own.
+  const bool one_scale_a_vector = codes.scales.tiling.cols >= kQuantBlock;
   pool.parallel_for(x.dim(0), row_grain(x.dim(1)), [&](int64_t begin, int64_t end, int) {
-    decode(x.rows(begin, end), codes.row_range(begin, end));
+    if (one_scale_a_vector) return decode(x.rows(begin, end), codes.row_range(begin, end));
+    for (int64_t n = begin; n < end; ++n) reference::widen_row(x.row(n), codes, n);
   });
 }
 
