@@ -1,0 +1,140 @@
+// Whole experiments, from text to page, in a few steps a run.
+#include "hadal/reproduce/runner.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "hadal/core/interrupt.h"
+#include "hadal/io/path_status.h"
+#include "hadal/reproduce/page.h"
+#include "tests/support/generated_text.h"
+#include "tests/support/refusal.h"
+#include "tests/support/temporary_folder.h"
+
+namespace hadal {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Reproduce : public ::testing::Test {
+ protected:
+  Reproduce() {
+    for (const char* kind : {"a", "b"}) {
+      fs::create_directories(folder_ / "text" + "/" + kind);
+      for (uint64_t i = 0; i < 12; ++i) {
+        folder_.write(concat("text/", kind, "/", i, ".txt"),
+                      test::generated_text(i + (*kind == 'a' ? 0U : 50U), 400));
+      }
+    }
+    options_.out = folder_ / "out";
+    options_.seeds = 2;
+    options_.effort.quick = true;
+    options_.effort.text = {folder_ / "text"};
+    options_.effort.cache_dir = folder_ / "cache";
+  }
+  Json reproduced(const std::string& name) {
+    return reproduce(
+        ctx_, find_experiment(name), options_,
+        {.date = "2026-01-31", .machine = "a machine", .version = "1", .command = "c"});
+  }
+  std::vector<std::string> runs() const { return entry_names(options_.out + "/runs"); }
+
+  test::TemporaryFolder folder_;
+  ThreadPool pool_{1};
+  Arena arena_;
+  Context ctx_{pool_, arena_};
+  ReproduceOptions options_;
+};
+
+TEST_F(Reproduce, TheHashIsThatOfWhatARunComputes) {
+  TrainConfig config = find_experiment("mtp").training(options_.effort, "depth 1");
+  const std::string hash = settings_hash(config);
+  TrainConfig moved = config;
+  moved.train.out = "/elsewhere";
+  moved.data.cache_dir = "/elsewhere too";
+  EXPECT_EQ(settings_hash(moved), hash);
+  TrainConfig seeded = config, split = config, shaped = config;
+  seeded.train.seed = 1;
+  split.train.micro_batch_sequences = 1;
+  shaped.model.overrides["hidden_size"] = 32;
+  for (const TrainConfig& other : {seeded, split, shaped}) EXPECT_NE(settings_hash(other), hash);
+}
+
+TEST_F(Reproduce, WritesAPageFromEveryRun) {
+  const Json result = reproduced("loss-free-balance");
+  // Three variants with two seeds, and one in another order of summation.
+  EXPECT_EQ(result.at("runs").as_array().size(), 7U);
+  EXPECT_EQ(runs().size(), 7U);
+  const Json& again = result.at("runs").as_array().back();
+  EXPECT_TRUE(again.at("other_order").as_bool());
+  for (const Json& run : result.at("runs").as_array()) {
+    EXPECT_TRUE(run.at("figures").at("val_loss").is_number());
+    EXPECT_TRUE(fs::exists(options_.out + "/runs/" + run.at("run").as_string() + "/run.toml"));
+  }
+  EXPECT_EQ(parse_json_file(options_.out + "/loss-free-balance.json"), result);
+  const std::string page = read_text_file(options_.out + "/loss-free-balance.md");
+  for (const char* part : {"**Published:**", "0.724 against 0.727", "a machine", "hadal 1",
+                           "other order of sums", "loss-free-balance.svg"}) {
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+  }
+  EXPECT_NE(read_text_file(options_.out + "/loss-free-balance.svg").find("</svg>"),
+            std::string::npos);
+}
+
+TEST_F(Reproduce, FinishedRunsAreKept) {
+  options_.seeds = 1;
+  const Json first = reproduced("mtp");
+  std::map<std::string, fs::file_time_type> written;
+  for (const std::string& run : runs()) {
+    written[run] = fs::last_write_time(options_.out + "/runs/" + run + "/metrics.jsonl");
+  }
+  options_.seeds = 2;  // more seeds need no permission to go on: nothing of theirs is there
+  const Json second = reproduced("mtp");
+  EXPECT_EQ(runs().size(), 7U);
+  for (const auto& [run, time] : written) {
+    EXPECT_EQ(fs::last_write_time(options_.out + "/runs/" + run + "/metrics.jsonl"), time);
+  }
+  EXPECT_EQ(second.at("runs").as_array()[0], first.at("runs").as_array()[0]);
+}
+
+// As if the process had died before it could say that a run was finished.
+TEST_F(Reproduce, AnUnfinishedRunGoesOnOnlyIfAskedTo) {
+  options_.seeds = 1;
+  const Json whole = reproduced("mtp");
+  fs::remove(options_.out + "/runs/" + runs().front() + "/summary.json");
+  const Refusal refusal = test::refusal_of([&] { reproduced("mtp"); });
+  EXPECT_NE(refusal.place.find(runs().front()), std::string::npos);
+  options_.resume = true;
+  EXPECT_EQ(reproduced("mtp"), whole);
+}
+
+TEST_F(Reproduce, ExperimentsOnGradientsShareOneRun) {
+  options_.seeds = 1;
+  for (const char* name : {"blockwise-gradient", "e4m3-vs-e5m2-backward", "scale-kind"}) {
+    reproduced(name);
+  }
+  EXPECT_EQ(runs().size(), 1U);
+}
+
+TEST_F(Reproduce, SwitchesExpertsOff) {
+  options_.seeds = 1;
+  const Json result = reproduced("granularity");
+  const Json& fine = result.at("runs").as_array()[0].at("figures");
+  EXPECT_NE(fine.at("busiest_off").as_number(), 0.0);
+  EXPECT_NE(fine.at("shared_off").as_number(), 0.0);
+}
+
+TEST_F(Reproduce, DrawsTheLoadOfEveryKindOfText) {
+  options_.seeds = 1;
+  const Json result = reproduced("expert-specialization");
+  EXPECT_GT(result.at("runs").as_array()[0].at("figures").at("specialization").as_number(), 0.0);
+  for (const char* file : {"expert-specialization-1.svg", "expert-specialization-2.svg"}) {
+    EXPECT_TRUE(fs::exists(options_.out + "/" + file)) << file;
+  }
+  options_.effort.text = {folder_ / "text/a"};
+  EXPECT_EQ(test::refusal_of([&] { reproduced("expert-specialization"); }).field, "text");
+}
+
+}  // namespace
+}  // namespace hadal
