@@ -23,6 +23,7 @@ class KeptRows {
   KeptRows share() const;
   Tensor f32(Context& ctx) const;  // shared where they are F32
   bool is_bf16() const { return is_bf16_; }
+  bool is_fp8() const { return std::holds_alternative<Quantized>(rows_); }
   int64_t bytes() const;  // that keeping them takes
   // What tells these elements from others, as long as somebody keeps them.
   const void* id() const;

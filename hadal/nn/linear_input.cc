@@ -82,7 +82,7 @@ Tensor LinearInput::weight_gradient_operand(Context& ctx, Precision precision,
   Tensor cut = dequantized(ctx, quantized_column_groups(ctx, std::as_const(rows).mat(),
                                                         offsets.empty() ? one_group : offsets,
                                                         training_tiles(precision)));
-  if (ctx.probe != nullptr) {
+  if (ctx.probe != nullptr && rows_.is_fp8()) {
     ctx.probe->offer("retile.before", -1, rows);
     ctx.probe->offer("retile.after", -1, cut);
   }

@@ -2,6 +2,7 @@
 // memory than the recipe says.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "hadal/measure/saved_activations.h"
