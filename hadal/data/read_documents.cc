@@ -9,8 +9,7 @@ namespace hadal {
 namespace {
 
 uint64_t hash_of_ids(std::span<const int32_t> ids) {
-  const auto* bytes = reinterpret_cast<const char*>(ids.data());
-  return exact_hash({bytes, ids.size_bytes()}).high;
+  return exact_hash({reinterpret_cast<const char*>(ids.data()), ids.size_bytes()}).high;
 }
 
 }  // namespace
@@ -22,13 +21,14 @@ ReadDocuments::ReadDocuments(const TokenShards& shards, std::span<const int64_t>
     shards.read_row(index, row);
     // A piece ends with its document or where the row does. The rest of a long document is taken
     // for a beginning too; no document begins with it.
-    auto begin = row.begin();
-    while (begin != row.end() && *begin != kPadToken) {
+    const auto is_text = [](int32_t id) { return id != kPadToken; };
+    auto begin = std::find_if(row.begin(), row.end(), is_text);
+    while (begin != row.end()) {
       auto end = std::find_if(begin, row.end(),
                               [eos](int32_t id) { return id == eos || id == kPadToken; });
       if (end != row.end() && *end == eos) ++end;
       beginnings_.insert(hash_of_ids({begin, end}));
-      begin = std::find_if(end, row.end(), [](int32_t id) { return id != kPadToken; });
+      begin = std::find_if(end, row.end(), is_text);
     }
   }
 }
