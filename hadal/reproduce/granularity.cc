@@ -81,7 +81,7 @@ Experiment make_granularity() {
       "model of the same size and cost, and its experts stand in for each other less.";
   e.reported =
       "Pile loss 1.808 against 1.867 of GShard's layout, 2B parameters, 100B tokens "
-      "(arXiv:2401.06066); "
+      "(arXiv:2401.06066, figures unverified); "
       "DeepSeek-V3 takes the layout over";
   e.varied =
       "the experts of a layer: 31 routed of width 32, 7 chosen, and a shared one; or 8 routed of "
@@ -99,7 +99,7 @@ Experiment make_granularity() {
                {"shared_off", "rise of it without the shared expert, one more chosen"},
                {"max_violation", "maximum violation, last tenth of the steps"}};
   e.claims = {{.text = "small experts and a shared one give a lower loss",
-               .reported = "1.808 against 1.867",
+               .reported = "1.808 against 1.867, unverified",
                .figure = "val_loss",
                .variant = kFine,
                .baseline = kCoarse},

@@ -34,7 +34,7 @@ std::string claims_table(const Reproduction& result) {
                      rule(8);
   for (size_t i = 0; i < result.comparisons.size(); ++i) {
     const Claim& claim = result.experiment->claims[i];
-    const Comparison& c = result.comparisons[i];
+    const ComparedVariants& c = result.comparisons[i];
     text +=
         row({claim.text, claim.reported, concat(claim.variant, ": ", spread_text(c.variant)),
              concat(claim.baseline, ": ", spread_text(c.baseline)),
@@ -155,7 +155,7 @@ Json page_json(const Reproduction& result) {
   double first_floor = 0;
   for (size_t i = 0; i < result.comparisons.size(); ++i) {
     const Claim& claim = result.experiment->claims[i];
-    const Comparison& c = result.comparisons[i];
+    const ComparedVariants& c = result.comparisons[i];
     Json& entry = claims.emplace_back(Json::object());
     entry["claim"] = claim.text;
     entry["reported"] = claim.reported;

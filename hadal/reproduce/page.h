@@ -21,7 +21,7 @@ struct Provenance {
 struct Reproduction {
   const Experiment* experiment = nullptr;
   std::vector<Outcome> outcomes;
-  std::vector<Comparison> comparisons;  // of experiment->claims
+  std::vector<ComparedVariants> comparisons;  // of experiment->claims
 };
 
 // Pictures by file name: NAME.svg, NAME-1.svg, ... of the maps of each variant's first seed.

@@ -43,7 +43,7 @@ double order_noise(const Claim& claim, const std::vector<Outcome>& outcomes) {
   return largest;
 }
 
-Verdict judge(const Claim& claim, const Comparison& c) {
+Verdict judge(const Claim& claim, const ComparedVariants& c) {
   if (!(std::abs(c.gap) > c.floor())) return Verdict::kNotDistinguishable;
   const double better = claim.higher ? c.variant.mean : c.baseline.mean;
   const double worse = claim.higher ? c.baseline.mean : c.variant.mean;
@@ -70,12 +70,12 @@ Spread spread_of(const std::vector<Outcome>& outcomes, const std::string& varian
   return spread_over(by_seed(outcomes, variant, figure));
 }
 
-Comparison compare_outcomes(const Claim& claim, const std::vector<Outcome>& outcomes) {
+ComparedVariants compare_outcomes(const Claim& claim, const std::vector<Outcome>& outcomes) {
   const std::map<int64_t, double> variant = by_seed(outcomes, claim.variant, claim.figure);
   const std::map<int64_t, double> baseline = by_seed(outcomes, claim.baseline, claim.figure);
   std::map<int64_t, double> gaps;
   for (const auto& [seed, value] : variant) gaps[seed] = value - baseline.at(seed);
-  Comparison c;
+  ComparedVariants c;
   c.variant = spread_over(variant);
   c.baseline = spread_over(baseline);
   const Spread gap = spread_over(gaps);
@@ -88,9 +88,9 @@ Comparison compare_outcomes(const Claim& claim, const std::vector<Outcome>& outc
   return c;
 }
 
-Verdict overall(const std::vector<Comparison>& comparisons) {
+Verdict overall(const std::vector<ComparedVariants>& comparisons) {
   Verdict all = Verdict::kShows;
-  for (const Comparison& each : comparisons) {
+  for (const ComparedVariants& each : comparisons) {
     if (each.verdict == Verdict::kDoesNotShow) return Verdict::kDoesNotShow;
     if (each.verdict == Verdict::kNotDistinguishable) all = Verdict::kNotDistinguishable;
   }

@@ -25,7 +25,7 @@ struct Spread {
 Spread spread_of(const std::vector<Outcome>& outcomes, const std::string& variant,
                  const std::string& figure);
 
-struct Comparison {
+struct ComparedVariants {
   Spread variant, baseline;
   double gap = 0, gap_low = 0, gap_high = 0;
   double floor_seeds = 0, floor_order = 0;
@@ -33,9 +33,9 @@ struct Comparison {
   double floor() const { return floor_seeds > floor_order ? floor_seeds : floor_order; }
 };
 // REQUIRES an outcome with the claim's figure of both variants for every seed.
-Comparison compare_outcomes(const Claim& claim, const std::vector<Outcome>& outcomes);
+ComparedVariants compare_outcomes(const Claim& claim, const std::vector<Outcome>& outcomes);
 
 // Of all claims together: one that does not show decides, then one that cannot be told.
-Verdict overall(const std::vector<Comparison>& comparisons);
+Verdict overall(const std::vector<ComparedVariants>& comparisons);
 
 }  // namespace hadal

@@ -27,7 +27,7 @@ std::vector<Outcome> three_seeds(double a, double b, double noise) {
 }
 
 TEST(Verdict, ComparesSeedBySeed) {
-  const Comparison c = compare_outcomes(lower(), three_seeds(2.0, 3.0, 0.25));
+  const ComparedVariants c = compare_outcomes(lower(), three_seeds(2.0, 3.0, 0.25));
   EXPECT_DOUBLE_EQ(c.gap, -1.0);
   EXPECT_DOUBLE_EQ(c.gap_low, -1.0);
   EXPECT_DOUBLE_EQ(c.gap_high, -1.0);
@@ -50,7 +50,7 @@ TEST(Verdict, AnotherOrderOfSummationIsNoise) {
   std::vector<Outcome> outcomes = three_seeds(2.0, 2.1, 0.0);
   EXPECT_EQ(compare_outcomes(lower(), outcomes).verdict, Verdict::kShows);
   outcomes.push_back(outcome("a", 0, 2.2, /*other_order=*/true));
-  const Comparison c = compare_outcomes(lower(), outcomes);
+  const ComparedVariants c = compare_outcomes(lower(), outcomes);
   EXPECT_NEAR(c.floor_order, 0.2, 1e-12);
   EXPECT_DOUBLE_EQ(c.variant.mean, 2.0);  // it is not one of the seeds
   EXPECT_EQ(c.verdict, Verdict::kNotDistinguishable);
@@ -68,12 +68,12 @@ TEST(Verdict, AFactorMustBeReached) {
 
 TEST(Verdict, TheWeakestClaimDecides) {
   const auto with = [](Verdict verdict) {
-    Comparison c;
+    ComparedVariants c;
     c.verdict = verdict;
     return c;
   };
-  const Comparison yes = with(Verdict::kShows), no = with(Verdict::kDoesNotShow),
-                   unknown = with(Verdict::kNotDistinguishable);
+  const ComparedVariants yes = with(Verdict::kShows), no = with(Verdict::kDoesNotShow),
+                         unknown = with(Verdict::kNotDistinguishable);
   EXPECT_EQ(overall({yes, yes}), Verdict::kShows);
   EXPECT_EQ(overall({yes, unknown}), Verdict::kNotDistinguishable);
   EXPECT_EQ(overall({unknown, no, yes}), Verdict::kDoesNotShow);
