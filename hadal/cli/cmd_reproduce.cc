@@ -24,11 +24,14 @@ void bind(Flags& flags, ReproduceCommand& o) {
   flags.example("hadal reproduce accumulation --out pages", "seconds: needs no training");
   flags.example("hadal reproduce loss-free-balance --out pages --tokens 2M --resume",
                 "ten small runs, or those that are missing");
+  flags.example("hadal reproduce fp8-vs-bf16 --out pages --jobs 2 --threads 2",
+                "two runs at once with a thread each: small models use more threads badly");
   flags.positional("NAME", o.name, "a claim, or list", /*is_required=*/false);
   flags.flag("list", o.list, "the claims and what they take");
   flags.option("out,-o", o.options.out, "folder of the page and of the runs");
   flags.option("seeds", o.options.seeds, "seeds of every variant");
   flags.option("tokens", o.tokens, "of each run: 500K, 2M (default: the claim's own)");
+  flags.option("jobs", o.options.jobs, "runs at once, each with a share of the threads");
   flags.option("text", o.text, "files or folders to train on (default: debian-docs)");
   flags.option("cache", o.options.effort.cache_dir, "where prepared text is kept");
   flags.flag("quick", o.options.effort.quick, "does it work? Seconds, figures that mean nothing");

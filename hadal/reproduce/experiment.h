@@ -48,13 +48,15 @@ struct Outcome {
   std::vector<HeatMap> maps = {};
 };
 
-// That a figure of one variant is lower (higher) than that of the baseline.
+// That a figure of one variant is lower (higher) than that of the baseline, or as good as the same.
 struct Claim {
   std::string text;      // in words
   std::string reported;  // the publication's own figure
   std::string figure, variant, baseline;
   bool higher = false;
   double factor = 1.0;  // at least so many times
+  double within =
+      0.0;  // above 0: neither, but the same within this share of the baseline, on every seed
 };
 
 struct FigureInfo {
@@ -81,6 +83,8 @@ struct Experiment {
   std::function<TrainConfig(const Effort&, const std::string& variant)> training = nullptr;
   // Figures, curves and maps.
   std::function<void(Context&, const Trial&, Outcome&)> measure;
+  // What takes more than one run to tell, added to the outcomes at the end; empty: nothing.
+  std::function<void(std::vector<Outcome>&)> compare_runs = nullptr;
 
   // Whether what differs between the variants is how they were trained; then the order of summation is
   // part of the noise.

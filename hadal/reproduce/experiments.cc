@@ -7,6 +7,7 @@ namespace hadal {
 
 const std::vector<Experiment>& experiments() {
   static const std::vector<Experiment> all = {
+      make_fp8_vs_bf16(),
       make_loss_free_balance(),
       make_expert_specialization(),
       make_mtp(),

@@ -5,6 +5,7 @@
 
 namespace hadal {
 
+Experiment make_fp8_vs_bf16();
 Experiment make_loss_free_balance();
 Experiment make_expert_specialization();
 Experiment make_mtp();

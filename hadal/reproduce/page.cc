@@ -1,5 +1,7 @@
 #include "hadal/reproduce/page.h"
 
+#include <cmath>
+
 #include "hadal/core/number_text.h"
 #include "hadal/core/thread_pool.h"
 #include "hadal/io/atomic_write.h"
@@ -28,6 +30,14 @@ std::string rule(size_t columns) {
   return text + "\n";
 }
 
+// Of two that are the same within a bound: the gap's share, and whether it is more than chance.
+std::string beside_noise(const Claim& claim, const ComparedVariants& c) {
+  if (claim.within <= 0 || c.baseline.mean == 0) return "";
+  return concat(", ", printed("%+.3f %%", 100.0 * c.gap / std::abs(c.baseline.mean)), " of ",
+                printed("%.2f %%", 100.0 * claim.within), "; the gap is ",
+                std::abs(c.gap) > c.floor() ? "above" : "below", " the noise floor");
+}
+
 std::string claims_table(const Reproduction& result) {
   std::string text = row({"claim", "published", "here", "against", "gap", "floor: seeds",
                           "floor: order of sums", "verdict"}) +
@@ -40,7 +50,7 @@ std::string claims_table(const Reproduction& result) {
              concat(claim.baseline, ": ", spread_text(c.baseline)),
              concat(number(c.gap), " (", number(c.gap_low), " to ", number(c.gap_high), ")"),
              number(c.floor_seeds), result.experiment->trains_variants ? number(c.floor_order) : "",
-             concat("**", verdict_text(c.verdict), "**")});
+             concat("**", verdict_text(c.verdict), "**", beside_noise(claim, c))});
   }
   return text;
 }

@@ -17,9 +17,11 @@ struct ReproduceOptions {
   int64_t seeds = 3;
   Effort effort;  // tokens 0: the experiment's own
   bool resume = false;
+  int64_t jobs = 1;  // runs at once, with a share of the threads each
 };
 
-// Of everything that decides what a run computes: its settings without its folder and the cache's.
+// Of everything that decides what a run computes: the settings that are not the usual ones, without its
+// folder and the cache's. A setting that is new to hadal changes no hash.
 std::string settings_hash(const TrainConfig& config);
 
 // Every variant with every seed, and where variants are trained once more the first variant's first

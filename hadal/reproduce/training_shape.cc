@@ -69,6 +69,21 @@ TrainConfig whole_nano(const Effort& effort) {
   return config;
 }
 
+TrainConfig slim_nano(const Effort& effort) {
+  TrainConfig config = common_run(effort);
+  Json& shape = config.model.overrides;
+  shape["num_hidden_layers"] = 2;
+  shape["num_attention_heads"] = 2;
+  shape["intermediate_size"] = 256;
+  shape["n_routed_experts"] = 8;
+  shape["num_experts_per_tok"] = 2;
+  shape["vocab_size"] = 512;
+  shape["num_nextn_predict_layers"] = 0;
+  config.train.batch_sequences = config.train.micro_batch_sequences = 16;
+  config.eval.every_steps /= 2;
+  return config;
+}
+
 void read_summary(const TrainConfig& run, Outcome& outcome) {
   const Json summary = parse_json_file(run.train.out + "/summary.json");
   for (const char* name : {"val_loss", "max_violation"}) {

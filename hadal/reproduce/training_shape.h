@@ -16,6 +16,9 @@ TrainConfig half_nano(const Effort& effort);
 // `nano` itself: FP8 tiles of 128 need rows of 128 at least.
 TrainConfig whole_nano(const Effort& effort);
 
+// Two layers of `nano`, one dense and one of eight experts, still 128 wide: for runs of 20 million tokens.
+TrainConfig slim_nano(const Effort& effort);
+
 // Of summary.json: val_loss, max_violation, mtp_acceptance_1, _2.
 void read_summary(const TrainConfig& run, Outcome& outcome);
 // Curves over tokens, thinned: val/loss, train/loss, moe/max_violation.

@@ -44,6 +44,12 @@ double order_noise(const Claim& claim, const std::vector<Outcome>& outcomes) {
 }
 
 Verdict judge(const Claim& claim, const ComparedVariants& c) {
+  if (claim.within > 0) {
+    const double allowed = claim.within * std::abs(c.baseline.mean);
+    if (std::max(std::abs(c.gap_low), std::abs(c.gap_high)) <= allowed) return Verdict::kShows;
+    return std::abs(c.gap) > std::max(allowed, c.floor()) ? Verdict::kDoesNotShow
+                                                          : Verdict::kNotDistinguishable;
+  }
   if (!(std::abs(c.gap) > c.floor())) return Verdict::kNotDistinguishable;
   const double better = claim.higher ? c.variant.mean : c.baseline.mean;
   const double worse = claim.higher ? c.baseline.mean : c.variant.mean;

@@ -5,6 +5,9 @@
 //            seeds  largest difference between two seeds of one variant, of the two that are compared
 //            order  between two runs of one seed whose gradients were summed in another order
 //          the larger of them. A gap that is not above it says nothing.
+//
+// That two are the same within a bound shows where no seed's gap is above the bound, and does not show where
+// the mean gap is above the bound and the floor.
 #pragma once
 
 #include <string>

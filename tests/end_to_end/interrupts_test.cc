@@ -2,9 +2,11 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <limits>
@@ -17,36 +19,74 @@
 namespace hadal::testing {
 namespace {
 
-// The wait status of a `hadal generate` that gets SIGINT after so long.
-int interrupted_after(std::chrono::milliseconds delay) {
+// A pipe that is full but for a few bytes: who writes more into it waits until somebody reads.
+class NarrowPipe {
+ public:
+  NarrowPipe() {
+    EXPECT_EQ(::pipe(ends_), 0);
+    fcntl(ends_[1], F_SETPIPE_SZ, 4096);
+    const std::string filling(static_cast<size_t>(fcntl(ends_[1], F_GETPIPE_SZ)) - kRoom, '.');
+    filled_ = ::write(ends_[1], filling.data(), filling.size());
+    EXPECT_EQ(filled_, std::ssize(filling));
+  }
+  ~NarrowPipe() {
+    close(ends_[0]);
+    close_writing_end();
+  }
+  NarrowPipe(const NarrowPipe&) = delete;
+  NarrowPipe& operator=(const NarrowPipe&) = delete;
+
+  int writing_end() const { return ends_[1]; }
+  void close_writing_end() {
+    if (ends_[1] >= 0) close(ends_[1]);
+    ends_[1] = -1;
+  }
+  bool was_written_to() const {
+    int waiting = 0;
+    ioctl(ends_[0], FIONREAD, &waiting);
+    return waiting > filled_;
+  }
+  // What was written, without the filling; ends when every writing end is closed.
+  std::string read_all() {
+    close_writing_end();
+    std::string all;
+    std::array<char, 4096> piece;
+    for (ssize_t n = 0; (n = ::read(ends_[0], piece.data(), piece.size())) > 0;) {
+      all.append(piece.data(), static_cast<size_t>(n));
+    }
+    return all.substr(static_cast<size_t>(filled_));
+  }
+
+ private:
+  static constexpr size_t kRoom = 8;
+  int ends_[2] = {-1, -1};
+  ssize_t filled_ = 0;
+};
+
+// The answer cannot get past the pipe, so the signal always meets the program on the way.
+TEST(Interrupts, AnAnswerThatWasCutShortExitsWith130) {
   const std::string& model = test::text_model_folder();
+  NarrowPipe out;
   const pid_t process = fork();
   if (process == 0) {
-    const int nothing = open("/dev/null", O_WRONLY);
-    dup2(nothing, STDOUT_FILENO);
-    dup2(nothing, STDERR_FILENO);
+    dup2(out.writing_end(), STDOUT_FILENO);
+    dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+    out.close_writing_end();
     execl(HADAL_BINARY, HADAL_BINARY, "generate", "--model", model.c_str(), "--prompt", "the", "-n",
           "100", "--ignore-eos", "--threads", "1", nullptr);
     _exit(127);
   }
-  std::this_thread::sleep_for(delay);
-  kill(process, SIGINT);
   int status = 0;
-  waitpid(process, &status, 0);
-  return status;
-}
-
-// Where the signal meets the program is chance: too early it ends the process by itself, too late
-// the answer was complete. Some of many moments lie between.
-TEST(Interrupts, AnAnswerThatWasCutShortExitsWith130) {
-  bool seen = false;
-  for (int delay = 1; delay <= 400 && !seen; ++delay) {
-    const int status = interrupted_after(std::chrono::milliseconds(delay));
-    if (WIFSIGNALED(status)) continue;
-    ASSERT_TRUE(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 130) << WEXITSTATUS(status);
-    seen = WEXITSTATUS(status) == 130;
+  while (!out.was_written_to()) {
+    ASSERT_EQ(waitpid(process, &status, WNOHANG), 0) << "it ended before it wrote";
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  EXPECT_TRUE(seen);
+  kill(process, SIGINT);
+  const std::string answer = out.read_all();
+  waitpid(process, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130);
+  EXPECT_FALSE(answer.empty());
 }
 
 // Without a checkpoint of its own making on the way, the last one is all that there is of the run.

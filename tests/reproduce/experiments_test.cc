@@ -55,7 +55,9 @@ TEST(Experiments, VariantsTrainDifferentThings) {
       TrainConfig config = e.training(effort, variant);
       config.train.out = "run";
       config.validate();
-      EXPECT_NO_THROW(model_shape(config, 1024)) << e.name << ": " << variant;
+      const Json* vocab = config.model.overrides.find("vocab_size");
+      EXPECT_NO_THROW(model_shape(config, vocab ? vocab->as_integer() : 1024))
+          << e.name << ": " << variant;
       // Half a micro-batch is another order of summation.
       EXPECT_EQ(config.train.micro_batch_sequences % 2, 0);
       settings.insert(resolved_toml(config));

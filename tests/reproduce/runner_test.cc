@@ -109,6 +109,55 @@ TEST_F(Reproduce, AnUnfinishedRunGoesOnOnlyIfAskedTo) {
   EXPECT_EQ(reproduced("mtp"), whole);
 }
 
+TEST_F(Reproduce, RunsBesideEachOtherHaveTheBytesOfRunsInTurn) {
+  options_.seeds = 1;
+  const Json in_turn = reproduced("fp8-vs-bf16");
+  const std::vector<std::string> names = runs();
+  options_.out = folder_ / "beside";
+  options_.jobs = 2;
+  EXPECT_EQ(reproduced("fp8-vs-bf16"), in_turn);
+  ASSERT_EQ(names.size(), 3U);
+  EXPECT_EQ(runs(), names);
+  for (const std::string& run : names) {
+    const std::string state = "/runs/" + run + "/latest/training_state.safetensors";
+    EXPECT_EQ(read_text_file(folder_ / "out" + state), read_text_file(options_.out + state));
+  }
+  options_.jobs = 0;
+  EXPECT_EQ(test::refusal_of([&] { reproduced("fp8-vs-bf16"); }).field, "jobs");
+}
+
+// A failure beside others is not lost, and what they finished stays.
+TEST_F(Reproduce, AFailureBesideOtherRunsIsTold) {
+  options_.seeds = 1;
+  options_.jobs = 2;
+  reproduced("mtp");
+  const std::string unfinished = runs().front();
+  fs::remove(options_.out + "/runs/" + unfinished + "/summary.json");
+  const Refusal refusal = test::refusal_of([&] { reproduced("mtp"); });
+  EXPECT_NE(refusal.place.find(unfinished), std::string::npos);
+  EXPECT_EQ(runs().size(), 4U);
+}
+
+// The curve of differences is FP8's from BF16 of the same seed, and BF16's from its own other order.
+TEST_F(Reproduce, DrawsTheDifferenceOfPrecisions) {
+  const std::vector<Outcome> outcomes =
+      run_experiment(ctx_, find_experiment("fp8-vs-bf16"), options_);
+  for (const Outcome& each : outcomes) {
+    const bool drawn = !each.other_order && (each.variant == "FP8" || each.seed == 0);
+    ASSERT_EQ(each.curves.contains("difference"), drawn) << each.variant << " " << each.seed;
+    if (!drawn) continue;
+    for (const Outcome& base : outcomes) {
+      const bool wanted = each.variant == "FP8" ? !base.other_order : base.other_order;
+      if (base.variant != "BF16" || base.seed != each.seed || !wanted) continue;
+      const double ratio =
+          each.variant == "FP8"
+              ? each.figures.at("smoothed_loss") / base.figures.at("smoothed_loss")
+              : base.figures.at("smoothed_loss") / each.figures.at("smoothed_loss");
+      EXPECT_NEAR(each.curves.at("difference").y.back(), 100.0 * (ratio - 1.0), 1e-9);
+    }
+  }
+}
+
 TEST_F(Reproduce, ExperimentsOnGradientsShareOneRun) {
   options_.seeds = 1;
   for (const char* name : {"blockwise-gradient", "e4m3-vs-e5m2-backward", "scale-kind"}) {

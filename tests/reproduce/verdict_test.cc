@@ -66,6 +66,23 @@ TEST(Verdict, AFactorMustBeReached) {
   EXPECT_EQ(compare_outcomes(higher, three_seeds(2.0, 3.0, 0.1)).verdict, Verdict::kDoesNotShow);
 }
 
+TEST(Verdict, TheSameWithinABound) {
+  Claim same = lower();
+  same.within = 0.01;  // of 2.0: 0.02
+  const auto of = [&](double a, double noise) {
+    return compare_outcomes(same, three_seeds(a, 2.0, noise)).verdict;
+  };
+  EXPECT_EQ(of(2.015, 0.5), Verdict::kShows);  // whatever the seeds' own noise
+  EXPECT_EQ(of(1.985, 0.5), Verdict::kShows);
+  EXPECT_EQ(of(2.03, 0.1), Verdict::kNotDistinguishable);
+  EXPECT_EQ(of(2.03, 0.001), Verdict::kDoesNotShow);
+  EXPECT_EQ(of(1.97, 0.001), Verdict::kDoesNotShow);
+  // One seed beyond the bound is enough.
+  std::vector<Outcome> outcomes = three_seeds(2.0, 2.0, 0.001);
+  outcomes[0].figures["loss"] = 2.03;
+  EXPECT_EQ(compare_outcomes(same, outcomes).verdict, Verdict::kNotDistinguishable);
+}
+
 TEST(Verdict, TheWeakestClaimDecides) {
   const auto with = [](Verdict verdict) {
     ComparedVariants c;
