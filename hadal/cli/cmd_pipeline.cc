@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "hadal/cli/commands.h"
-#include "hadal/cli/pipeline_report.h"
 #include "hadal/core/log.h"
 #include "hadal/core/number_text.h"
 #include "hadal/draw/timeline_svg.h"
@@ -13,6 +12,7 @@
 #include "hadal/plan/pipeline_inputs.h"
 #include "hadal/plan/pipeline_timeline.h"
 #include "hadal/plan/timeline_trace.h"
+#include "hadal/plan_text/pipeline_report.h"
 #include "hadal/schedule/action_text.h"
 #include "hadal/schedule/schedule_file.h"
 

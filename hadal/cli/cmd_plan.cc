@@ -1,10 +1,10 @@
 // cli/cmd_plan.cc: `hadal plan`
 #include "hadal/cli/commands.h"
-#include "hadal/cli/explain_text.h"
 #include "hadal/cli/plan_options.h"
-#include "hadal/cli/plan_text.h"
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
+#include "hadal/plan_text/explain_text.h"
+#include "hadal/plan_text/plan_text.h"
 
 namespace hadal::cli {
 namespace {

@@ -2,11 +2,11 @@
 #include <filesystem>
 
 #include "hadal/cli/commands.h"
-#include "hadal/cli/expert_plan_text.h"
 #include "hadal/core/error.h"
 #include "hadal/io/atomic_write.h"
 #include "hadal/model/checkpoint.h"
 #include "hadal/plan/expert_plan.h"
+#include "hadal/plan_text/expert_plan_text.h"
 #include "hadal/train/run_load.h"
 
 namespace hadal::cli {

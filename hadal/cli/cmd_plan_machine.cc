@@ -1,7 +1,5 @@
 // cli/cmd_plan_machine.cc: `hadal plan machine`
 #include "hadal/cli/commands.h"
-#include "hadal/cli/explain_text.h"
-#include "hadal/cli/machine_advice.h"
 #include "hadal/command/quantity.h"
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
@@ -11,6 +9,8 @@
 #include "hadal/model/checkpoint.h"
 #include "hadal/plan/machine.h"
 #include "hadal/plan/plan.h"
+#include "hadal/plan_text/explain_text.h"
+#include "hadal/plan_text/machine_advice.h"
 
 namespace hadal::cli {
 namespace {

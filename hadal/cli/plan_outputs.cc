@@ -1,9 +1,9 @@
 #include "hadal/cli/plan_outputs.h"
 
-#include "hadal/cli/sweep_text.h"
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
 #include "hadal/io/atomic_write.h"
+#include "hadal/plan_text/sweep_text.h"
 
 namespace hadal::cli {
 

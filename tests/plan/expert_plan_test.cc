@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "hadal/cli/expert_plan_text.h"
 #include "hadal/core/error.h"
 #include "tests/support/refusal.h"
 
@@ -94,14 +93,6 @@ TEST(ExpertPlan, JsonHasThePublishedTables) {
   EXPECT_EQ(json.at("log2phy").as_array()[0].as_array()[1].as_array().size(), 3U);
   EXPECT_NEAR(json.at("balancedness").at("in_order").at("per_layer").as_array()[0].as_number(), 0.6,
               1e-12);
-}
-
-TEST(ExpertPlan, TextNamesLayersByTheirNumberInTheModel) {
-  const std::string text = cli::expert_plan_text(small_plan());
-  EXPECT_THAT(text, HasSubstr("2 GPUs on 1 node, 6 replicas per layer: 3 per GPU, 2 redundant"));
-  EXPECT_THAT(text, HasSubstr("69 % of the time"));
-  EXPECT_THAT(text, HasSubstr("3 of expert 0"));
-  EXPECT_THAT(text, HasSubstr("      4     1.000   1.000"));
 }
 
 TEST(ExpertPlan, PictureHasACellPerGpuAndLayerOnBothSides) {

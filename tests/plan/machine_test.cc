@@ -5,7 +5,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "hadal/cli/machine_advice.h"
 #include "hadal/core/error.h"
 #include "hadal/measure/measure_train.h"
 #include "hadal/measure/model_flops.h"
@@ -97,35 +96,6 @@ TEST(Machine, InputsMoveOutputs) {
   s.reset("moment_bytes");
   s.set("keeps_average", 1);
   EXPECT_DOUBLE_EQ(s.value("run_memory") - memory, 4 * s.value("parameters_trained"));
-}
-
-TEST(Machine, AdviceSaysWhetherItFitsAndWhatHelps) {
-  Worksheet nano = make_machine_sheet(find_preset("nano").config, laptop(), {.tokens = 20e6});
-  const cli::MachineAdvice good = cli::machine_advice(nano);
-  EXPECT_TRUE(good.fits);
-  EXPECT_THAT(good.memory, HasSubstr("fits: "));
-  EXPECT_THAT(good.time, HasSubstr("arithmetic limits it"));
-
-  Worksheet lite =
-      make_machine_sheet(find_preset("deepseek-v2-lite").config, laptop(), {.tokens = 1e9});
-  const cli::MachineAdvice bad = cli::machine_advice(lite);
-  EXPECT_FALSE(bad.fits);
-  EXPECT_THAT(bad.memory, HasSubstr("does not fit: "));
-  EXPECT_THAT(bad.time, HasSubstr("years"));
-  EXPECT_THAT(bad.knobs, ::testing::Contains(HasSubstr("a model of at most about")));
-
-  // Activations alone are too much: the micro-batch is the knob, and it is said to be enough.
-  Worksheet wide = make_machine_sheet(find_preset("nano").config, laptop(),
-                                      {.tokens = 20e6,
-                                       .sequence_length = 1024,
-                                       .batch_sequences = 400,
-                                       .micro_batch_sequences = 400});
-  const cli::MachineAdvice advice = cli::machine_advice(wide);
-  EXPECT_FALSE(advice.fits);
-  EXPECT_THAT(advice.knobs,
-              ::testing::Contains(::testing::AllOf(HasSubstr("train.micro_batch_sequences = 1"),
-                                                   HasSubstr("which fits"))));
-  EXPECT_EQ(wide.value("micro_batch_sequences"), 400) << "advice leaves the sheet as it was";
 }
 
 TEST(Machine, ReadsWhatTheBenchmarkPrints) {

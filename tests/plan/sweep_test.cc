@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "hadal/cli/sweep_axis.h"
-#include "hadal/cli/sweep_text.h"
 #include "hadal/core/error.h"
 #include "tests/support/refusal.h"
 
@@ -154,14 +153,6 @@ TEST(Sweep, CsvNumbersReadBack) {
   EXPECT_EQ(sweep_csv(table), "a,b\n0.3333333333333333,1.48e+13\n-0.1,5e-324\n");
   EXPECT_EQ(sweep_csv(table, {"x,y", "z"}),
             "a,b,remark\n0.3333333333333333,1.48e+13,\"x,y\"\n-0.1,5e-324,\"z\"\n");
-}
-
-TEST(Sweep, TextIsAlignedAndInUnits) {
-  SweepTable table;
-  table.columns = {{"gpus", ""}, {"memory", "B"}};
-  table.rows = {{16, 74.5e9}, {2048, std::nan("")}};
-  EXPECT_EQ(cli::sweep_text(table, {"fits", "none"}),
-            "gpus    memory\n  16  74.50 GB  fits\n2048         -  none\n");
 }
 
 TEST(Sweep, ChartHasALinePerSecondValueAndAPanelPerUnit) {

@@ -5,7 +5,6 @@
 
 #include <limits>
 
-#include "hadal/cli/explain_text.h"
 #include "hadal/core/error.h"
 #include "hadal/core/formula_text.h"
 #include "tests/support/refusal.h"
@@ -123,25 +122,7 @@ TEST(Worksheet, ErrorsNameTheCell) {
   EXPECT_THAT(test::error_of([&] { sheet.published("prise", 1, ""); }), HasSubstr("did you mean"));
 }
 
-TEST(Worksheet, ExplainsDownToTheInputs) {
-  Worksheet sheet = small_sheet();
-  EXPECT_EQ(cli::explain_text(sheet, "cost_rounded"),
-            "cost_rounded = 3000 USD  [derived]\n"
-            "  = ceil(cost / 1e3) * 1e3 + (price > 3 ? 1 : 0)\n"
-            "  = ceil(3000 / 1e3) * 1e3 + (2 > 3 ? 1 : 0)\n"
-            "  cost = 3000 USD  [derived]\n"
-            "    money\n"
-            "    = hours * price\n"
-            "    = 1500 * 2\n"
-            "    hours = 1.500K GPU-hours  (1500)  [published]  a report\n"
-            "    price = 2 USD/GPU-hour  [assumed]  a guess\n"
-            "  price = 2 USD/GPU-hour  [assumed]\n"
-            "rests on\n"
-            "  published  hours\n"
-            "  assumed    price\n");
-  sheet.set("cost", -1);
-  EXPECT_THAT(cli::explain_text(sheet, "cost_rounded"), HasSubstr("= ceil((-1) / 1e3)"));
-  EXPECT_EQ(cli::explain_text(sheet, "cost"), "cost = -1 USD  [given]  money\n");
+TEST(Worksheet, ExplainsInJson) {
   const Json json = small_sheet().explain_json("cost");
   EXPECT_EQ(json.at("formula").as_string(), "hours * price");
   EXPECT_EQ(json.at("inputs").as_array()[0].at("origin").as_string(), "published");

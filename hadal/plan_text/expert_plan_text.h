@@ -1,4 +1,4 @@
-// cli/expert_plan_text.h: a placement of experts as tables; used by cmd_plan_experts.
+// plan_text/expert_plan_text.h: a placement of experts as tables; used by cmd_plan_experts.
 #pragma once
 
 #include <string>

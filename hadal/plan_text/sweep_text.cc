@@ -1,4 +1,4 @@
-#include "hadal/cli/sweep_text.h"
+#include "hadal/plan_text/sweep_text.h"
 
 #include <algorithm>
 #include <cmath>

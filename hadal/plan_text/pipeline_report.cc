@@ -1,4 +1,4 @@
-#include "hadal/cli/pipeline_report.h"
+#include "hadal/plan_text/pipeline_report.h"
 
 #include <algorithm>
 #include <cmath>

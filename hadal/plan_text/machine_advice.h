@@ -1,4 +1,4 @@
-// cli/machine_advice.h: a machine plan in sentences: what decides time and memory, and what a
+// plan_text/machine_advice.h: a machine plan in sentences: what decides time and memory, and what a
 // setting would change. Each knob is turned on the sheet itself, so its effect is computed, not
 // guessed.
 #pragma once

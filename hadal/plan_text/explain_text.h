@@ -1,4 +1,4 @@
-// cli/explain_text.h: the derivation of a cell, for people: down to its inputs, each once, indented
+// plan_text/explain_text.h: the derivation of a cell, for people: down to its inputs, each once, indented
 // by depth.
 //
 //   cost = 3000 USD  [derived]

@@ -1,4 +1,4 @@
-// cli/sweep_text.h: a sweep as a table for people.
+// plan_text/sweep_text.h: a sweep as a table for people.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-#include "hadal/cli/explain_text.h"
+#include "hadal/plan_text/explain_text.h"
 
 #include <map>
 #include <set>

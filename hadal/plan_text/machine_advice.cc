@@ -1,4 +1,4 @@
-#include "hadal/cli/machine_advice.h"
+#include "hadal/plan_text/machine_advice.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-// cli/pipeline_report.h: a simulated schedule as JSON fields and as tables; used by cmd_pipeline.
+// plan_text/pipeline_report.h: a simulated schedule as JSON fields and as tables; used by cmd_pipeline.
 #pragma once
 
 #include <optional>

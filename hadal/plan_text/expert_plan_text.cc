@@ -1,4 +1,4 @@
-#include "hadal/cli/expert_plan_text.h"
+#include "hadal/plan_text/expert_plan_text.h"
 
 #include <algorithm>
 #include <cstdio>

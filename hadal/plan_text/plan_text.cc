@@ -1,4 +1,4 @@
-#include "hadal/cli/plan_text.h"
+#include "hadal/plan_text/plan_text.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-// cli/plan_text.h: a plan as tables for people. `option_of`: Output::option_of.
+// plan_text/plan_text.h: a plan as tables for people. `option_of`: Output::option_of.
 #pragma once
 
 #include <string>
