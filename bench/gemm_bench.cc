@@ -243,6 +243,8 @@ void run(int threads, int rounds, const std::string& only) {
                                                                      {2048, 256, 128},
                                                                      {2048, 1536, 256},
                                                                      {512, 256, 256},
+                                                                     {1024, 512, 512},
+                                                                     {1024, 64, 128},
                                                                      {512, 4096, 256}}) {
       bench.dense(T, N, K, true);
     }

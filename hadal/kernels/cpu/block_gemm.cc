@@ -1,5 +1,5 @@
 // The classic three blockings: B is packed in panels of two vectors per row of k, A in tiles of
-// kTileRows (packing-inl.h); the micro-kernel keeps a whole tile of C in registers.
+// kTileRows (packing-inl.h) or read where it lies; the micro-kernel keeps a whole tile of C in registers.
 #include "hadal/kernels/cpu/block_gemm.h"
 
 #include <array>
@@ -20,10 +20,25 @@ HWY_BEFORE_NAMESPACE();
 namespace hadal::cpu::HWY_NAMESPACE {
 namespace {
 
+// A tile of A as the micro-kernel reads it: row r of step k stands at data[offset(r) + k * step()].
+template <class Order>
+struct PackedTile {
+  const float* data;
+  static constexpr int64_t offset(int64_t r) { return r / 4 * kGroupFloats<Order> + r % 4; }
+  static constexpr int64_t step() { return 4; }
+};
+// Rows that lie side by side: A is the transpose of what is in memory.
+struct TileInPlace {
+  const float* data;
+  int64_t k_stride;
+  static constexpr int64_t offset(int64_t r) { return r; }
+  int64_t step() const { return k_stride; }
+};
+
 // sum[t] = n_steps of tile * panel, of as many chains t as run together: they lie one behind the
 // other in tile and panel, which move on behind them. The only loop that matters.
-template <class Order, int kRows, int kVectors>
-HWY_INLINE void run_chains(V (&sum)[Order::kTogether][kRows][kVectors], const float*& tile,
+template <class Order, class Tile, int kRows, int kVectors>
+HWY_INLINE void run_chains(V (&sum)[Order::kTogether][kRows][kVectors], Tile& tile,
                            const float*& panel, int64_t n_steps) {
   const Floats d;
   HWY_UNROLL(2)
@@ -37,7 +52,7 @@ HWY_INLINE void run_chains(V (&sum)[Order::kTogether][kRows][kVectors], const fl
   for (int64_t step = 0; step < n_steps; ++step) {
     HWY_UNROLL(2)
     for (int t = 0; t < Order::kTogether; ++t) {
-      const float* tile_t = tile + t * 4 * (n_steps + 1);
+      const float* tile_t = tile.data + t * tile.step() * (n_steps + 1);
       V b[kVectors];
       HWY_UNROLL(2)
       for (int v = 0; v < kVectors; ++v) {
@@ -45,15 +60,15 @@ HWY_INLINE void run_chains(V (&sum)[Order::kTogether][kRows][kVectors], const fl
       }
       HWY_UNROLL(12)
       for (int r = 0; r < kRows; ++r) {
-        const V a = hn::Set(d, tile_t[(r / 4) * kGroupFloats<Order> + r % 4]);
+        const V a = hn::Set(d, tile_t[Tile::offset(r)]);
         HWY_UNROLL(2)
         for (int v = 0; v < kVectors; ++v) sum[t][r][v] = hn::MulAdd(a, b[v], sum[t][r][v]);
       }
     }
-    tile += 4;
+    tile.data += tile.step();
     panel += kPanel;
   }
-  tile += 4 + (Order::kTogether - 1) * 4 * (n_steps + 1);
+  tile.data += tile.step() * (1 + (Order::kTogether - 1) * (n_steps + 1));
   panel += kPanel + (Order::kTogether - 1) * kPanel * (n_steps + 1);
 }
 
@@ -77,7 +92,7 @@ HWY_INLINE void add_chains(V (&total)[kRows][kVectors],
 // total = tile * panel with one chain a lane. A sum of two chains, of two pairs and so on waits in
 // `partial` for its neighbour: as many as the binary digits of the rank.
 template <int kRows, int kVectors>
-HWY_INLINE void sum_lanes(V (&total)[kRows][kVectors], const float* tile, const float* panel,
+HWY_INLINE void sum_lanes(V (&total)[kRows][kVectors], PackedTile<Lanes> tile, const float* panel,
                           int64_t depth) {
   constexpr int64_t kRanks = kLanes / Lanes::kTogether;
   const Floats d;
@@ -113,9 +128,9 @@ struct Finish {
 };
 
 // c[kRows, kVectors * kLanes] (+)= tile panel
-template <class Order, int kRows, int kVectors>
-void micro_kernel(float* HWY_RESTRICT c, int64_t ldc, const float* tile, const float* panel,
-                  int64_t depth, const Finish& finish) {
+template <class Order, class Tile, int kRows, int kVectors>
+void micro_kernel(float* HWY_RESTRICT c, int64_t ldc, Tile tile, const float* panel, int64_t depth,
+                  const Finish& finish) {
   const Floats d;
   HWY_UNROLL(12)
   for (int r = 0; r < kRows; ++r) {
@@ -141,24 +156,26 @@ void micro_kernel(float* HWY_RESTRICT c, int64_t ldc, const float* tile, const f
   }
 }
 
-using MicroKernel = void (*)(float*, int64_t, const float*, const float*, int64_t, const Finish&);
-template <class Order, int... kRows>
+template <class Tile>
+using MicroKernel = void (*)(float*, int64_t, Tile, const float*, int64_t, const Finish&);
+template <class Order, class Tile, int... kRows>
 constexpr auto micro_kernel_table(std::integer_sequence<int, kRows...>) {
-  return std::array{std::array<MicroKernel, 2>{micro_kernel<Order, kRows + 1, 1>,
-                                               micro_kernel<Order, kRows + 1, 2>}...};
+  return std::array{std::array<MicroKernel<Tile>, 2>{micro_kernel<Order, Tile, kRows + 1, 1>,
+                                                     micro_kernel<Order, Tile, kRows + 1, 2>}...};
 }
 // By rows - 1, then by vectors - 1.
-template <class Order>
-constexpr auto kMicroKernels = micro_kernel_table<Order>(
+template <class Order, class Tile>
+constexpr auto kMicroKernels = micro_kernel_table<Order, Tile>(
     std::make_integer_sequence<int, static_cast<int>(Order::kTileRows)>());
 
 // One tile of C with `rows` rows and `cols` columns. At the right edge of C a whole vector or two
 // are computed, and copied as far as C reaches.
-template <class Order>
-void compute_tile(float* c, int64_t ldc, const float* tile, const float* panel, int64_t depth,
-                  int64_t rows, int64_t cols, const Finish& finish) {
+template <class Order, class Tile>
+void compute_tile(float* c, int64_t ldc, Tile tile, const float* panel, int64_t depth, int64_t rows,
+                  int64_t cols, const Finish& finish) {
   const size_t vectors = cols <= kLanes ? 1 : 2;
-  const MicroKernel kernel = kMicroKernels<Order>[static_cast<size_t>(rows - 1)][vectors - 1];
+  const MicroKernel<Tile> kernel =
+      kMicroKernels<Order, Tile>[static_cast<size_t>(rows - 1)][vectors - 1];
   if (cols == kLanes || cols == kPanel) return kernel(c, ldc, tile, panel, depth, finish);
   HWY_ALIGN float whole[Order::kTileRows * kPanel];
   kernel(whole, kPanel, tile, panel, depth, {finish.factor, false});
@@ -169,17 +186,29 @@ void compute_tile(float* c, int64_t ldc, const float* tile, const float* panel, 
   }
 }
 
-// c (+)= the packed blocks of A and B
-template <class Order>
-void multiply_blocks(float* c, int64_t ldc, const float* packed_a, const float* packed_b,
+// c (+)= a block of A and the packed block of B; tile_at(i) begins at row i of the former.
+template <class Order, class TileAt>
+void multiply_blocks(float* c, int64_t ldc, const TileAt& tile_at, const float* packed_b,
                      int64_t mc, int64_t nc, int64_t depth, const Finish& finish) {
   for (int64_t j = 0; j < nc; j += kPanel) {
     for (int64_t i = 0; i < mc; i += Order::kTileRows) {
-      compute_tile<Order>(c + i * ldc + j, ldc, packed_a + group_offset<Order>(i),
-                          packed_b + j * (depth + Order::kGap), depth,
-                          std::min(Order::kTileRows, mc - i), std::min(kPanel, nc - j), finish);
+      compute_tile<Order>(c + i * ldc + j, ldc, tile_at(i), packed_b + j * (depth + Order::kGap),
+                          depth, std::min(Order::kTileRows, mc - i), std::min(kPanel, nc - j),
+                          finish);
     }
   }
+}
+
+template <class Order>
+auto tiles_of(const float* packed_a) {
+  return [packed_a](int64_t i) { return PackedTile<Order>{packed_a + group_offset<Order>(i)}; };
+}
+
+// Of a weight gradient, whose rows lie side by side: they are read once for each panel of C. With wide rows
+// the lines of all steps fall into few sets of L1, and the copy pays.
+bool is_read_in_place(const Operand& a, const float* factors) {
+  constexpr int64_t kWidest = 256;  // floats
+  return a.col_stride != 1 && a.col_stride <= kWidest && factors == nullptr;
 }
 
 }  // namespace
@@ -196,9 +225,17 @@ void multiply_chains(float* c, int64_t ldc, int64_t m, int64_t k, const Operand&
     pack(pc, kc);
     for (int64_t ic = 0; ic < m; ic += Chain::kRows) {
       const int64_t mc = std::min(Chain::kRows, m - ic);
-      pack_a(packed_a, a.at(ic, pc), factors == nullptr ? nullptr : factors + pc, mc, kc);
-      multiply_blocks<Chain>(c + ic * ldc + jc, ldc, packed_a, packed_b, mc, nc, kc,
-                             {finish.factor, finish.accumulate || pc > 0});
+      const Operand block = a.at(ic, pc);
+      const auto multiply = [&](const auto& tile_at) HWY_ATTR {
+        multiply_blocks<Chain>(c + ic * ldc + jc, ldc, tile_at, packed_b, mc, nc, kc,
+                               {finish.factor, finish.accumulate || pc > 0});
+      };
+      if (is_read_in_place(a, factors)) {
+        multiply([&](int64_t i) { return TileInPlace{block.data + i, block.col_stride}; });
+      } else {
+        pack_a(packed_a, block, factors == nullptr ? nullptr : factors + pc, mc, kc);
+        multiply(tiles_of<Chain>(packed_a));
+      }
     }
   }
 }
@@ -243,8 +280,9 @@ void multiply_columns(View<float, 2> y, const RowOf& x_row, const WeightView& w,
     for (int64_t ic = 0; ic < y.dim(0); ic += Lanes::kRows) {
       const int64_t mc = std::min(Lanes::kRows, y.dim(0) - ic);
       pack_a_lanes(packed_a, x_row, ic, pc, mc, kc);
-      multiply_blocks<Lanes>(y.data() + ic * y.stride(0) + jc, y.stride(0), packed_a, packed_b, mc,
-                             nc, depth, {factor, accumulate || pc > 0});
+      multiply_blocks<Lanes>(y.data() + ic * y.stride(0) + jc, y.stride(0),
+                             tiles_of<Lanes>(packed_a), packed_b, mc, nc, depth,
+                             {factor, accumulate || pc > 0});
     }
   }
 }
