@@ -1,15 +1,20 @@
 #include "hadal/reproduce/runner.h"
 
+#include <filesystem>
+
 #include "hadal/core/error.h"
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
 #include "hadal/corpus/content_hash.h"
+#include "hadal/io/atomic_folder.h"
 #include "hadal/io/atomic_write.h"
 #include "hadal/io/path_status.h"
 #include "hadal/train/pretrain.h"
 
 namespace hadal {
 namespace {
+
+namespace fs = std::filesystem;
 
 struct PlannedTrial {
   std::string variant;
@@ -42,13 +47,45 @@ bool finished(const TrainConfig& config) {
   return is_regular_file(config.train.out + "/summary.json");
 }
 
+void train_run(Context& ctx, const TrainConfig& config, bool resume);
+
+bool begun(const TrainConfig& config) { return is_regular_file(config.train.out + "/run.toml"); }
+
+// Each file is on the disk when it returns.
+void copy_folder(const std::string& from, const std::string& to) {
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(from)) {
+    const fs::path copy = to / entry.path().lexically_relative(from);
+    if (entry.is_symlink()) {
+      fs::copy_symlink(entry.path(), copy);
+    } else if (entry.is_directory()) {
+      make_folders(copy);
+    } else {
+      write_file_atomically(copy, read_text_file(entry.path()));
+    }
+  }
+}
+
+// The run's folder as it is when the first phase has ended: runs that differ in their later phases
+// share it, and a run that goes on from there has the bytes of one that did all by itself.
+void begin_behind_first_phase(Context& ctx, const TrainConfig& config, bool resume) {
+  TrainConfig first = config;
+  first.phases.clear();
+  const std::string runs = folder_of(config.train.out);
+  first.train.out = runs + "/" + settings_hash(first);
+  if (!finished(first)) train_run(ctx, first, resume);
+  AtomicFolder folder(config.train.out);
+  copy_folder(first.train.out, folder.temporary());
+  remove_file(folder.temporary() + "/summary.json");
+  folder.commit();
+}
+
 void train_run(Context& ctx, const TrainConfig& config, bool resume) {
-  const bool begun = is_regular_file(config.train.out + "/run.toml");
-  require(!begun || resume, {.place = config.train.out,
-                             .problem = "an unfinished run is there",
-                             .advice = "go on with {resume}, or choose another {out}"});
+  require(!begun(config) || resume, {.place = config.train.out,
+                                     .problem = "an unfinished run is there",
+                                     .advice = "go on with {resume}, or choose another {out}"});
+  if (!begun(config) && !config.phases.empty()) begin_behind_first_phase(ctx, config, resume);
   try {
-    const Json summary = pretrain(ctx, config, begun);
+    const Json summary = pretrain(ctx, config, begun(config));
     write_file_atomically(config.train.out + "/summary.json", summary.dump(2) + "\n");
   } catch (const Interrupted&) {
     throw Interrupted(Complaint{.place = config.train.out,

@@ -2,7 +2,8 @@
 //
 //   OUT/runs/HASH/   a training run (docs/training.md) whose settings have this hash, and summary.json
 //                    once it is finished. A finished run is never repeated: more seeds, or another
-//                    experiment with the same run, use it again.
+//                    experiment with the same run, use it again. A run of several phases begins with a
+//                    copy of one that has its first phase alone.
 #pragma once
 
 #include <string>
