@@ -46,21 +46,25 @@ int run_repository(const RepositoryOptions& o, const CommonOptions&, Output& out
 
 struct CompletionOptions {
   std::string model, held_out;
+  int64_t window = 0;
 };
 
 void bind_completion(Flags& flags, CompletionOptions& o) {
+  flags.library_names({{"window", "--window"}});
   flags.example(
       "hadal bench completion --model runs/team/latest --held-out project-text/held_out.jsonl",
       "how well functions that it has not read are written");
   flags.required("model,-m", o.model, "model folder");
   flags.required("held-out", o.held_out, "held_out.jsonl of `hadal data repository`");
+  flags.option("window", o.window,
+               "tokens of file and function read together; 0: as many as the model has positions");
 }
 
 int run_completion(const CompletionOptions& o, const CommonOptions& common, Output& out) {
   catch_interrupts();
   const std::vector<HeldOutText> texts = read_held_out(o.held_out);
   TextModel model(o.model, common.threads, common.chosen_device(), /*with_mtp=*/false);
-  const CompletionScore score = score_completions(model, texts);
+  const CompletionScore score = score_completions(model, texts, o.window);
   const auto share = [](int64_t part, int64_t whole) {
     return whole > 0 ? Json(static_cast<double>(part) / static_cast<double>(whole)) : Json();
   };

@@ -1,12 +1,14 @@
 // measure/completion.h: does a model write what stands in a text? For functions that were held out of a
 // repository: given the file up to the body,
 //
-//   exact lines       the line that greedy decoding writes, all before it being the true text
-//   exact functions   the same of all lines of the body
+//   exact lines       behind the true text before a line, greedy decoding writes that line and ends it
+//   exact functions   greedy decoding writes the whole body, reading nothing but its own lines
 //   bits per byte     of the body: - sum log2 p / bytes
 //
-// Greedy decoding writes a line exactly when each of its tokens is the most probable one, so one reading
-// of the true text gives all three.
+// Lines and functions are compared as text: which tokens a model cuts them into is its own affair, and so
+// is what follows the end of a line (a token may hold several line breaks). File and body are encoded as
+// one text, as they were for training, and a model that writes a line begins where the last token ends
+// that lies before it; if that token ends earlier, what is between belongs to what must be written.
 #pragma once
 
 #include <string>
@@ -30,7 +32,10 @@ struct CompletionScore {
   double bits_per_byte() const;
 };
 
-// A prompt that is too long for the model's positions loses its beginning; a text that is, its end.
-CompletionScore score_completions(TextModel& text_model, const std::vector<HeldOutText>& texts);
+// `window`: tokens of prompt and text together, 0: the model's positions. A prompt that is too long loses
+// its beginning. Where that does not do, a quarter of the window is the prompt's, and the text loses its
+// end: the lines there are not counted, and the text is not exact. ConfigError for a window out of range.
+CompletionScore score_completions(TextModel& text_model, const std::vector<HeldOutText>& texts,
+                                  int64_t window = 0);
 
 }  // namespace hadal

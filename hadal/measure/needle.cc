@@ -6,10 +6,9 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/rng.h"
-#include "hadal/infer/cached_forward.h"
 #include "hadal/infer/logprobs.h"
 #include "hadal/infer/sampler.h"
-#include "hadal/model/head.h"
+#include "hadal/measure/sequence_reader.h"
 
 namespace hadal {
 namespace {
@@ -37,43 +36,6 @@ void append(Ids& ids, std::span<const int32_t> more) {
   ids.insert(ids.end(), more.begin(), more.end());
 }
 
-// One prompt behind a cache of its own.
-class Reader {
- public:
-  Reader(TextModel& m, LatentPages& pages) : m_(m), sequence_(pages) {}
-
-  // The logits behind the prompt.
-  Tensor read(const Ids& ids) {
-    constexpr int64_t kChunk = 512;
-    const std::span<const int32_t> all(ids);
-    sequence_.reserve(std::ssize(ids));
-    Tensor logits;
-    for (int64_t begin = 0; begin < std::ssize(ids); begin += kChunk) {
-      const int64_t n = std::min(kChunk, std::ssize(ids) - begin);
-      PrefillAttention attention(m_.model.rope, sequence_);
-      const HiddenRows out = cached_forward(
-          m_.ctx, m_.model, all.subspan(static_cast<size_t>(begin), static_cast<size_t>(n)),
-          attention);
-      if (begin + n < std::ssize(ids)) continue;
-      logits = head_logits(m_.ctx, m_.model, out.normed.mat().rows(n - 1, n));
-    }
-    return logits;
-  }
-  // Logits behind each of some further tokens, which are forgotten again.
-  Tensor behind(std::span<const int32_t> ids) {
-    const int64_t length = sequence_.length(), n = static_cast<int64_t>(ids.size());
-    sequence_.reserve(length + n);
-    AbsorbedAttention attention(m_.model.rope, {{&sequence_, n}});
-    const HiddenRows out = cached_forward(m_.ctx, m_.model, ids, attention);
-    sequence_.truncate_main(length);
-    return head_logits(m_.ctx, m_.model, out.normed.mat());
-  }
-
- private:
-  TextModel& m_;
-  LatentSequence sequence_;
-};
-
 double logprob_of(std::span<const float> logits, int32_t id) {
   return logprobs_of(logits, id, 0, 0).logprob;
 }
@@ -84,7 +46,7 @@ struct Outcome {
   double logprob = 0;
 };
 
-double logprob_of_answer(Reader& reader, std::span<const float> first, const Ids& answer,
+double logprob_of_answer(SequenceReader& reader, std::span<const float> first, const Ids& answer,
                          bool* greedy) {
   const Tensor rest = reader.behind(answer).to_host();
   double sum = 0;
@@ -99,7 +61,7 @@ double logprob_of_answer(Reader& reader, std::span<const float> first, const Ids
 
 Outcome try_once(TextModel& m, LatentPages& pages, int64_t context, double depth, Rng& rng) {
   const NeedlePrompt prompt = needle_prompt(m, context, depth, number_text(rng));
-  Reader reader(m, pages);
+  SequenceReader reader(m, pages);
   const Tensor logits = reader.read(prompt.ids).to_host();
   const std::span<const float> first = std::as_const(logits).flat<float>();
   Outcome outcome;

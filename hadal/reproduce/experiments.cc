@@ -17,6 +17,7 @@ const std::vector<Experiment>& experiments() {
       make_e4m3_vs_e5m2(),
       make_scale_kind(),
       make_zero_and_tiny(),
+      make_context_extension(),
   };
   return all;
 }

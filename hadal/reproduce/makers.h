@@ -15,5 +15,6 @@ Experiment make_blockwise_gradient();
 Experiment make_e4m3_vs_e5m2();
 Experiment make_scale_kind();
 Experiment make_zero_and_tiny();
+Experiment make_context_extension();
 
 }  // namespace hadal

@@ -1,8 +1,4 @@
-// reproduce/runner.h: the runs of an experiment, one after another, and what came of them.
-//
-//   OUT/runs/HASH/   a training run (docs/training.md) whose settings have this hash, and summary.json
-//                    once it is finished. A finished run is never repeated: more seeds, or another
-//                    experiment with the same run, use it again.
+// reproduce/runner.h: an experiment from its runs (reproduce/train_runs.h) to what came of them.
 #pragma once
 
 #include <string>
@@ -19,10 +15,6 @@ struct ReproduceOptions {
   bool resume = false;
   int64_t jobs = 1;  // runs at once, with a share of the threads each
 };
-
-// Of everything that decides what a run computes: the settings that are not the usual ones, without its
-// folder and the cache's. A setting that is new to hadal changes no hash.
-std::string settings_hash(const TrainConfig& config);
 
 // Every variant with every seed, and where variants are trained once more the first variant's first
 // seed in another order of summation. Interrupted: what was finished stays, `resume` goes on.

@@ -8,6 +8,7 @@
 #include "hadal/core/interrupt.h"
 #include "hadal/io/path_status.h"
 #include "hadal/reproduce/page.h"
+#include "hadal/train/pretrain.h"
 #include "tests/support/generated_text.h"
 #include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
@@ -164,6 +165,39 @@ TEST_F(Reproduce, ExperimentsOnGradientsShareOneRun) {
     reproduced(name);
   }
   EXPECT_EQ(runs().size(), 1U);
+}
+
+// One pre-training for all variants, and each of them as if it had done it by itself.
+TEST_F(Reproduce, LaterPhasesBeginBehindOnePretraining) {
+  options_.seeds = 1;
+  for (uint64_t i = 0; i < 12; ++i) {  // long enough for 32 rows
+    folder_.write(concat("long/", i, ".txt"), test::generated_text(i, 3000));
+  }
+  options_.effort.text = {folder_ / "long"};
+  const Experiment& e = find_experiment("context-extension");
+  const Json result = reproduced("context-extension");
+  std::map<std::string, std::string> run_of;
+  for (const Json& run : result.at("runs").as_array()) {
+    if (run.at("other_order").as_bool()) continue;
+    run_of[run.at("setting").as_string()] = run.at("run").as_string();
+    EXPECT_TRUE(run.at("figures").at("beyond").is_number());
+    EXPECT_GE(run.at("figures").at("first_beyond").as_number(), 0.0);
+  }
+  // And one pre-training of the other order of sums, which no variant names.
+  EXPECT_EQ(runs().size(), run_of.size() + 2);
+  const std::string before = options_.out + "/runs/" + run_of.at("before");
+  const int64_t steps = parse_json_file(before + "/summary.json").at("step").as_integer();
+
+  TrainConfig alone = e.training(options_.effort, "after both phases");
+  alone.train.out = folder_ / "alone";
+  pretrain(ctx_, alone, /*resume=*/false);
+  const std::string shared = options_.out + "/runs/" + run_of.at("after both phases");
+  const auto weights = [](const std::string& run) {
+    return read_text_file(run + "/latest/model.safetensors");
+  };
+  EXPECT_EQ(weights(shared), weights(alone.train.out));
+  EXPECT_NE(weights(shared), weights(before));
+  EXPECT_EQ(parse_json_file(shared + "/summary.json").at("step").as_integer(), steps + 2);
 }
 
 TEST_F(Reproduce, SwitchesExpertsOff) {

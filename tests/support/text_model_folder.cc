@@ -43,7 +43,18 @@ class FilledFolder {
 void write_reciting_model(const std::string& folder, const Lines& lines) {
   write_file_atomically(folder + "/tokenizer.json", tokenizer_json_with_all_marks());
   const Tokenizer tokenizer = Tokenizer::load(folder);
-  ModelConfig config = text_shape(tokenizer.vocab_size());
+  std::vector<std::vector<int32_t>> sequences;
+  for (const auto& [cue, line] : lines) {
+    std::vector<int32_t>& ids = sequences.emplace_back(tokenizer.encode(line));
+    ids.insert(ids.begin(), tokenizer.token_id(cue).value());
+    ids.push_back(tokenizer.eos_id().value());
+  }
+  write_reciting_weights(folder, sequences);
+}
+
+void write_reciting_weights(const std::string& folder,
+                            const std::vector<std::vector<int32_t>>& sequences) {
+  ModelConfig config = text_shape(Tokenizer::load(folder).vocab_size());
   config.n_mtp = 0;
   Arena arena;
   DeepseekV3 model = make_model(config, arena);
@@ -54,14 +65,11 @@ void write_reciting_model(const std::string& folder, const Lines& lines) {
                       param.name.ends_with("down_proj.weight") || param.param == &model.head;
     if (adds) std::ranges::fill(param.param->master.flat<float>(), 0.0F);
   }
-  for (const auto& [cue, line] : lines) {
-    int32_t last = tokenizer.token_id(cue).value();
-    std::vector<int32_t> ids = tokenizer.encode(line);
-    ids.push_back(tokenizer.eos_id().value());
-    for (const int32_t id : ids) {
-      const std::span<float> row = model.head.master.mat().row(id);
-      for (size_t i = 0; i < row.size(); ++i) row[i] += model.embedding.master.mat().row(last)[i];
-      last = id;
+  for (const std::vector<int32_t>& ids : sequences) {
+    for (size_t next = 1; next < ids.size(); ++next) {
+      const std::span<float> row = model.head.master.mat().row(ids[next]);
+      const std::span<const float> last = model.embedding.master.mat().row(ids[next - 1]);
+      for (size_t i = 0; i < row.size(); ++i) row[i] += last[i];
     }
   }
   save_folder(folder, model);

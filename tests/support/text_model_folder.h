@@ -2,6 +2,7 @@
 // with the family's control tokens, one MTP module), as generate, chat and score take it.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,9 @@ const std::string& model_folder_without_tokenizer();
 // lines is followed by two different ones.
 using Lines = std::vector<std::pair<std::string, std::string>>;
 void write_reciting_model(const std::string& folder, const Lines& lines);
+// The same beside a tokenizer.json that is there: behind each id of a sequence it writes the next.
+void write_reciting_weights(const std::string& folder,
+                            const std::vector<std::vector<int32_t>>& sequences);
 
 // A small tokenizer alone: a folder with tokenizer.json.
 const std::string& tokenizer_folder();

@@ -1,0 +1,142 @@
+// What greedy decoding would write of a text, counted on models whose every next token is known.
+#include "hadal/measure/completion.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "hadal/data/bpe_trainer.h"
+#include "hadal/infer/score.h"
+#include "tests/support/refusal.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/text_model_folder.h"
+
+namespace hadal {
+namespace {
+
+using Ids = std::vector<int32_t>;
+
+// Its tokenizer has ";\n", ";\n\n" and "{\n\n" for tokens, and no other merges of two characters.
+class CompletionTest : public testing::Test {
+ protected:
+  CompletionTest() {
+    ThreadPool pool(1);
+    BpeTrainer trainer({.vocab_size = smallest_trained_vocab_size() + 5}, pool);
+    for (int i = 0; i < 9; ++i) trainer.add("a;\n\nb;\nc{\n\n");
+    write_tokenizer_folder(trainer.train(), folder_.path());
+    tokenizer_.emplace(Tokenizer::load(folder_.path()));
+  }
+
+  int32_t token(const std::string& bytes) const { return tokenizer_->token_id(bytes).value(); }
+  Ids tokens(const std::vector<std::string>& all) const {
+    Ids ids;
+    for (const std::string& each : all) ids.push_back(token(each));
+    return ids;
+  }
+  // A model that writes the second of two neighbours behind the first.
+  TextModel& reciting(const std::vector<Ids>& sequences) {
+    test::write_reciting_weights(folder_.path(), sequences);
+    return model_.emplace(folder_.path(), 1, Device::kCpu, false);
+  }
+  TextModel& reciting(const std::vector<std::vector<std::string>>& sequences) {
+    std::vector<Ids> ids;
+    for (const auto& each : sequences) ids.push_back(tokens(each));
+    return reciting(ids);
+  }
+  // "exact lines/lines exact texts"
+  static std::string counts(TextModel& m, const std::string& prompt, const std::string& text,
+                            int64_t window = 0) {
+    const CompletionScore score = score_completions(m, {{"", prompt, text}}, window);
+    return concat(score.exact_lines, "/", score.lines, " ", score.exact_texts);
+  }
+
+  test::TemporaryFolder folder_;
+  std::optional<Tokenizer> tokenizer_;
+  std::optional<TextModel> model_;
+};
+
+TEST_F(CompletionTest, WhatTheModelWritesIsExact) {
+  TextModel& m = reciting({{"{", "p", "q", ";\n", "r", "s", "\n"}});
+  EXPECT_EQ(counts(m, "{", "pq;\nrs\n"), "2/2 1");
+  EXPECT_EQ(counts(m, "{", "pq;\nrs"), "2/2 1");
+  EXPECT_EQ(counts(m, "{", "pq;\n \t\nrs\n"), "1/2 0");  // it writes no blank line, and s behind r
+  EXPECT_EQ(counts(m, "{", "px;\nrs\n"), "1/2 0");
+  EXPECT_EQ(counts(m, "{", "pq;\nr\n"), "1/2 0");  // the line goes on
+  EXPECT_EQ(counts(m, "{", "pq;\nrst\n"), "1/2 0");
+  EXPECT_EQ(counts(m, "p", "pq;\nrs\n"), "1/2 0");
+}
+
+// Which tokens a line ends with is not the line's: a model that leaves a blank line has written it.
+TEST_F(CompletionTest, ATokenMayHoldMoreThanTheEndOfTheLine) {
+  TextModel& m = reciting({{"{", "p", "q", ";\n\n"}, {";\n", "r", "s", ";\n\n"}});
+  EXPECT_EQ(counts(m, "{", "pq;\nrs;\n"), "2/2 0");
+  EXPECT_EQ(tokenizer_->encode("q;\n", false), tokens({"q", ";\n"}));
+  EXPECT_EQ(counts(m, "{", "pq;\r\nrs;\r\n"), "1/2 0");  // nothing is known behind \r\n
+}
+
+TEST_F(CompletionTest, LinesThatEndWithCarriageReturn) {
+  // It knows nothing of carriage returns: lines are the same, the text is not.
+  TextModel& m = reciting({{"{", "p", "q", ";\n"}, {"\n", "r", "s", ";\n"}});
+  EXPECT_EQ(counts(m, "{", "pq;\r\nrs;\r\n"), "2/2 0");
+  TextModel& other = reciting(std::vector<Ids>{tokenizer_->encode("{pq;\r\nrs;\r\n", false)});
+  EXPECT_EQ(counts(other, "{", "pq;\r\nrs;\r\n"), "2/2 1");
+}
+
+// Prompt and text are read as one: their last and first bytes may be one token.
+TEST_F(CompletionTest, ATokenMayHoldTheEndOfThePrompt) {
+  ASSERT_EQ(tokenizer_->encode("f{\n\np", false), tokens({"f", "{\n\n", "p"}));
+  TextModel& m = reciting({{"f", "{\n\n", "p", "q", ";\n"}});
+  EXPECT_EQ(counts(m, "f{\n", "\npq;\n"), "1/1 1");
+  // What it writes instead of that token is not the text.
+  TextModel& other = reciting({{"f", "{", "p"}, {"{\n\n", "p", "q", ";\n"}});
+  EXPECT_EQ(counts(other, "f{\n", "\npq;\n"), "1/1 0");
+}
+
+TEST_F(CompletionTest, TheEndOfTheTextMustStandWhereItEnds) {
+  const int32_t end = tokenizer_->eos_id().value();
+  Ids ids = tokens({"{", "p", "q", ";\n", "r", "s"});
+  ids.push_back(end);
+  TextModel& m = reciting({ids});
+  EXPECT_EQ(counts(m, "{", "pq;\nrs\n"), "2/2 1");
+  EXPECT_EQ(counts(m, "{", "rs\npq;\n"), "0/2 0");
+  TextModel& early =
+      reciting(std::vector<Ids>{{token("{"), token("p"), end}, tokens({"\n", "q", "x"})});
+  EXPECT_EQ(counts(early, "{", "p\nq\n"), "0/2 0");
+}
+
+// Lines behind the window are not counted, and no function is whole without them.
+TEST_F(CompletionTest, ATextThatIsTooLongLosesItsEnd) {
+  TextModel& m = reciting({{"{", "p", "q", ";\n", "p"}});
+  std::string text;
+  for (int i = 0; i < 5; ++i) text += "pq;\n";
+  const std::string prompt(40, '{');
+  EXPECT_EQ(counts(m, prompt, text), "5/5 1");
+  EXPECT_EQ(counts(m, prompt, text, 20), "5/5 1");  // 15 tokens behind 5 of the prompt's
+  EXPECT_EQ(counts(m, prompt, text, 16), "4/4 0");  // 12 behind 4
+  const auto field = [&](int64_t window) {
+    return test::refusal_of([&] { counts(m, prompt, text, window); }).field;
+  };
+  EXPECT_EQ(field(129), "window");
+  EXPECT_EQ(field(1), "window");
+}
+
+TEST_F(CompletionTest, BitsAreThoseOfTheTokensThatReachIntoTheText) {
+  TextModel m(test::text_model_folder(), 1, Device::kCpu, false);
+  const std::string prompt = "the cat and the", text = " hat and\nthe man ran\n";
+  const Ids ids = m.encode(prompt + text);
+  const std::vector<double> all = score_tokens(m.ctx, m.model, ids);
+  const auto n = std::ssize(m.tokenizer->encode(text));
+  ASSERT_EQ(m.tokenizer->decode(Ids(ids.end() - n, ids.end())), text);
+  const double nats = -std::accumulate(all.end() - n, all.end(), 0.0);
+  const CompletionScore score = score_completions(m, {{"", prompt, text}});
+  EXPECT_EQ(score.bytes, std::ssize(text));
+  EXPECT_NEAR(score.bits_per_byte(), nats / std::log(2.0) / static_cast<double>(text.size()), 1e-9);
+  // The first token begins with the prompt's last byte: both count whole.
+  const CompletionScore shifted = score_completions(m, {{"", prompt + " ", text.substr(1)}});
+  EXPECT_EQ(shifted.bytes, score.bytes);
+  EXPECT_EQ(shifted.nats, score.nats);
+}
+
+}  // namespace
+}  // namespace hadal
