@@ -23,7 +23,7 @@ OPTION_ALLOWED = [
     "--set train.max_seconds=0 --set train.tokens=N",  # a note: how to train on
     "(all: --json, --svg)",  # in the tables of `hadal plan experts`
     # of git, which git_text.cc runs
-    '"clone", "--quiet"', '"--output="', '"--is-ancestor"', '"--name-only"', '"--reverse"', '"--no-ext-diff"', '"--format=%H"',
+    '"clone", "--quiet"', '"--output="', '"--is-ancestor"', '"--name-only"', '"--reverse"', '"--no-ext-diff"', '"--format=%H"', '"--verify", "HEAD"',
 ]
 HEAVY = re.compile(r'#include <(nlohmann|CLI|toml\+\+|boost|spdlog|simdjson|fmt|muParser)')
 

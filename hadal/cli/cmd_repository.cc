@@ -14,7 +14,8 @@ struct RepositoryOptions {
 };
 
 void bind_repository(Flags& flags, RepositoryOptions& o) {
-  flags.library_names({{"held_out_share", "--held-out-share"}});
+  flags.library_names(
+      {{"held_out_share", "--held-out-share"}, {"max_patch_bytes", "--max-patch-bytes"}});
   flags.example("hadal data repository ~/work/project --out project-text",
                 "its files and commits as text; again later: what came since");
   flags.positional("REPOSITORY", o.repository, "folder of a git repository; it is only read");

@@ -24,24 +24,25 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kFormat = "hadal git text 1";
-// The commit before the first: git's name of the folder without files.
-constexpr const char* kNothing = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 constexpr size_t kTellingLine = 20;  // bytes of a line that says where it comes from
+
+std::string without_last_break(std::string text) {
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
 
 // A clone without a history of its own, in a folder that goes away.
 class GitClone {
  public:
   GitClone(const std::string& repository, const std::string& folder)
-      : path_(fs::absolute(folder).string() + "/clone"),
+      : repository_(repository),
+        path_(fs::absolute(folder).string() + "/clone"),
         written_(fs::absolute(folder).string() + "/output") {
     const ProgramResult done = run_program(
         {"git", "clone", "--quiet", "--shared", fs::absolute(repository).string(), path_}, folder);
-    if (done.exit_code != 0) {
-      throw FormatError({.place = repository,
-                         .problem = "git cannot clone it",
-                         .found = one_line(done.output, 200),
-                         .expected = "a git repository with a commit"});
-    }
+    if (done.exit_code != 0) refuse("git cannot clone it", done);
+    head_ = word({"rev-parse", "--verify", "HEAD"});
+    no_files_ = word({"hash-object", "-t", "tree", "/dev/null"});
   }
   ~GitClone() {
     std::error_code ignored;
@@ -52,6 +53,8 @@ class GitClone {
   GitClone& operator=(const GitClone&) = delete;
 
   const std::string& path() const { return path_; }
+  const std::string& head() const { return head_; }          // the last commit
+  const std::string& no_files() const { return no_files_; }  // what there was before the first
 
   bool succeeds(std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin(), "git");
@@ -62,16 +65,27 @@ class GitClone {
     arguments.insert(arguments.begin(), "git");
     arguments.insert(arguments.begin() + 2, "--output=" + written_);
     const ProgramResult done = run_program(arguments, path_);
-    if (done.exit_code != 0) {
-      throw FormatError({.place = path_,
-                         .problem = {"git ", arguments[1], " failed"},
-                         .found = one_line(done.output, 200)});
-    }
+    if (done.exit_code != 0) refuse("git " + arguments[1] + " failed", done);
     return read_text_file(written_);
   }
 
  private:
-  std::string path_, written_;
+  // The one word that a command prints.
+  std::string word(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), "git");
+    const ProgramResult done = run_program(arguments, path_);
+    if (done.exit_code != 0) refuse("git " + arguments[1] + " failed", done);
+    return without_last_break(done.output);
+  }
+  [[noreturn]] void refuse(const std::string& problem, const ProgramResult& done) const {
+    throw FormatError({.place = repository_,
+                       .problem = problem,
+                       .found = one_line(without_last_break(done.output), 200),
+                       .expected = "a git repository with a commit"});
+  }
+
+  std::string repository_, path_, written_;
+  std::string head_, no_files_;
 };
 
 std::vector<std::string> split_at(const std::string& text, char separator) {
@@ -92,7 +106,8 @@ std::string commit_before(const std::string& folder, const GitClone& clone) {
   if (!format || *format != Json(kFormat)) {
     throw FormatError({.place = path, .problem = "not written by `hadal data repository`"});
   }
-  std::string commit = state.at("commit").as_string();
+  const Json* recorded = state.find("commit");
+  const std::string commit = recorded && recorded->is_string() ? recorded->as_string() : "";
   const bool known = clone.succeeds({"merge-base", "--is-ancestor", commit, "HEAD"});
   if (known) return commit;
   throw FormatError({.place = path,
@@ -184,28 +199,38 @@ void for_each_file(const GitClone& clone, const std::string& since,
   }
 }
 
+// Text may hold any byte but this one before a commit's name: the name is a hash of the text.
+std::string header_of(const std::string& commit) { return std::string(1, '\0') + commit + '\0'; }
+
 void write_commits(const GitClone& clone, const std::string& since, const std::string& path,
                    const HeldOutFunctions& held_out, int64_t max_patch_bytes, GitText& result) {
-  // %x01 stands before each commit and %x02 between its parts; neither is in a text.
-  std::vector<std::string> arguments = {"log",        "--reverse",     "--patch",
-                                        "--no-color", "--no-ext-diff", "--format=%x01%H%x02%B%x02"};
-  if (!since.empty()) arguments.push_back(since + "..HEAD");
+  const auto log = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"log", "--reverse", "--no-color"});
+    if (!since.empty()) arguments.push_back(since + "..HEAD");
+    return clone.text(std::move(arguments));
+  };
+  const std::vector<std::string> commits = split_at(log({"--format=%H"}), '\n');
+  const std::string all =
+      log({"--patch", "--no-ext-diff", "--no-textconv", "--format=%x00%H%x00%B%x00"});
   AtomicFile file(path);
-  for (const std::string& commit : split_at(clone.text(std::move(arguments)), '\x01')) {
-    const std::vector<std::string> parts = split_at(commit, '\x02');
-    if (parts.size() < 2) continue;
-    std::string text = repair_utf8(parts[1]);
-    if (parts.size() > 2) {
-      const std::string patch = repair_utf8(parts[2]);
-      const bool short_enough = static_cast<int64_t>(patch.size()) <= max_patch_bytes;
-      if (short_enough && !held_out.tells_of_one(patch)) {
-        text += patch;
-        ++result.patches;
-      }
+  size_t at = 0;  // of the header of commits[i]
+  for (size_t i = 0; i < commits.size(); ++i) {
+    const size_t begin = at + header_of(commits[i]).size();
+    at = i + 1 < commits.size() ? all.find(header_of(commits[i + 1]), begin) : all.size();
+    const size_t message_end = all.find('\0', begin);
+    if (at > all.size() || message_end >= at) {
+      throw Error(concat("git log: no end of commit ", commits[i]));
+    }
+    std::string text = repair_utf8(all.substr(begin, message_end - begin));
+    const std::string patch = repair_utf8(all.substr(message_end + 1, at - message_end - 1));
+    const bool short_enough = static_cast<int64_t>(patch.size()) <= max_patch_bytes;
+    if (!is_blank(patch) && short_enough && !held_out.tells_of_one(patch)) {
+      text += patch;
+      ++result.patches;
     }
     ++result.commits;
     Json line = Json::object();
-    line["name"] = parts[0];
+    line["name"] = commits[i];
     line["text"] = text;
     file.write(line.dump() + "\n");
   }
@@ -221,6 +246,10 @@ GitText write_git_text(const std::string& repository, const std::string& folder,
            .problem = "not a share",
            .found = options.held_out_share,
            .expected = "0 up to, but not, 1"});
+  require(options.max_patch_bytes >= 0, {.field = "max_patch_bytes",
+                                         .problem = "out of range",
+                                         .found = options.max_patch_bytes,
+                                         .expected = "0 or more"});
   require(is_folder(repository),
           {.place = repository, .problem = "no such folder", .expected = "a git repository"});
   require(!path_exists(folder) || path_exists(folder + "/state.json"),
@@ -233,16 +262,16 @@ GitText write_git_text(const std::string& repository, const std::string& folder,
   {
     const GitClone clone(repository, out);
     result.since = commit_before(folder, clone);
-    result.commit = clone.text({"log", "-1", "--format=%H"}).substr(0, 40);
+    result.commit = clone.head();
     HeldOutFunctions held_out(options.held_out_share);
-    for_each_file(clone, kNothing, [&](const std::string& path, const std::string& text) {
+    for_each_file(clone, clone.no_files(), [&](const std::string& path, const std::string& text) {
       held_out.consider(path, text);
     });
     std::set<std::string> changed;
-    for_each_file(clone, result.since.empty() ? kNothing : result.since,
+    for_each_file(clone, result.since.empty() ? clone.no_files() : result.since,
                   [&](const std::string& path, const std::string&) { changed.insert(path); });
     make_folders(out + "/files");
-    for_each_file(clone, kNothing, [&](const std::string& path, const std::string& text) {
+    for_each_file(clone, clone.no_files(), [&](const std::string& path, const std::string& text) {
       const std::string left = held_out.cut(path, text);
       if (!changed.contains(path) || is_blank(left)) return;
       const std::string file = out + "/files/" + path;

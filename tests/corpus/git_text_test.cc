@@ -132,6 +132,37 @@ TEST_F(GitTextTest, TheNextCallWritesWhatCameSince) {
   EXPECT_EQ(write().files, 0);  // and then nothing
 }
 
+// Bytes that look like marks between commits: no part of a patch may pass for a message.
+TEST_F(GitTextTest, AnyByteMayStandInTextAndMessages) {
+  std::string odd = "\x01one\x02two\x01\n" + std::string(9000, 'x') + "\n";
+  odd += std::string(1, '\0') + "three" + std::string(1, '\0') + "\n";
+  folder_.write("project/a_marks.txt", odd);  // git shows it before other.py
+  folder_.write("project/code.py", code_ + "# " + std::string(30, 'y') + "\n");
+  commit("marks \x01 and \x02");
+  const GitText text = write();
+  EXPECT_EQ(text.commits, 2);
+  const std::vector<Json> commits = lines("commits.jsonl");
+  ASSERT_EQ(commits.size(), 2U);
+  EXPECT_EQ(commits[0].at("text").as_string(), "The first commit\n");
+  EXPECT_EQ(commits[1].at("name").as_string(), text.commit);
+  EXPECT_TRUE(commits[1].at("text").as_string().starts_with("marks \x01 and \x02\n"));
+  for (const Json& held : lines("held_out.jsonl")) {
+    EXPECT_EQ(out("commits.jsonl").find(held.at("text").as_string().substr(4, 24)),
+              std::string::npos);
+  }
+}
+
+TEST_F(GitTextTest, NamesOfCommitsMayBeSha256) {
+  fs::remove_all(repository());
+  git({"init", "--quiet", "--object-format=sha256"});
+  folder_.write("project/code.py", code_);
+  commit("First");
+  const GitText text = write();
+  EXPECT_EQ(text.commit.size(), 64U);
+  EXPECT_EQ(text.functions, 8);
+  EXPECT_EQ(write().since, text.commit);
+}
+
 TEST_F(GitTextTest, WithoutAShareNothingIsHeldOut) {
   const GitText text = write(0.0);
   EXPECT_EQ(text.held_out, 0);
@@ -147,6 +178,14 @@ TEST_F(GitTextTest, WhatIsNoRepositoryIsRefusedAndNothingIsWritten) {
                                     "no such folder");
   test::expect_refused<ConfigError>([&] { write_git_text(repository(), plain.path()); },
                                     "holds something else");
+  test::expect_refused<ConfigError>(
+      [&] { write_git_text(repository(), folder_ / "x", {.max_patch_bytes = -1}); },
+      "max_patch_bytes");
+  const std::string unborn = folder_ / "unborn";
+  fs::create_directories(unborn);
+  run_program({"git", "init", "--quiet"}, unborn);
+  test::expect_refused<FormatError>([&] { write_git_text(unborn, folder_ / "x"); },
+                                    unborn + ": git");
   EXPECT_FALSE(fs::exists(folder_ / "x"));
   write();
   folder_.write(
