@@ -16,10 +16,14 @@ TrainConfig half_nano(const Effort& effort);
 // `nano` itself: FP8 tiles of 128 need rows of 128 at least.
 TrainConfig whole_nano(const Effort& effort);
 
+// Balances by a loss alone: DeepSeekMoE's factor for models that are not cut over devices
+// (arXiv:2401.06066), no biases.
+void balance_by_loss(TrainConfig& config);
+
 // Of summary.json: val_loss, max_violation, mtp_acceptance_1, _2.
 void read_summary(const TrainConfig& run, Outcome& outcome);
-// Curves over tokens, thinned: val/loss, train/loss, moe/max_violation.
-void read_curves(const TrainConfig& run, Outcome& outcome);
+// The same, and curves over tokens, thinned: val/loss, train/loss, moe/max_violation.
+void read_run(const TrainConfig& run, Outcome& outcome);
 
 // The run's model and its held-out rows.
 struct FinishedRun {
