@@ -1,4 +1,8 @@
 // cli/cmd_reproduce.cc: `hadal reproduce`
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+
 #include "hadal/cli/commands.h"
 #include "hadal/command/quantity.h"
 #include "hadal/core/clock.h"
@@ -65,11 +69,22 @@ std::vector<std::string> default_text() {
   return {fetch_default_corpus(find_default_corpus("debian-docs"), hadal_cache_folder()).folder};
 }
 
+// One word for a shell.
+std::string shell_word(const std::string& text) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || std::strchr("_./-+=:,@%", c) != nullptr;
+  });
+  if (plain && !text.empty()) return text;
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? "'\\''" : std::string(1, c);
+  return word + "'";
+}
+
 // What repeats the page, as it is typed.
 std::string command_line(const ReproduceCommand& o) {
   std::string line = concat("hadal reproduce ", o.name, " --out DIR --seeds ", o.options.seeds);
   if (!o.tokens.empty()) line += " --tokens " + o.tokens;
-  for (const std::string& path : o.text) line += " --text " + path;
+  for (const std::string& path : o.text) line += " --text " + shell_word(path);
   return line + (o.options.effort.quick ? " --quick" : "");
 }
 
@@ -83,7 +98,11 @@ int run(const ReproduceCommand& o, const CommonOptions& common, Output& out) {
   catch_interrupts();
   ReproduceOptions options = o.options;
   if (!o.tokens.empty()) {
-    options.effort.tokens = static_cast<int64_t>(parse_quantity("--tokens", o.tokens));
+    const double tokens = parse_quantity("--tokens", o.tokens);
+    require(
+        tokens >= 1.0 && tokens <= 1e12,
+        {.field = "--tokens", .problem = "out of range", .found = o.tokens, .expected = "1 to 1T"});
+    options.effort.tokens = static_cast<int64_t>(tokens);
   }
   if (experiment.training) options.effort.text = o.text.empty() ? default_text() : o.text;
   ThreadPool pool(common.threads);

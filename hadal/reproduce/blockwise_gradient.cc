@@ -18,7 +18,8 @@ TrainConfig gradient_run(const Effort& effort, const std::string&) { return whol
 
 // % of the values that are not zero and become zero.
 double lost_values(const Tensor& rounded, const Tensor& exact) {
-  const auto a = rounded.flat<float>(), b = exact.flat<float>();
+  const Tensor rounded_here = rounded.to_host(), exact_here = exact.to_host();
+  const auto a = rounded_here.flat<float>(), b = exact_here.flat<float>();
   int64_t lost = 0, all = 0;
   for (size_t i = 0; i < b.size(); ++i) {
     all += b[i] != 0.0F;

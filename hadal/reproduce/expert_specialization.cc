@@ -20,9 +20,7 @@ constexpr const char* kHeldExperts = "auxiliary loss";
 
 TrainConfig specialised_run(const Effort& effort, const std::string& variant) {
   TrainConfig config = half_nano(effort);
-  if (variant == kFreeExperts) return config;
-  config.loss.bias_gamma = 0.0;
-  config.loss.balance_alpha = 1e-2;
+  if (variant == kHeldExperts) balance_by_loss(config);
   return config;
 }
 

@@ -56,8 +56,7 @@ void switch_off_shared(FinishedRun& trained) {
 }
 
 void measure_granularity(Context& ctx, const Trial& trial, Outcome& outcome) {
-  read_summary(*trial.run, outcome);
-  read_curves(*trial.run, outcome);
+  read_run(*trial.run, outcome);
   const double whole = outcome.figures.at("val_loss");
   FinishedRun without_busiest(ctx, *trial.run);
   switch_off_busiest(ctx, without_busiest);

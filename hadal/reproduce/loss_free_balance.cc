@@ -1,10 +1,5 @@
 // reproduce/loss_free_balance.cc: balance by router biases, by an auxiliary loss, or not at all
 // (arXiv:2412.19437 sections 2.1.2 and 4.5.2; arXiv:2408.15664).
-#include <algorithm>
-#include <cmath>
-#include <limits>
-
-#include "hadal/core/error.h"
 #include "hadal/reproduce/expert_work.h"
 #include "hadal/reproduce/makers.h"
 #include "hadal/reproduce/training_shape.h"
@@ -18,16 +13,13 @@ constexpr const char* kNoBalance = "no balancing";
 
 TrainConfig balanced_run(const Effort& effort, const std::string& variant) {
   TrainConfig config = half_nano(effort);
-  if (variant != kLossFree) config.loss.bias_gamma = 0.0;
-  if (variant == kNoBalance) config.loss.balance_alpha = 0.0;
-  // DeepSeekMoE's factor for models that are not cut over devices (arXiv:2401.06066).
-  if (variant == kAuxiliary) config.loss.balance_alpha = 1e-2;
+  if (variant == kAuxiliary) balance_by_loss(config);
+  if (variant == kNoBalance) config.loss.bias_gamma = config.loss.balance_alpha = 0.0;
   return config;
 }
 
 void measure_balance(Context&, const Trial& trial, Outcome& outcome) {
-  read_summary(*trial.run, outcome);
-  read_curves(*trial.run, outcome);
+  read_run(*trial.run, outcome);
   const ExpertWork work = expert_work(*trial.run, /*n_ranks=*/4);
   outcome.figures["idle_experts"] = work.idle_experts;
   outcome.figures["lost_to_imbalance"] = work.lost;

@@ -17,10 +17,7 @@ TrainConfig mtp_run(const Effort& effort, const std::string& variant) {
   return config;
 }
 
-void measure_mtp(Context&, const Trial& trial, Outcome& outcome) {
-  read_summary(*trial.run, outcome);
-  read_curves(*trial.run, outcome);
-}
+void measure_mtp(Context&, const Trial& trial, Outcome& outcome) { read_run(*trial.run, outcome); }
 
 }  // namespace
 

@@ -28,9 +28,10 @@ double rounded_to(double value, const FloatFormat& format) {
 }
 
 Tensor rounded_in_tiles(Context& ctx, const Tensor& x, Tiling tiling, const FloatFormat& format) {
-  Tensor result = ctx.empty(x.shape());
-  const View<const float, 2> from = x.mat();
-  const View<float, 2> to = result.mat();
+  const Tensor x_here = x.to_host();
+  const View<const float, 2> from = x_here.mat();
+  std::vector<float> values(static_cast<size_t>(x.size()));
+  const View<float, 2> to(values.data(), from.shape());
   for (int64_t t0 = 0; t0 < from.dim(0); t0 += tiling.rows) {
     const int64_t t1 = std::min(t0 + tiling.rows, from.dim(0));
     for (int64_t k0 = 0; k0 < from.dim(1); k0 += tiling.cols) {
@@ -48,20 +49,24 @@ Tensor rounded_in_tiles(Context& ctx, const Tensor& x, Tiling tiling, const Floa
       }
     }
   }
+  Tensor result = ctx.empty(x.shape());
+  result.read_from(values.data());
   return result;
 }
 
 double relative_error(const Tensor& a, const Tensor& b) {
+  const Tensor a_here = a.to_host(), b_here = b.to_host();
   ErrorSums sums;
-  sums.add(a.flat<float>(), b.flat<float>());
+  sums.add(a_here.flat<float>(), b_here.flat<float>());
   return sums.size > 0.0 ? std::sqrt(sums.error / sums.size) : 0.0;
 }
 
 std::vector<double> relative_row_errors(const Tensor& a, const Tensor& b) {
+  const Tensor a_here = a.to_host(), b_here = b.to_host();
   std::vector<double> errors;
   for (int64_t t = 0; t < b.dim(0); ++t) {
     ErrorSums sums;
-    sums.add(a.mat().row(t), b.mat().row(t));
+    sums.add(a_here.mat().row(t), b_here.mat().row(t));
     errors.push_back(sums.size > 0.0 ? std::sqrt(sums.error / sums.size) : -1.0);
   }
   return errors;

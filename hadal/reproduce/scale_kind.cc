@@ -21,7 +21,8 @@ Tensor product(Context& ctx, const Tensor& x, const Tensor& weight) {
 }
 
 double changed_share(const Tensor& a, const Tensor& b) {
-  const auto before = a.flat<float>(), after = b.flat<float>();
+  const Tensor a_here = a.to_host(), b_here = b.to_host();
+  const auto before = a_here.flat<float>(), after = b_here.flat<float>();
   int64_t changed = 0;
   for (size_t i = 0; i < before.size(); ++i) changed += before[i] != after[i];
   return 100.0 * static_cast<double>(changed) / static_cast<double>(before.size());

@@ -84,6 +84,11 @@ TrainConfig slim_nano(const Effort& effort) {
   return config;
 }
 
+void balance_by_loss(TrainConfig& config) {
+  config.loss.bias_gamma = 0.0;
+  config.loss.balance_alpha = 1e-2;
+}
+
 void read_summary(const TrainConfig& run, Outcome& outcome) {
   const Json summary = parse_json_file(run.train.out + "/summary.json");
   for (const char* name : {"val_loss", "max_violation"}) {
@@ -98,7 +103,8 @@ void read_summary(const TrainConfig& run, Outcome& outcome) {
   }
 }
 
-void read_curves(const TrainConfig& run, Outcome& outcome) {
+void read_run(const TrainConfig& run, Outcome& outcome) {
+  read_summary(run, outcome);
   const Json data =
       report_data(read_metrics(run.train.out, std::numeric_limits<int64_t>::max()), 80, 1);
   for (const char* name : {"train/loss", "moe/max_violation"}) {

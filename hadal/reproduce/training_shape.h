@@ -19,10 +19,14 @@ TrainConfig whole_nano(const Effort& effort);
 // Two layers of `nano`, one dense and one of eight experts, still 128 wide: for runs of 20 million tokens.
 TrainConfig slim_nano(const Effort& effort);
 
+// Balances by a loss alone: DeepSeekMoE's factor for models that are not cut over devices
+// (arXiv:2401.06066), no biases.
+void balance_by_loss(TrainConfig& config);
+
 // Of summary.json: val_loss, max_violation, mtp_acceptance_1, _2.
 void read_summary(const TrainConfig& run, Outcome& outcome);
-// Curves over tokens, thinned: val/loss, train/loss, moe/max_violation.
-void read_curves(const TrainConfig& run, Outcome& outcome);
+// The same, and curves over tokens, thinned: val/loss, train/loss, moe/max_violation.
+void read_run(const TrainConfig& run, Outcome& outcome);
 
 // The run's model and its held-out rows.
 struct FinishedRun {

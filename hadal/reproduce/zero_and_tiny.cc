@@ -23,8 +23,8 @@ FirstTile first_tile(int64_t row) { return static_cast<FirstTile>(row % 4); }
 
 Tensor hard_tensor(Context& ctx, int64_t seed, double outlier) {
   Rng rng(static_cast<uint64_t>(seed));
-  Tensor x = ctx.empty({kRows, kColumns});
-  const View<float, 2> values = x.mat();
+  std::vector<float> numbers(static_cast<size_t>(kRows * kColumns));
+  const View<float, 2> values(numbers.data(), {kRows, kColumns});
   for (int64_t t = 0; t < kRows; ++t) {
     for (int64_t k = 0; k < kColumns; ++k) {
       double value = rng.normal();
@@ -37,12 +37,18 @@ Tensor hard_tensor(Context& ctx, int64_t seed, double outlier) {
       values(t, t % kFp8Tile) = static_cast<float>(outlier);
     }
   }
+  Tensor x = ctx.empty({kRows, kColumns});
+  x.read_from(numbers.data());
   return x;
 }
 
+// What comes back of x, on the host.
 Tensor stored(Context& ctx, const Tensor& x, const std::string& variant) {
-  if (variant == kOneScale) return rounded_in_tiles(ctx, x, {kRows, kColumns}, kE4M3);
-  return dequantized(ctx, e4m3_tiles(ctx, x, kRowTiles, /*power_of_two=*/true, variant == kFloor));
+  if (variant == kOneScale) {
+    return rounded_in_tiles(ctx, x, {kRows, kColumns}, kE4M3).to_host();
+  }
+  const bool floor = variant == kFloor;
+  return dequantized(ctx, e4m3_tiles(ctx, x, kRowTiles, /*power_of_two=*/true, floor)).to_host();
 }
 
 // Relative error of the columns [begin, end) of the rows of one kind.
@@ -72,12 +78,13 @@ double moved_by_outlier(const Tensor& with, const Tensor& without) {
 void measure_hard_tiles(Context& ctx, const Trial& trial, Outcome& outcome) {
   const Tensor x = hard_tensor(ctx, trial.seed, 1e4);
   const Tensor y = stored(ctx, x, trial.variant);
+  const Tensor exact = x.to_host();
   const Tensor calm = stored(ctx, hard_tensor(ctx, trial.seed, 1.0), trial.variant);
-  outcome.figures["zeros"] = error_of(y, x, FirstTile::kZeros, 0, kFp8Tile);
-  outcome.figures["tiny"] = error_of(y, x, FirstTile::kTiny, 0, kFp8Tile);
+  outcome.figures["zeros"] = error_of(y, exact, FirstTile::kZeros, 0, kFp8Tile);
+  outcome.figures["tiny"] = error_of(y, exact, FirstTile::kTiny, 0, kFp8Tile);
   outcome.figures["moved"] = moved_by_outlier(y, calm);
-  outcome.figures["neighbours"] = error_of(y, x, FirstTile::kOutlier, kFp8Tile, kColumns);
-  outcome.figures["normal"] = error_of(y, x, FirstTile::kNormal, 0, kColumns);
+  outcome.figures["neighbours"] = error_of(y, exact, FirstTile::kOutlier, kFp8Tile, kColumns);
+  outcome.figures["normal"] = error_of(y, exact, FirstTile::kNormal, 0, kColumns);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "hadal/core/interrupt.h"
 #include "hadal/io/path_status.h"
 #include "hadal/reproduce/page.h"
+#include "hadal/reproduce/train_runs.h"
 #include "hadal/train/pretrain.h"
 #include "tests/support/generated_text.h"
 #include "tests/support/refusal.h"
