@@ -46,6 +46,20 @@ int64_t count_bytes_of_masters(const ParameterCount& count) {
   return (count.total + count.mtp) * static_cast<int64_t>(sizeof(float));
 }
 
+Json bytes_json(const SavedBytes& bytes) {
+  Json result = Json::object();
+  for (const auto& [what, n] : bytes) result[what] = n;
+  return result;
+}
+
+void add_saved(Json& details, const SavedActivations& saved) {
+  details["saved_bytes_per_token"] = saved.total();
+  details["saved_bytes_by_what"] = bytes_json(saved.by_what());
+  Json::Array layers;
+  for (const SavedBytes& layer : saved.layers) layers.push_back(bytes_json(layer));
+  details["saved_bytes_by_layer"] = Json(std::move(layers));
+}
+
 void check(const MeasureTrainOptions& o) {
   require(o.batch >= 1 && o.batch <= (1 << 20), {.field = "batch",
                                                  .problem = "out of range",
@@ -111,7 +125,7 @@ MeasureReport measure_train(Context& ctx, const MeasureTrainOptions& o) {
   remake_working_weights(ctx, state.model);
   const double state_bytes = static_cast<double>(ctx.arena.bytes_in_use() - without_state) /
                              static_cast<double>(count.total + count.mtp);
-  const double saved_bytes = saved_bytes_per_token(ctx, state.model, o.seq, o.seed);
+  const SavedActivations saved = saved_activations(ctx, state.model, o.seq, o.seed);
   const Batch batch = random_batch(o);
   const int64_t chosen = chosen_micro_batch(o.seq, ctx.pool.n_threads());
   StepPlan plan;
@@ -139,7 +153,7 @@ MeasureReport measure_train(Context& ctx, const MeasureTrainOptions& o) {
                     {"train median", median, "tok/s", roof / gflop_per_token},
                     {"train arithmetic", best * gflop_per_token, "GFLOP/s", roof},
                     {"train peak memory", rss, "MiB"},
-                    {"saved activations", saved_bytes, "bytes/token"},
+                    {"saved activations", saved.total(), "bytes/token"},
                     {"weights and optimizer", state_bytes, "bytes/parameter"}};
   Json& d = report.details;
   d["tok_s_best"] = best;
@@ -150,7 +164,7 @@ MeasureReport measure_train(Context& ctx, const MeasureTrainOptions& o) {
   // What `hadal plan machine` needs to carry the figures over to another shape.
   d["preset"] = o.preset;
   d["precision"] = o.precision;
-  d["saved_bytes_per_token"] = saved_bytes;
+  add_saved(d, saved);
   d["state_bytes_per_parameter"] = state_bytes;
   d["retiled_values"] = retiling.values;
   d["retiled_values_changed"] = retiling.changed;

@@ -4,6 +4,24 @@
 #include "hadal/ops/convert.h"
 
 namespace hadal {
+namespace {
+
+Tensor converted(Context& ctx, const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype) return x.share();
+  Tensor result = ctx.empty(x.shape(), dtype);
+  convert(ctx, result, x);
+  return result;
+}
+
+// Powers of two wait in BF16, which holds those from 2^-133 on exactly.
+template <class Codes>
+Codes with_scales_in(Context& ctx, const Codes& rows, DType dtype) {
+  Codes result = rows.share();
+  result.scales = converted(ctx, rows.scales, dtype);
+  return result;
+}
+
+}  // namespace
 
 KeptRows KeptRows::as_is(const Tensor& x, bool is_bf16) {
   KeptRows result;
@@ -14,9 +32,7 @@ KeptRows KeptRows::as_is(const Tensor& x, bool is_bf16) {
 
 KeptRows KeptRows::bf16_of(Context& ctx, const Tensor& x) {
   KeptRows result;
-  Tensor narrow = ctx.empty(x.shape(), DType::kBF16);
-  convert(ctx, narrow, x);
-  result.rows_ = std::move(narrow);
+  result.rows_ = converted(ctx, x, DType::kBF16);
   result.is_bf16_ = true;
   return result;
 }
@@ -27,13 +43,13 @@ KeptRows KeptRows::fp8_of(Context& ctx, const Tensor& x, const TileOptions& opti
                   ctx.empty({n_rows, ceil_div(width, kFp8Tile)}), kRowTiles, n_rows, width};
   quantize_tiles(ctx, tiles.codes.view<f8e4m3, 2>(), tiles.scales.mat(), x.mat(), options);
   KeptRows result;
-  result.rows_ = std::move(tiles);
+  result.rows_ = options.power_of_two ? with_scales_in(ctx, tiles, DType::kBF16) : std::move(tiles);
   return result;
 }
 
 KeptRows KeptRows::e5m6_of(Context& ctx, const Tensor& x) {
   KeptRows result;
-  result.rows_ = quantized_e5m6(ctx, x.mat());
+  result.rows_ = with_scales_in(ctx, quantized_e5m6(ctx, x.mat()), DType::kBF16);
   return result;
 }
 
@@ -47,13 +63,12 @@ KeptRows KeptRows::share() const {
 }
 
 Tensor KeptRows::f32(Context& ctx) const {
-  if (const auto* codes = std::get_if<Quantized>(&rows_)) return dequantized(ctx, *codes);
-  if (const auto* e5m6 = std::get_if<E5m6Rows>(&rows_)) return dequantized(ctx, *e5m6);
-  const Tensor& plain = std::get<Tensor>(rows_);
-  if (plain.dtype() == DType::kF32) return plain.share();
-  Tensor wide = ctx.empty(plain.shape());
-  convert(ctx, wide, plain);
-  return wide;
+  const auto widened = [&](const auto& codes) {
+    return dequantized(ctx, with_scales_in(ctx, codes, DType::kF32));
+  };
+  if (const auto* codes = std::get_if<Quantized>(&rows_)) return widened(*codes);
+  if (const auto* e5m6 = std::get_if<E5m6Rows>(&rows_)) return widened(*e5m6);
+  return converted(ctx, std::get<Tensor>(rows_), DType::kF32);
 }
 
 int64_t KeptRows::bytes() const {

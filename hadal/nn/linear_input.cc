@@ -15,9 +15,10 @@ KeptRows LinearPrecision::kept_swiglu_input(Context& ctx, const Tensor& x) const
   return KeptRows::as_is(x);
 }
 
-KeptRows LinearPrecision::kept_attention_output(Context& ctx, const Tensor& o) const {
+KeptRows LinearPrecision::kept_attention_output(Context& ctx, const Tensor& o,
+                                                const KeptRows& rounded) const {
   if (trains_in_fp8(products)) return KeptRows::e5m6_of(ctx, o);
-  return kept_stream(ctx, o);
+  return trains_in_bf16(products) ? rounded.share() : KeptRows::as_is(o);
 }
 
 KeptRows LinearPrecision::rounded_input(Context& ctx, const Tensor& x) const {

@@ -27,8 +27,9 @@ struct LinearPrecision {
   // gate and up of SwiGLU: E4M3 tiles in FP8 training.
   KeptRows kept_swiglu_input(Context& ctx, const Tensor& x) const;
 
-  // What attention gave: B needs it once more, and so does W. E5M6 tiles in FP8 training.
-  KeptRows kept_attention_output(Context& ctx, const Tensor& o) const;
+  // What attention gave: B needs it once more, and so does W. E5M6 tiles in FP8 training; in BF16
+  // training `rounded`, the input of the linear behind it.
+  KeptRows kept_attention_output(Context& ctx, const Tensor& o, const KeptRows& rounded) const;
 
   // x as y = x W^T reads it.
   KeptRows rounded_input(Context& ctx, const Tensor& x) const;

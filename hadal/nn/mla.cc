@@ -118,7 +118,7 @@ Tensor Mla::forward(Context& ctx, const Tensor& x, const Pass& pass, Saved& save
     }
   }
   const LinearInput in_o = w_o.input(ctx, o);
-  saved.o = w_o.precision.kept_attention_output(ctx, o);
+  saved.o = w_o.precision.kept_attention_output(ctx, o, in_o.rows());
   // W reads what B keeps, unless the columns were quantised beside it.
   saved.w_o.x = trains_in_fp8(w_o.precision.products) && !w_o.precision.quantises_columns()
                     ? LinearInput(saved.o.share())

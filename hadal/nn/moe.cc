@@ -29,17 +29,12 @@ RoutingResult Moe::route(Context& ctx, const Tensor& x, int layer, const Pass& p
     route_forward(ctx, saved.indices.view<int32_t, 2>(), saved.gates.mat(), saved.scores.mat(),
                   std::as_const(logits).mat(), bias, config);
   }
-  const auto indices = std::as_const(saved.indices).view<int32_t, 2>();
   RoutingResult result;
   result.chosen = saved.indices.to_host();
-  if (const BalanceLoss& balance = pass.balance; balance.on) {
-    const bool with_gradient = balance.alpha != 0.0F;
-    if (with_gradient) saved.dscores = ctx.zeros({n_tokens, n_experts});
-    const double loss =
-        sequence_balance_loss(ctx, with_gradient ? saved.dscores.mat() : View<float, 2>(),
-                              std::as_const(saved.scores).mat(), indices, pass.sequences, 1.0F,
-                              balance.alpha * balance.loss_scale, balance.count, config);
-    result.balance_loss = loss * double{balance.loss_scale};
+  saved.balance = pass.balance;
+  if (pass.balance.on) {
+    saved.sequences = pass.sequences;
+    result.balance_loss = balance_loss(ctx, {}, saved) * double{pass.balance.loss_scale};
   }
   result.load = expert_load(std::as_const(result.chosen).view<int32_t, 2>(), n_experts);
   if (ctx.probe != nullptr) {
@@ -47,6 +42,13 @@ RoutingResult Moe::route(Context& ctx, const Tensor& x, int layer, const Pass& p
     ctx.probe->offer("router.gates", layer, saved.gates);
   }
   return result;
+}
+
+double Moe::balance_loss(Context& ctx, View<float, 2> dscores, const Saved& saved) const {
+  const BalanceLoss& balance = saved.balance;
+  return sequence_balance_loss(ctx, dscores, saved.scores.mat(), saved.indices.view<int32_t, 2>(),
+                               saved.sequences, 1.0F, balance.alpha * balance.loss_scale,
+                               balance.count, config);
 }
 
 RoutingResult Moe::dispatch(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x, int layer,
@@ -158,14 +160,17 @@ Tensor Moe::dispatch_backward(Context& ctx, TokenDispatcher& dispatcher, Saved& 
   Tensor dx = std::move(saved.dx);
   dispatcher.finish_combine(ctx, dx.mat(), {}, saved.dispatch);
   saved.dlogits = ctx.empty(saved.scores.shape());
-  const View<const float, 2> dscores =
-      saved.dscores.has_data() ? std::as_const(saved.dscores).mat() : View<const float, 2>();
-  route_backward(ctx, saved.dlogits.mat(), std::as_const(saved.dgates).mat(), dscores,
+  Tensor dscores;
+  if (saved.balance.on && saved.balance.alpha != 0.0F) {
+    dscores = ctx.zeros(saved.scores.shape());
+    balance_loss(ctx, dscores.mat(), saved);
+  }
+  route_backward(ctx, saved.dlogits.mat(), std::as_const(saved.dgates).mat(),
+                 dscores.has_data() ? std::as_const(dscores).mat() : View<const float, 2>(),
                  std::as_const(saved.scores).mat(), std::as_const(saved.indices).view<int32_t, 2>(),
                  config);
   gemm_nn(ctx, dx.mat(), std::as_const(saved.dlogits).mat(), w_router.weight(), 1.0F);
   saved.scores = {};
-  saved.dscores = {};
   saved.indices = {};
   saved.dgates = {};
   return dx;

@@ -33,8 +33,10 @@ struct Moe {
   std::optional<Ffn> shared;
 
   struct Saved {
-    Tensor x;                                // [T,d]
-    Tensor scores, dscores, gates, indices;  // [T,E], [T,E] balance part, [T,K], I32 [T,K]
+    Tensor x;                       // [T,d]
+    Tensor scores, gates, indices;  // [T,E], [T,K], I32 [T,K]
+    BalanceLoss balance;            // B forms its gradient, [T,E]
+    Sequences sequences;
     Dispatch dispatch;
     Tensor row_gates;   // [R]
     KeptRows gate, up;  // [R,f]
@@ -65,6 +67,8 @@ struct Moe {
                            Dispatch& dispatch) const;
   RoutingResult route(Context& ctx, const Tensor& x, int layer, const Pass& pass,
                       Saved& saved) const;
+  // Of the balance loss, without alpha. Adds the gradient of the scores to dscores, unless empty.
+  double balance_loss(Context& ctx, View<float, 2> dscores, const Saved& saved) const;
 };
 
 }  // namespace hadal

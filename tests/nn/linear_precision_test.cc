@@ -149,7 +149,8 @@ TEST_F(LinearPrecisionTest, RowsWaitInTheFormInWhichTheyWereMultiplied) {
   const auto columns = WeightGradientTiles::kColumns;
   for (const Case& c :
        {Case{Precision::kF32, in * 4, out * 4}, Case{Precision::kBf16, in * 2, out * 2},
-        Case{Precision::kFp8, in + in / 128 * 4, out + out / 128 * 4},
+        Case{Precision::kFp8, in + in / 128 * 2, out + out / 128 * 2},
+        Case{Precision::kFp8F32Scales, in + in / 128 * 4, out + out / 128 * 4},
         // one band of scales of 128 tokens, of which there are 64
         Case{{Precision::kFp8, columns}, in + s.in * 4, out + s.out * 4}}) {
     Linear layer = linear(s, c.precision);
