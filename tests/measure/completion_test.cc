@@ -8,6 +8,8 @@
 
 #include "hadal/data/bpe_trainer.h"
 #include "hadal/infer/score.h"
+#include "hadal/infer/session.h"
+#include "tests/support/random_model.h"
 #include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text_model_folder.h"
@@ -119,6 +121,50 @@ TEST_F(CompletionTest, ATextThatIsTooLongLosesItsEnd) {
   };
   EXPECT_EQ(field(129), "window");
   EXPECT_EQ(field(1), "window");
+}
+
+// A model that attends to all that stands before: what generation writes is exact to the end, in the
+// tokens that encoding gives the text again.
+TEST_F(CompletionTest, WhatGenerationWritesIsExact) {
+  for (const char* file : {"/tokenizer.json", "/tokenizer_config.json"}) {
+    folder_.write(file + 1, read_text_file(test::tokenizer_folder() + file));
+  }
+  const Tokenizer tokenizer = Tokenizer::load(folder_.path());
+  Arena arena;
+  DeepseekV3 random = test::load_folder(test::text_model_folder(), arena);
+  // It writes capital letters, which no merge joins, and now and then a line ends.
+  const int32_t line_break = tokenizer.token_id("\n").value();
+  for (int32_t id = 0; id < random.config.vocab_size; ++id) {
+    const std::string_view bytes = tokenizer.token_bytes(id);
+    const bool capital = bytes.size() == 1 && bytes.front() >= 'A' && bytes.front() <= 'Z';
+    const float scale = id == line_break ? 1.5F : capital ? 1.0F : 0.0F;
+    for (float& weight : random.head.master.mat().row(id)) weight *= scale;
+  }
+  test::save_folder(folder_.path(), random);
+  TextModel m(folder_.path(), 1, Device::kCpu, false);
+  m.model.ensure_rope(m.arena, 128);
+  GenerateOptions options;
+  options.max_tokens = 60;
+  options.sampling.n_usable_ids = tokenizer.vocab_size();
+  int64_t lines = 0, texts = 0;
+  for (const char* prompt :
+       {"the", "cat", "land", "rain", "hat", "story", "and", "man", "ran", "of"}) {
+    const Ids ids = m.encode(prompt);
+    Ids written =
+        generate(m.ctx, m.model, ids, options, nullptr, nullptr, {.form = LatentForm::kF32}).tokens;
+    while (!written.empty() && written.back() != line_break) written.pop_back();
+    Ids whole = ids;
+    whole.insert(whole.end(), written.begin(), written.end());
+    const std::string text = tokenizer.decode(written);
+    if (written.size() < 4 || m.encode(prompt + text) != whole) continue;
+    const CompletionScore score = score_completions(m, {{"", prompt, text}});
+    EXPECT_EQ(score.exact_lines, score.lines) << prompt;
+    EXPECT_EQ(score.exact_texts, score.lines > 0 ? 1 : 0) << prompt;
+    lines += score.lines;
+    texts += score.lines > 0 ? 1 : 0;
+  }
+  EXPECT_GE(texts, 2);
+  EXPECT_GE(lines, 5);
 }
 
 TEST_F(CompletionTest, BitsAreThoseOfTheTokensThatReachIntoTheText) {
