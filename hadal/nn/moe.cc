@@ -118,6 +118,9 @@ void Moe::combine_backward(Context& ctx, TokenDispatcher& dispatcher, Tensor dy,
   dispatcher.start_dispatch(ctx, rounded.f32(ctx), saved.dispatch);
   saved.dy = w_down.precision.quantises_columns() ? w_down.precision.kept_stream(ctx, dy)
                                                   : std::move(rounded);
+  if (shared && shared->w_down.precision != w_down.precision) {
+    saved.dy_of_shared = KeptRows::as_is(dy);
+  }
 }
 
 void Moe::experts_backward(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x_again,
@@ -130,7 +133,11 @@ void Moe::experts_backward(Context& ctx, TokenDispatcher& dispatcher, const Tens
   w_down.backward_input(
       products, dgate,
       LinearInput(KeptRows::as_is(dispatcher.finish_dispatch(ctx, saved.dispatch))), offsets);
-  if (shared) shared->backward_down(products, dy.share(), x_again, saved.shared);
+  if (shared) {
+    const KeptRows& of_shared = saved.dy_of_shared.has_data() ? saved.dy_of_shared : saved.dy;
+    shared->backward_down(products, of_shared.f32(ctx), x_again, saved.shared);
+    saved.dy_of_shared = {};
+  }
   products.run();
   Tensor row_dgates = ctx.empty({gate.dim(0)});
   {

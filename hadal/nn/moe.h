@@ -45,6 +45,7 @@ struct Moe {
     Ffn::Saved shared;
     Tensor dlogits, dgates, dx;  // written by B; dx [T,d]
     KeptRows dy;                 // [T,d]
+    KeptRows dy_of_shared;       // [T,d] as it came; only where shared experts round otherwise
     LinearInput dgate, dup;      // [R,f]
   };
   RoutingResult dispatch(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x, int layer,

@@ -4,7 +4,9 @@
 
 #include <cmath>
 
+#include "hadal/nn/grouped_linear.h"
 #include "hadal/nn/linear.h"
+#include "hadal/ops/copy.h"
 #include "hadal/ops/quantize.h"
 #include "tests/support/compare.h"
 #include "tests/support/random_model.h"
@@ -135,6 +137,90 @@ TEST_F(LinearPrecisionTest, Bf16ProductsAreThoseOfRoundedOperands) {
     check(layer, s, x, dy, rounded(layer.weight.master), x_rounded, dy_rounded, x_rounded,
           dy_rounded);
   }
+}
+
+// Tiles of 128 tokens never span two experts, whose tokens may be of another size altogether.
+TEST_F(LinearPrecisionTest, AnExpertsWeightGradientIsThatOfItsTokensAlone) {
+  const std::vector<int64_t> offsets = {0, 1, 130, 300};
+  const int64_t d_in = 33, d_out = 20;
+  const auto grouped_rows = [&](int64_t width, uint64_t seed) {
+    Tensor rows = random_.random_rows(300, width, seed);
+    for (int64_t t = 0; t < 300; ++t) {
+      for (float& each : rows.mat().row(t)) each *= t < 1 ? 1e6F : t < 130 ? 1.0F : 1e-6F;
+    }
+    return rows;
+  };
+  const Tensor x = grouped_rows(d_in, 2), dy = grouped_rows(d_out, 3);
+  for (const auto path : {WeightGradientTiles::kRetiled, WeightGradientTiles::kColumns}) {
+    const LinearPrecision precision{Precision::kFp8, path};
+    GroupedLinear experts;
+    experts.precision = precision;
+    for (uint64_t e = 0; e < 3; ++e) {
+      Param& weight = experts.weights.emplace_back();
+      weight.master = random_.random_rows(d_out, d_in, 4 + e);
+      weight.allocate_grad(random_.arena);
+    }
+    Products products{ctx_};
+    experts.backward_weight(
+        products, experts.gradient(ctx_, dy, offsets),
+        LinearInput::of_groups(ctx_, precision.rounded_input(ctx_, x), x, precision, offsets),
+        offsets);
+    products.run();
+    for (size_t e = 0; e < 3; ++e) {
+      const auto rows_of = [&](const Tensor& all) {
+        Tensor rows = ctx_.empty({offsets[e + 1] - offsets[e], all.dim(1)});
+        copy_rows(ctx_, rows.mat(), all.mat().rows(offsets[e], offsets[e + 1]));
+        return rows;
+      };
+      Linear alone = linear({1, d_in, d_out}, precision);
+      Linear::Saved saved;
+      saved.x = alone.input(ctx_, rows_of(x));
+      saved.dy = LinearInput::gradient(ctx_, rows_of(dy), precision);
+      alone.backward_weight(products, std::move(saved));
+      products.run();
+      expect_close(experts.weights[e].grad, alone.weight.grad, Tolerance::exact(), "dW");
+    }
+  }
+}
+
+TEST_F(LinearPrecisionTest, NormsReadTheirInputAsItIsKept) {
+  const Tensor x = random_.random_rows(7, 40, 2);
+  const Tensor rounded = LinearPrecision(Precision::kBf16).kept_stream(ctx_, x).f32(ctx_);
+  RmsNorm& norm = random_.model.layers[0].attn_norm;
+  norm.precision = Precision::kBf16;
+  RmsNorm::Saved saved, dropped;
+  const Tensor y = norm.forward(ctx_, x, saved);
+  expect_close(y, norm.forward(ctx_, rounded, dropped), Tolerance::exact(), "y");
+  expect_close(norm.recompute(ctx_, saved), y, Tolerance::exact(), "y again");
+}
+
+// What the engine caches is what the trainer's attention read.
+TEST_F(LinearPrecisionTest, CachedLatentsAreRoundedAsTheTrainersAre) {
+  Mla& attention = random_.model.layers[0].attn;
+  attention.w_ukv.precision = Precision::kBf16;
+  const Tensor x = random_.random_rows(5, 40, 2);
+  random_.model.ensure_rope(random_.arena, 8);
+  const std::vector<int32_t> positions = {0, 1, 2, 3, 4};
+  const Tensor rows =
+      attention.latent_rows(ctx_, attention.w_dkv.input(ctx_, x), random_.model.rope, positions);
+  const auto k_rope = rows.mat().columns(attention.kv_lora_rank, rows.dim(1));
+  for (int64_t t = 0; t < 5; ++t) {
+    for (int64_t i = 0; i < k_rope.dim(1); ++i) {
+      EXPECT_EQ(k_rope(t, i), to_float(to_bf16(k_rope(t, i)))) << t << " " << i;
+    }
+  }
+}
+
+TEST_F(LinearPrecisionTest, WhatWaitsBesideInputsTakesItsForm) {
+  const LinearPrecision fp8 = Precision::kFp8;
+  const Tensor x = random_.random_rows(16, 512, 2);
+  const auto bytes_a_value = [&](const KeptRows& rows) {
+    return static_cast<double>(rows.bytes()) / static_cast<double>(x.size());
+  };
+  EXPECT_LE(bytes_a_value(fp8.kept_swiglu_input(ctx_, x)), 1.04);
+  EXPECT_LE(bytes_a_value(fp8.kept_attention_output(ctx_, x)), 1.54);
+  EXPECT_EQ(bytes_a_value(fp8.kept_stream(ctx_, x)), 2.0);
+  EXPECT_EQ(bytes_a_value(LinearPrecision().kept_attention_output(ctx_, x)), 4.0);
 }
 
 TEST_F(LinearPrecisionTest, RowsWaitInTheFormInWhichTheyWereMultiplied) {

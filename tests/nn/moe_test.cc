@@ -102,6 +102,103 @@ TEST(Moe, ATokenIsTheSameInAnyCompany) {
   }
 }
 
+// Keeps what was sent.
+class WatchedDispatcher final : public TokenDispatcher {
+ public:
+  explicit WatchedDispatcher(Arena& arena) : arena_(arena) {}
+  Dispatch plan(Context& ctx, View<const int32_t, 2> indices, ExpertRange experts) override {
+    return local_.plan(ctx, indices, experts);
+  }
+  void start_dispatch(Context& ctx, const Tensor& tokens, Dispatch& dispatch) override {
+    sent.push_back(tokens.clone(arena_));
+    local_.start_dispatch(ctx, tokens, dispatch);
+  }
+  Tensor finish_dispatch(Context& ctx, Dispatch& dispatch) override {
+    return local_.finish_dispatch(ctx, dispatch);
+  }
+  void start_combine(Context& ctx, Tensor rows, Dispatch& dispatch) override {
+    local_.start_combine(ctx, std::move(rows), dispatch);
+  }
+  void finish_combine(Context& ctx, View<float, 2> y, View<const float, 2> gates,
+                      Dispatch& dispatch) override {
+    local_.finish_combine(ctx, y, gates, dispatch);
+  }
+  Tensor to_rows(Context& ctx, const Tensor& choices, const Dispatch& dispatch) override {
+    return local_.to_rows(ctx, choices, dispatch);
+  }
+  Tensor to_choices(Context& ctx, const Tensor& rows, const Dispatch& dispatch) override {
+    return local_.to_choices(ctx, rows, dispatch);
+  }
+
+  std::vector<Tensor> sent;
+
+ private:
+  Arena& arena_;
+  LocalDispatcher local_;
+};
+
+// Tokens forward, gradients back, and both once more for W: as codes would carry them.
+TEST(Moe, WhatTravelsInFp8IsRoundedBefore) {
+  RandomModel random(odd_config());
+  Context& ctx = random.ctx;
+  Moe& moe = *random.model.layers[1].moe();
+  const LinearPrecision fp8 = Precision::kFp8;
+  for (GroupedLinear* each : {&moe.w_gate, &moe.w_up, &moe.w_down}) each->precision = fp8;
+  allocate_gradients(random.model, random.arena);
+  const Tensor x = random.random_rows(kMoeTokens, 40, 31);
+  const Tensor dy = random.random_rows(kMoeTokens, 40, 32);
+  const Pass pass = Pass::over(Sequences::equal(1, kMoeTokens), random.model.rope);
+  WatchedDispatcher dispatcher(random.arena);
+  Moe::Saved saved;
+  moe.dispatch(ctx, dispatcher, x, 1, pass, saved);
+  moe.experts(ctx, dispatcher, x, pass, saved);
+  moe.combine(ctx, dispatcher, saved);
+  moe.combine_backward(ctx, dispatcher, dy.share(), saved);
+  moe.experts_backward(ctx, dispatcher, x, saved);
+  moe.dispatch_backward(ctx, dispatcher, saved);
+  moe.backward_weight(ctx, dispatcher, std::move(saved));
+  const Tensor x_codes = fp8.rounded_input(ctx, x).f32(ctx);
+  const Tensor dy_codes = fp8.rounded_gradient(ctx, dy).f32(ctx);
+  ASSERT_EQ(dispatcher.sent.size(), 4U);
+  expect_close(dispatcher.sent[0], x_codes, Tolerance::exact(), "x");
+  expect_close(dispatcher.sent[1], dy_codes, Tolerance::exact(), "dy");
+  expect_close(dispatcher.sent[2], x_codes, Tolerance::exact(), "x for W");
+  expect_close(dispatcher.sent[3], dy_codes, Tolerance::exact(), "dy for W");
+}
+
+// [precision] shared = "fp32", experts = "fp8": nothing of the shared expert's way back is rounded.
+TEST(Moe, SharedExpertsReadTheirOwnGradient) {
+  RandomModel random(odd_config());
+  Context& ctx = random.ctx;
+  Moe& moe = *random.model.layers[1].moe();
+  Ffn& shared = *moe.shared;
+  for (GroupedLinear* each : {&moe.w_gate, &moe.w_up, &moe.w_down}) {
+    each->precision = Precision::kFp8;
+  }
+  allocate_gradients(random.model, random.arena);
+  const Tensor x = random.random_rows(kMoeTokens, 40, 31),
+               dy = random.random_rows(kMoeTokens, 40, 32);
+  const Pass pass = Pass::over(Sequences::equal(1, kMoeTokens), random.model.rope);
+  LocalDispatcher dispatcher;
+  Moe::Saved saved;
+  moe.dispatch(ctx, dispatcher, x, 1, pass, saved);
+  moe.experts(ctx, dispatcher, x, pass, saved);
+  moe.combine(ctx, dispatcher, saved);
+  moe.combine_backward(ctx, dispatcher, dy.share(), saved);
+  moe.experts_backward(ctx, dispatcher, x, saved);
+  moe.dispatch_backward(ctx, dispatcher, saved);
+  moe.backward_weight(ctx, dispatcher, std::move(saved));
+  const Tensor in_moe = shared.w_down.weight.grad.clone(random.arena);
+  allocate_gradients(random.model, random.arena);
+  Ffn::Saved alone;
+  shared.forward(ctx, x, {}, alone);
+  shared.backward_input(ctx, dy.share(), x, alone);
+  Products products{ctx};
+  shared.backward_weight(products, std::move(alone));
+  products.run();
+  expect_close(in_moe, shared.w_down.weight.grad, Tolerance::exact(), "dW of the shared expert");
+}
+
 // y = shared(x) + sum over the chosen of gate * expert(x), token by token with plain layers.
 TEST(Moe, ForwardIsTheSumOverTheChosenExperts) {
   RandomModel random(odd_config());

@@ -9,6 +9,9 @@
 #include "hadal/model/checkpoint.h"
 #include "hadal/model/forward.h"
 #include "hadal/model/precision.h"
+#include "hadal/ops/quantize.h"
+#include "hadal/train/config.h"
+#include "hadal/train/ema.h"
 #include "hadal/train/train_step.h"
 #include "hadal/train/training_checkpoint.h"
 #include "tests/support/compare.h"
@@ -118,6 +121,61 @@ TEST(TrainingPrecision, ThreadsChangeNoBit) {
                          test::Tolerance::exact(), one.state.params[i].name);
     }
   }
+}
+
+// precision.shared = ... and its like.
+TEST(TrainingPrecision, EveryClassHasItsOwn) {
+  TrainConfig::Precision settings;
+  settings.compute = "bf16";
+  settings.dense = "fp32";
+  settings.shared = "fp8";
+  settings.weight_gradient = "columns";
+  Trained mixed(model_precision(settings));
+  const LinearPrecision columns{Precision::kFp8, WeightGradientTiles::kColumns};
+  int n_dense = 0, n_sparse = 0;
+  for (DecoderLayer& layer : mixed.state.model.layers) {
+    EXPECT_EQ(layer.attn.w_o.precision, LinearPrecision(Precision::kBf16));
+    if (const Moe* moe = layer.moe()) {
+      ++n_sparse;
+      EXPECT_EQ(moe->w_up.precision, LinearPrecision(Precision::kBf16));
+      EXPECT_EQ(moe->shared->w_up.precision, columns);
+    } else {
+      ++n_dense;
+      EXPECT_EQ(std::get<Ffn>(layer.ffn).w_down.precision, LinearPrecision(Precision::kF32));
+    }
+  }
+  EXPECT_GT(n_dense, 0);
+  EXPECT_GT(n_sparse, 0);
+}
+
+// Products of the averaged model read the average, and those after it the weights again.
+TEST(TrainingPrecision, WorkingWeightsFollowTheAverage) {
+  Trained trained(all(Precision::kFp8));
+  TrainState averaged(trained.arena, trained.fresh(small_shape()), {}, /*with_ema=*/true, 16);
+  set_precision(averaged.model, Precision::kFp8);
+  remake_working_weights(trained.ctx, averaged.model);
+  StepPlan plan;
+  plan.learning_rate = 3e-3;
+  plan.micro_batch_sequences = 2;
+  plan.ema_decay = 0.5;
+  for (uint64_t i = 0; i < 2; ++i) {
+    train_step(trained.ctx, averaged, small_batch(4, 16, i), plan);
+  }
+  const auto expect_fresh_codes = [&](const char* when) {
+    for (const NamedParam& each : averaged.params) {
+      const auto* codes = std::get_if<Quantized>(&each.param->working);
+      if (!codes) continue;
+      const Tensor before = dequantized(trained.ctx, *codes);
+      remake_working_weight(trained.ctx, *each.param, Precision::kFp8);
+      test::expect_close(dequantized(trained.ctx, std::get<Quantized>(each.param->working)), before,
+                         test::Tolerance::exact(), concat(each.name, when));
+    }
+  };
+  expect_fresh_codes(" after a step");
+  swap_ema(trained.ctx, averaged);
+  expect_fresh_codes(" of the average");
+  swap_ema(trained.ctx, averaged);
+  expect_fresh_codes(" after the average");
 }
 
 // Bytes of a parameter are those of its master, gradient, moments and working codes: no BF16 copy.
