@@ -77,16 +77,14 @@ Experiment make_accumulation() {
   e.name = "accumulation";
   e.claim =
       "Sums of FP8 products in Hopper's tensor cores keep about 14 bits, so that long ones are "
-      "wrong by "
-      "per cents; adding partial sums up in F32 every 128 products makes the error small.";
+      "wrong by per cents; adding partial sums up in F32 every 128 products makes the error small.";
   e.reported = "a largest relative error of almost 2 % at K = 4096 without promotion";
   e.varied =
       "the same 2048 pairs of rows of E4M3 codes summed by the rule of the tensor core "
       "(hadal/kernels/reference/tensor_core_sum.h), with and without promotion, against exact sums";
   e.limits =
       "The rule is emulated. The report does not say what it multiplied: operands of both signs "
-      "give less "
-      "than its 2 %, operands of one sign more";
+      "give less than its 2 %, operands of one sign more";
   e.variants = {kPromoted, kNotPromoted};
   e.figures = {
       {"both_signs", "K = 4096, normal operands: largest error, % of the sums' root mean square"},

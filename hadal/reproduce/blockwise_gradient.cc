@@ -60,20 +60,18 @@ Experiment make_blockwise_gradient() {
   Experiment e;
   e.name = "blockwise-gradient";
   e.claim =
-      "Gradients of activations differ from token to token too much to share a scale: with one per "
-      "128x128 block training diverges, with one per token and 128 channels it does not.";
+      "Gradients of activations differ from token to token too much to share a scale: with one "
+      "per 128x128 block training diverges, with one per token and 128 channels it does not.";
   e.reported =
       "a model of about 16B parameters diverged after about 300B tokens with 128x128 blocks for "
-      "the "
-      "gradients of activations (appendix B.2)";
+      "the gradients of activations (appendix B.2)";
   e.varied =
       "the tiles of dy in dx = dy W, on the activation gradients of a trained nano model; W and "
-      "all sums "
-      "in F32, so that dy's rounding alone is seen";
+      "all sums in F32, so that dy's rounding alone is seen";
   e.limits =
       "The error of one product, not a divergence: that took the report 300B tokens. Blocks hurt "
-      "where "
-      "the tokens of a block differ by more than the range of E4M3, about 2^15 for normal numbers";
+      "where the tokens of a block differ by more than the range of E4M3, about 2^15 for normal "
+      "numbers";
   e.variants = {kRows, kBlocks};
   e.figures = {{"dgrad_error", "relative error of dx, mean of the linears, %"},
                {"token_error", "relative error of dx of a token, mean of tokens and linears, %"},

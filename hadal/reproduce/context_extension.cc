@@ -150,26 +150,20 @@ Experiment make_context_extension() {
   e.name = "context-extension";
   e.claim =
       "Two short phases of longer rows behind pre-training, with YaRN switched on, let a model "
-      "read "
-      "32 times the length that it was trained with.";
+      "read 32 times the length that it was trained with.";
   e.reported =
       "from 4K to 32K to 128K, 1000 steps each (62.9B tokens of 14.8T); after fine-tuning the "
-      "needle "
-      "is found at all depths and lengths up to 128K (section 4.3, figure 8)";
+      "needle is found at all depths and lengths up to 128K (section 4.3, figure 8)";
   e.varied =
-      "before: pre-trained on rows of 128 tokens, read at up to 4096 as it is; after: the same run "
-      "went on with 40 steps on rows of 1024 and 40 on rows of 4096, at the last rate, YaRN on "
-      "(factor 40); no YaRN: the same rows and steps, rotations as they were. One pre-training "
-      "serves "
-      "all three";
+      "before: pre-trained on rows of 128 tokens, read at up to 4096 as it is; after: the same "
+      "run went on with 40 steps on rows of 1024 and 40 on rows of 4096, at the last rate, YaRN "
+      "on (factor 40); no YaRN: the same rows and steps, rotations as they were. One pre-training "
+      "serves all three";
   e.limits =
       "Half a million parameters do not learn in a million tokens to copy a number out of a text, "
-      "at "
-      "any length: the needle test as published cannot show here, and its figures are chance. "
-      "Whether "
-      "the length can be read shows in the loss by position, on held-out documents of 4096 tokens "
-      "or "
-      "more";
+      "at any length: the needle test as published cannot show here, and its figures are chance. "
+      "Whether the length can be read shows in the loss by position, on held-out documents of "
+      "4096 tokens or more";
   e.variants = {kAfter, kNoYarn, kBefore};
   e.figures = {{"within", "held-out bits per byte within the old length"},
                {"to_first", "from there to 8 times the length"},

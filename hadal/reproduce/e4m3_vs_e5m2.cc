@@ -42,13 +42,12 @@ Experiment make_e4m3_vs_e5m2() {
   Experiment e;
   e.name = "e4m3-vs-e5m2-backward";
   e.claim =
-      "With a scale for every 128 values the range of E5M2 is not needed: E4M3, with a bit more of "
-      "mantissa, is the better format for gradients too.";
+      "With a scale for every 128 values the range of E5M2 is not needed: E4M3, with a bit more "
+      "of mantissa, is the better format for gradients too.";
   e.reported = "E4M3 is used for all tensors (section 3.3.2); no figure";
   e.varied =
       "the format of dy in dx = dy W and dW = dy^T x, on the activation gradients of a trained "
-      "nano model; "
-      "x, W and all sums in F32; F32 scales";
+      "nano model; x, W and all sums in F32; F32 scales";
   e.limits = "The error of one product, not of a training run";
   e.variants = {kE4M3Tiles, kE5M2Tiles, kE5M2Tensor};
   e.figures = {{"dgrad_error", "relative error of dx, mean of the linears, %"},

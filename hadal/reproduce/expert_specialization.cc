@@ -143,14 +143,12 @@ Experiment make_expert_specialization() {
   e.name = "expert-specialization";
   e.claim =
       "Experts that are balanced over the batch, by biases, take to kinds of text; a loss that "
-      "balances "
-      "every sequence holds them back.";
+      "balances every sequence holds them back.";
   e.reported =
       "relative loads per domain of the Pile, two layers of a 15.7B model, as pictures (figure 9)";
   e.varied =
       "how the experts are balanced; then the same held-out text of every folder of the training "
-      "text is "
-      "read, and the choices counted";
+      "text is read, and the choices counted";
   e.limits =
       "Kinds of technical documentation, which are closer to each other than the Pile's domains";
   e.variants = {kFreeExperts, kHeldExperts};

@@ -82,16 +82,14 @@ Experiment make_fp8_vs_bf16() {
   e.claim = "Training with the products of linears in FP8 gives the loss of training in BF16.";
   e.reported =
       "relative difference of the smoothed losses below 0.25 %, in models of 16B parameters over "
-      "1.33T "
-      "tokens and 230B over 0.9T";
+      "1.33T tokens and 230B over 0.9T";
   e.varied =
       "the precision of the linears: E4M3 in tiles of 1x128 and blocks of 128x128 with "
-      "power-of-two scales, "
-      "activations kept in FP8; or BF16. Seed, text and order of the batches are the same";
+      "power-of-two scales, activations kept in FP8; or BF16. Seed, text and order of the batches "
+      "are the same";
   e.limits =
       "Two layers and 20 million tokens. Products are summed in FP32 as after promotion; Hopper's "
-      "14-bit sums "
-      "in between are measured by accumulation";
+      "14-bit sums in between are measured by accumulation";
   e.variants = {kBf16, kFp8};
   e.figures = {{"smoothed_loss", "training loss at the end, smoothed, nats per token"},
                {"val_loss", "held-out loss, nats per token"},

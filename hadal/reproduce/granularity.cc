@@ -76,22 +76,17 @@ Experiment make_granularity() {
   e.name = "granularity";
   e.claim =
       "Experts cut into smaller ones, more of them chosen and one shared by all tokens, make a "
-      "better "
-      "model of the same size and cost, and its experts stand in for each other less.";
+      "better model of the same size and cost, and its experts stand in for each other less.";
   e.reported =
       "Pile loss 1.808 against 1.867 of GShard's layout, 2B parameters, 100B tokens "
-      "(arXiv:2401.06066, figures unverified); "
-      "DeepSeek-V3 takes the layout over";
+      "(arXiv:2401.06066, figures unverified); DeepSeek-V3 takes the layout over";
   e.varied =
       "the experts of a layer: 31 routed of width 32, 7 chosen, and a shared one; or 8 routed of "
-      "width "
-      "128, 2 chosen. 1024 rows in all, 256 at work, in both; the router is four times as large in "
-      "the "
-      "first, 1 % of the layer";
+      "width 128, 2 chosen. 1024 rows in all, 256 at work, in both; the router is four times as "
+      "large in the first, 1 % of the layer";
   e.limits =
       "Half a million parameters. The publication masks the experts that a token scores highest; "
-      "here the "
-      "busiest eighth of a layer's experts is switched off for all tokens";
+      "here the busiest eighth of a layer's experts is switched off for all tokens";
   e.variants = {kFine, kCoarse};
   e.figures = {{"val_loss", "held-out loss, nats per token"},
                {"busiest_off", "rise of it without the busiest eighth of the experts"},

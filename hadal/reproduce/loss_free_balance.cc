@@ -32,22 +32,17 @@ Experiment make_loss_free_balance() {
   e.name = "loss-free-balance";
   e.claim =
       "Moving a bias of every expert's choice score against its load balances the experts without "
-      "an "
-      "auxiliary loss, and the model is better than one that pays for balance in its loss.";
+      "an auxiliary loss, and the model is better than one that pays for balance in its loss.";
   e.reported =
       "Pile bits per byte 0.724 against 0.727 with an auxiliary loss (15.7B parameters), 0.652 "
-      "against "
-      "0.656 (228.7B); validation loss 2.253 against 2.258 of a sequence-wise loss (1B), 2.080 "
-      "against "
-      "2.085 (3B)";
+      "against 0.656 (228.7B); validation loss 2.253 against 2.258 of a sequence-wise loss (1B), "
+      "2.080 against 2.085 (3B)";
   e.varied =
       "loss-free: bias speed 0.01, balance loss 0.0001 as in the report; auxiliary loss: weight "
-      "0.01, "
-      "sequence-wise, no biases; no balancing: neither";
+      "0.01, sequence-wise, no biases; no balancing: neither";
   e.limits =
       "A thousand steps on half a million parameters. The report's difference in loss, 0.2 %, is "
-      "what "
-      "another seed makes at this size";
+      "what another seed makes at this size";
   e.variants = {kLossFree, kAuxiliary, kNoBalance};
   e.figures = {{"val_loss", "held-out loss, nats per token"},
                {"max_violation", "maximum violation, last tenth of the steps"},

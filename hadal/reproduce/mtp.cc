@@ -25,19 +25,17 @@ Experiment make_mtp() {
   Experiment e;
   e.name = "mtp";
   e.claim =
-      "A module that predicts the token after the next one makes the main model better, at no cost "
-      "when "
-      "it is left out afterwards; kept, its guesses are right often enough to speed up generation.";
+      "A module that predicts the token after the next one makes the main model better, at no "
+      "cost when it is left out afterwards; kept, its guesses are right often enough to speed up "
+      "generation.";
   e.reported =
       "Pile bits per byte 0.729 and 0.729 (15.7B), 0.658 and 0.657 (228.7B), HumanEval 20.7 and "
-      "26.8, "
-      "44.5 and 53.7, without and with depth 1; 85 to 90 % of the second tokens accepted (section "
-      "5.4.3)";
+      "26.8, 44.5 and 53.7, without and with depth 1; 85 to 90 % of the second tokens accepted "
+      "(section 5.4.3)";
   e.varied = "MTP modules: none, one, two; the main model, its tokens and their order are the same";
   e.limits =
-      "Benchmarks as in the report need a model a thousand times as large; what is compared is the "
-      "main "
-      "model's held-out loss, in which the report itself saw next to nothing";
+      "Benchmarks as in the report need a model a thousand times as large; what is compared is "
+      "the main model's held-out loss, in which the report itself saw next to nothing";
   e.variants = {kDepth1, kDepth2, kWithout};
   e.figures = {{"val_loss", "held-out loss of the main model, nats per token"},
                {"mtp_acceptance_1", "guesses of depth 1 that greedy decoding would accept, share"},

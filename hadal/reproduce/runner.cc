@@ -3,7 +3,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
-#include "hadal/io/path_status.h"
+#include "hadal/io/atomic_write.h"
 #include "hadal/reproduce/train_runs.h"
 
 namespace hadal {

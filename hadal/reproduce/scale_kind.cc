@@ -59,11 +59,10 @@ Experiment make_scale_kind() {
   e.name = "scale-kind";
   e.claim =
       "Scales that are powers of two cost next to nothing in a product, and cached codes can be "
-      "re-tiled "
-      "for the weight gradient without a second rounding.";
+      "re-tiled for the weight gradient without a second rounding.";
   e.reported =
-      "powers of two for the inputs of attention's output projection and of the experts, to add no "
-      "quantisation error (section 3.3.3); no figure";
+      "powers of two for the inputs of attention's output projection and of the experts, to add "
+      "no quantisation error (section 3.3.3); no figure";
   e.varied =
       "the kind of all scales, on activations and weights of a trained nano model; sums in F32";
   e.limits =

@@ -94,19 +94,16 @@ Experiment make_zero_and_tiny() {
   e.name = "zero-and-tiny";
   e.claim =
       "With a scale for every 128 values, an outlier spoils the values of its own tile only, and "
-      "values "
-      "far smaller than others keep their precision.";
+      "values far smaller than others keep their precision.";
   e.reported = "the reason for fine-grained scales (section 3.3.2, figure 7a); no figure";
   e.varied =
-      "a tensor of 256 rows of four tiles: the first tile of a row is zeros, or below 1e-8, or has "
-      "one "
-      "value of 1e4, or is normal like all others; E4M3 codes with the scales that the columns "
-      "name";
+      "a tensor of 256 rows of four tiles: the first tile of a row is zeros, or below 1e-8, or "
+      "has one value of 1e4, or is normal like all others; E4M3 codes with the scales that the "
+      "columns name";
   e.limits =
       "Random tensors. Power-of-two scales, but one F32 scale per tensor. E4M3 alone reaches 2^15 "
-      "below "
-      "the largest value before codes lose bits: an outlier of 1e4 among values near 1 stays "
-      "within it";
+      "below the largest value before codes lose bits: an outlier of 1e4 among values near 1 "
+      "stays within it";
   e.variants = {kTiles, kFloor, kOneScale};
   e.figures = {{"zeros", "values that come back from tiles of zeros, sum of squares"},
                {"tiny", "relative error of tiles below 1e-8, %"},
