@@ -132,9 +132,9 @@ std::string page_text(const Reproduction& result, const ReproduceOptions& option
   if (options.effort.quick) text += "A smoke test: these figures mean nothing.\n\n";
   text += claims_table(result);
   text +=
-      "\nA gap is the mean over the seeds, with the lowest and highest. A gap that is not above "
-      "the\n"
-      "larger of the two floors is not distinguishable: floor of seeds is the largest difference\n"
+      "\nA gap is the mean over the seeds, with the lowest and highest. A gap that is not\n"
+      "above the larger of the two floors is not distinguishable: floor of seeds is the largest "
+      "difference\n"
       "between two seeds of one variant, floor of the order of sums that between two runs of one\n"
       "seed whose gradients were summed over other micro-batches.\n\n";
   text += concat("**Limits.** ", e.limits, ".\n\n## Figures\n\n", figures_table(result),
