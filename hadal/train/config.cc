@@ -192,6 +192,8 @@ std::vector<Setting> settings_table(TrainConfig& c) {
 
       {"log.load_every_steps", &c.log.load_every_steps, "steps per record of the experts' load", 1,
        1e12},
+      {"log.layers_every_steps", &c.log.layers_every_steps,
+       "steps per record of every layer's output and gradients; 0: none", 0, 1e12},
       {"log.tensorboard", &c.log.tensorboard, "write TensorBoard event files"},
   };
   add_stability_settings(table, c.stability);
@@ -280,6 +282,7 @@ ModelConfig named_shape(const TrainConfig::Model& model) {
 
 ModelConfig override_shape(const ModelConfig& base, const Json& overrides) {
   Json json = config_to_hf(base);
+  if (!json.find("swiglu_limit")) json["swiglu_limit"] = 0.0;  // absent where there is none
   std::vector<std::string> known;
   for (const auto& [key, value] : json.as_object()) known.push_back("model." + key);
   for (const auto& [key, value] : overrides.as_object()) {

@@ -8,9 +8,9 @@
 #include "hadal/core/log.h"
 #include "hadal/io/atomic_write.h"
 #include "hadal/io/path_status.h"
-#include "hadal/model/checkpoint.h"
 #include "hadal/model/precision.h"
 #include "hadal/train/ema.h"
+#include "hadal/train/first_state.h"
 #include "hadal/train/held_out.h"
 #include "hadal/train/metrics.h"
 #include "hadal/train/phases.h"
@@ -28,34 +28,6 @@ namespace hadal {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Random, or those of the model to go on from; a checkpoint's are restored into them.
-DeepseekV3 first_weights(Context& ctx, const ModelConfig& shape, const TrainConfig& config,
-                         const RunStart& start) {
-  if (!config.model.init.empty() && start.checkpoint.empty()) {
-    log_note("beginning with the weights of ", config.model.init);
-    DeepseekV3 model = load_model(ctx, config.model.init);
-    model.config = shape;
-    return model;
-  }
-  DeepseekV3 model = make_model(shape, ctx.arena);
-  initialise_weights(model, ctx.arena, static_cast<uint64_t>(config.train.seed),
-                     static_cast<float>(config.model.init_std));
-  return model;
-}
-
-AdamwConfig adamw_config(const TrainConfig::Optimizer& o) {
-  return {o.beta1, o.beta2, o.eps, o.weight_decay,
-          o.moment_dtype == "bf16" ? DType::kBF16 : DType::kF32};
-}
-
-ModelConfig shape_for(const TrainConfig& config, const Tokenizer& tokenizer) {
-  ModelConfig shape = model_shape(config, tokenizer.vocab_size());
-  shape.bos_token_id = tokenizer.bos_id().value_or(-1);
-  shape.eos_token_ids.clear();
-  if (tokenizer.eos_id()) shape.eos_token_ids.push_back(*tokenizer.eos_id());
-  return shape;
-}
 
 std::vector<std::string> files_in(const std::string& folder) {
   std::vector<std::string> files;
@@ -79,7 +51,7 @@ class Session {
         held_out_(held_out_rows(data_, shape_, config_.eval.sequences, config_.train.seq_len)),
         state_(ctx.arena, first_weights(ctx, shape_, config_, start_),
                adamw_config(config_.optimizer), config_.optimizer.ema_decay > 0,
-               config_.train.seq_len),
+               config_.train.seq_len, config_.stability.older_router_steps),
         plan_(config_),
         watch_(config_.stability) {
     check_room(config_, shape_, data_.tokenizer.vocab_size());
@@ -219,7 +191,7 @@ class Session {
     const StepFigures figures = step_figures(report, batch, data_.target_bytes(batch), seconds);
     const bool with_load = due(config_.log.load_every_steps) || state_.steps == 1;
     Json values = step_metrics(report, plan, figures, with_load);
-    for (const Json& more : {thresholds, watch_.counts()}) {
+    for (const Json& more : {layer_metrics(report.layers), thresholds, watch_.counts()}) {
       for (const auto& [name, value] : more.as_object()) values[name] = value;
     }
     metrics_->write(state_.steps, state_.tokens, "train", values);
@@ -312,6 +284,10 @@ class Session {
             clock().tokens);
     plan.ema_decay = config_.optimizer.ema_decay;
     plan.micro_batch_sequences = micro_batch_sequences(config_);
+    const int64_t step = state_.steps + 1;
+    plan.choose_by_older_router = watch_.chooses_by_older_router(step);
+    plan.with_layers = config_.log.layers_every_steps > 0 &&
+                       (step % config_.log.layers_every_steps == 0 || step == 1);
     return plan;
   }
 

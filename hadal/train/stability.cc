@@ -147,6 +147,12 @@ void StabilityWatch::go_back(const StabilityState& then) {
   state_.gradient_norms = then.gradient_norms;
 }
 
+bool StabilityWatch::chooses_by_older_router(int64_t step) const {
+  if (settings_.older_router_steps == 0) return false;
+  if (settings_.older_router_span == 0) return true;
+  return state_.last_spike > 0 && step <= state_.last_spike + settings_.older_router_span;
+}
+
 Json StabilityWatch::thresholds() const {
   Json json = Json::object();
   if (settings_.on_spike == "none") return json;

@@ -69,6 +69,9 @@ class StabilityWatch {
   // The window of a checkpoint, the counts of now.
   void go_back(const StabilityState& then);
 
+  // Whether a step's experts are chosen by older weights of the routers (train/router_history.h).
+  bool chooses_by_older_router(int64_t step) const;
+
   // As metrics.jsonl names them: what the next step is held against, and what has been done so far.
   Json thresholds() const;
   Json counts() const;

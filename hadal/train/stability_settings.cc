@@ -22,6 +22,10 @@ void add_stability_settings(std::vector<Setting>& table, TrainConfig::Stability&
       {"stability.gradient_spike", &s.gradient_spike, "the same of the gradient norm", 0, 1e9},
       {"stability.max_in_a_row", &s.max_in_a_row,
        "skips and rollbacks without getting past the trouble, until the run stops", 1, 1e6},
+      {"stability.older_router_steps", &s.older_router_steps,
+       "choose experts by the router's weights of so many updates ago; 0: of now", 0, 1000},
+      {"stability.older_router_span", &s.older_router_span,
+       "steps after a spike in which they are; 0: in all", 0, 1e12},
   };
   table.insert(table.end(), own.begin(), own.end());
 }
@@ -33,6 +37,12 @@ void validate_stability(const TrainConfig& config) {
            .problem = "nothing finds a spike",
            .found = "0 for loss_spike and gradient_spike",
            .advice = "set one of them, or on_spike to none"});
+  require(s.older_router_span == 0 || (s.older_router_steps > 0 && s.on_spike != "none"),
+          {.field = "stability.older_router_span",
+           .problem = "needs older_router_steps and on_spike",
+           .found = s.older_router_span,
+           .expected = "0",
+           .advice = "set both, or older_router_span to 0"});
   require(!StabilityWatch(s).rolls_back() || config.checkpoint.every_steps > 0,
           {.field = "checkpoint.every_steps",
            .problem = "a rollback needs checkpoints at steps of their own",

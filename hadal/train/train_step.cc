@@ -50,10 +50,11 @@ void count(TrainState& state, const Batch& batch) {
 }  // namespace
 
 TrainState::TrainState(Arena& arena, DeepseekV3 initial, const AdamwConfig& adamw, bool with_ema,
-                       int64_t seq_len)
+                       int64_t seq_len, int64_t router_history)
     : model(std::move(initial)),
       params(named_params(model)),
-      optimizer(arena, trainables(params), adamw) {
+      optimizer(arena, trainables(params), adamw),
+      routers(arena, model, router_history) {
   model.ensure_rope(arena, seq_len);
   allocate_gradients(model, arena);
   if (with_ema) {
@@ -68,15 +69,20 @@ StepReport compute_gradients(Context& ctx, TrainState& state, const Batch& batch
       std::count_if(batch.targets.begin(), batch.targets.end(), [](int32_t id) { return id >= 0; });
 
   StepReport report;
+  OutputProbe outputs(ctx, report.layers.outputs);
+  Context listening = ctx;
+  if (plan.with_layers) listening.probe = &outputs;
+  if (plan.choose_by_older_router) state.routers.choose_by_oldest();
   for (int64_t first = 0; first < batch.n_sequences; first += plan.micro_batch_sequences) {
     const int64_t n = std::min(plan.micro_batch_sequences, batch.n_sequences - first);
     const MicroBatch micro = cut(batch, first, n, batch_targets);
-    const TrainingResult result = forward_backward(ctx, state.model, micro, plan.loss);
+    const TrainingResult result = forward_backward(listening, state.model, micro, plan.loss);
     report.not_finite = find_not_finite_loss(ctx, state.model, micro, result.loss, plan.loss, step);
     report.loss.add(result.loss);
     add_load(report.load, result.load);
     if (report.not_finite) break;
   }
+  state.routers.choose_by_current();
   report.total_loss = report.loss.total(plan.loss);
   if (report.not_finite) return report;
 
@@ -84,11 +90,15 @@ StepReport compute_gradients(Context& ctx, TrainState& state, const Batch& batch
   report.not_finite = find_not_finite_gradient(ctx, norm, state.optimizer.params(), step);
   report.grad_norm = norm.norm;
   report.clip = clip_factor(norm.norm, plan.clip_norm);
+  if (plan.with_layers) {
+    add_gradient_figures(report.layers, norm, state.optimizer.params(), report.load);
+  }
   return report;
 }
 
 void update_state(Context& ctx, TrainState& state, const Batch& batch, const StepPlan& plan,
                   const StepReport& report) {
+  state.routers.remember(ctx.arena);
   state.optimizer.step(ctx, plan.learning_rate, static_cast<float>(report.clip));
   remake_working_weights(ctx, state.model);
   update_route_biases(state.model, report.load, plan.bias_gamma);

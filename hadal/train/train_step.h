@@ -15,7 +15,9 @@
 #include "hadal/data/batch.h"
 #include "hadal/model/training_pass.h"
 #include "hadal/optim/adamw.h"
+#include "hadal/train/layer_figures.h"
 #include "hadal/train/not_finite.h"
+#include "hadal/train/router_history.h"
 
 namespace hadal {
 
@@ -24,7 +26,7 @@ struct TrainState {
   // The model must have its values; gradients, moments and (ema_decay > 0) the average are made
   // here.
   TrainState(Arena& arena, DeepseekV3 initial, const AdamwConfig& adamw, bool with_ema,
-             int64_t seq_len);
+             int64_t seq_len, int64_t router_history = 0);
   TrainState(const TrainState&) = delete;
   TrainState& operator=(const TrainState&) = delete;
 
@@ -32,6 +34,7 @@ struct TrainState {
   std::vector<NamedParam> params;  // all of them, router biases included
   AdamW optimizer;                 // those with a gradient, in the same order
   std::vector<Tensor> ema;         // as optimizer.params(); empty without EMA
+  RouterHistory routers;           // of the last `router_history` updates
   // Batches and their tokens, those of skipped updates included; optimizer.steps(): updates made.
   int64_t steps = 0, tokens = 0;
 };
@@ -44,6 +47,8 @@ struct StepPlan {
   double bias_gamma = 0.001;  // speed of the router biases
   double ema_decay = 0.0;
   int64_t micro_batch_sequences = 1;
+  bool choose_by_older_router = false;  // REQUIRES a router_history
+  bool with_layers = false;             // measure LayerFigures
 };
 
 struct StepReport {
@@ -52,6 +57,7 @@ struct StepReport {
   double grad_norm = 0.0;               // before clipping
   double clip = 1.0;                    // the factor used
   ExpertLoad load;                      // tokens per expert of the whole batch
+  LayerFigures layers;                  // as the plan asks for them
   std::optional<NotFinite> not_finite;  // then the rest may be of a part of the batch
 };
 

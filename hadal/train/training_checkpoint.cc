@@ -27,6 +27,7 @@ void for_each_state_tensor(TrainState& state, const Take& take) {
     take("v." + params[i].name, state.optimizer.moments()[i].v);
     if (!state.ema.empty()) take("ema." + params[i].name, state.ema[i]);
   }
+  state.routers.for_each(take);
 }
 
 Json state_json(const TrainState& state, const RunProgress& progress, bool save_clock) {

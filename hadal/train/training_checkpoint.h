@@ -1,7 +1,8 @@
 // train/training_checkpoint.h: everything a run needs to go on bit for bit, in one folder.
 //
 //   config.json, model.safetensors, tokenizer files   the model as any other tool loads it
-//   training_state.safetensors   master.*, m.*, v.* (and ema.*) under Hugging Face parameter names
+//   training_state.safetensors   master.*, m.*, v.* (and ema.*) under Hugging Face parameter names;
+//                                router_before.* with stability.older_router_steps
 //   state.json                   step, tokens, data position, evaluations
 //   manifest.json                size and XXH3-64 of every file above
 //
