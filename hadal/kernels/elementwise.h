@@ -14,6 +14,7 @@ void scale(std::span<float> y, float factor) noexcept;
 void fill(std::span<float> y, float value) noexcept;
 void ema_update(std::span<float> average, std::span<const float> value, float decay) noexcept;
 double sum_of_squares(std::span<const float> x) noexcept;
+float largest_magnitude(std::span<const float> x) noexcept;
 int64_t count_not_finite(std::span<const float> x) noexcept;
 
 }  // namespace hadal::reference
@@ -26,6 +27,7 @@ void fill(ThreadPool& pool, std::span<float> y, float value);
 void ema_update(ThreadPool& pool, std::span<float> average, std::span<const float> value,
                 float decay);
 double sum_of_squares(ThreadPool& pool, std::span<const float> x);
+float largest_magnitude(ThreadPool& pool, std::span<const float> x);
 int64_t count_not_finite(ThreadPool& pool, std::span<const float> x);
 
 }  // namespace hadal::cpu
@@ -38,6 +40,7 @@ void fill(Stream& stream, std::span<float> y, float value);
 void ema_update(Stream& stream, std::span<float> average, std::span<const float> value,
                 float decay);
 double sum_of_squares(Stream& stream, std::span<const float> x);
+float largest_magnitude(Stream& stream, std::span<const float> x);
 int64_t count_not_finite(Stream& stream, std::span<const float> x);
 
 }  // namespace hadal::cuda

@@ -77,6 +77,7 @@ void scale(Stream&, Values, float) { no_kernel("scale"); }
 void fill(Stream&, Values, float) { no_kernel("fill"); }
 void ema_update(Stream&, Values, ValuesIn, float) { no_kernel("ema_update"); }
 double sum_of_squares(Stream&, ValuesIn) { no_kernel("sum_of_squares"); }
+float largest_magnitude(Stream&, ValuesIn) { no_kernel("largest_magnitude"); }
 int64_t count_not_finite(Stream&, ValuesIn) { no_kernel("count_not_finite"); }
 
 // embedding
@@ -139,8 +140,8 @@ void route_backward(Stream&, Out2, In2, In2, In2, ChosenIn, const RouterConfig&)
 double sequence_balance_loss(Stream&, Out2, In2, ChosenIn, Offsets, float, float, BalanceCount, int64_t) { no_kernel("balance loss"); }
 
 // swiglu
-void swiglu_forward(Stream&, Out2, In2, In2) { no_kernel("swiglu"); }
-void swiglu_backward(Stream&, Out2, Out2, In2, In2, In2) { no_kernel("swiglu"); }
+void swiglu_forward(Stream&, Out2, In2, In2, float) { no_kernel("swiglu"); }
+void swiglu_backward(Stream&, Out2, Out2, In2, In2, In2, float) { no_kernel("swiglu"); }
 // clang-format on
 
 }  // namespace hadal::cuda

@@ -42,6 +42,8 @@ struct ModelConfig {
   int64_t first_k_dense_replace = 3;
   int64_t moe_layer_freq = 1;
   RouterConfig router;
+  double swiglu_limit =
+      0.0;  // clamps gate and up of every network (ops/swiglu.h); 0: none, as in V3
 
   // MTP
   int64_t n_mtp = 1;

@@ -36,11 +36,16 @@ RmsNorm norm(int64_t width, float eps) {
   return result;
 }
 
+float swiglu_limit(const ModelConfig& config) {
+  return config.swiglu_limit > 0.0 ? static_cast<float>(config.swiglu_limit) : kNoSwigluLimit;
+}
+
 Ffn make_ffn(const ModelConfig& config, int64_t width) {
   Ffn ffn;
   ffn.w_gate = linear(width, config.d_model);
   ffn.w_up = linear(width, config.d_model);
   ffn.w_down = linear(config.d_model, width);
+  ffn.swiglu_limit = swiglu_limit(config);
   return ffn;
 }
 
@@ -54,6 +59,7 @@ Moe make_moe(const ModelConfig& config) {
   moe.w_gate = grouped_linear(n_experts, config.d_expert, config.d_model);
   moe.w_up = grouped_linear(n_experts, config.d_expert, config.d_model);
   moe.w_down = grouped_linear(n_experts, config.d_model, config.d_expert);
+  moe.swiglu_limit = swiglu_limit(config);
   if (config.n_shared_experts > 0) moe.shared = make_ffn(config, config.d_shared());
   return moe;
 }

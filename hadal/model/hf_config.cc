@@ -206,6 +206,10 @@ ModelConfig config_from_hf(const Json& json, const std::string& source) {
   c.first_k_dense_replace = fields.integer("first_k_dense_replace");
   c.moe_layer_freq = fields.integer("moe_layer_freq", 1);
   read_router(fields, c);
+  c.swiglu_limit = fields.number("swiglu_limit", 0.0);
+  if (!(c.swiglu_limit >= 0.0 && c.swiglu_limit < 1e6)) {
+    fields.refuse("swiglu_limit", fields.find("swiglu_limit")->dump(), "a positive number");
+  }
   c.n_mtp = read_n_mtp(fields);
   c.mtp_hidden = choose(fields, "hadal_mtp_hidden", kMtpHidden, MtpHidden::kPostNorm);
   read_ids(fields, c);
@@ -268,6 +272,7 @@ Json config_to_hf(const ModelConfig& c) {
   json["routed_scaling_factor"] = as_printed(router.routed_scaling_factor);
   json["scoring_func"] = spelling_of(kScoring, router.scoring);
   json["seq_aux"] = true;
+  if (c.swiglu_limit > 0.0) json["swiglu_limit"] = c.swiglu_limit;
   json["tie_word_embeddings"] = c.tie_word_embeddings;
   json["topk_group"] = router.topk_group;
   json["topk_method"] = spelling_of(kMethods, router.method);

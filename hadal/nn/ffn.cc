@@ -28,7 +28,7 @@ Ffn::GateUp Ffn::forward_gate_up(Products& products, const Tensor& x,
 Tensor Ffn::forward_down(Products& products, GateUp gate_up, const RecomputePolicy& recompute,
                          Saved& saved) const {
   Context& ctx = products.ctx;
-  const LinearInput h = w_down.input(ctx, swiglu(ctx, gate_up.gate, gate_up.up));
+  const LinearInput h = w_down.input(ctx, swiglu(ctx, gate_up.gate, gate_up.up, swiglu_limit));
   saved.gate = w_down.precision.kept_swiglu_input(ctx, gate_up.gate);
   saved.up = w_down.precision.kept_swiglu_input(ctx, gate_up.up);
   if (!recompute.swiglu_outputs) saved.w_down.x = h.for_weight_gradient();
@@ -53,7 +53,8 @@ void Ffn::backward_down(Products& products, Tensor dy, const Tensor& x_again, Sa
     saved.w_up.x = saved.w_gate.x.share();
   }
   if (!saved.w_down.x.has_data()) {
-    saved.w_down.x = w_down.input(ctx, swiglu(ctx, saved.gate.f32(ctx), saved.up.f32(ctx)));
+    const Tensor h = swiglu(ctx, saved.gate.f32(ctx), saved.up.f32(ctx), swiglu_limit);
+    saved.w_down.x = w_down.input(ctx, h);
   }
   saved.dgate = w_down.backward_input(products, std::move(dy), saved.w_down);
 }
@@ -64,7 +65,7 @@ Tensor Ffn::backward_gate(Products& products, Saved& saved) const {
   saved.up = {};
   saved.dup = products.ctx.empty(gate.shape());
   swiglu_backward(products.ctx, saved.dgate.mat(), saved.dup.mat(),
-                  std::as_const(saved.dgate).mat(), gate.mat(), up.mat());
+                  std::as_const(saved.dgate).mat(), gate.mat(), up.mat(), swiglu_limit);
   return w_gate.backward_input(products, std::move(saved.dgate), saved.w_gate);
 }
 

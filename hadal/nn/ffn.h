@@ -4,11 +4,13 @@
 
 #include "hadal/nn/linear.h"
 #include "hadal/nn/recompute.h"
+#include "hadal/ops/swiglu.h"
 
 namespace hadal {
 
 struct Ffn {
   Linear w_gate, w_up, w_down;  // [F,d], [F,d], [d,F]
+  float swiglu_limit = kNoSwigluLimit;
   struct Saved {
     Linear::Saved w_gate, w_up, w_down;
     KeptRows gate, up;  // [T,F]

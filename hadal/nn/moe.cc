@@ -23,11 +23,17 @@ RoutingResult Moe::route(Context& ctx, const Tensor& x, int layer, const Pass& p
   saved.indices = ctx.empty({n_tokens, config.top_k}, DType::kI32);
   {
     Tensor logits = ctx.empty({n_tokens, n_experts});
-    gemm_nt(ctx, logits.mat(), x.mat(), w_router.weight());
+    gemm_nt(ctx, logits.mat(), x.mat(),
+            chooses_by.has_data() ? WeightView(chooses_by) : w_router.weight());
     const View<const float, 1> bias =
         route_bias.master.has_data() ? route_bias.master.vec() : View<const float, 1>();
     route_forward(ctx, saved.indices.view<int32_t, 2>(), saved.gates.mat(), saved.scores.mat(),
                   std::as_const(logits).mat(), bias, config);
+    if (chooses_by.has_data()) {
+      gemm_nt(ctx, logits.mat(), x.mat(), w_router.weight());
+      route_chosen(ctx, saved.gates.mat(), saved.scores.mat(), std::as_const(logits).mat(),
+                   std::as_const(saved.indices).view<int32_t, 2>(), config);
+    }
   }
   RoutingResult result;
   result.chosen = saved.indices.to_host();
@@ -88,7 +94,7 @@ void Moe::experts(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x, co
   if (shared) of_shared = shared->forward_gate_up(products, x, pass.recompute, saved.shared);
   products.run();
   if (!pass.recompute.norm_outputs) saved.x = x.share();
-  const Tensor h = swiglu(ctx, gate, up);
+  const Tensor h = swiglu(ctx, gate, up, swiglu_limit);
   saved.gate = w_down.precision.kept_swiglu_input(ctx, gate);
   saved.up = w_down.precision.kept_swiglu_input(ctx, up);
   const LinearInput h_rows = w_down.input(ctx, h);
@@ -141,13 +147,14 @@ void Moe::experts_backward(Context& ctx, TokenDispatcher& dispatcher, const Tens
   products.run();
   Tensor row_dgates = ctx.empty({gate.dim(0)});
   {
-    const Tensor h = swiglu(ctx, gate, up);
+    const Tensor h = swiglu(ctx, gate, up, swiglu_limit);
     gate_backward(ctx, row_dgates.vec(), dgate.mat(), h.mat(),
                   std::as_const(saved.row_gates).vec());
   }
   saved.dgates = dispatcher.to_choices(ctx, row_dgates, saved.dispatch);
   Tensor dup = ctx.empty(up.shape());
-  swiglu_backward(ctx, dgate.mat(), dup.mat(), std::as_const(dgate).mat(), gate.mat(), up.mat());
+  swiglu_backward(ctx, dgate.mat(), dup.mat(), std::as_const(dgate).mat(), gate.mat(), up.mat(),
+                  swiglu_limit);
   saved.dgate = w_gate.gradient(ctx, dgate, offsets);
   saved.dup = w_up.gradient(ctx, dup, offsets);
 
@@ -205,7 +212,7 @@ void Moe::backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& sav
   consumed.dy = {};
   scale_rows(ctx, dy_rows.mat(), std::as_const(consumed.row_gates).vec());
   if (!consumed.h.has_data()) {
-    const Tensor h = swiglu(ctx, consumed.gate.f32(ctx), consumed.up.f32(ctx));
+    const Tensor h = swiglu(ctx, consumed.gate.f32(ctx), consumed.up.f32(ctx), swiglu_limit);
     consumed.h = LinearInput::of_groups(ctx, w_down.precision.rounded_input(ctx, h), h,
                                         w_down.precision, offsets);
   }

@@ -31,6 +31,10 @@ struct Moe {
   ExpertRange range;  // the experts that live here
   GroupedLinear w_gate, w_up, w_down;  // of those: [f,d], [f,d], [d,f]
   std::optional<Ffn> shared;
+  float swiglu_limit = kNoSwigluLimit;  // of the routed experts
+  // F32 [E, d], empty but for a training step that chooses its experts by weights the router had
+  // before (train/router_history.h). The gates, and so all gradients, are those of w_router.
+  Tensor chooses_by;
 
   struct Saved {
     Tensor x;                       // [T,d]

@@ -5,9 +5,9 @@
 
 namespace hadal {
 
-inline Tensor swiglu(Context& ctx, const Tensor& gate, const Tensor& up) {
+inline Tensor swiglu(Context& ctx, const Tensor& gate, const Tensor& up, float limit) {
   Tensor h = ctx.empty(gate.shape());
-  swiglu_forward(ctx, h.mat(), gate.mat(), up.mat());
+  swiglu_forward(ctx, h.mat(), gate.mat(), up.mat(), limit);
   return h;
 }
 

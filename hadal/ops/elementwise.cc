@@ -67,6 +67,18 @@ double sum_of_squares(Context& ctx, std::span<const float> x) {
   return cuda::sum_of_squares(*ctx.stream, x);
 }
 
+float largest_magnitude(Context& ctx, std::span<const float> x) {
+  switch (ctx.device) {
+    case Device::kReference:
+      return reference::largest_magnitude(x);
+    case Device::kCpu:
+      return cpu::largest_magnitude(ctx.pool, x);
+    case Device::kCuda:
+      break;
+  }
+  return cuda::largest_magnitude(*ctx.stream, x);
+}
+
 int64_t count_not_finite(Context& ctx, std::span<const float> x) {
   switch (ctx.device) {
     case Device::kReference:

@@ -14,6 +14,8 @@ void fill(Context& ctx, std::span<float> y, float value);              // y = va
 void ema_update(Context& ctx, std::span<float> average, std::span<const float> value, float decay);
 // sum_i x[i]^2 in f64, in a fixed order that does not depend on the thread count.
 double sum_of_squares(Context& ctx, std::span<const float> x);
+// max_i |x[i]|, 0 for no element; NaN if one is NaN.
+float largest_magnitude(Context& ctx, std::span<const float> x);
 // How many elements are NaN or infinite.
 int64_t count_not_finite(Context& ctx, std::span<const float> x);
 

@@ -43,6 +43,21 @@ void route_forward(Context& ctx, View<int32_t, 2> indices, View<float, 2> gates,
   }
 }
 
+void route_chosen(Context& ctx, View<float, 2> gates, View<float, 2> scores,
+                  View<const float, 2> logits, View<const int32_t, 2> indices,
+                  const RouterConfig& config) {
+  expect_config(config, logits.dim(1));
+  expect_shape(scores, logits.shape(), "router scores");
+  expect_shape(indices, {logits.dim(0), config.top_k}, "router indices");
+  expect_shape(gates, indices.shape(), "router gates");
+  if (ctx.device == Device::kCuda) {
+    throw Unavailable("router: experts chosen elsewhere have no gates on a card; use the CPU");
+  }
+  // Of the few values a token has here the plain loops are the fast ones.
+  reference::router_scores<float>(scores, logits, config.scoring);
+  reference::router_gates<float>(gates, scores, indices, config);
+}
+
 void route_backward(Context& ctx, View<float, 2> dlogits, View<const float, 2> dgates,
                     View<const float, 2> dscores_extra, View<const float, 2> scores,
                     View<const int32_t, 2> indices, const RouterConfig& config) {

@@ -20,6 +20,12 @@ void route_forward(Context& ctx, View<int32_t, 2> indices, View<float, 2> gates,
                    View<float, 2> scores, View<const float, 2> logits,
                    View<const float, 1> route_bias, const RouterConfig& config);
 
+// The choice is given: scores [T,E] from logits [T,E], and the gates [T,K] of the experts in indices.
+// Unavailable on a card.
+void route_chosen(Context& ctx, View<float, 2> gates, View<float, 2> scores,
+                  View<const float, 2> logits, View<const int32_t, 2> indices,
+                  const RouterConfig& config);
+
 // dlogits [T,E] (overwritten) from dgates [T,K]; the choice counts as constant. dscores_extra [T,E]
 // (may be empty, data() == nullptr) is a gradient that reaches the scores past the gates: the
 // balance loss.

@@ -11,6 +11,7 @@
 #include "hadal/io/path_status.h"
 #include "hadal/model/checkpoint_reader.h"
 #include "hadal/train/phases.h"
+#include "hadal/train/stability_settings.h"
 
 namespace hadal {
 namespace {
@@ -61,7 +62,7 @@ void check_room(const TrainConfig& config, const ModelConfig& shape, int64_t tok
 
 std::vector<Setting> settings_table(TrainConfig& c) {
   const double inf = std::numeric_limits<double>::infinity();
-  return {
+  std::vector<Setting> table = {
       {"model.preset", &c.model.preset, "a built-in shape; `hadal presets` lists them"},
       {"model.config", &c.model.config, "a Hugging Face config.json in place of a preset"},
       {"model.init", &c.model.init,
@@ -191,8 +192,12 @@ std::vector<Setting> settings_table(TrainConfig& c) {
 
       {"log.load_every_steps", &c.log.load_every_steps, "steps per record of the experts' load", 1,
        1e12},
+      {"log.layers_every_steps", &c.log.layers_every_steps,
+       "steps per record of every layer's output and gradients; 0: none", 0, 1e12},
       {"log.tensorboard", &c.log.tensorboard, "write TensorBoard event files"},
   };
+  add_stability_settings(table, c.stability);
+  return table;
 }
 
 void TrainConfig::validate() const {
@@ -245,6 +250,7 @@ void TrainConfig::validate() const {
              .advice = "leave it out: another tokenizer's ids mean nothing to these weights"});
   }
   data.validate();
+  validate_stability(*this);
   validate_phases(*this);
 }
 
@@ -276,6 +282,7 @@ ModelConfig named_shape(const TrainConfig::Model& model) {
 
 ModelConfig override_shape(const ModelConfig& base, const Json& overrides) {
   Json json = config_to_hf(base);
+  if (!json.find("swiglu_limit")) json["swiglu_limit"] = 0.0;  // absent where there is none
   std::vector<std::string> known;
   for (const auto& [key, value] : json.as_object()) known.push_back("model." + key);
   for (const auto& [key, value] : overrides.as_object()) {

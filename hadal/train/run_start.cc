@@ -34,11 +34,12 @@ void refuse_changed_keys(const TrainConfig& config, const ModelConfig& shape,
   for (const auto& [key, value] : config.model.overrides.as_object()) {
     if (!changes(shape, key, value)) continue;
     const std::string name = "model." + key;
+    const Json* before = stored.find(key);
     throw ConfigError({.place = config.origins.at(name),
                        .field = name,
                        .problem = "not the model of the checkpoint",
                        .found = one_line(value.dump(), 100),
-                       .expected = {stored.at(key).dump(), " as in ", checkpoint},
+                       .expected = {before ? before->dump() : "none", " as in ", checkpoint},
                        .advice = "leave it out, or start another run in another {out}"});
   }
 }

@@ -43,6 +43,7 @@ Json step_metrics(const StepReport& report, const StepPlan& plan, const StepFigu
   json["moe/balance_loss"] = report.loss.balance;
   json["moe/max_violation"] = figures.max_violation;
   json["moe/max_violation_worst_layer"] = figures.worst_max_violation;
+  if (plan.choose_by_older_router) json["stability/older_router"] = 1;
   json["perf/tok_s"] = figures.tokens_per_s;
   if (!with_load) return json;
   Json load = Json::array();

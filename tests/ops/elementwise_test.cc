@@ -58,6 +58,22 @@ TEST(SumOfSquares, DoesNotOverflowLikeAFloat) {
                    64.0 * double{1e30F} * double{1e30F});
 }
 
+TEST(LargestMagnitude, FindsItWhateverItsSignAndShowsNaN) {
+  for (const Device device : all_devices()) {
+    Machine machine(device, 3);
+    EXPECT_EQ(largest_magnitude(machine.ctx(), std::vector<float>{}), 0.0F);
+    std::vector<float> x = random_values(50001, 1);
+    x[50000] = -77.5F;
+    EXPECT_EQ(largest_magnitude(machine.ctx(), x), 77.5F);
+    x[3] = 78.0F;
+    EXPECT_EQ(largest_magnitude(machine.ctx(), x), 78.0F);
+    x[4] = -INFINITY;
+    EXPECT_EQ(largest_magnitude(machine.ctx(), x), INFINITY);
+    x[20000] = -NAN;
+    EXPECT_TRUE(std::isnan(largest_magnitude(machine.ctx(), x)));
+  }
+}
+
 TEST(CountNotFinite, FindsEachOne) {
   for (const Device device : all_devices()) {
     Machine machine(device, 3);

@@ -263,7 +263,8 @@ class QuantizeOnCard : public ::testing::Test {
       const int64_t n = s.rows * s.cols;
       const Values<T> gate(s, random_values(n, 1, 3.0)), up(s, random_values(n, 2));
       std::vector<float> h(static_cast<size_t>(n));
-      reference::swiglu_forward<float>({h.data(), {s.rows, s.cols}}, gate.floats(), up.floats());
+      reference::swiglu_forward<float>({h.data(), {s.rows, s.cols}}, gate.floats(), up.floats(),
+                                       std::numeric_limits<float>::infinity());
       for (const ScaleRule rule : kRules) {
         Coded got(s.rows, s.cols + s.pad, s.rows, ceil_div(s.cols, kTile));
         cuda::swiglu_row_tiles(stream(), got.out, gate.view(), up.view(), rule);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <vector>
 
 #include "hadal/core/checked_math.h"
@@ -50,6 +51,17 @@ double sum_of_squares_range(const float* x, int64_t n) {
   return sum;
 }
 
+// As bits without the sign, floats compare like whole numbers, and NaN is above all of them.
+float largest_magnitude_range(const float* x, int64_t n) {
+  uint32_t largest = 0;
+  for_each_vector(n, [x, &largest](auto d, int64_t i) HWY_ATTR {
+    const hn::RebindToUnsigned<decltype(d)> bits;
+    const auto magnitude = hn::BitCast(bits, hn::Abs(hn::LoadU(d, x + i)));
+    largest = std::max(largest, hn::GetLane(hn::MaxOfLanes(bits, magnitude)));
+  });
+  return std::bit_cast<float>(largest);
+}
+
 int64_t count_not_finite_range(const float* x, int64_t n) {
   int64_t finite = 0;
   for_each_vector(n, [x, &finite](auto d, int64_t i) HWY_ATTR {
@@ -69,6 +81,7 @@ HWY_EXPORT(add_range);
 HWY_EXPORT(scale_range);
 HWY_EXPORT(ema_range);
 HWY_EXPORT(sum_of_squares_range);
+HWY_EXPORT(largest_magnitude_range);
 HWY_EXPORT(count_not_finite_range);
 
 int64_t length(std::span<const float> x) { return static_cast<int64_t>(x.size()); }
@@ -118,6 +131,19 @@ double sum_of_squares(ThreadPool& pool, std::span<const float> x) {
   double total = 0;
   for (const double sum : sums) total += sum;
   return total;
+}
+
+float largest_magnitude(ThreadPool& pool, std::span<const float> x) {
+  const auto range = HWY_DYNAMIC_DISPATCH(largest_magnitude_range);
+  std::vector<float> of_blocks(static_cast<size_t>(ceil_div(length(x), kGrainElements)));
+  pool.parallel_for(ceil_div(length(x), kGrainElements), 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t at = block * kGrainElements;
+      of_blocks[static_cast<size_t>(block)] =
+          range(x.data() + at, std::min(kGrainElements, length(x) - at));
+    }
+  });
+  return reference::largest_magnitude(of_blocks);
 }
 
 int64_t count_not_finite(ThreadPool& pool, std::span<const float> x) {

@@ -46,6 +46,18 @@ __global__ void partial_sums(T* sums, const float* x, int64_t n, Term term) {
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
+// One value a warp: bits without the sign compare as magnitudes do, and NaN is above all of them.
+__global__ void partial_magnitudes(unsigned* largest, const float* x, int64_t n) {
+  unsigned mine = 0;
+  for (int64_t i = first_of_thread(); i < n; i += grid_stride()) {
+    mine = max(mine, __float_as_uint(x[i]) & 0x7FFFFFFFU);
+  }
+  for (int other = kWarp / 2; other > 0; other /= 2) {
+    mine = max(mine, __shfl_xor_sync(0xFFFFFFFFU, mine, other));
+  }
+  if (threadIdx.x % kWarp == 0) largest[first_of_thread() / kWarp] = mine;
+}
+
 template <class T, class Term>
 T sum_of(Stream& stream, std::span<const float> x, Term term) {
   const auto n = static_cast<int64_t>(x.size());
@@ -87,6 +99,19 @@ void ema_update(Stream& stream, std::span<float> average, std::span<const float>
 
 double sum_of_squares(Stream& stream, std::span<const float> x) {
   return sum_of<double>(stream, x, Square{});
+}
+
+float largest_magnitude(Stream& stream, std::span<const float> x) {
+  const auto n = static_cast<int64_t>(x.size());
+  if (n == 0) return 0.0F;
+  const Grid grid = strided(n);
+  std::vector<unsigned> largest(grid.blocks.x * (256 / kWarp));
+  Tensor room = Tensor::empty(own(stream).scratch(), DType::kU8,
+                              {static_cast<int64_t>(largest.size() * sizeof(unsigned))});
+  auto* const on_card = static_cast<unsigned*>(room.raw());
+  launch("largest_magnitude", partial_magnitudes, grid, stream, on_card, x.data(), n);
+  own(stream).download(std::span<unsigned>(largest), on_card);
+  return std::bit_cast<float>(*std::max_element(largest.begin(), largest.end()));
 }
 
 int64_t count_not_finite(Stream& stream, std::span<const float> x) {

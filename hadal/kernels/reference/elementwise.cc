@@ -1,5 +1,6 @@
 #include "hadal/kernels/elementwise.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace hadal::reference {
@@ -26,6 +27,15 @@ double sum_of_squares(std::span<const float> x) noexcept {
   double sum = 0;
   for (const float value : x) sum += double{value} * double{value};
   return sum;
+}
+
+float largest_magnitude(std::span<const float> x) noexcept {
+  float largest = 0.0F;
+  for (const float value : x) {
+    if (std::isnan(value)) return value;
+    largest = std::max(largest, std::abs(value));
+  }
+  return largest;
 }
 
 int64_t count_not_finite(std::span<const float> x) noexcept {
