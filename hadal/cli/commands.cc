@@ -33,6 +33,8 @@ std::vector<Command> all_commands() {
       make_bench_completion_command(),
       make_bench_tokenizer_command(),
       make_reproduce_command(),
+      make_package_command(),
+      make_repeat_command(),
       make_plan_command(),
       make_plan_experts_command(),
       make_plan_sweep_command(),
