@@ -4,8 +4,8 @@
 #include "hadal/core/interrupt.h"
 #include "hadal/kernels/cpu/simd_limit.h"
 #include "hadal/ops/compute_device.h"
-#include "hadal/train/package.h"
-#include "hadal/train/repeat.h"
+#include "hadal/reproduce/package.h"
+#include "hadal/reproduce/repeat.h"
 
 namespace hadal::cli {
 namespace {

@@ -11,6 +11,7 @@
 #include "hadal/io/path_status.h"
 #include "hadal/model/checkpoint_reader.h"
 #include "hadal/train/phases.h"
+#include "hadal/train/stability_settings.h"
 
 namespace hadal {
 namespace {
@@ -61,7 +62,7 @@ void check_room(const TrainConfig& config, const ModelConfig& shape, int64_t tok
 
 std::vector<Setting> settings_table(TrainConfig& c) {
   const double inf = std::numeric_limits<double>::infinity();
-  return {
+  std::vector<Setting> table = {
       {"model.preset", &c.model.preset, "a built-in shape; `hadal presets` lists them"},
       {"model.config", &c.model.config, "a Hugging Face config.json in place of a preset"},
       {"model.init", &c.model.init,
@@ -193,6 +194,8 @@ std::vector<Setting> settings_table(TrainConfig& c) {
        1e12},
       {"log.tensorboard", &c.log.tensorboard, "write TensorBoard event files"},
   };
+  add_stability_settings(table, c.stability);
+  return table;
 }
 
 void TrainConfig::validate() const {
@@ -245,6 +248,7 @@ void TrainConfig::validate() const {
              .advice = "leave it out: another tokenizer's ids mean nothing to these weights"});
   }
   data.validate();
+  validate_stability(*this);
   validate_phases(*this);
 }
 

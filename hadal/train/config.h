@@ -79,6 +79,14 @@ struct TrainConfig {
     std::string dtype = "bf16";  // of model.safetensors; the training state is always F32
   } checkpoint;
 
+  // [stability] What is done about a step that goes wrong (train/stability.h).
+  struct Stability {
+    std::string on_spike = "none", on_not_finite = "stop";
+    int64_t window = 64;
+    double loss_spike = 8.0, gradient_spike = 12.0;
+    int64_t max_in_a_row = 3;
+  } stability;
+
   struct Log {  // [log]
     int64_t load_every_steps = 10;
     bool tensorboard = true;

@@ -8,10 +8,6 @@
 namespace hadal {
 namespace {
 
-constexpr const char* kAdvice =
-    "; nothing was updated; resume from the last checkpoint with a lower optimizer.learning_rate "
-    "or optimizer.clip_norm";
-
 // Remembers the first offered tensor that is not finite.
 class FirstNotFinite : public Probe {
  public:
@@ -32,33 +28,42 @@ class FirstNotFinite : public Probe {
 
 }  // namespace
 
-void require_finite_loss(Context& ctx, const DeepseekV3& model, const MicroBatch& batch,
-                         const LossParts& loss, const LossWeights& weights, int64_t step) {
-  if (std::isfinite(loss.total(weights))) return;
+const char* const kNothingUpdated =
+    "; nothing was updated; resume from the last checkpoint with a lower optimizer.learning_rate "
+    "or optimizer.clip_norm";
+
+std::optional<NotFinite> find_not_finite_loss(Context& ctx, const DeepseekV3& model,
+                                              const MicroBatch& batch, const LossParts& loss,
+                                              const LossWeights& weights, int64_t step) {
+  const double total = loss.total(weights);
+  if (std::isfinite(total)) return std::nullopt;
   FirstNotFinite probe(ctx);
   Context listening = ctx;
   listening.probe = &probe;
   forward_logits(listening, model, batch.tokens, Sequences::equal(batch.n_sequences, batch.length),
                  !model.mtp.empty());
-  throw Error(concat("train: the loss of step ", step, " is not finite (found ",
-                     loss.total(weights), ", main ", loss.ce, ", balance ", loss.balance,
-                     "), first in ", probe.found().empty() ? "the loss itself" : probe.found(),
-                     kAdvice));
+  const std::string where = probe.found().empty() ? "the loss itself" : probe.found();
+  return NotFinite{true, total, where,
+                   concat("the loss of step ", step, " is not finite (found ", total, ", main ",
+                          loss.ce, ", balance ", loss.balance, "), first in ", where)};
 }
 
-void require_finite_gradients(Context& ctx, const GradientNorm& norm,
-                              const std::vector<Trainable>& params, int64_t step) {
+std::optional<NotFinite> find_not_finite_gradient(Context& ctx, const GradientNorm& norm,
+                                                  const std::vector<Trainable>& params,
+                                                  int64_t step) {
   const int64_t first = first_not_finite(norm);
-  if (first < 0 && std::isfinite(norm.norm)) return;
+  if (first < 0 && std::isfinite(norm.norm)) return std::nullopt;
   if (first < 0) {
-    throw Error(concat("train: the gradient norm of step ", step, " is not finite (found ",
-                       norm.norm, ")", kAdvice));
+    return NotFinite{
+        false, norm.norm, "the sum of all",
+        concat("the gradient norm of step ", step, " is not finite (found ", norm.norm, ")")};
   }
   const Trainable& param = params[static_cast<size_t>(first)];
   const Tensor& grad = param.param->grad;
-  throw Error(concat("train: a gradient of step ", step, " is not finite (found ",
-                     count_not_finite(ctx, grad.flat<float>()), " of ", grad.size(),
-                     " elements of ", param.name, ")", kAdvice));
+  const int64_t bad = count_not_finite(ctx, grad.flat<float>());
+  return NotFinite{false, norm.norm, param.name,
+                   concat("a gradient of step ", step, " is not finite (found ", bad, " of ",
+                          grad.size(), " elements of ", param.name, ")")};
 }
 
 }  // namespace hadal

@@ -21,6 +21,7 @@
 #include "hadal/train/run_plan.h"
 #include "hadal/train/run_start.h"
 #include "hadal/train/run_summary.h"
+#include "hadal/train/stability.h"
 #include "hadal/train/step_figures.h"
 #include "hadal/train/training_checkpoint.h"
 
@@ -29,32 +30,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Random, or those of the model to go on from; a checkpoint's are restored into them.
-DeepseekV3 first_weights(Context& ctx, const ModelConfig& shape, const TrainConfig& config,
-                         const RunStart& start) {
-  if (!config.model.init.empty() && start.checkpoint.empty()) {
-    log_note("beginning with the weights of ", config.model.init);
-    DeepseekV3 model = load_model(ctx, config.model.init);
-    model.config = shape;
-    return model;
-  }
-  DeepseekV3 model = make_model(shape, ctx.arena);
-  initialise_weights(model, ctx.arena, static_cast<uint64_t>(config.train.seed),
-                     static_cast<float>(config.model.init_std));
-  return model;
-}
-
 AdamwConfig adamw_config(const TrainConfig::Optimizer& o) {
   return {o.beta1, o.beta2, o.eps, o.weight_decay,
           o.moment_dtype == "bf16" ? DType::kBF16 : DType::kF32};
-}
-
-ModelConfig shape_for(const TrainConfig& config, const Tokenizer& tokenizer) {
-  ModelConfig shape = model_shape(config, tokenizer.vocab_size());
-  shape.bos_token_id = tokenizer.bos_id().value_or(-1);
-  shape.eos_token_ids.clear();
-  if (tokenizer.eos_id()) shape.eos_token_ids.push_back(*tokenizer.eos_id());
-  return shape;
 }
 
 std::vector<std::string> files_in(const std::string& folder) {
@@ -82,7 +60,8 @@ class Session {
         state_(ctx.arena, first_weights(ctx, shape_, config_, start_),
                adamw_config(config_.optimizer), config_.optimizer.ema_decay > 0,
                config_.train.seq_len),
-        plan_(config_) {
+        plan_(config_),
+        watch_(config_.stability) {
     check_room(config_, shape_, data_.tokenizer.vocab_size());
     if (!start_.checkpoint.empty()) {
       restore();
@@ -92,8 +71,9 @@ class Session {
     set_precision(state_.model, model_precision(config_.precision));
     state_.model.config.fp8_power_of_two_scales = config_.precision.scales == "power-of-two";
     remake_working_weights(ctx_, state_.model);
-    metrics_ = std::make_unique<Metrics>(run_.path(), fs::path(run_.path()).filename().string(),
-                                         state_.steps, config.log.tensorboard);
+    open_metrics();
+    events_ = std::make_unique<StabilityEvents>(run_.path(), watch_.state().n_events);
+    since_ = {state_.steps, data_.train->position()};
   }
 
   bool in_last_phase() const { return start_.phase() + 1 == n_phases(whole_); }
@@ -115,8 +95,9 @@ class Session {
       log_note(run_.path(), ": nothing left of the plan of ", plan_.planned_tokens(),
                " tokens; a longer one: --set train.max_seconds=0 --set train.tokens=N");
     }
+    if (watch_.rolls_back() && start_.checkpoint.empty()) save();  // the first place to go back to
     while (!done() && !stopped() && !interrupted()) {
-      one_step();
+      if (!one_step()) continue;
       if (due(config_.eval.every_steps)) evaluate_now();
       const double unsaved = monotonic_seconds() - last_save_;
       const double interval = config_.checkpoint.every_seconds;
@@ -183,7 +164,9 @@ class Session {
   void restore() {
     checkpoint_ = start_.checkpoint;
     progress_ = load_training_checkpoint(checkpoint_, state_);
+    if (!progress_.stability.is_null()) watch_.restore(stability_from(progress_.stability));
     if (start_.begins_phase) {
+      watch_.begin_phase();
       progress_.planned_tokens = plan_.planned_tokens();
     } else {
       restore_position();
@@ -212,10 +195,18 @@ class Session {
     return {std::move(batch), plan};
   }
 
-  void one_step() {
+  // False: the run went back to an earlier step.
+  bool one_step() {
     const double begin = monotonic_seconds();
+    const Json position = data_.train->position();
     const auto [batch, plan] = next_batch();
-    const StepReport report = train_step(ctx_, state_, batch, plan);
+    const StepReport report = compute_gradients(ctx_, state_, batch, plan);
+    const Json thresholds = watch_.thresholds();
+    if (const auto trouble = watch_.find_trouble(report, state_.steps + 1)) {
+      if (!treat(*trouble, report, batch, plan, position)) return false;
+    } else {
+      update(report, batch, plan);
+    }
     const double seconds = monotonic_seconds() - begin;
     plan_.observe(clock(), elapsed());
     tokens_trained_ += batch.n_sequences * batch.length;
@@ -227,11 +218,83 @@ class Session {
 
     const StepFigures figures = step_figures(report, batch, data_.target_bytes(batch), seconds);
     const bool with_load = due(config_.log.load_every_steps) || state_.steps == 1;
-    metrics_->write(state_.steps, state_.tokens, "train",
-                    step_metrics(report, plan, figures, with_load));
+    Json values = step_metrics(report, plan, figures, with_load);
+    for (const Json& more : {thresholds, watch_.counts()}) {
+      for (const auto& [name, value] : more.as_object()) values[name] = value;
+    }
+    metrics_->write(state_.steps, state_.tokens, "train", values);
     if (line_.due()) {
       line_.show(progress_text(figures, state_.steps, done, seconds_left(done)));
     }
+    return true;
+  }
+
+  void update(const StepReport& report, const Batch& batch, const StepPlan& plan) {
+    update_state(ctx_, state_, batch, plan, report);
+    watch_.took(report, state_.steps);
+  }
+
+  // What [stability] asks for. False: the run went back.
+  bool treat(const Trouble& trouble, const StepReport& report, const Batch& batch,
+             const StepPlan& plan, const Json& position) {
+    const int64_t step = state_.steps + 1;
+    const Remedy remedy = watch_.remedy(trouble);
+    events_->write(trouble_record(trouble, remedy, step, position, since_));
+    if (remedy == Remedy::kStop) throw Error(watch_.last_words(trouble));
+    watch_.met(trouble, remedy, step);
+    if (remedy == Remedy::kRollback) {
+      roll_back(trouble);
+      return false;
+    }
+    log_warning(trouble.text, remedy == Remedy::kSkip ? "; no update from this batch" : "");
+    if (remedy == Remedy::kSkip) {
+      skip_update(ctx_, state_, batch);
+    } else {
+      update(report, batch, plan);
+    }
+    return true;
+  }
+
+  // The state of the newest place; the text stays where it is, behind the batch that went wrong.
+  void roll_back(const Trouble& trouble) {
+    const auto place = find_valid_checkpoint(run_, [this](int64_t step) { return is_place(step); });
+    if (!place) {
+      throw Error(concat("train: ", trouble.text,
+                         "; there is no checkpoint to go back to (expected one of a step that "
+                         "checkpoint.every_steps divides)"));
+    }
+    checkpoint_ = *place;
+    const RunProgress then = load_training_checkpoint(checkpoint_, state_);
+    discard_checkpoints_after(run_, state_.steps);
+    drop_gradients(ctx_, state_);
+    remake_working_weights(ctx_, state_.model);
+    progress_.evaluations = then.evaluations;
+    if (!then.stability.is_null()) watch_.go_back(stability_from(then.stability));
+    if (state_.steps == phase_begin().steps) watch_.begin_phase();
+    plan_.restore(plan_.planned_tokens(), elapsed());
+    saved_step_ = state_.steps;
+    since_ = {state_.steps, data_.train->position()};
+    open_metrics();
+    log_warning(trouble.text, "; back to ", checkpoint_, " and on with the text behind this batch");
+  }
+
+  // Where a rollback may go: steps that do not depend on the machine's speed or on interruptions.
+  bool is_place(int64_t step) const {
+    const int64_t begin = phase_begin().steps;
+    return step == begin || (step > begin && step % config_.checkpoint.every_steps == 0);
+  }
+  std::optional<int64_t> newest_place() const {
+    std::optional<int64_t> newest;
+    for (const int64_t step : checkpoint_steps(run_.checkpoints())) {
+      if (step <= state_.steps && is_place(step)) newest = step;
+    }
+    return is_place(state_.steps) ? state_.steps : newest;
+  }
+
+  void open_metrics() {
+    metrics_.reset();
+    metrics_ = std::make_unique<Metrics>(run_.path(), fs::path(run_.path()).filename().string(),
+                                         state_.steps, config_.log.tensorboard);
   }
 
   StepPlan plan_step(int64_t batch_tokens) const {
@@ -278,6 +341,8 @@ class Session {
   }
 
   void write_checkpoint() {
+    since_ = {state_.steps, data_.train->position()};
+    if (watch_.on()) progress_.stability = stability_json(watch_.state());
     RunProgress now = progress_;
     now.elapsed_seconds = elapsed();
     checkpoint_ = save_training_checkpoint(ctx_, run_, state_, now, checkpoint_options());
@@ -293,6 +358,7 @@ class Session {
                     : dtype == "fp8" ? SaveDType::kFP8
                                      : SaveDType::kBF16;
     options.keep = config_.checkpoint.keep;
+    if (watch_.rolls_back()) options.keep_too = newest_place();
     options.tokenizer_files = files_in(data_.tokenizer_folder);
     options.save_clock = config_.train.max_seconds > 0;
     return options;
@@ -318,9 +384,12 @@ class Session {
     const Json::Array& done = progress_.evaluations.as_array();
     return !done.empty() && done.back().at("step").as_integer() == step;
   }
+  PhaseBegin phase_begin() const {
+    return start_.phases.empty() ? PhaseBegin{} : start_.phases.back();
+  }
   // Of the phase.
   TrainingClock clock() const {
-    const PhaseBegin begin = start_.phases.empty() ? PhaseBegin{} : start_.phases.back();
+    const PhaseBegin begin = phase_begin();
     return {state_.steps - begin.steps, state_.tokens - begin.tokens, 0};
   }
   // Of the whole run, former sessions included.
@@ -343,6 +412,9 @@ class Session {
   TrainState state_;
   RunPlan plan_;
   RunProgress progress_;
+  StabilityWatch watch_;
+  std::unique_ptr<StabilityEvents> events_;
+  StepsSince since_;
   std::unique_ptr<Metrics> metrics_;
   ProgressLine line_;
   std::string checkpoint_;

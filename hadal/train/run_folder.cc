@@ -51,7 +51,7 @@ RunFolder::RunFolder(const std::string& path, bool resume) : path_(path) {
   }
   remove_abandoned(path, [](const std::string& name) {
     return name == "run.toml" || name == "metrics.jsonl" || name == "data_files.json" ||
-           name == "report.html" || name == "ema";
+           name == "report.html" || name == "ema" || name == "stability.jsonl";
   });
 }
 

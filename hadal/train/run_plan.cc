@@ -58,6 +58,7 @@ bool RunPlan::by_time_alone() const {
 void RunPlan::restore(int64_t planned_tokens, double elapsed_seconds) {
   if (by_time_alone()) planned_tokens_ = planned_tokens;
   next_observation_ = elapsed_seconds;
+  measuring_ = false;
 }
 
 void RunPlan::observe(const TrainingClock& clock, double elapsed_seconds) {

@@ -51,6 +51,10 @@ Json run_summary(const std::string& run_folder, const TrainState& state,
     json["ema_val_bits_per_byte"] = end.ema->bits_per_byte;
     json["ema_checkpoint"] = end.ema_folder;
   }
+  if (const Json& stability = progress.stability; !stability.is_null()) {
+    json["skipped_steps"] = stability.at("skipped");
+    json["rollbacks"] = stability.at("rollbacks");
+  }
   json["checkpoint"] = end.checkpoint;
   return json;
 }

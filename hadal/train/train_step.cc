@@ -1,12 +1,11 @@
 #include "hadal/train/train_step.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "hadal/model/precision.h"
+#include "hadal/ops/elementwise.h"
 #include "hadal/optim/gradient_clip.h"
 #include "hadal/train/expert_balance.h"
-#include "hadal/train/not_finite.h"
 
 namespace hadal {
 namespace {
@@ -43,6 +42,11 @@ void update_route_biases(DeepseekV3& model, const ExpertLoad& load, double gamma
   }
 }
 
+void count(TrainState& state, const Batch& batch) {
+  ++state.steps;
+  state.tokens += batch.n_sequences * batch.length;
+}
+
 }  // namespace
 
 TrainState::TrainState(Arena& arena, DeepseekV3 initial, const AdamwConfig& adamw, bool with_ema,
@@ -57,7 +61,8 @@ TrainState::TrainState(Arena& arena, DeepseekV3 initial, const AdamwConfig& adam
   }
 }
 
-StepReport train_step(Context& ctx, TrainState& state, const Batch& batch, const StepPlan& plan) {
+StepReport compute_gradients(Context& ctx, TrainState& state, const Batch& batch,
+                             const StepPlan& plan) {
   const int64_t step = state.steps + 1;
   const int64_t batch_targets =
       std::count_if(batch.targets.begin(), batch.targets.end(), [](int32_t id) { return id >= 0; });
@@ -67,25 +72,47 @@ StepReport train_step(Context& ctx, TrainState& state, const Batch& batch, const
     const int64_t n = std::min(plan.micro_batch_sequences, batch.n_sequences - first);
     const MicroBatch micro = cut(batch, first, n, batch_targets);
     const TrainingResult result = forward_backward(ctx, state.model, micro, plan.loss);
-    require_finite_loss(ctx, state.model, micro, result.loss, plan.loss, step);
+    report.not_finite = find_not_finite_loss(ctx, state.model, micro, result.loss, plan.loss, step);
     report.loss.add(result.loss);
     add_load(report.load, result.load);
+    if (report.not_finite) break;
   }
   report.total_loss = report.loss.total(plan.loss);
+  if (report.not_finite) return report;
 
   const GradientNorm norm = gradient_norm(ctx, state.optimizer.params());
-  require_finite_gradients(ctx, norm, state.optimizer.params(), step);
+  report.not_finite = find_not_finite_gradient(ctx, norm, state.optimizer.params(), step);
   report.grad_norm = norm.norm;
   report.clip = clip_factor(norm.norm, plan.clip_norm);
+  return report;
+}
 
+void update_state(Context& ctx, TrainState& state, const Batch& batch, const StepPlan& plan,
+                  const StepReport& report) {
   state.optimizer.step(ctx, plan.learning_rate, static_cast<float>(report.clip));
   remake_working_weights(ctx, state.model);
   update_route_biases(state.model, report.load, plan.bias_gamma);
   if (!state.ema.empty()) {
     update_ema(ctx, state.optimizer.params(), state.ema, static_cast<float>(plan.ema_decay));
   }
-  state.steps = step;
-  state.tokens += batch.n_sequences * batch.length;
+  count(state, batch);
+}
+
+void skip_update(Context& ctx, TrainState& state, const Batch& batch) {
+  drop_gradients(ctx, state);
+  count(state, batch);
+}
+
+void drop_gradients(Context& ctx, TrainState& state) {
+  for_each_trainable(ctx, state.optimizer.params(), [&](size_t i) {
+    fill(ctx, state.optimizer.params()[i].param->grad.flat<float>(), 0.0F);
+  });
+}
+
+StepReport train_step(Context& ctx, TrainState& state, const Batch& batch, const StepPlan& plan) {
+  StepReport report = compute_gradients(ctx, state, batch, plan);
+  if (report.not_finite) throw Error("train: " + report.not_finite->text + kNothingUpdated);
+  update_state(ctx, state, batch, plan, report);
   return report;
 }
 

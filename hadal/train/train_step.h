@@ -3,14 +3,19 @@
 //   micro-batches: F, B and W (model/training_pass.h); their gradients add up
 //   finite? -> clip -> AdamW -> router biases -> EMA
 //
+// In two halves, so that a run can look at the loss and the gradients before it makes the update
+// (train/stability.h).
+//
 // Same state, batch, plan and build give the same bytes, whatever the thread scheduling.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "hadal/data/batch.h"
 #include "hadal/model/training_pass.h"
 #include "hadal/optim/adamw.h"
+#include "hadal/train/not_finite.h"
 
 namespace hadal {
 
@@ -27,7 +32,8 @@ struct TrainState {
   std::vector<NamedParam> params;  // all of them, router biases included
   AdamW optimizer;                 // those with a gradient, in the same order
   std::vector<Tensor> ema;         // as optimizer.params(); empty without EMA
-  int64_t steps = 0, tokens = 0;   // taken, seen
+  // Batches and their tokens, those of skipped updates included; optimizer.steps(): updates made.
+  int64_t steps = 0, tokens = 0;
 };
 
 // What the schedules say about one step.
@@ -43,12 +49,23 @@ struct StepPlan {
 struct StepReport {
   LossParts loss;  // means over the batch's targets
   double total_loss = 0.0;
-  double grad_norm = 0.0;  // before clipping
-  double clip = 1.0;       // the factor used
-  ExpertLoad load;         // tokens per expert of the whole batch
+  double grad_norm = 0.0;               // before clipping
+  double clip = 1.0;                    // the factor used
+  ExpertLoad load;                      // tokens per expert of the whole batch
+  std::optional<NotFinite> not_finite;  // then the rest may be of a part of the batch
 };
 
-// Error, before anything is updated, if the loss or a gradient is not finite; the text names the
+// F, B and W: the gradients wait in the parameters.
+StepReport compute_gradients(Context& ctx, TrainState& state, const Batch& batch,
+                             const StepPlan& plan);
+// The update from them; the state is one step further. REQUIRES a finite report.
+void update_state(Context& ctx, TrainState& state, const Batch& batch, const StepPlan& plan,
+                  const StepReport& report);
+// No update: the gradients are dropped, and the batch counts as seen.
+void skip_update(Context& ctx, TrainState& state, const Batch& batch);
+void drop_gradients(Context& ctx, TrainState& state);
+
+// Gradients and update. Error, before anything is updated, if the loss or a gradient is not finite; the text names the
 // step and the layer or parameter.
 StepReport train_step(Context& ctx, TrainState& state, const Batch& batch, const StepPlan& plan);
 

@@ -44,12 +44,14 @@ Json state_json(const TrainState& state, const RunProgress& progress, bool save_
         Json(Json::Object{{"step", phase.steps}, {"tokens", phase.tokens}, {"read", phase.read}}));
   }
   json["evaluations"] = progress.evaluations;
+  if (!progress.stability.is_null()) json["stability"] = progress.stability;
   return json;
 }
 
-void prune(const RunFolder& run, int64_t keep) {
+void prune(const RunFolder& run, int64_t keep, std::optional<int64_t> keep_too) {
   const std::vector<int64_t> steps = checkpoint_steps(run.checkpoints());
   for (size_t i = 0; i + static_cast<size_t>(keep) < steps.size(); ++i) {
+    if (steps[i] == keep_too) continue;
     discard_folder(run.checkpoints() + "/" + checkpoint_name(steps[i]));
   }
 }
@@ -72,6 +74,7 @@ RunProgress progress_of(const Json& state) {
   if (const Json* clock = state.find("elapsed_seconds")) {
     progress.elapsed_seconds = clock->as_number();
   }
+  if (const Json* stability = state.find("stability")) progress.stability = *stability;
   if (const Json* phases = state.find("phases")) {
     for (const Json& phase : phases->as_array()) {
       progress.phases.push_back(
@@ -117,12 +120,21 @@ std::string save_training_checkpoint(Context& ctx, const RunFolder& run, TrainSt
   write_manifest(temporary);
   folder.commit();
   replace_link(run.latest(), "checkpoints/" + name);
-  prune(run, options.keep);
+  prune(run, options.keep, options.keep_too);
   return run.checkpoints() + "/" + name;
 }
 
-std::optional<std::string> find_valid_checkpoint(const RunFolder& run) {
+void discard_checkpoints_after(const RunFolder& run, int64_t step) {
   const std::vector<int64_t> steps = checkpoint_steps(run.checkpoints());
+  for (auto later = steps.rbegin(); later != steps.rend() && *later > step; ++later) {
+    discard_folder(run.checkpoints() + "/" + checkpoint_name(*later));
+  }
+}
+
+std::optional<std::string> find_valid_checkpoint(const RunFolder& run,
+                                                 const std::function<bool(int64_t)>& counts) {
+  std::vector<int64_t> steps = checkpoint_steps(run.checkpoints());
+  if (counts) std::erase_if(steps, [&](int64_t step) { return !counts(step); });
   std::vector<std::pair<int64_t, std::string>> damaged;
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
     const std::string folder = run.checkpoints() + "/" + checkpoint_name(*step);

@@ -9,6 +9,7 @@
 // are flushed to the disk, then it is renamed, then `latest` is switched.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,11 +33,13 @@ struct RunProgress {
   int64_t planned_tokens = 0;        // of the phase, the clock of its schedules; 0: not settled yet
   double elapsed_seconds = 0.0;      // of training; kept only for runs limited by time
   Json evaluations = Json::array();  // one object per evaluation
+  Json stability;                    // stability_json; null unless a policy asked for it
 };
 
 struct TrainingCheckpointOptions {
   SaveDType dtype = SaveDType::kBF16;
   int64_t keep = 2;
+  std::optional<int64_t> keep_too;           // the checkpoint of this step stays besides
   std::vector<std::string> tokenizer_files;  // copied beside the weights
   bool save_clock = false;                   // elapsed_seconds; a file without it repeats exactly
 };
@@ -51,8 +54,12 @@ std::string save_training_checkpoint(Context& ctx, const RunFolder& run, TrainSt
                                      const TrainingCheckpointOptions& options);
 
 // Newest checkpoint whose files all match its manifest; damaged ones after it are moved aside with
-// a warning, and RUN/latest names it. FormatError if all are damaged, IoError if the system cannot read one that is there.
-std::optional<std::string> find_valid_checkpoint(const RunFolder& run);
+// a warning, and RUN/latest names it. FormatError if all are damaged, IoError if the system cannot read
+// one that is there. Only of the steps that `counts` says yes to.
+std::optional<std::string> find_valid_checkpoint(
+    const RunFolder& run, const std::function<bool(int64_t step)>& counts = {});
+// What comes after a step is gone, newest first.
+void discard_checkpoints_after(const RunFolder& run, int64_t step);
 
 // state.json alone.
 RunProgress read_run_progress(const std::string& folder);

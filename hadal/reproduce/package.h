@@ -1,4 +1,4 @@
-// train/package.h: a run in one folder, so that another machine can train it again and compare.
+// reproduce/package.h: a run in one folder, so that another machine can train it again and compare.
 //
 //   package.json        seed, end, what it was made by, files of the text, hashes of the checkpoint's files
 //   run.toml            the run's settings, phases included

@@ -1,4 +1,4 @@
-#include "hadal/train/package.h"
+#include "hadal/reproduce/package.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -9,11 +9,11 @@
 #include "hadal/io/atomic_write.h"
 #include "hadal/io/manifest.h"
 #include "hadal/io/path_status.h"
+#include "hadal/reproduce/run_inputs.h"
 #include "hadal/train/config.h"
 #include "hadal/train/phases.h"
 #include "hadal/train/run_folder.h"
 #include "hadal/train/run_history.h"
-#include "hadal/train/run_inputs.h"
 #include "hadal/train/run_plan.h"
 #include "hadal/train/training_checkpoint.h"
 

@@ -1,4 +1,4 @@
-#include "hadal/train/metrics_difference.h"
+#include "hadal/reproduce/metrics_difference.h"
 
 #include <algorithm>
 

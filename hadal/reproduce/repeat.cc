@@ -1,15 +1,15 @@
-#include "hadal/train/repeat.h"
+#include "hadal/reproduce/repeat.h"
 
 #include "hadal/core/log.h"
 #include "hadal/io/manifest.h"
 #include "hadal/io/path_status.h"
 #include "hadal/ops/compute_device.h"
+#include "hadal/reproduce/metrics_difference.h"
+#include "hadal/reproduce/package.h"
+#include "hadal/reproduce/run_inputs.h"
 #include "hadal/train/metrics.h"
-#include "hadal/train/metrics_difference.h"
-#include "hadal/train/package.h"
 #include "hadal/train/pretrain.h"
 #include "hadal/train/run_history.h"
-#include "hadal/train/run_inputs.h"
 
 namespace hadal {
 namespace {

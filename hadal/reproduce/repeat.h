@@ -1,4 +1,4 @@
-// train/repeat.h: a packed run (train/package.h) trained again, and held against what was packed.
+// reproduce/repeat.h: a packed run (reproduce/package.h) trained again, and held against what was packed.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-#include "hadal/train/run_inputs.h"
+#include "hadal/reproduce/run_inputs.h"
 
 #include <algorithm>
 #include <filesystem>

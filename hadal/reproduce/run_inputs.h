@@ -1,4 +1,4 @@
-// train/run_inputs.h: the files that a run reads, so that another machine can tell whether it has the same.
+// reproduce/run_inputs.h: the files that a run reads, so that another machine can tell whether it has the same.
 //
 // An entry stands for one path of run.toml, a file, a folder or a pattern:
 //   {"path": "/home/me/texts", "last": "texts", "files": [{"name": "a.txt", "bytes": 12, "xxh3_64": "..."}, ...]}

@@ -1,4 +1,4 @@
-// train/metrics_difference.h: where two runs of the same settings part.
+// reproduce/metrics_difference.h: where two runs of the same settings part.
 #pragma once
 
 #include <cstdint>
