@@ -35,6 +35,7 @@ std::vector<Command> all_commands() {
       make_reproduce_command(),
       make_package_command(),
       make_repeat_command(),
+      make_replay_command(),
       make_plan_command(),
       make_plan_experts_command(),
       make_plan_sweep_command(),

@@ -42,6 +42,7 @@ Command make_train_command();
 Command make_reproduce_command();
 Command make_package_command();
 Command make_repeat_command();
+Command make_replay_command();
 Command make_config_show_command();
 Command make_tokenizer_train_command();
 Command make_tokenizer_encode_command();

@@ -130,7 +130,7 @@ class Session {
   }
 
  private:
-  bool stopped() const { return stop_.after_step > 0 && state_.steps >= stop_.after_step; }
+  bool stopped() const { return stop_.after_step && state_.steps >= *stop_.after_step; }
   bool done() const { return plan_.finished(clock(), elapsed()) || (stopped() && stop_.ends_run); }
 
   void record_settings(int64_t step) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "hadal/core/json.h"
 #include "hadal/tensor/context.h"
@@ -12,8 +13,8 @@ namespace hadal {
 
 // Where a run that is done again ends, before the plan's own end.
 struct TrainStop {
-  int64_t after_step = 0;  // 0: where the plan ends
-  bool ends_run = false;   // as the plan's end would, with an evaluation and the averages
+  std::optional<int64_t> after_step = {};  // none: where the plan ends
+  bool ends_run = false;  // as the plan's end would, with an evaluation and the averages
   // In place of step after_step + 1 and of the checkpoint: its gradients are zero.
   std::function<void(TrainState&, const Batch&, const StepPlan&)> look;
 };
