@@ -247,6 +247,12 @@ Json read_package(const std::string& folder) {
                        .found = format ? format->dump() : "none",
                        .expected = kFormat});
   }
+  for (const char* key :
+       {"end", "made_by", "not_repeatable", "with_data", "data", "checkpoint", "ema", "files"}) {
+    if (package.find(key)) continue;
+    throw FormatError(
+        {.place = path, .field = key, .problem = "missing", .advice = "get the package again"});
+  }
   for (const auto& [name, expected] : package.at("files").as_object()) {
     const Json found = file_checksum(folder + "/" + name);
     if (found == expected) continue;
