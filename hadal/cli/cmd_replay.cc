@@ -1,5 +1,6 @@
 // cli/cmd_replay.cc: `hadal replay`
 #include <algorithm>
+#include <cmath>
 
 #include "hadal/cli/commands.h"
 #include "hadal/core/interrupt.h"
@@ -22,12 +23,14 @@ void bind(Flags& flags, ReplayRequest& o) {
   flags.option("step", o.step,
                "the step (default: the last of stability.jsonl, or the worst spike of loss and "
                "gradient norm)");
-  flags.option("departs", o.departs_at,
-               "relative error from which a tensor has departed from FP32's");
+  flags.option(
+      "departs", o.departs_at,
+      "relative error from which a tensor has departed from FP32's, if it is four times the "
+      "median too");
 }
 
 std::string number(const Json& value) {
-  return value.is_number() ? printed("%.6g", value.as_number()) : "not finite";
+  return std::isfinite(value.as_number()) ? printed("%.6g", value.as_number()) : "not finite";
 }
 
 std::string padded(const std::string& text, size_t width) {

@@ -18,7 +18,8 @@ namespace hadal {
 struct ReplayRequest {
   std::string run;              // its folder
   std::optional<int64_t> step;  // none: offending_step()
-  double departs_at = 0.3;      // relative error from which a tensor has departed from FP32's
+  double departs_at =
+      0.3;  // relative error from which a tensor may have departed (tensor_comparison.h)
 };
 
 // The step that a run should be asked about, and why: the last one of stability.jsonl, or else the one whose

@@ -9,6 +9,8 @@
 namespace hadal {
 namespace {
 
+constexpr double kTimesMedian = 4.0;
+
 std::string largest_text(const TensorFigures& t) {
   return concat("largest ", printed("%.3g", t.largest_fp32));
 }
@@ -24,6 +26,18 @@ std::string not_finite_verdict(const TensorFigures& t, const std::string& precis
                   " in FP32, too: not the precision, but what went in");
   }
   return concat(what, " in ", precision, ", none in FP32 (", largest_text(t), ")");
+}
+
+// From where on a tensor of this kind has departed.
+double limit_of(const std::string& kind, const std::vector<TensorFigures>& tensors,
+                double departs_at) {
+  std::vector<double> errors;
+  for (const TensorFigures& t : tensors) {
+    if (t.kind == kind) errors.push_back(t.error());
+  }
+  const auto middle = errors.begin() + std::ssize(errors) / 2;
+  std::nth_element(errors.begin(), middle, errors.end());
+  return errors.size() < 2 ? departs_at : std::max(departs_at, kTimesMedian * *middle);
 }
 
 }  // namespace
@@ -65,7 +79,7 @@ Finding judge(const std::vector<TensorFigures>& tensors, const std::string& prec
   const TensorFigures* worst = nullptr;
   for (const TensorFigures& t : tensors) {
     if (t.not_finite > 0) return {&t, not_finite_verdict(t, precision)};
-    if (t.error() >= departs_at) {
+    if (t.error() >= limit_of(t.kind, tensors, departs_at)) {
       return {&t, concat(t.name, " is the first to depart: ", percent(t.error()), " from FP32's (",
                          largest_text(t), "), in ", precision)};
     }

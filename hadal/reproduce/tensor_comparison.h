@@ -22,7 +22,9 @@ struct TensorFigures {
 };
 Json figures_json(const TensorFigures& figures);
 
-// The first tensor that explains a bad step, in the order given.
+// The first tensor that explains a bad step, in the order given: one that is not finite, or whose error is
+// `departs_at` or more and four times the median of its kind's. A token that takes another expert is enough for a
+// few experts' gradients to be far from FP32's in every step; that is no departure.
 struct Finding {
   const TensorFigures* first = nullptr;  // none: all is well
   std::string verdict;                   // one line
