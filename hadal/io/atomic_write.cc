@@ -90,6 +90,20 @@ void write_file_atomically(const std::string& path, std::string_view text) {
   file.commit();
 }
 
+void copy_file_atomically(const std::string& from, const std::string& to) {
+  Descriptor source = Descriptor::open(from, O_RDONLY);
+  if (!source) refuse_to_read(from, "cannot be opened", errno);
+  AtomicFile copy(to);
+  std::vector<char> block(16 * kBufferBytes);
+  for (;;) {
+    const int64_t got = source.read(block.data(), block.size());
+    if (got < 0) refuse_to_read(from, "cannot be read", errno);
+    if (got == 0) break;
+    copy.write(block.data(), static_cast<size_t>(got));
+  }
+  copy.commit();
+}
+
 void make_folders(const std::string& path) {
   std::vector<std::string> missing;
   for (std::string folder = path; !is_folder(folder) && folder != folder_of(folder);

@@ -32,6 +32,8 @@ class AtomicFile {
 };
 
 void write_file_atomically(const std::string& path, std::string_view text);
+// Read block by block: of any size. FormatError if there is no file `from`.
+void copy_file_atomically(const std::string& from, const std::string& to);
 void make_folders(const std::string& path);  // like mkdir -p, their names on the disk; IoError
 void sync_folder(const std::string& path);   // fsync of a folder after renames inside it
 // Of a file or folder, in place of a file at `to`. Lasts through a power cut only after sync_folder.

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
+#include "hadal/kernels/cpu/simd_limit.h"
 #include "hadal/kernels/cuda_stream.h"
 #include "hadal/tensor/context.h"
 
@@ -28,5 +30,8 @@ class ComputeDevice {
   Device kind_;
   std::unique_ptr<cuda::Stream> stream_;
 };
+
+// Of the host's kernels: "avx512", "avx2", ...
+inline std::string instruction_set() { return cpu::simd_in_use(); }
 
 }  // namespace hadal

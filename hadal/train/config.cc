@@ -254,19 +254,32 @@ void TrainConfig::validate() const {
   validate_phases(*this);
 }
 
-TrainConfig read_train_config(const std::string& path,
-                              const std::vector<std::string>& assignments) {
+namespace {
+
+TrainConfig config_of_layers(std::vector<SettingsLayer> layers) {
   TrainConfig config;
   const std::vector<Setting> table = settings_table(config);
+  config.phases = take_phases(layers);
+  config.model.overrides = apply_settings(layers, table, "model", config.origins);
+  return config;
+}
+
+}  // namespace
+
+TrainConfig read_train_config(const std::string& path,
+                              const std::vector<std::string>& assignments) {
+  TrainConfig names;
   std::vector<SettingsLayer> layers;
   layers.push_back(file_layer(user_config_path(), true));
   layers.push_back(file_layer("hadal.toml", true));
   if (!path.empty()) layers.push_back(file_layer(path));
-  layers.push_back(environment_layer(table));
+  layers.push_back(environment_layer(settings_table(names)));
   layers.push_back(assignments_layer(assignments));
-  config.phases = take_phases(layers);
-  config.model.overrides = apply_settings(layers, table, "model", config.origins);
-  return config;
+  return config_of_layers(std::move(layers));
+}
+
+TrainConfig read_recorded_config(const std::string& path) {
+  return config_of_layers({file_layer(path)});
 }
 
 ModelConfig named_shape(const TrainConfig::Model& model) {

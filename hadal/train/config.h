@@ -112,6 +112,9 @@ std::vector<Setting> settings_table(TrainConfig& config);
 // `path` may be empty.
 TrainConfig read_train_config(const std::string& path, const std::vector<std::string>& assignments);
 
+// What a run left in its run.toml, nothing beside it.
+TrainConfig read_recorded_config(const std::string& path);
+
 // The shape that [model] describes, its vocabulary fitted to the tokenizer's size unless given.
 ModelConfig model_shape(const TrainConfig& config, int64_t tokenizer_vocab_size);
 

@@ -16,6 +16,7 @@
 #include "hadal/train/phases.h"
 #include "hadal/train/report.h"
 #include "hadal/train/run_files.h"
+#include "hadal/train/run_history.h"
 #include "hadal/train/run_opening.h"
 #include "hadal/train/run_plan.h"
 #include "hadal/train/run_start.h"
@@ -40,9 +41,11 @@ std::vector<std::string> files_in(const std::string& folder) {
 // One process's part of a phase: from its start, or from a checkpoint, to its end or an interruption.
 class Session {
  public:
-  Session(Context& ctx, const RunFolder& run, const TrainConfig& config, bool resume)
+  Session(Context& ctx, const RunFolder& run, const TrainConfig& config, bool resume,
+          const TrainStop& stop)
       : ctx_(ctx),
         run_(run),
+        stop_(stop),
         start_(find_run_start(run_, config, resume)),
         whole_(settled(config, start_, ctx.pool.n_threads())),
         config_(current_phase(whole_, start_)),
@@ -70,6 +73,9 @@ class Session {
 
   bool in_last_phase() const { return start_.phase() + 1 == n_phases(whole_); }
 
+  // Was this the last of the run, or what was asked for?
+  bool ends_run() const { return in_last_phase() || left_; }
+
   // Null at the end of a phase that another one follows.
   Json train() {
     started_ = last_save_ = monotonic_seconds();
@@ -85,39 +91,51 @@ class Session {
                " tokens; a longer one: --set train.max_seconds=0 --set train.tokens=N");
     }
     if (watch_.rolls_back() && start_.checkpoint.empty()) save();  // the first place to go back to
-    while (!plan_.finished(clock(), elapsed()) && !interrupted()) {
+    while (!done() && !stopped() && !interrupted()) {
       if (!one_step()) continue;
       if (due(config_.eval.every_steps)) evaluate_now();
       const double unsaved = monotonic_seconds() - last_save_;
       const double interval = config_.checkpoint.every_seconds;
       const bool wanted =
           due(config_.checkpoint.every_steps) || (interval > 0 && unsaved >= interval);
-      if (wanted && !plan_.finished(clock(), elapsed())) save();
+      if (wanted && !done()) save();
     }
-    const bool done = plan_.finished(clock(), elapsed());
-    if (done && !evaluated_at(state_.steps)) evaluate_now();
-    if (done && !in_last_phase()) {
+    if (stopped() && stop_.look && !done()) {
+      const auto [batch, plan] = next_batch();
+      stop_.look(state_, batch, plan);
+      left_ = true;
+      return {};
+    }
+    const bool at_end = done();
+    if (at_end && !evaluated_at(state_.steps)) evaluate_now();
+    if (at_end && !in_last_phase()) {
       end_phase();
+      left_ = stopped() && !stop_.look;
       return {};
     }
     save();
-    if (!done) {
+    left_ = stopped();
+    if (!at_end && !stopped()) {
       throw Interrupted(Complaint{
           .place = "train",
           .problem = {"stopped by a signal after step ", state_.steps, ", saved in ", checkpoint_},
           .advice = {"go on with hadal train {resume} {out} ", run_.path()}});
     }
-    return finish();
+    return finish(at_end);
   }
 
  private:
-  void record_settings() {
+  bool stopped() const { return stop_.after_step && state_.steps >= *stop_.after_step; }
+  bool done() const { return plan_.finished(clock(), elapsed()) || (stopped() && stop_.ends_run); }
+
+  void record_settings(int64_t step) {
     write_file_atomically(run_.path() + "/run.toml", resolved_toml(whole_));
+    record_circumstances(run_.path(), step, circumstances(ctx_, whole_));
   }
 
   PreparedData prepare() {
     // Settings that a checkpoint refuses must not become the run's: those wait for restore().
-    if (start_.checkpoint.empty()) record_settings();
+    if (start_.checkpoint.empty()) record_settings(0);
     if (start_.checkpoint.empty() || start_.begins_phase) {
       write_run_files(run_.path(), config_.data.paths);
     }
@@ -150,7 +168,7 @@ class Session {
     }
     plan_.restore(progress_.planned_tokens, progress_.elapsed_seconds);
     saved_step_ = state_.steps;
-    record_settings();
+    record_settings(state_.steps);
     log_note("going on from ", checkpoint_, ", step ", state_.steps);
     warn(plan_change_warning(config_, progress_.planned_tokens, plan_, clock()));
   }
@@ -165,13 +183,18 @@ class Session {
     warn(warmup_warning(config_, plan_));
   }
 
+  std::pair<Batch, StepPlan> next_batch() {
+    const int64_t n = batch_sequences(batch_ramp(config_), clock().tokens);
+    Batch batch = data_.train->next(n);
+    const StepPlan plan = plan_step(n * batch.length);
+    return {std::move(batch), plan};
+  }
+
   // False: the run went back to an earlier step.
   bool one_step() {
     const double begin = monotonic_seconds();
-    const int64_t n = batch_sequences(batch_ramp(config_), clock().tokens);
     const Json position = data_.train->position();
-    const Batch batch = data_.train->next(n);
-    const StepPlan plan = plan_step(n * batch.length);
+    const auto [batch, plan] = next_batch();
     const StepReport report = compute_gradients(ctx_, state_, batch, plan);
     const Json thresholds = watch_.thresholds();
     if (const auto trouble = watch_.find_trouble(report, state_.steps + 1)) {
@@ -181,7 +204,7 @@ class Session {
     }
     const double seconds = monotonic_seconds() - begin;
     plan_.observe(clock(), elapsed());
-    tokens_trained_ += n * batch.length;
+    tokens_trained_ += batch.n_sequences * batch.length;
     seconds_trained_ += seconds;
     warn_of_warmup();
     const double done = plan_.fraction_done(clock(), elapsed());
@@ -340,12 +363,13 @@ class Session {
     return options;
   }
 
-  Json finish() {
+  // `at_end`: of the plan, not before it.
+  Json finish(bool at_end) {
     RunEnd end;
     end.checkpoint = checkpoint_;
     end.tokens_per_s =
         seconds_trained_ > 0 ? static_cast<double>(tokens_trained_) / seconds_trained_ : 0.0;
-    if (!state_.ema.empty()) {
+    if (at_end && !state_.ema.empty()) {
       swap_ema(ctx_, state_);
       end.ema = evaluate(ctx_, state_.model, held_out_);
       end.ema_folder = save_ema_model(ctx_, run_, state_.model, checkpoint_options());
@@ -377,6 +401,7 @@ class Session {
 
   Context& ctx_;
   const RunFolder& run_;
+  const TrainStop& stop_;
   RunStart start_;
   TrainConfig whole_;   // the run's settings
   TrainConfig config_;  // the phase's
@@ -397,20 +422,21 @@ class Session {
   double seconds_trained_ = 0.0;
   int64_t tokens_trained_ = 0, steps_here_ = 0;
   bool warmup_judged_ = false;
+  bool left_ = false;  // where stop_ says
 };
 
 }  // namespace
 
-Json pretrain(Context& ctx, const TrainConfig& config, bool resume) {
+Json pretrain(Context& ctx, const TrainConfig& config, bool resume, const TrainStop& stop) {
   config.validate();
   if (!resume) {  // a mistake in the shape must not leave a folder behind
     for (int64_t i = 0; i < n_phases(config); ++i) model_shape(config_of_phase(config, i), 0);
   }
   const RunFolder run(config.train.out, resume);
   for (;; resume = true) {
-    Session session(ctx, run, config, resume);
+    Session session(ctx, run, config, resume, stop);
     Json summary = session.train();
-    if (session.in_last_phase()) return summary;
+    if (session.ends_run()) return summary;
   }
 }
 

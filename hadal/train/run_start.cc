@@ -183,4 +183,26 @@ TrainConfig current_phase(const TrainConfig& config, const RunStart& start) {
   return current;
 }
 
+ModelConfig shape_for(const TrainConfig& config, const Tokenizer& tokenizer) {
+  ModelConfig shape = model_shape(config, tokenizer.vocab_size());
+  shape.bos_token_id = tokenizer.bos_id().value_or(-1);
+  shape.eos_token_ids.clear();
+  if (tokenizer.eos_id()) shape.eos_token_ids.push_back(*tokenizer.eos_id());
+  return shape;
+}
+
+DeepseekV3 first_weights(Context& ctx, const ModelConfig& shape, const TrainConfig& config,
+                         const RunStart& start) {
+  if (!config.model.init.empty() && start.checkpoint.empty()) {
+    log_note("beginning with the weights of ", config.model.init);
+    DeepseekV3 model = load_model(ctx, config.model.init);
+    model.config = shape;
+    return model;
+  }
+  DeepseekV3 model = make_model(shape, ctx.arena);
+  initialise_weights(model, ctx.arena, static_cast<uint64_t>(config.train.seed),
+                     static_cast<float>(config.model.init_std));
+  return model;
+}
+
 }  // namespace hadal

@@ -39,6 +39,14 @@ void limit_simd(const std::string& set) {
                      .expected = names});
 }
 
+std::string simd_in_use() {
+  const int64_t supported = hwy::SupportedTargets();
+  for (const SimdSet& each : kSimdSets) {
+    if ((supported & each.target) != 0) return each.name;
+  }
+  return "none";
+}
+
 void limit_simd_from_environment() {
   if (const char* set = std::getenv("HADAL_SIMD"); set && *set) limit_simd(set);
 }

@@ -14,4 +14,8 @@ void limit_simd(const std::string& set);
 // The same for the set that HADAL_SIMD names, if it is there.
 void limit_simd_from_environment();
 
+// The best of these sets that the machine has and no limit forbids, "none" where it has none: the last
+// bits of sums depend on it.
+std::string simd_in_use();
+
 }  // namespace hadal::cpu
