@@ -9,6 +9,7 @@
 #include <random>
 #include <vector>
 
+#include "bench/cuda/event_times.h"
 #include "hadal/kernels/cuda/check.h"
 #include "hadal/kernels/cuda/hopper/flash_attention.h"
 
@@ -38,25 +39,6 @@ bf16* normal_on_card(int64_t count, unsigned seed) {
                      cudaMemcpyHostToDevice),
           "inputs");
   return data;
-}
-
-template <class Run>
-double median_seconds(int runs, Run run) {
-  cudaEvent_t begin = nullptr, end = nullptr;
-  check(cudaEventCreate(&begin), "event");
-  check(cudaEventCreate(&end), "event");
-  std::vector<float> ms;
-  for (int i = 0; i < runs + 2; ++i) {
-    check(cudaEventRecord(begin), "event");
-    run(i % 2);
-    check(cudaEventRecord(end), "event");
-    check(cudaEventSynchronize(end), "run");
-    float time = 0.0F;
-    check(cudaEventElapsedTime(&time, begin, end), "time");
-    if (i >= 2) ms.push_back(time);
-  }
-  std::sort(ms.begin(), ms.end());
-  return double{ms[ms.size() / 2]} / 1e3;
 }
 
 struct Inputs {
@@ -98,10 +80,11 @@ void bench(int64_t count, int64_t length, int64_t heads, int runs) {
                                    in[i].k_rope, in[i].o, in[i].lse, sequences, dims, scale,
                                    workspace);
   };
-  const double f = median_seconds(runs, forward);
-  const double b = median_seconds(runs, [&](int i) { backward(i, dq, dkv); });
-  const double b16 = median_seconds(
-      runs, [&](int i) { backward(i, reinterpret_cast<bf16*>(dq), reinterpret_cast<bf16*>(dkv)); });
+  const double f = median_seconds(nullptr, 2, runs, [&](int i) { forward(i % 2); });
+  const double b = median_seconds(nullptr, 2, runs, [&](int i) { backward(i % 2, dq, dkv); });
+  const double b16 = median_seconds(nullptr, 2, runs, [&](int i) {
+    backward(i % 2, reinterpret_cast<bf16*>(dq), reinterpret_cast<bf16*>(dkv));
+  });
   const auto scores = static_cast<double>(count * heads) * static_cast<double>(length) *
                       static_cast<double>(length) / 2.0;
   const double forward_flop = scores * 2 * 320, backward_flop = scores * 2 * 832;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/cuda/event_times.h"
 #include "hadal/core/rng.h"
 #include "hadal/kernels/cuda/check.h"
 #include "hadal/kernels/cuda/hopper/grouped_gemm.h"
@@ -62,23 +63,7 @@ struct Patterns {
 
 template <class Call>
 double median_ms(const Call& call) {
-  cudaEvent_t begin, end;
-  check(cudaEventCreate(&begin), "event");
-  check(cudaEventCreate(&end), "event");
-  std::vector<float> times;
-  for (int i = 0; i < 13; ++i) {
-    check(cudaEventRecord(begin), "event");
-    call();
-    check(cudaEventRecord(end), "event");
-    check(cudaEventSynchronize(end), "bench");
-    float ms = 0;
-    check(cudaEventElapsedTime(&ms, begin, end), "event");
-    if (i >= 3) times.push_back(ms);
-  }
-  check(cudaEventDestroy(begin), "event");
-  check(cudaEventDestroy(end), "event");
-  std::sort(times.begin(), times.end());
-  return static_cast<double>(times[times.size() / 2]);
+  return 1e3 * median_seconds(nullptr, 3, 10, [&](int) { call(); });
 }
 
 struct Shape {

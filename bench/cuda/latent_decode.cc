@@ -3,8 +3,6 @@
 // calls go round them, so that none finds its rows in the cache. About 10 s.
 #include "hadal/kernels/cuda/hopper/latent_decode.h"
 
-#include <cuda_runtime_api.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -12,7 +10,7 @@
 #include <random>
 #include <vector>
 
-#include "hadal/kernels/cuda/check.h"
+#include "bench/cuda/event_times.h"
 
 namespace hadal {
 namespace {
@@ -38,23 +36,10 @@ T* on_device(const std::vector<T>& values) {
 // Median over rounds of the seconds that one of `calls` calls takes.
 template <class Call>
 double seconds_per_call(int calls, const Call& call) {
-  cudaEvent_t begin{}, end{};
-  cuda::check(cudaEventCreate(&begin), "event");
-  cuda::check(cudaEventCreate(&end), "event");
-  std::vector<float> times;
-  for (int round = 0; round < 6; ++round) {
-    cuda::check(cudaEventRecord(begin), "event");
-    for (int i = 0; i < calls; ++i) call(round * calls + i);
-    cuda::check(cudaEventRecord(end), "event");
-    cuda::check(cudaEventSynchronize(end), "latent decode");
-    float milliseconds = 0;
-    cuda::check(cudaEventElapsedTime(&milliseconds, begin, end), "event");
-    if (round > 0) times.push_back(milliseconds);
-  }
-  cudaEventDestroy(begin);
-  cudaEventDestroy(end);
-  std::sort(times.begin(), times.end());
-  return 1e-3 * double{times[times.size() / 2]} / calls;
+  const auto round = [&](int r) {
+    for (int i = 0; i < calls; ++i) call(r * calls + i);
+  };
+  return median_seconds(nullptr, 1, 5, round) / calls;
 }
 
 // Random pages of a form, repeated over the pool.

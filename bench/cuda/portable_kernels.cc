@@ -7,6 +7,7 @@
 #include <random>
 #include <vector>
 
+#include "bench/cuda/event_times.h"
 #include "hadal/kernels/attention.h"
 #include "hadal/kernels/cuda/stream.h"
 #include "hadal/kernels/latent_attention.h"
@@ -45,23 +46,8 @@ class Bench {
   }
   template <class Run>
   double seconds(const Run& run) {
-    constexpr int kRuns = 7;
-    cudaStream_t stream = own(*stream_).handle();
-    cudaEvent_t begin = nullptr, end = nullptr;
-    check(cudaEventCreate(&begin), "event");
-    check(cudaEventCreate(&end), "event");
-    std::vector<float> ms;
-    for (size_t i = 0; i < kRuns + 2; ++i) {
-      check(cudaEventRecord(begin, stream), "event");
-      run(i % 2);
-      check(cudaEventRecord(end, stream), "event");
-      check(cudaEventSynchronize(end), "run");
-      float time = 0.0F;
-      check(cudaEventElapsedTime(&time, begin, end), "time");
-      if (i >= 2) ms.push_back(time);
-    }
-    std::sort(ms.begin(), ms.end());
-    return double{ms[kRuns / 2]} / 1e3;
+    return median_seconds(own(*stream_).handle(), 2, 7,
+                          [&](int i) { run(static_cast<size_t>(i % 2)); });
   }
 
   void attention(int64_t T, int64_t H) {

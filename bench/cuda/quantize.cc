@@ -1,7 +1,5 @@
 // FP8 tiles on a card: each kernel's bytes (inputs read once, codes and scales written once) over its time,
 // beside the rate of a copy in the same program. Operands are larger than the L2. About 3 s.
-#include <cuda_runtime_api.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <functional>
@@ -10,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/cuda/event_times.h"
 #include "hadal/core/checked_math.h"
 #include "hadal/kernels/cuda/quantize_fp8.h"
 #include "hadal/kernels/cuda/stream.h"
@@ -64,25 +63,11 @@ class Bench {
 
  private:
   double seconds_of(const std::function<void()>& call) {
-    cudaStream_t on = cuda::own(*stream_).handle();
     constexpr int kRounds = 11, kCalls = 4;
-    cudaEvent_t begin{}, end{};
-    cuda::check(cudaEventCreate(&begin), "event");
-    cuda::check(cudaEventCreate(&end), "event");
-    std::vector<float> times;
-    for (int round = 0; round < kRounds + 1; ++round) {
-      cuda::check(cudaEventRecord(begin, on), "event");
+    const auto round = [&](int) {
       for (int i = 0; i < kCalls; ++i) call();
-      cuda::check(cudaEventRecord(end, on), "event");
-      cuda::check(cudaEventSynchronize(end), "quantize");
-      float milliseconds = 0;
-      cuda::check(cudaEventElapsedTime(&milliseconds, begin, end), "event");
-      if (round > 0) times.push_back(milliseconds);
-    }
-    cudaEventDestroy(begin);
-    cudaEventDestroy(end);
-    std::sort(times.begin(), times.end());
-    return 1e-3 * double{times[times.size() / 2]} / kCalls;
+    };
+    return median_seconds(cuda::own(*stream_).handle(), 1, kRounds, round) / kCalls;
   }
 
   std::unique_ptr<cuda::Stream> stream_;

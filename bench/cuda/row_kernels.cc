@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/cuda/event_times.h"
 #include "hadal/core/rng.h"
 #include "hadal/kernels/adamw_update.h"
 #include "hadal/kernels/argmax.h"
@@ -35,16 +36,8 @@ class Bench {
   Bench() : stream_(cuda::Stream::open()), arena_(stream_->memory()) {
     Rng rng(1);
     for (int i = 0; i < 1'000'003; ++i) pattern_.push_back(static_cast<float>(rng.normal()));
-    cuda::check(cudaEventCreate(&begin_), "event");
-    cuda::check(cudaEventCreate(&end_), "event");
     std::printf("%-44s %8s %8s %6s\n", "kernel", "ms", "GB/s", "% copy");
   }
-  ~Bench() {
-    cudaEventDestroy(begin_);
-    cudaEventDestroy(end_);
-  }
-  Bench(const Bench&) = delete;
-  Bench& operator=(const Bench&) = delete;
 
   cuda::Stream& stream() { return *stream_; }
   // F32, filled with a pattern that is no multiple of a row.
@@ -65,19 +58,9 @@ class Bench {
   // The median of ten calls; `bytes` read and written by one.
   template <class Call>
   void row(const char* name, double bytes, const Call& call) {
-    const cudaStream_t stream = cuda::own(*stream_).handle();
-    std::vector<float> times;
-    for (int i = 0; i < 13; ++i) {
-      cuda::check(cudaEventRecord(begin_, stream), "event");
-      call();
-      cuda::check(cudaEventRecord(end_, stream), "event");
-      cuda::check(cudaEventSynchronize(end_), name);
-      float ms = 0;
-      cuda::check(cudaEventElapsedTime(&ms, begin_, end_), "event");
-      if (i >= 3) times.push_back(ms);
-    }
-    std::sort(times.begin(), times.end());
-    const double ms = times[times.size() / 2], rate = bytes / ms / 1e6;
+    const double ms = 1e3 *
+                      median_seconds(cuda::own(*stream_).handle(), 3, 10, [&](int) { call(); }),
+                 rate = bytes / ms / 1e6;
     std::printf("%-44s %8.3f %8.0f %6.0f\n", name, ms, rate, 100.0 * rate / kCopyGBs);
     std::fflush(stdout);
   }
@@ -86,7 +69,6 @@ class Bench {
   std::unique_ptr<cuda::Stream> stream_;
   Arena arena_;
   std::vector<float> pattern_;
-  cudaEvent_t begin_{}, end_{};
 };
 
 // Elements of f32 that are read or written, in bytes.

@@ -18,8 +18,8 @@ struct TomlDocument {
 TomlDocument parse_toml(std::string_view text, const std::string& source);
 TomlDocument parse_toml_file(const std::string& path);
 
-// Writes an object of scalars, arrays, tables and lists of tables as TOML that parse_toml reads back unchanged (null
-// members are left out: TOML has no null).
+// Writes an object of scalars, arrays, tables and lists of tables as TOML that parse_toml reads back
+// unchanged (null members are left out: TOML has no null).
 std::string write_toml(const Json& root);
 
 }  // namespace hadal

@@ -54,6 +54,23 @@ cuda::RowGroups groups_of(const RowCase& c, const Rows& rows, const DeviceArray<
   return groups;
 }
 
+// What F32 results are added to, in y too; nothing where they are not.
+template <class Out>
+std::vector<float> fill_before(std::vector<Out>& y, int64_t n, bool accumulate, Random& random) {
+  std::vector<float> before;
+  if constexpr (sizeof(Out) == 4) {
+    if (accumulate) before = random.floats(n);
+    std::copy(before.begin(), before.end(), y.begin());
+  }
+  return before;
+}
+
+template <class Out>
+cuda::GroupedResult result_in(const DeviceArray<Out>& y, int64_t stride, bool accumulate) {
+  if constexpr (sizeof(Out) == 4) return {y.data(), stride, accumulate};
+  if constexpr (sizeof(Out) == 2) return {y.data(), stride};
+}
+
 template <class Out, class Element>
 void expect_rows(const std::vector<Out>& y, const Rows& rows, int64_t n, int64_t stride,
                  const std::vector<float>& before, const Element& element, const char* what) {
@@ -90,13 +107,7 @@ std::vector<Out> run_fp8(const RowCase& c, bool accumulate, bool verify) {
   const auto sa = random.scales(blocks * scale_stride);
   const auto sb = random.scales(groups * column_blocks * b_scale_stride);
   auto y = poisoned<Out>(rows.all * y_stride);
-  std::vector<float> before;
-  if constexpr (sizeof(Out) == 4) {
-    if (accumulate) {
-      before = random.floats(rows.all * y_stride);
-      std::copy(before.begin(), before.end(), y.begin());
-    }
-  }
+  const std::vector<float> before = fill_before(y, rows.all * y_stride, accumulate, random);
   const DeviceArray<f8e4m3> a_there(a), b_there(b);
   const DeviceArray<float> sa_there(sa), sb_there(sb);
   const DeviceArray<Out> y_there(y);
@@ -113,11 +124,7 @@ std::vector<Out> run_fp8(const RowCase& c, bool accumulate, bool verify) {
   product.b_stride = b_stride;
   product.b_scales = sb_there.data();
   product.b_scale_stride = b_scale_stride;
-  if constexpr (sizeof(Out) == 4) {
-    product.y = cuda::GroupedResult(y_there.data(), y_stride, accumulate);
-  } else {
-    product.y = cuda::GroupedResult(y_there.data(), y_stride);
-  }
+  product.y = result_in(y_there, y_stride, accumulate);
   product.tile = c.tile;
   EXPECT_TRUE(cuda::can_multiply(product));
   cuda::multiply(product, nullptr);
@@ -151,13 +158,7 @@ std::vector<Out> run_bf16(const RowCase& c, bool accumulate, bool verify) {
   Random random(11);
   const auto a = random.values(rows.all * a_stride), b = random.values(groups * b_rows * b_stride);
   auto y = poisoned<Out>(rows.all * y_stride);
-  std::vector<float> before;
-  if constexpr (sizeof(Out) == 4) {
-    if (accumulate) {
-      before = random.floats(rows.all * y_stride);
-      std::copy(before.begin(), before.end(), y.begin());
-    }
-  }
+  const std::vector<float> before = fill_before(y, rows.all * y_stride, accumulate, random);
   const DeviceArray<bf16> a_there(a), b_there(b);
   const DeviceArray<Out> y_there(y);
   const DeviceArray<int> offsets(rows.offsets), counts(rows.counts);
@@ -170,11 +171,7 @@ std::vector<Out> run_bf16(const RowCase& c, bool accumulate, bool verify) {
   product.b = b_there.data();
   product.b_stride = b_stride;
   product.b_is_kn = c.b_is_kn;
-  if constexpr (sizeof(Out) == 4) {
-    product.y = cuda::GroupedResult(y_there.data(), y_stride, accumulate);
-  } else {
-    product.y = cuda::GroupedResult(y_there.data(), y_stride);
-  }
+  product.y = result_in(y_there, y_stride, accumulate);
   product.tile = c.tile;
   EXPECT_TRUE(cuda::can_multiply(product));
   cuda::multiply(product, nullptr);

@@ -48,6 +48,25 @@ std::vector<float> gradient_before(const GradientCase& c, Random& random) {
   return dw;
 }
 
+// The product's dw, with the operands that it has and what both types share.
+template <class Product>
+std::vector<float> multiplied(Product product, const GradientCase& c,
+                              const std::vector<int>& offsets, int64_t tokens,
+                              const std::vector<float>& before) {
+  const DeviceArray<float> dw(before);
+  const DeviceArray<int> offsets_there(offsets);
+  product.groups = static_cast<int>(c.group_tokens.size());
+  product.offsets = offsets_there.data();
+  product.tokens = tokens;
+  product.n = c.n;
+  product.k = c.k;
+  product.dw = dw.data();
+  product.accumulate = c.accumulate;
+  EXPECT_TRUE(tokens == 0 || cuda::can_multiply(product));
+  cuda::multiply(product, nullptr);
+  return dw.host();
+}
+
 void check_fp8(const GradientCase& c) {
   if (!has_card()) GTEST_SKIP() << "no card here";
   const std::vector<int> offsets = offsets_of(c.group_tokens);
@@ -63,14 +82,8 @@ void check_fp8(const GradientCase& c) {
              sx = random.scales(tokens / 128 * k_scales);
   const auto before = gradient_before(c, random);
   const DeviceArray<f8e4m3> dyt_there(dyt), xt_there(xt);
-  const DeviceArray<float> sdy_there(sdy), sx_there(sx), dw_there(before);
-  const DeviceArray<int> offsets_there(offsets);
+  const DeviceArray<float> sdy_there(sdy), sx_there(sx);
   cuda::GroupedWeightGradientFp8 product;
-  product.groups = static_cast<int>(c.group_tokens.size());
-  product.offsets = offsets_there.data();
-  product.tokens = tokens;
-  product.n = c.n;
-  product.k = c.k;
   product.dyt = dyt_there.data();
   product.dyt_stride = stride;
   product.dyt_scales = sdy_there.data();
@@ -79,13 +92,10 @@ void check_fp8(const GradientCase& c) {
   product.xt_stride = stride;
   product.xt_scales = sx_there.data();
   product.xt_scale_stride = k_scales;
-  product.dw = dw_there.data();
-  product.accumulate = c.accumulate;
-  ASSERT_TRUE(cuda::can_multiply(product));
-  cuda::multiply(product, nullptr);
+  const auto dw = multiplied(product, c, offsets, tokens, before);
   const std::vector<double> decoded = decoded_e4m3();
   expect_gradient(
-      c, dw_there.host(), before,
+      c, dw, before,
       [&](int64_t g, int64_t n, int64_t k) {
         const f8e4m3* a = dyt.data() + n * stride;
         const f8e4m3* b = xt.data() + k * stride;
@@ -115,24 +125,14 @@ void check_bf16(const GradientCase& c) {
   }
   const auto before = gradient_before(c, random);
   const DeviceArray<bf16> dy_there(dy), x_there(x);
-  const DeviceArray<float> dw_there(before);
-  const DeviceArray<int> offsets_there(offsets);
   cuda::GroupedWeightGradientBf16 product;
-  product.groups = static_cast<int>(c.group_tokens.size());
-  product.offsets = offsets_there.data();
-  product.tokens = tokens;
-  product.n = c.n;
-  product.k = c.k;
   product.dy = dy_there.data();
   product.dy_stride = dy_stride;
   product.x = x_there.data();
   product.x_stride = x_stride;
-  product.dw = dw_there.data();
-  product.accumulate = c.accumulate;
-  ASSERT_TRUE(cuda::can_multiply(product));
-  cuda::multiply(product, nullptr);
+  const auto dw = multiplied(product, c, offsets, tokens, before);
   expect_gradient(
-      c, dw_there.host(), before,
+      c, dw, before,
       [&](int64_t g, int64_t n, int64_t k) {
         return expected_bf16(
             offsets[static_cast<size_t>(g)], offsets[static_cast<size_t>(g + 1)],
@@ -158,6 +158,22 @@ TEST(GroupedWeightGradient, Bf16Overwrites) {
 }
 TEST(GroupedWeightGradient, Bf16Wide) {
   check_bf16({.n = 328, .k = 520, .group_tokens = {77, 200}});
+}
+
+// Without a token nothing is added, and what is not added to is zeros.
+TEST(GroupedWeightGradient, OfNoTokens) {
+  if (!has_card()) GTEST_SKIP() << "no card here";
+  for (const bool accumulate : {true, false}) {
+    const GradientCase c{.accumulate = accumulate, .n = 8, .k = 12, .group_tokens = {0, 0}};
+    Random random(9);
+    const auto before = gradient_before(c, random);
+    const std::vector<int> offsets = {0, 0, 0};
+    for (const auto& dw : {multiplied(cuda::GroupedWeightGradientFp8{}, c, offsets, 0, before),
+                           multiplied(cuda::GroupedWeightGradientBf16{}, c, offsets, 0, before)}) {
+      expect_gradient(
+          c, dw, before, [](int64_t, int64_t, int64_t) { return Expected{}; }, "no tokens");
+    }
+  }
 }
 
 }  // namespace

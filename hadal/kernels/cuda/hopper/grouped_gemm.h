@@ -12,8 +12,8 @@
 // or f32. Adding to f32 results happens in L2, where subnormals count as zero.
 //
 // An element depends on its row of a, its row of b and k alone: not on the other rows, groups, or tiles.
-// A call launches one kernel on the stream, allocates nothing and does not wait. Throws ShapeError where
-// can_multiply() says no.
+// A call launches one kernel on the stream (of no tokens: at most fills dw with zeros), allocates nothing
+// and does not wait. Throws ShapeError where can_multiply() says no.
 //
 // Not yet run on a card.
 #pragma once

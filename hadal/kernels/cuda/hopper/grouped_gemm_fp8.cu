@@ -60,7 +60,7 @@ bool can_multiply(const GroupedWeightGradientFp8& p) noexcept {
 }
 
 void multiply(const GroupedWeightGradientFp8& p, cudaStream_t stream) {
-  if (p.n == 0 || p.k == 0 || (p.tokens == 0 && p.accumulate)) return;
+  if (is_nothing(p, stream)) return;
   if (!can_multiply(p)) throw ShapeError("grouped weight gradient fp8: extents or alignment");
   using Plan = GradientPlan;
   GroupedMaps maps{};

@@ -157,6 +157,18 @@ GroupedWork gradient_work(const Gradient& p) {
   return work;
 }
 
+// Whether there is nothing to multiply; then dw has what it has, or zeros. No tensor map has an extent of 0.
+template <class Gradient>
+bool is_nothing(const Gradient& p, cudaStream_t stream) {
+  if (p.tokens != 0 && p.n != 0 && p.k != 0) return false;
+  const int64_t size = p.groups * p.n * p.k;
+  if (!p.accumulate && size > 0) {
+    check(cudaMemsetAsync(p.dw, 0, static_cast<size_t>(size) * sizeof(float), stream),
+          "grouped_gemm");
+  }
+  return true;
+}
+
 template <class Plan, class Gradient>
 int64_t gradient_row_tiles(const Gradient& p) {
   return p.groups * ((p.n + Plan::kTileM - 1) / Plan::kTileM);
