@@ -34,12 +34,11 @@ void refuse_changed_keys(const TrainConfig& config, const ModelConfig& shape,
   for (const auto& [key, value] : config.model.overrides.as_object()) {
     if (!changes(shape, key, value)) continue;
     const std::string name = "model." + key;
-    const Json* before = stored.find(key);
     throw ConfigError({.place = config.origins.at(name),
                        .field = name,
                        .problem = "not the model of the checkpoint",
                        .found = one_line(value.dump(), 100),
-                       .expected = {before ? before->dump() : "none", " as in ", checkpoint},
+                       .expected = {stored.at(key).dump(), " as in ", checkpoint},
                        .advice = "leave it out, or start another run in another {out}"});
   }
 }
@@ -181,28 +180,6 @@ TrainConfig current_phase(const TrainConfig& config, const RunStart& start) {
     current.data.before = before;
   }
   return current;
-}
-
-ModelConfig shape_for(const TrainConfig& config, const Tokenizer& tokenizer) {
-  ModelConfig shape = model_shape(config, tokenizer.vocab_size());
-  shape.bos_token_id = tokenizer.bos_id().value_or(-1);
-  shape.eos_token_ids.clear();
-  if (tokenizer.eos_id()) shape.eos_token_ids.push_back(*tokenizer.eos_id());
-  return shape;
-}
-
-DeepseekV3 first_weights(Context& ctx, const ModelConfig& shape, const TrainConfig& config,
-                         const RunStart& start) {
-  if (!config.model.init.empty() && start.checkpoint.empty()) {
-    log_note("beginning with the weights of ", config.model.init);
-    DeepseekV3 model = load_model(ctx, config.model.init);
-    model.config = shape;
-    return model;
-  }
-  DeepseekV3 model = make_model(shape, ctx.arena);
-  initialise_weights(model, ctx.arena, static_cast<uint64_t>(config.train.seed),
-                     static_cast<float>(config.model.init_std));
-  return model;
 }
 
 }  // namespace hadal

@@ -35,10 +35,4 @@ TrainConfig settled(TrainConfig config, const RunStart& start, int n_threads);
 // before have read, with their tokenizer. REQUIRES a settled `config`.
 TrainConfig current_phase(const TrainConfig& config, const RunStart& start);
 
-// What [model] describes, fitted to the tokenizer.
-ModelConfig shape_for(const TrainConfig& config, const Tokenizer& tokenizer);
-// Random, or those of the model to go on from; a checkpoint's are restored into them.
-DeepseekV3 first_weights(Context& ctx, const ModelConfig& shape, const TrainConfig& config,
-                         const RunStart& start);
-
 }  // namespace hadal
