@@ -208,12 +208,20 @@ Replayed compute_twice(Context& ctx, TrainState& state, const Batch& batch, cons
     figures.add(master, master);
     replayed.tensors.push_back(std::move(figures));
   }
+  Arena host;
   BlockOutputs own(ctx.arena), fp32(ctx.arena);
   replayed.own = compute(ctx, state, batch, plan, own);
   set_precision(state.model, LinearPrecision(Precision::kF32));
   remake_working_weights(ctx, state.model);
   replayed.fp32 = compute(ctx, state, batch, plan, fp32);
   for (TensorFigures& figures : own.against(fp32)) replayed.tensors.push_back(std::move(figures));
+  Tensor losses[2] = {Tensor::empty(host, DType::kF32, {1}), Tensor::empty(host, DType::kF32, {1})};
+  for (const bool second : {false, true}) {
+    const auto loss = static_cast<float>((second ? replayed.fp32 : replayed.own).report.total_loss);
+    losses[second ? 1 : 0].read_from(&loss);
+  }
+  replayed.tensors.push_back({.name = "loss", .kind = "loss"});
+  replayed.tensors.back().add(losses[0], losses[1]);
   // A loss that is not finite ends the step before its gradients are whole.
   const auto no_loss = [](const Computed& c) {
     return c.report.not_finite && c.report.not_finite->in_loss;

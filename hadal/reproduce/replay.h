@@ -3,7 +3,7 @@
 // The run is trained again, bit for bit, from its newest checkpoint before that step, in a folder of its own:
 // nothing of the run is touched. The step itself is computed twice from the same weights and the same batch
 // and not taken. Its tensors are held against each other in the order in which they are computed: weights,
-// outputs of the blocks (tensor/probe.h), then gradients from the last parameter to the first.
+// outputs of the blocks (tensor/probe.h), the loss, then gradients from the last parameter to the first.
 #pragma once
 
 #include <cstdint>

@@ -11,7 +11,7 @@ namespace hadal {
 
 // Of all elements of a tensor, of every micro-batch.
 struct TensorFigures {
-  std::string name, kind;  // kind: weight, activation, gradient
+  std::string name, kind;  // kind: weight, activation, loss, gradient
   double largest = 0.0, largest_fp32 = 0.0;
   int64_t not_finite = 0, not_finite_fp32 = 0, elements = 0;
   double square_of_difference = 0.0, square_fp32 = 0.0;
