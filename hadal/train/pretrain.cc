@@ -15,6 +15,7 @@
 #include "hadal/train/metrics.h"
 #include "hadal/train/phases.h"
 #include "hadal/train/report.h"
+#include "hadal/train/retiling_count.h"
 #include "hadal/train/run_files.h"
 #include "hadal/train/run_opening.h"
 #include "hadal/train/run_plan.h"
@@ -192,7 +193,10 @@ class Session {
     const int64_t n = batch_sequences(batch_ramp(config_), clock().tokens);
     const Batch batch = data_.train->next(n);
     const StepPlan plan = plan_step(n * batch.length);
-    const StepReport report = train_step(ctx_, state_, batch, plan);
+    RetilingCount retiling;
+    Context watched = ctx_;
+    if (config_.log.retiling) watched.probe = &retiling;
+    const StepReport report = train_step(watched, state_, batch, plan);
     const double seconds = monotonic_seconds() - begin;
     plan_.observe(clock(), elapsed());
     tokens_trained_ += n * batch.length;
@@ -204,8 +208,12 @@ class Session {
 
     const StepFigures figures = step_figures(report, batch, data_.target_bytes(batch), seconds);
     const bool with_load = due(config_.log.load_every_steps) || state_.steps == 1;
-    metrics_->write(state_.steps, state_.tokens, "train",
-                    step_metrics(report, plan, figures, with_load));
+    Json metrics = step_metrics(report, plan, figures, with_load);
+    if (config_.log.retiling) {
+      metrics["fp8/retiled_values"] = retiling.values;
+      metrics["fp8/retiled_values_changed"] = retiling.changed;
+    }
+    metrics_->write(state_.steps, state_.tokens, "train", metrics);
     if (line_.due()) {
       line_.show(progress_text(figures, state_.steps, done, seconds_left(done)));
     }
