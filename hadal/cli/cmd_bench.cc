@@ -184,6 +184,8 @@ void bind_train(Flags& flags, TrainBench& o) {
                "of all linears' products (docs/precision.md)");
   flags.choice("weight-gradient", o.measure.weight_gradient, {"retiled", "columns"},
                "where FP8's operands of weight gradients come from");
+  flags.choice("norms", o.measure.norms, {"inputs", "outputs"},
+               "what of norms waits for backward in FP8");
 }
 
 int run_train(const TrainBench& o, const CommonOptions& common, Output& out) {

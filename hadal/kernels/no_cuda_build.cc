@@ -130,6 +130,7 @@ void quantize_q4(Stream&, View<uint8_t, 2>, View<bf16, 2>, In2) { no_kernel("qua
 void rmsnorm_forward(Stream&, Out2, Out1, In2, In1, float) { no_kernel("rmsnorm"); }
 void rmsnorm_backward_input(Stream&, Out2, In2, In2, In1, In1, float) { no_kernel("rmsnorm"); }
 void rmsnorm_backward_weight(Stream&, Out1, In2, In2, In1) { no_kernel("rmsnorm"); }
+void rmsnorm_input(Stream&, Out2, In2, In1, In1) { no_kernel("rmsnorm"); }
 
 // rope
 void rope_turn(Stream&, Out3, In2, In2, Ids, int) { no_kernel("rope"); }

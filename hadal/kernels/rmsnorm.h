@@ -16,6 +16,9 @@ void rmsnorm_backward_input(View<Real, 2> dx, View<const Real, 2> dy, View<const
 template <class Real>
 void rmsnorm_backward_weight(View<Real, 1> dw, View<const Real, 2> dy, View<const Real, 2> x,
                              View<const Real, 1> r) noexcept;
+template <class Real>
+void rmsnorm_input(View<Real, 2> x, View<const Real, 2> y, View<const Real, 1> w,
+                   View<const Real, 1> r) noexcept;
 
 }  // namespace hadal::reference
 
@@ -28,6 +31,8 @@ void rmsnorm_backward_input(ThreadPool& pool, View<float, 2> dx, View<const floa
                             float beta);
 void rmsnorm_backward_weight(ThreadPool& pool, View<float, 1> dw, View<const float, 2> dy,
                              View<const float, 2> x, View<const float, 1> r);
+void rmsnorm_input(ThreadPool& pool, View<float, 2> x, View<const float, 2> y,
+                   View<const float, 1> w, View<const float, 1> r);
 
 }  // namespace hadal::cpu
 
@@ -40,5 +45,7 @@ void rmsnorm_backward_input(Stream& stream, View<float, 2> dx, View<const float,
                             float beta);
 void rmsnorm_backward_weight(Stream& stream, View<float, 1> dw, View<const float, 2> dy,
                              View<const float, 2> x, View<const float, 1> r);
+void rmsnorm_input(Stream& stream, View<float, 2> x, View<const float, 2> y, View<const float, 1> w,
+                   View<const float, 1> r);
 
 }  // namespace hadal::cuda

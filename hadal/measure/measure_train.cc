@@ -1,14 +1,12 @@
 #include "hadal/measure/measure_train.h"
 
-#include <functional>
-#include <numeric>
-
 #include "hadal/core/error.h"
 #include "hadal/measure/model_flops.h"
 #include "hadal/measure/random_operand.h"
 #include "hadal/measure/roofline.h"
 #include "hadal/measure/saved_activations.h"
 #include "hadal/train/config.h"
+#include "hadal/train/retiling_count.h"
 #include "hadal/train/train_step.h"
 
 namespace hadal {
@@ -24,23 +22,6 @@ Batch random_batch(const MeasureTrainOptions& o) {
   }
   return batch;
 }
-
-// How many values of FP8 weight gradients' operands change when 1x128 tiles are cut to 128x1.
-class RetilingCount final : public Probe {
- public:
-  void offer(std::string_view name, int /*layer*/, const Tensor& value) override {
-    if (name == "retile.before") before_ = value.share();
-    if (name != "retile.after") return;
-    const auto a = std::as_const(before_).flat<float>(), b = value.flat<float>();
-    values += value.size();
-    changed += std::transform_reduce(a.begin(), a.end(), b.begin(), int64_t{0}, std::plus<>(),
-                                     std::not_equal_to<>());
-  }
-  int64_t values = 0, changed = 0;
-
- private:
-  Tensor before_;
-};
 
 int64_t count_bytes_of_masters(const ParameterCount& count) {
   return (count.total + count.mtp) * static_cast<int64_t>(sizeof(float));
@@ -76,6 +57,11 @@ void check(const MeasureTrainOptions& o) {
                          .found = o.steps,
                          .expected = "2 or more",
                          .advice = "the first step only warms up"});
+  require(o.norms == "inputs" || o.weight_gradient == "retiled",
+          {.field = "norms",
+           .problem = "columns are quantised from rows that were not rounded",
+           .found = "outputs beside columns",
+           .advice = "leave one of the two out"});
   require(o.micro_batch >= 0, {.field = "micro_batch",
                                .problem = "out of range",
                                .found = o.micro_batch,
@@ -121,6 +107,7 @@ MeasureReport measure_train(Context& ctx, const MeasureTrainOptions& o) {
   TrainConfig::Precision precision;
   precision.compute = o.precision;
   precision.weight_gradient = o.weight_gradient;
+  precision.norms = o.norms;
   set_precision(state.model, model_precision(precision));
   remake_working_weights(ctx, state.model);
   const double state_bytes = static_cast<double>(ctx.arena.bytes_in_use() - without_state) /
@@ -164,6 +151,8 @@ MeasureReport measure_train(Context& ctx, const MeasureTrainOptions& o) {
   // What `hadal plan machine` needs to carry the figures over to another shape.
   d["preset"] = o.preset;
   d["precision"] = o.precision;
+  d["weight_gradient"] = o.weight_gradient;
+  d["norms"] = o.norms;
   add_saved(d, saved);
   d["state_bytes_per_parameter"] = state_bytes;
   d["retiled_values"] = retiling.values;

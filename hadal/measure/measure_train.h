@@ -15,6 +15,7 @@ struct MeasureTrainOptions {
   int64_t steps = 8;                        // the first warms up and does not count
   std::string precision = "fp32";           // or bf16, fp8: of all linears' products
   std::string weight_gradient = "retiled";  // or columns: FP8's operands (train/config.h)
+  std::string norms = "inputs";             // or outputs: what of norms waits in FP8
   uint64_t seed = 1;
 };
 

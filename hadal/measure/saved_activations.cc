@@ -35,11 +35,13 @@ class Account {
 
   void of_norm(const RmsNorm::Saved& saved, const char* what) {
     add(what, saved.x);
+    add("norm_outputs", saved.y);
     add("norm_statistics", saved.r);
   }
   void of_attention(const Mla::Saved& saved) {
     of_norm(saved.q_norm, "latents");
     add("latents", saved.latent);
+    add("norm_outputs", saved.c_kv);
     add("norm_statistics", saved.kv_norm_r);
     add("attention_output", saved.o);
     add("attention_output", saved.w_o.x);

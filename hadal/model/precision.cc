@@ -23,6 +23,10 @@ void set_layer(DecoderLayer& layer, const ModelPrecision& precision) {
     }
     if (moe->shared) set_ffn(*moe->shared, precision.shared);
     layer.ffn_norm.precision = precision.experts;
+    // Codes are for linears that multiply codes.
+    if (moe->shared && !trains_in_fp8(precision.shared.products)) {
+      layer.ffn_norm.precision.norms = KeptNorms::kInputs;
+    }
   } else {
     set_ffn(std::get<Ffn>(layer.ffn), precision.dense);
     layer.ffn_norm.precision = precision.dense;

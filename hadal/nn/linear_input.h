@@ -14,11 +14,13 @@ namespace hadal {
 struct LinearPrecision {
   Precision products = Precision::kF32;
   WeightGradientTiles tiles = WeightGradientTiles::kRetiled;  // FP8 training alone
+  KeptNorms norms = KeptNorms::kInputs;                       // of the norm in front; the same
 
   LinearPrecision() = default;
   LinearPrecision(Precision p,  // NOLINT(google-explicit-constructor): the usual case
-                  WeightGradientTiles t = WeightGradientTiles::kRetiled)
-      : products(p), tiles(t) {}
+                  WeightGradientTiles t = WeightGradientTiles::kRetiled,
+                  KeptNorms n = KeptNorms::kInputs)
+      : products(p), tiles(t), norms(n) {}
   bool operator==(const LinearPrecision&) const = default;
 
   // What waits for the way back beside the inputs of linears takes the form that belongs to theirs.
@@ -37,6 +39,9 @@ struct LinearPrecision {
   KeptRows rounded_gradient(Context& ctx, const Tensor& dy) const;
   bool quantises_columns() const {
     return trains_in_fp8(products) && tiles == WeightGradientTiles::kColumns;
+  }
+  bool keeps_norm_outputs() const {
+    return trains_in_fp8(products) && norms == KeptNorms::kOutputs;
   }
 };
 

@@ -37,6 +37,24 @@ Tensor Mla::c_kv(Context& ctx, const Tensor& latent, Tensor& r) const {
   return result;
 }
 
+void Mla::keep_c_kv(Context& ctx, const Tensor& latent, const LinearInput& c, Saved& saved) const {
+  Tensor k_rope = ctx.empty({latent.dim(0), dims.d_rope});
+  copy_rows(ctx, k_rope.mat(), latent.mat().columns(kv_lora_rank, latent.dim(1)));
+  saved.latent = w_ukv.precision.kept_stream(ctx, k_rope);
+  saved.c_kv = c.rows().share();
+}
+
+Tensor Mla::latent(Context& ctx, const Saved& saved) const {
+  if (!saved.c_kv.has_data()) return saved.latent.f32(ctx);
+  const Tensor normed = saved.c_kv.f32(ctx), k_rope = saved.latent.f32(ctx);
+  const int64_t width = kv_lora_rank + dims.d_rope;
+  Tensor result = ctx.empty({normed.dim(0), width});
+  rmsnorm_input(ctx, result.mat().columns(0, kv_lora_rank), normed.mat(),
+                kv_norm.weight.master.vec(), std::as_const(saved.kv_norm_r).vec());
+  copy_rows(ctx, result.mat().columns(kv_lora_rank, width), k_rope.mat());
+  return result;
+}
+
 Mla::Latents Mla::latents(Context& ctx, const LinearInput& x) const {
   Products products{ctx};
   Latents result{w_dkv.forward(products, x), w_dq ? w_dq->forward(products, x) : Tensor()};
@@ -97,6 +115,7 @@ Tensor Mla::forward(Context& ctx, const Tensor& x, const Pass& pass, Saved& save
   {
     LinearInput c_q = query_input(ctx, in, down.c_q, saved.q_norm);
     LinearInput c = w_ukv.input(ctx, c_kv(ctx, latent, saved.kv_norm_r));
+    if (w_ukv.precision.keeps_norm_outputs()) keep_c_kv(ctx, latent, c, saved);
     auto [q, kv] = up_projections(ctx, c_q, c, pass);
     if (pass.recompute.norm_outputs) {
       c_q = {};
@@ -129,17 +148,20 @@ Tensor Mla::forward(Context& ctx, const Tensor& x, const Pass& pass, Saved& save
 Tensor Mla::backward_input(Context& ctx, Tensor dy, const Tensor& x_again, const Pass& pass,
                            Saved& saved) const {
   const int64_t n_tokens = dy.dim(0), d_c = kv_lora_rank, width = d_c + dims.d_rope;
-  const Tensor latent = saved.latent.f32(ctx);
+  const Tensor latent = this->latent(ctx, saved);
   if (x_again.has_data()) {
     saved.w_dkv.x = w_dkv.input(ctx, x_again);
     if (w_dq) {
       saved.w_dq.x = saved.w_dkv.x.share();
-      saved.w_uq.x = w_uq.input(ctx, q_norm->recompute(ctx, saved.q_norm));
+      const KeptRows& codes = saved.q_norm.y;
+      saved.w_uq.x = codes.has_data() ? LinearInput(codes.share())
+                                      : w_uq.input(ctx, q_norm->recompute(ctx, saved.q_norm));
     } else {
       saved.w_uq.x = saved.w_dkv.x.share();
     }
     Tensor r;
-    saved.w_ukv.x = w_ukv.input(ctx, c_kv(ctx, latent, r));
+    saved.w_ukv.x = saved.c_kv.has_data() ? LinearInput(saved.c_kv.share())
+                                          : w_ukv.input(ctx, c_kv(ctx, latent, r));
   }
 
   Tensor dlatent = ctx.empty({n_tokens, width});
@@ -188,7 +210,7 @@ void Mla::backward_weight(Context& ctx, Saved&& saved) {
   w_uq.backward_weight(products, std::move(consumed.w_uq));
   if (w_dq) w_dq->backward_weight(products, std::move(consumed.w_dq));
   products.run();
-  const Tensor latent = consumed.latent.f32(ctx);
+  const Tensor latent = this->latent(ctx, consumed);
   rmsnorm_backward_weight(ctx, kv_norm.weight.grad.vec(), std::as_const(consumed.dc_kv).mat(),
                           latent.mat().columns(0, kv_lora_rank),
                           std::as_const(consumed.kv_norm_r).vec());

@@ -32,7 +32,8 @@ struct Mla {
   struct Saved {
     Linear::Saved w_dq, w_uq, w_dkv, w_ukv, w_o;
     RmsNorm::Saved q_norm;
-    KeptRows latent;   // [T, d_c + d_r]: c_raw, then k_rope (rotated)
+    KeptRows latent;   // [T, d_c + d_r]: c_raw, then k_rope (rotated); k_rope alone beside c_kv
+    KeptRows c_kv;     // [T, d_c] only where outputs of norms wait (nn/precision.h)
     Tensor kv_norm_r;  // [T]
     Tensor dc_kv;      // [T, d_c] gradient of c_kv, written by backward_input
     Tensor q, kv;      // attention's operands; only where the policy keeps them
@@ -78,6 +79,9 @@ struct Mla {
   View<float, 3> rope_part(Tensor& q) const;
   View<float, 3> key_rope_part(Tensor& latent) const;
   Tensor c_kv(Context& ctx, const Tensor& latent, Tensor& r) const;
+  // Lets latent go, but for k_rope; c is what W_UKV multiplied.
+  void keep_c_kv(Context& ctx, const Tensor& latent, const LinearInput& c, Saved& saved) const;
+  Tensor latent(Context& ctx, const Saved& saved) const;  // as it waited, or of c_kv
 };
 
 }  // namespace hadal

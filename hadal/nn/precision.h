@@ -29,6 +29,12 @@ enum class WeightGradientTiles : uint8_t {
   kColumns,  // quantised by columns beside them, from the F32 rows: rounded once, another byte
 };
 
+// What of an RMSNorm waits for the way back in FP8 training.
+enum class KeptNorms : uint8_t {
+  kInputs,   // BF16: the output is formed again (the report's way)
+  kOutputs,  // the 1x128 codes that the linears behind it multiply: half the bytes
+};
+
 inline bool trains_in_bf16(Precision p) { return p == Precision::kBf16; }
 inline bool rounds_to_bf16(Precision p) {
   return p == Precision::kBf16 || p == Precision::kBf16Input;

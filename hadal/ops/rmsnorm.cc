@@ -51,4 +51,19 @@ void rmsnorm_backward_weight(Context& ctx, View<float, 1> dw, View<const float, 
   }
 }
 
+void rmsnorm_input(Context& ctx, View<float, 2> x, View<const float, 2> y, View<const float, 1> w,
+                   View<const float, 1> r) {
+  expect_shape(x, y.shape(), "rmsnorm x");
+  expect_shape(w, {y.dim(1)}, "rmsnorm w");
+  expect_shape(r, {y.dim(0)}, "rmsnorm r");
+  switch (ctx.device) {
+    case Device::kReference:
+      return reference::rmsnorm_input<float>(x, y, w, r);
+    case Device::kCpu:
+      return cpu::rmsnorm_input(ctx.pool, x, y, w, r);
+    case Device::kCuda:
+      return cuda::rmsnorm_input(*ctx.stream, x, y, w, r);
+  }
+}
+
 }  // namespace hadal

@@ -27,4 +27,9 @@ void rmsnorm_backward_input(Context& ctx, View<float, 2> dx, View<const float, 2
 void rmsnorm_backward_weight(Context& ctx, View<float, 1> dw, View<const float, 2> dy,
                              View<const float, 2> x, View<const float, 1> r);
 
+// The input out of the output, where only that was kept:
+//   x[t,i] = y[t,i] / (w[i] * r[t])        0 where w[i] is 0, which tells nothing
+void rmsnorm_input(Context& ctx, View<float, 2> x, View<const float, 2> y, View<const float, 1> w,
+                   View<const float, 1> r);
+
 }  // namespace hadal

@@ -175,6 +175,11 @@ std::vector<Setting> settings_table(TrainConfig& c) {
        .help = "FP8 operands of weight gradients: cut again from the codes that wait, or quantised "
                "by columns beside them",
        .choices = {"retiled", "columns"}},
+      {.name = "precision.norms",
+       .target = &c.precision.norms,
+       .help = "what of norms waits for backward in FP8: inputs in BF16, or outputs as the codes "
+               "that linears multiply, half the bytes",
+       .choices = {"inputs", "outputs"}},
 
       {"eval.every_steps", &c.eval.every_steps, "steps between evaluations; 0: at the end only", 0,
        1e12},
@@ -195,6 +200,8 @@ std::vector<Setting> settings_table(TrainConfig& c) {
       {"log.layers_every_steps", &c.log.layers_every_steps,
        "steps per record of every layer's output and gradients; 0: none", 0, 1e12},
       {"log.tensorboard", &c.log.tensorboard, "write TensorBoard event files"},
+      {"log.retiling", &c.log.retiling,
+       "count the FP8 values that change when codes are cut again for weight gradients"},
   };
   add_stability_settings(table, c.stability);
   return table;
@@ -226,6 +233,11 @@ void TrainConfig::validate() const {
            .problem = "a ramp needs its length",
            .found = "0",
            .advice = "set it, or batch_ramp_start_sequences to 0"});
+  require(precision.norms == "inputs" || precision.weight_gradient == "retiled",
+          {.field = "precision.norms",
+           .problem = "columns are quantised from rows that were not rounded",
+           .found = "outputs beside weight_gradient = columns",
+           .advice = "set norms to inputs, or weight_gradient to retiled"});
   const Optimizer& o = optimizer;
   const auto ordered = [](int64_t a, int64_t b) { return a == 0 || b == 0 || a <= b; };
   require(
@@ -370,7 +382,8 @@ ModelPrecision model_precision(const TrainConfig::Precision& settings) {
     if (name != "fp8") return Precision::kF32;
     return {settings.scales == "f32" ? Precision::kFp8F32Scales : Precision::kFp8,
             settings.weight_gradient == "columns" ? WeightGradientTiles::kColumns
-                                                  : WeightGradientTiles::kRetiled};
+                                                  : WeightGradientTiles::kRetiled,
+            settings.norms == "outputs" ? KeptNorms::kOutputs : KeptNorms::kInputs};
   };
   return {of_class(settings.attention), of_class(settings.dense), of_class(settings.shared),
           of_class(settings.experts)};

@@ -65,6 +65,7 @@ struct TrainConfig {
     std::string attention = "compute", dense = "compute", shared = "compute", experts = "compute";
     std::string scales = "power-of-two";      // of FP8
     std::string weight_gradient = "retiled";  // where FP8's 128x1 tiles come from
+    std::string norms = "inputs";             // what of norms waits in FP8
   } precision;
 
   struct Eval {  // [eval]
@@ -92,6 +93,7 @@ struct TrainConfig {
     int64_t load_every_steps = 10;
     int64_t layers_every_steps = 0;
     bool tensorboard = true;
+    bool retiling = false;  // counts FP8 values that a weight gradient's tiles change
   } log;
 
   // [[phase]] What comes after the settings above, which are the first phase (train/phases.h).

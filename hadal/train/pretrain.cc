@@ -15,6 +15,7 @@
 #include "hadal/train/metrics.h"
 #include "hadal/train/phases.h"
 #include "hadal/train/report.h"
+#include "hadal/train/retiling_count.h"
 #include "hadal/train/run_files.h"
 #include "hadal/train/run_history.h"
 #include "hadal/train/run_opening.h"
@@ -195,7 +196,10 @@ class Session {
     const double begin = monotonic_seconds();
     const Json position = data_.train->position();
     const auto [batch, plan] = next_batch();
-    const StepReport report = compute_gradients(ctx_, state_, batch, plan);
+    RetilingCount retiling;
+    Context watched = ctx_;
+    if (config_.log.retiling) watched.probe = &retiling;
+    const StepReport report = compute_gradients(watched, state_, batch, plan);
     const Json thresholds = watch_.thresholds();
     if (const auto trouble = watch_.find_trouble(report, state_.steps + 1)) {
       if (!treat(*trouble, report, batch, plan, position)) return false;
@@ -214,7 +218,8 @@ class Session {
     const StepFigures figures = step_figures(report, batch, data_.target_bytes(batch), seconds);
     const bool with_load = due(config_.log.load_every_steps) || state_.steps == 1;
     Json values = step_metrics(report, plan, figures, with_load);
-    for (const Json& more : {layer_metrics(report.layers), thresholds, watch_.counts()}) {
+    for (const Json& more : {layer_metrics(report.layers), thresholds, watch_.counts(),
+                             config_.log.retiling ? retiling.metrics() : Json::object()}) {
       for (const auto& [name, value] : more.as_object()) values[name] = value;
     }
     metrics_->write(state_.steps, state_.tokens, "train", values);

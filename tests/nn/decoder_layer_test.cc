@@ -15,9 +15,10 @@ constexpr BalanceLoss kBalance{0.1F, 1.0F, BalanceCount::kUnbiasedTopK, true};
 
 // A layer of a model of its own, with gradients.
 struct Layer : RandomModel {
-  Layer(const ModelConfig& config, size_t index, Precision precision = Precision::kF32)
+  Layer(const ModelConfig& config, size_t index, LinearPrecision precision = Precision::kF32)
       : RandomModel(config, 3), prefix(concat("model.layers.", index, ".")) {
     set_precision(model, precision);
+    remake_working_weights(ctx, model);
     allocate_gradients(model, arena);
     layer = &model.layers[index];
   }
@@ -165,6 +166,41 @@ TEST(RecomputePolicy, ChangesMemoryAndNoGradient) {
           other.expect_gradients_of(reference);
         }
       }
+    }
+  }
+}
+
+// Norms' outputs wait as the codes that linears multiply: forward has the same bits, and so have the
+// weight gradients that the same dy reaches. The rest, past a norm, is off by no more than E4M3 rounds:
+// an element by 1/16, which a normed input brings into dx by its part along it alone.
+TEST(KeptNorms, OutputsChangeNoForwardAndNoWeightGradientOfTheirLinears) {
+  ModelConfig no_latent = odd_config();
+  no_latent.q_lora_rank = 0;
+  for (const ModelConfig& config : {odd_config(), no_latent}) {
+    for (const size_t index : {size_t{0}, size_t{1}}) {  // dense, then experts
+      SCOPED_TRACE(concat("q_lora_rank ", config.q_lora_rank, ", layer ", index));
+      Layer inputs(config, index, Precision::kFp8);
+      Layer outputs(config, index,
+                    {Precision::kFp8, WeightGradientTiles::kRetiled, KeptNorms::kOutputs});
+      Walk want(inputs, 6, 1), got(outputs, 6, 1);
+      EXPECT_LT(kept_bytes(outputs, got), kept_bytes(inputs, want));
+      expect_close(got.output.hidden, want.output.hidden, Tolerance::exact(), "y");
+      expect_close(got.dx, want.dx, {.element = 1.0 / 16, .frobenius = 1.0 / 16, .cosine = 1e-2},
+                   "dx");
+      int64_t exact = 0;
+      const auto all = named_params(outputs.model);
+      const auto other = named_params(inputs.model);
+      for (size_t i = 0; i < all.size(); ++i) {
+        if (!all[i].name.starts_with(outputs.prefix) || !all[i].param->grad.has_data()) continue;
+        const bool linear_of_ffn =
+            all[i].name.find(".mlp.") != std::string::npos && all[i].name.ends_with("_proj.weight");
+        exact += linear_of_ffn ? 1 : 0;
+        expect_close(all[i].param->grad, other[i].param->grad,
+                     linear_of_ffn ? Tolerance::exact()
+                                   : Tolerance{.element = 0.2, .frobenius = 0.2, .cosine = 2e-2},
+                     all[i].name);
+      }
+      EXPECT_GE(exact, 3);
     }
   }
 }

@@ -8,45 +8,12 @@
 #include "hadal/nn/linear.h"
 #include "hadal/ops/copy.h"
 #include "hadal/ops/quantize.h"
+#include "tests/nn/f64_products.h"
 #include "tests/support/compare.h"
 #include "tests/support/random_model.h"
 
 namespace hadal::test {
 namespace {
-
-// C[i,j] = sum_k a(i,k) b(j,k), and the sum of the terms' magnitudes.
-struct Sums {
-  std::vector<double> value, magnitude;
-};
-template <class A, class B>
-Sums f64_product(int64_t rows, int64_t cols, int64_t inner, const A& a, const B& b) {
-  Sums result;
-  for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t j = 0; j < cols; ++j) {
-      double value = 0, magnitude = 0;
-      for (int64_t k = 0; k < inner; ++k) {
-        const double term = double{a(i, k)} * double{b(j, k)};
-        value += term;
-        magnitude += std::abs(term);
-      }
-      result.value.push_back(value);
-      result.magnitude.push_back(magnitude);
-    }
-  }
-  return result;
-}
-
-// The products are exact, up to an F32 rounding each with scales that are no powers of two; F32 sums
-// of n terms in any order are off by at most n eps of the magnitudes.
-void expect_within_bound(const Tensor& got, const Sums& want, int64_t inner, const char* what) {
-  const auto values = got.flat<float>();
-  ASSERT_EQ(values.size(), want.value.size()) << what;
-  const double eps = std::numeric_limits<float>::epsilon();
-  for (size_t i = 0; i < values.size(); ++i) {
-    const double bound = static_cast<double>(inner + 4) * eps * want.magnitude[i];
-    ASSERT_LE(std::abs(double{values[i]} - want.value[i]), bound) << what << " " << i;
-  }
-}
 
 struct Shape {
   int64_t tokens, in, out;
@@ -63,19 +30,7 @@ class LinearPrecisionTest : public ::testing::Test {
     return result;
   }
   Tensor tiles(const Tensor& x, Tiling tiling, bool power_of_two) {
-    Quantized q{ctx_.empty(x.shape(), DType::kF8E4M3),
-                ctx_.empty({ceil_div(x.dim(0), tiling.rows), ceil_div(x.dim(1), tiling.cols)}),
-                tiling, x.dim(0), x.dim(1)};
-    const TileOptions options{.power_of_two = power_of_two, .amax_floor = false};
-    const auto codes = q.codes.view<f8e4m3, 2>();
-    if (tiling == kRowTiles) quantize_tiles(ctx_, codes, q.scales.mat(), x.mat(), options);
-    if (tiling == kColumnTiles) {
-      quantize_column_tiles(ctx_, codes, q.scales.mat(), x.mat(), options);
-    }
-    if (tiling == kWeightBlocks) {
-      quantize_blocks(ctx_, codes, q.scales.mat(), x.mat(), power_of_two);
-    }
-    return dequantized(ctx_, q);
+    return quantised_values(ctx_, x, tiling, power_of_two);
   }
   // F, B and W, each against the F64 product of these operands.
   void check(Linear& layer, const Shape& s, const Tensor& x, const Tensor& dy, const Tensor& w,

@@ -80,6 +80,34 @@ TEST(RmsNorm, GradientsMatchDifferences) {
   expect_gradient(w, loss, dw, "dw");
 }
 
+// Out of the output comes the input again, but for a rounding each of y and of the division; where a
+// weight is 0, nothing does.
+TEST(RmsNorm, InputComesOutOfTheOutput) {
+  for (const Extents& e : odd_extents()) {
+    const Grid<float> x(e.rows, e.cols, e.pad, random_values(e.rows * e.cols, 1));
+    std::vector<float> w = random_values(e.cols, 2), r(static_cast<size_t>(e.rows));
+    if (e.cols > 2) w[1] = 0.0F;
+    Grid<float> y(e.rows, e.cols, e.pad + 1);
+    Machine machine(Device::kReference);
+    rmsnorm_forward(machine.ctx(), y.view(), vector_view(r), x.view(), vector_view(w), kEps);
+    const auto input = [&](Context& ctx) -> Outputs {
+      Grid<float> again(e.rows, e.cols, e.pad);
+      rmsnorm_input(ctx, again.view(), std::as_const(y).view(), vector_view(w), vector_view(r));
+      return {again};
+    };
+    expect_backends_agree(input, Tolerance::exact(), text(e));
+    Grid<float> again(e.rows, e.cols);
+    rmsnorm_input(machine.ctx(), again.view(), std::as_const(y).view(), vector_view(w),
+                  vector_view(r));
+    for (int64_t t = 0; t < e.rows; ++t) {
+      for (int64_t i = 0; i < e.cols; ++i) {
+        const float want = w[static_cast<size_t>(i)] == 0.0F ? 0.0F : x.view()(t, i);
+        EXPECT_NEAR(again.view()(t, i), want, 1e-6F * std::abs(want)) << text(e);
+      }
+    }
+  }
+}
+
 TEST(RmsNorm, RefusesOtherShapes) {
   Machine machine(Device::kCpu);
   Grid<float> y(2, 4);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "hadal/measure/measure_train.h"
 #include "hadal/measure/saved_activations.h"
 #include "hadal/model/checkpoint.h"
 #include "hadal/model/forward.h"
@@ -12,6 +13,7 @@
 #include "hadal/ops/quantize.h"
 #include "hadal/train/config.h"
 #include "hadal/train/ema.h"
+#include "hadal/train/metrics.h"
 #include "hadal/train/train_step.h"
 #include "hadal/train/training_checkpoint.h"
 #include "tests/support/compare.h"
@@ -53,8 +55,12 @@ struct Trained {
   TrainState state;
 };
 
-ModelPrecision all(Precision precision, WeightGradientTiles tiles = WeightGradientTiles::kRetiled) {
-  return ModelPrecision::all({precision, tiles});
+ModelPrecision all(Precision precision, WeightGradientTiles tiles = WeightGradientTiles::kRetiled,
+                   KeptNorms norms = KeptNorms::kInputs) {
+  return ModelPrecision::all({precision, tiles, norms});
+}
+ModelPrecision fp8_with_norm_outputs() {
+  return all(Precision::kFp8, WeightGradientTiles::kRetiled, KeptNorms::kOutputs);
 }
 
 TEST(TrainingPrecision, EveryPrecisionLearnsAsF32Does) {
@@ -64,7 +70,7 @@ TEST(TrainingPrecision, EveryPrecisionLearnsAsF32Does) {
   const ModelPrecision mixed{Precision::kBf16, Precision::kF32, Precision::kFp8, Precision::kFp8};
   for (const ModelPrecision& precision :
        {all(Precision::kBf16), all(Precision::kFp8), all(Precision::kFp8F32Scales),
-        all(Precision::kFp8, WeightGradientTiles::kColumns), mixed}) {
+        all(Precision::kFp8, WeightGradientTiles::kColumns), fp8_with_norm_outputs(), mixed}) {
     Trained rounded(precision);
     const double first = Trained(precision).steps(1);
     EXPECT_NE(first, f32_first);  // something was rounded
@@ -93,7 +99,8 @@ TEST(TrainingPrecision, GradientsAreCloseToThoseOfF32) {
     double error;
   };
   for (const Case& c : {Case{all(Precision::kBf16), 0.02}, Case{all(Precision::kFp8), 0.33},
-                        Case{all(Precision::kFp8, WeightGradientTiles::kColumns), 0.33}}) {
+                        Case{all(Precision::kFp8, WeightGradientTiles::kColumns), 0.33},
+                        Case{fp8_with_norm_outputs(), 0.33}}) {
     Trained rounded(c.precision, 2, config);
     gradient(rounded);
     const std::vector<Trainable>& params = f32.state.optimizer.params();
@@ -113,7 +120,7 @@ TEST(TrainingPrecision, GradientsAreCloseToThoseOfF32) {
 TEST(TrainingPrecision, ThreadsChangeNoBit) {
   for (const ModelPrecision& precision :
        {all(Precision::kBf16), all(Precision::kFp8), all(Precision::kFp8F32Scales),
-        all(Precision::kFp8, WeightGradientTiles::kColumns)}) {
+        all(Precision::kFp8, WeightGradientTiles::kColumns), fp8_with_norm_outputs()}) {
     Trained one(precision, 1), three(precision, 3);
     EXPECT_EQ(one.steps(3), three.steps(3));
     for (size_t i = 0; i < one.state.params.size(); ++i) {
@@ -212,6 +219,44 @@ TEST(TrainingPrecision, SavedActivationsShrinkWithThePrecision) {
   const double fp8 = bytes(all(Precision::kFp8));
   EXPECT_LT(bf16, 0.65 * f32);  // routing and norms of attention stay F32
   EXPECT_LT(fp8, 0.85 * bf16);
+}
+
+// The figures of docs/precision.md: inputs of norms are BF16 in both, and the rest is about half.
+TEST(TrainingPrecision, SavedActivationsOfThePeerShape) {
+  Arena arena;
+  ThreadPool pool(2);
+  Context ctx{pool, arena};
+  DeepseekV3 model = make_model(training_peer_shape(), arena);
+  initialise_weights(model, arena, 1, 0.02F);
+  const auto bytes = [&](const ModelPrecision& precision) {
+    set_precision(model, precision);
+    remake_working_weights(ctx, model);
+    return saved_activations(ctx, model, 256, 1).total();
+  };
+  const double bf16 = bytes(all(Precision::kBf16));
+  EXPECT_LE(bytes(all(Precision::kFp8)), 0.70 * bf16);
+  EXPECT_LE(bytes(fp8_with_norm_outputs()), 0.55 * bf16);
+}
+
+TEST(TrainingPrecision, RetilingIsCountedWhenAskedForAndChangesNothing) {
+  const SmallRun run;
+  const std::vector<std::string> fp8 = {"precision.compute=fp8", "train.steps=2"};
+  const auto trained = [&](const char* name, std::vector<std::string> more) {
+    more.insert(more.end(), fp8.begin(), fp8.end());
+    run.train(name, more);
+    return read_metrics(run.path(name), 1).front();
+  };
+  const Json plain = trained("plain", {});
+  const Json counted = trained("counted", {"log.retiling=true"});
+  const Json columns =
+      trained("columns", {"log.retiling=true", "precision.weight_gradient=columns"});
+  EXPECT_EQ(plain.find("fp8/retiled_values"), nullptr);
+  EXPECT_EQ(counted.at("train/loss").as_number(), plain.at("train/loss").as_number());
+  EXPECT_EQ(counted.at("train/grad_norm").as_number(), plain.at("train/grad_norm").as_number());
+  const int64_t values = counted.at("fp8/retiled_values").as_integer();
+  EXPECT_GT(values, 0);
+  EXPECT_LE(counted.at("fp8/retiled_values_changed").as_integer(), values / 20);
+  EXPECT_EQ(columns.at("fp8/retiled_values").as_integer(), 0);
 }
 
 // Tensor by tensor, nothing left out: the arena holds no more than was counted, but for blocks

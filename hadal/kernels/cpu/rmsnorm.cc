@@ -65,6 +65,14 @@ void rmsnorm_dw(float* dw, View<const float, 2> dy, View<const float, 2> x, cons
                   [=](auto d, int64_t i) HWY_ATTR { rmsnorm_dw_columns(d, dw, dy, x, r, i); });
 }
 
+void rmsnorm_input_row(float* x, const float* y, const float* w, float r, int64_t D) {
+  for_each_vector(D, [=](auto d, int64_t i) HWY_ATTR {
+    const auto factor = hn::Mul(hn::LoadU(d, w + i), hn::Set(d, r));
+    const auto value = hn::Div(hn::LoadU(d, y + i), factor);
+    hn::StoreU(hn::IfThenZeroElse(hn::Eq(factor, hn::Zero(d)), value), d, x + i);
+  });
+}
+
 }  // namespace hadal::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -75,6 +83,7 @@ namespace {
 HWY_EXPORT(rmsnorm_forward_row);
 HWY_EXPORT(rmsnorm_backward_input_row);
 HWY_EXPORT(rmsnorm_dw);
+HWY_EXPORT(rmsnorm_input_row);
 
 }  // namespace
 
@@ -104,6 +113,16 @@ void rmsnorm_backward_weight(ThreadPool& pool, View<float, 1> dw, View<const flo
   const auto columns = HWY_DYNAMIC_DISPATCH(rmsnorm_dw);
   pool.parallel_for(x.dim(1), kColumnGrain, [&](int64_t begin, int64_t end, int) {
     columns(dw.data() + begin, dy.columns(begin, end), x.columns(begin, end), r.data());
+  });
+}
+
+void rmsnorm_input(ThreadPool& pool, View<float, 2> x, View<const float, 2> y,
+                   View<const float, 1> w, View<const float, 1> r) {
+  const auto row = HWY_DYNAMIC_DISPATCH(rmsnorm_input_row);
+  pool.parallel_for(y.dim(0), row_grain(y.dim(1)), [&](int64_t begin, int64_t end, int) {
+    for (int64_t t = begin; t < end; ++t) {
+      row(x.row(t).data(), y.row(t).data(), w.data(), r(t), y.dim(1));
+    }
   });
 }
 

@@ -1,5 +1,6 @@
 #include "hadal/kernels/rmsnorm.h"
 
+#include "hadal/kernels/cuda/each.h"
 #include "hadal/kernels/cuda/row_threads.h"
 
 namespace hadal::cuda {
@@ -101,6 +102,26 @@ __global__ void add_slabs(View<float, 1> dw, View<const float, 2> sums) {
   dw(i) += total;
 }
 
+struct Input {
+  View<float, 2> x;
+  View<const float, 2> y;
+  View<const float, 1> w, r;
+  template <int kWidth>
+  __device__ Pack<float, kWidth> at(int64_t row, int64_t column) const {
+    auto value = load<kWidth>(&y(row, column));
+    const auto weight = load<kWidth>(&w(column));
+    for (int j = 0; j < kWidth; ++j) {
+      const float factor = weight.at[j] * r(row);
+      value.at[j] = factor == 0.0F ? 0.0F : value.at[j] / factor;
+    }
+    return value;
+  }
+  template <int kWidth>
+  __device__ void store(int64_t row, int64_t column, const Pack<float, kWidth>& value) const {
+    cuda::store(&x(row, column), value);
+  }
+};
+
 }  // namespace
 
 void rmsnorm_forward(Stream& stream, View<float, 2> y, View<float, 1> r, View<const float, 2> x,
@@ -135,6 +156,12 @@ void rmsnorm_backward_weight(Stream& stream, View<float, 1> dw, View<const float
   launch("rmsnorm_backward_weight", fours ? slab_sums<kFour> : slab_sums<1>, grid, stream,
          room.mat(), dy, x, r, slab_rows);
   launch("rmsnorm_backward_weight", add_slabs, one_each(D), stream, dw, room.mat());
+}
+
+void rmsnorm_input(Stream& stream, View<float, 2> x, View<const float, 2> y, View<const float, 1> w,
+                   View<const float, 1> r) {
+  const bool fours = in_fours(x) && in_fours(y) && in_fours(w.data());
+  each_of_rows("rmsnorm_input", stream, y.dim(0), y.dim(1), fours, Input{x, y, w, r});
 }
 
 }  // namespace hadal::cuda

@@ -43,14 +43,28 @@ void rmsnorm_backward_weight(View<Real, 1> dw, View<const Real, 2> dy, View<cons
   }
 }
 
-#define HADAL_INSTANTIATE(Real)                                                          \
-  template void rmsnorm_forward<Real>(View<Real, 2>, View<Real, 1>, View<const Real, 2>, \
-                                      View<const Real, 1>, double) noexcept;             \
-  template void rmsnorm_backward_input<Real>(View<Real, 2>, View<const Real, 2>,         \
-                                             View<const Real, 2>, View<const Real, 1>,   \
-                                             View<const Real, 1>, double) noexcept;      \
-  template void rmsnorm_backward_weight<Real>(View<Real, 1>, View<const Real, 2>,        \
-                                              View<const Real, 2>, View<const Real, 1>) noexcept;
+template <class Real>
+void rmsnorm_input(View<Real, 2> x, View<const Real, 2> y, View<const Real, 1> w,
+                   View<const Real, 1> r) noexcept {
+  const auto [T, D] = x.shape();
+  for (int64_t t = 0; t < T; ++t) {
+    for (int64_t i = 0; i < D; ++i) {
+      const Real factor = w(i) * r(t);
+      x(t, i) = factor == 0 ? 0 : y(t, i) / factor;
+    }
+  }
+}
+
+#define HADAL_INSTANTIATE(Real)                                                                   \
+  template void rmsnorm_forward<Real>(View<Real, 2>, View<Real, 1>, View<const Real, 2>,          \
+                                      View<const Real, 1>, double) noexcept;                      \
+  template void rmsnorm_backward_input<Real>(View<Real, 2>, View<const Real, 2>,                  \
+                                             View<const Real, 2>, View<const Real, 1>,            \
+                                             View<const Real, 1>, double) noexcept;               \
+  template void rmsnorm_backward_weight<Real>(View<Real, 1>, View<const Real, 2>,                 \
+                                              View<const Real, 2>, View<const Real, 1>) noexcept; \
+  template void rmsnorm_input<Real>(View<Real, 2>, View<const Real, 2>, View<const Real, 1>,      \
+                                    View<const Real, 1>) noexcept;
 HADAL_INSTANTIATE(float)
 HADAL_INSTANTIATE(double)
 #undef HADAL_INSTANTIATE
