@@ -6,20 +6,21 @@
 
 namespace hadal {
 
-// out = in w^T + beta out (nt), or in w + beta out (nn). beta: 0 or 1. `in_is_bf16`: every value of
-// `in` is one of BF16, so that nt with a BF16 weight may multiply BF16 by BF16.
+// out = in w^T + beta out (nt), or in w + beta out (nn). beta: 0 or 1. `is_bf16`: every value of `in` and
+// of w is one of BF16; then BF16 is multiplied by BF16.
 struct Product {
   View<float, 2> out;
   View<const float, 2> in;
   WeightView w;
   float beta = 0.0F;
-  bool in_is_bf16 = false;
+  bool is_bf16 = false;
 };
 
-// dw += dy^T x
+// dw += dy^T x. `is_bf16`: every value of dy and x is one of BF16.
 struct WeightGradient {
   View<float, 2> dw;
   View<const float, 2> dy, x;
+  bool is_bf16 = false;
 };
 
 }  // namespace hadal

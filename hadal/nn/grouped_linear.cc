@@ -21,7 +21,7 @@ Tensor GroupedLinear::forward(Products& products, const LinearInput& x,
   const View<const float, 2> rows = products.keep(x);
   Tensor y = products.ctx.empty({rows.dim(0), d_out()});
   append_groups(products.forward, y.mat(), rows, views(weights, offsets), offsets, 0.0F,
-                x.is_bf16());
+                of_bf16(x));
   return y;
 }
 
@@ -33,7 +33,7 @@ LinearInput GroupedLinear::gradient(Context& ctx, const Tensor& dy,
 void GroupedLinear::backward_input(Products& products, Tensor& dx, const LinearInput& dy,
                                    std::span<const int64_t> offsets, bool accumulate) const {
   append_groups(products.input_gradients, dx.mat(), products.keep(dy), views(weights, offsets),
-                offsets, accumulate ? 1.0F : 0.0F);
+                offsets, accumulate ? 1.0F : 0.0F, of_bf16(dy));
 }
 
 void GroupedLinear::backward_weight(Products& products, const LinearInput& dy, const LinearInput& x,
@@ -43,7 +43,8 @@ void GroupedLinear::backward_weight(Products& products, const LinearInput& dy, c
   for (Param& weight : weights) gradients.push_back(weight.grad.mat());
   append_groups(products.weight_gradients, gradients,
                 products.keep_for_weight_gradient(dy, precision.products, offsets),
-                products.keep_for_weight_gradient(x, precision.products, offsets), offsets);
+                products.keep_for_weight_gradient(x, precision.products, offsets), offsets,
+                weight_gradient_is_bf16(dy, x, precision.products));
 }
 
 }  // namespace hadal

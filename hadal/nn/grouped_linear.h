@@ -30,6 +30,12 @@ struct GroupedLinear {
   // dW_e += dy_e^T x_e
   void backward_weight(Products& products, const LinearInput& dy, const LinearInput& x,
                        std::span<const int64_t> offsets);
+
+ private:
+  // Whether BF16 is multiplied by BF16.
+  bool of_bf16(const LinearInput& rows) const {
+    return rows.is_bf16() && holds_bf16(weights.front().weight().form, precision.products);
+  }
 };
 
 }  // namespace hadal

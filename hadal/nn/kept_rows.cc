@@ -44,6 +44,7 @@ KeptRows KeptRows::fp8_of(Context& ctx, const Tensor& x, const TileOptions& opti
   quantize_tiles(ctx, tiles.codes.view<f8e4m3, 2>(), tiles.scales.mat(), x.mat(), options);
   KeptRows result;
   result.rows_ = options.power_of_two ? with_scales_in(ctx, tiles, DType::kBF16) : std::move(tiles);
+  result.is_bf16_ = options.power_of_two;
   return result;
 }
 

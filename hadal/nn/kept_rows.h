@@ -21,8 +21,8 @@ class KeptRows {
 
   bool has_data() const { return !std::holds_alternative<std::monostate>(rows_); }
   KeptRows share() const;
-  Tensor f32(Context& ctx) const;  // shared where they are F32
-  bool is_bf16() const { return is_bf16_; }
+  Tensor f32(Context& ctx) const;            // shared where they are F32
+  bool is_bf16() const { return is_bf16_; }  // every value is one of BF16
   bool is_fp8() const { return std::holds_alternative<Quantized>(rows_); }
   int64_t bytes() const;  // that keeping them takes
   // What tells these elements from others, as long as somebody keeps them.

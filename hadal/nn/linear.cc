@@ -9,7 +9,8 @@ namespace hadal {
 Tensor Linear::forward(Products& products, const LinearInput& x) const {
   const View<const float, 2> rows = products.keep(x);
   Tensor y = products.ctx.empty({rows.dim(0), d_out()});
-  products.forward.push_back({y.mat(), rows, weight.weight(), 0.0F, x.is_bf16()});
+  const WeightView w = weight.weight();
+  products.forward.push_back({y.mat(), rows, w, 0.0F, of_bf16(w, x.is_bf16())});
   return y;
 }
 
@@ -26,19 +27,22 @@ void Linear::forward_rows(Context& ctx, View<float, 2> y, View<const float, 2> x
   copy_rows(ctx, rows.mat(), x);
   const KeptRows rounded = precision.rounded_input(ctx, rows);
   const Tensor values = rounded.f32(ctx);
-  gemm_nt(ctx, std::array{Product{y, values.mat(), weight.weight(), 0.0F, rounded.is_bf16()}});
+  const WeightView w = weight.weight();
+  gemm_nt(ctx, std::array{Product{y, values.mat(), w, 0.0F, of_bf16(w, rounded.is_bf16())}});
 }
 
-View<const float, 2> Linear::keep_gradient(Products& products, Tensor dy, Saved& saved) const {
+void Linear::add_input_gradient(Products& products, Tensor& dx, Tensor dy, Saved& saved,
+                                float beta) const {
   const LinearInput rounded = LinearInput::gradient(products.ctx, dy, precision);
   saved.dy = rounded.for_weight_gradient();
-  return products.keep(rounded);
+  const WeightView w = weight.weight();
+  products.input_gradients.push_back(
+      {dx.mat(), products.keep(rounded), w, beta, of_bf16(w, rounded.is_bf16())});
 }
 
 Tensor Linear::backward_input(Products& products, Tensor dy, Saved& saved) const {
   Tensor dx = products.ctx.empty({dy.dim(0), d_in()});
-  const auto rows = keep_gradient(products, std::move(dy), saved);
-  products.input_gradients.push_back({dx.mat(), rows, weight.weight()});
+  add_input_gradient(products, dx, std::move(dy), saved, 0.0F);
   return dx;
 }
 
@@ -50,8 +54,7 @@ Tensor Linear::backward_input(Context& ctx, Tensor dy, Saved& saved) const {
 }
 
 void Linear::backward_input_add(Products& products, Tensor& dx, Tensor dy, Saved& saved) const {
-  const auto rows = keep_gradient(products, std::move(dy), saved);
-  products.input_gradients.push_back({dx.mat(), rows, weight.weight(), 1.0F});
+  add_input_gradient(products, dx, std::move(dy), saved, 1.0F);
 }
 
 void Linear::backward_input_add(Context& ctx, Tensor& dx, Tensor dy, Saved& saved) const {
@@ -65,7 +68,9 @@ void Linear::backward_weight(Products& products, Saved&& saved) {
   const View<const float, 2> dy =
       products.keep_for_weight_gradient(consumed.dy, precision.products);
   const View<const float, 2> x = products.keep_for_weight_gradient(consumed.x, precision.products);
-  products.weight_gradients.push_back({weight.grad.mat(), dy, x});
+  products.weight_gradients.push_back(
+      {weight.grad.mat(), dy, x,
+       weight_gradient_is_bf16(consumed.dy, consumed.x, precision.products)});
 }
 
 void remake_working_weight(Context& ctx, Param& weight, Precision precision) {

@@ -33,8 +33,13 @@ struct Linear {
   void backward_weight(Products& products, Saved&& saved);  // dW += dy^T x
 
  private:
-  // dy as the products read it: kept for W, and F32 values for dx = dy W.
-  View<const float, 2> keep_gradient(Products& products, Tensor dy, Saved& saved) const;
+  // Whether BF16 is multiplied by BF16.
+  bool of_bf16(const WeightView& w, bool in_is_bf16) const {
+    return in_is_bf16 && holds_bf16(w.form, precision.products);
+  }
+  // dy as the products read it is kept for W. dx = dy W + beta dx
+  void add_input_gradient(Products& products, Tensor& dx, Tensor dy, Saved& saved,
+                          float beta) const;
 };
 
 // The form in which products read the weight: of kBf16, kFp8 and kFp8F32Scales a working copy of the

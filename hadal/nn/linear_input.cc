@@ -90,6 +90,10 @@ Tensor LinearInput::weight_gradient_operand(Context& ctx, Precision precision,
   return cut;
 }
 
+bool LinearInput::weight_gradient_is_bf16(Precision precision) const {
+  return trains_in_fp8(precision) ? rounds_gradient_to_bf16(precision) : rows_.is_bf16();
+}
+
 const void* LinearInput::id() const {
   return columns_.has_data() ? columns_.codes.raw() : rows_.id();
 }

@@ -71,6 +71,7 @@ class LinearInput {
   // are. offsets: of the groups of rows; empty where they are one.
   Tensor weight_gradient_operand(Context& ctx, Precision precision,
                                  std::span<const int64_t> offsets = {}) const;
+  bool weight_gradient_is_bf16(Precision precision) const;  // every value of it
   const void* id() const;
 
  private:
@@ -78,5 +79,10 @@ class LinearInput {
   KeptRows rows_;
   ColumnGroups columns_;  // only where they are quantised beside the rows
 };
+
+// Whether dW += dy^T x multiplies BF16 by BF16.
+inline bool weight_gradient_is_bf16(const LinearInput& dy, const LinearInput& x, Precision p) {
+  return dy.weight_gradient_is_bf16(p) && x.weight_gradient_is_bf16(p);
+}
 
 }  // namespace hadal

@@ -76,7 +76,8 @@ LinearInput Moe::expert_input(Context& ctx, TokenDispatcher& dispatcher, const T
     return LinearInput::of_groups(ctx, {}, rows, precision, dispatch.rows.offsets);
   }
   return LinearInput(KeptRows::as_is(
-      dispatched(ctx, dispatcher, precision.rounded_input(ctx, x).f32(ctx), dispatch)));
+      dispatched(ctx, dispatcher, precision.rounded_input(ctx, x).f32(ctx), dispatch),
+      rounds_input_to_bf16(precision.products)));
 }
 
 void Moe::experts(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x, const Pass& pass,
@@ -86,7 +87,7 @@ void Moe::experts(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x, co
   Tensor gate, up;
   {
     const LinearInput x_rows(KeptRows::as_is(dispatcher.finish_dispatch(ctx, saved.dispatch),
-                                             rounds_to_bf16(w_gate.precision.products)));
+                                             rounds_input_to_bf16(w_gate.precision.products)));
     gate = w_gate.forward(products, x_rows, offsets);
     up = w_up.forward(products, x_rows, offsets);
   }
@@ -138,7 +139,9 @@ void Moe::experts_backward(Context& ctx, TokenDispatcher& dispatcher, const Tens
   Tensor dgate = ctx.empty(gate.shape());  // first dh, then dgate in its place
   w_down.backward_input(
       products, dgate,
-      LinearInput(KeptRows::as_is(dispatcher.finish_dispatch(ctx, saved.dispatch))), offsets);
+      LinearInput(KeptRows::as_is(dispatcher.finish_dispatch(ctx, saved.dispatch),
+                                  rounds_gradient_to_bf16(w_down.precision.products))),
+      offsets);
   if (shared) {
     const KeptRows& of_shared = saved.dy_of_shared.has_data() ? saved.dy_of_shared : saved.dy;
     shared->backward_down(products, of_shared.f32(ctx), x_again, saved.shared);
@@ -218,7 +221,9 @@ void Moe::backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& sav
   }
   consumed.gate = {};
   consumed.up = {};
-  w_down.backward_weight(products, LinearInput(KeptRows::as_is(dy_rows)), consumed.h, offsets);
+  KeptRows weighted = trains_in_bf16(w_down.precision.products) ? KeptRows::bf16_of(ctx, dy_rows)
+                                                                : KeptRows::as_is(dy_rows);
+  w_down.backward_weight(products, LinearInput(std::move(weighted)), consumed.h, offsets);
   products.run();
 }
 

@@ -36,8 +36,18 @@ enum class KeptNorms : uint8_t {
 };
 
 inline bool trains_in_bf16(Precision p) { return p == Precision::kBf16; }
-inline bool rounds_to_bf16(Precision p) {
-  return p == Precision::kBf16 || p == Precision::kBf16Input;
+// Whether every value of a weight in this form is one of BF16: E4M3 codes are where their scales are powers
+// of two.
+inline bool holds_bf16(WeightForm form, Precision p) {
+  return form == WeightForm::kBF16 || (form == WeightForm::kFp8 && p == Precision::kFp8);
+}
+// The same for inputs, and for gradients, as the products of nt and nn read them.
+inline bool rounds_input_to_bf16(Precision p) {
+  return p == Precision::kBf16 || p == Precision::kBf16Input || p == Precision::kFp8 ||
+         p == Precision::kFp8InputPowerOfTwo;
+}
+inline bool rounds_gradient_to_bf16(Precision p) {
+  return p == Precision::kBf16 || p == Precision::kFp8;
 }
 inline bool trains_in_fp8(Precision p) {
   return p == Precision::kFp8 || p == Precision::kFp8F32Scales;

@@ -19,7 +19,7 @@ void check_beta(float beta, const char* what) {
 }  // namespace
 
 void gemm_nt(Context& ctx, std::span<const Product> products) {
-  for (const auto& [y, x, w, beta, in_is_bf16] : products) {
+  for (const auto& [y, x, w, beta, is_bf16] : products) {
     expect_shape(x, {x.dim(0), w.cols}, "gemm_nt x");
     expect_shape(y, {x.dim(0), w.rows}, "gemm_nt y");
     check_weight(w, "gemm_nt w");
@@ -28,7 +28,7 @@ void gemm_nt(Context& ctx, std::span<const Product> products) {
   }
   switch (ctx.device) {
     case Device::kReference:
-      for (const auto& [y, x, w, beta, in_is_bf16] : products) {
+      for (const auto& [y, x, w, beta, is_bf16] : products) {
         const reference::RoundedInput rounded(x, w.form);
         reference::gemm_nt(y, rounded.view(), reference::Widened(w).view(), beta);
       }
@@ -41,7 +41,7 @@ void gemm_nt(Context& ctx, std::span<const Product> products) {
 }
 
 void gemm_nn(Context& ctx, std::span<const Product> products) {
-  for (const auto& [dx, dy, w, beta, in_is_bf16] : products) {
+  for (const auto& [dx, dy, w, beta, is_bf16] : products) {
     expect_shape(dy, {dy.dim(0), w.rows}, "gemm_nn dy");
     expect_shape(dx, {dy.dim(0), w.cols}, "gemm_nn dx");
     check_weight(w, "gemm_nn w");
@@ -49,7 +49,7 @@ void gemm_nn(Context& ctx, std::span<const Product> products) {
   }
   switch (ctx.device) {
     case Device::kReference:
-      for (const auto& [dx, dy, w, beta, in_is_bf16] : products) {
+      for (const auto& [dx, dy, w, beta, is_bf16] : products) {
         reference::gemm_nn(dx, dy, reference::Widened(w).view(), beta);
       }
       return;
@@ -61,13 +61,13 @@ void gemm_nn(Context& ctx, std::span<const Product> products) {
 }
 
 void gemm_tn(Context& ctx, std::span<const WeightGradient> products) {
-  for (const auto& [dw, dy, x] : products) {
+  for (const auto& [dw, dy, x, is_bf16] : products) {
     expect_shape(dy, {x.dim(0), dw.dim(0)}, "gemm_tn dy");
     expect_shape(x, {dy.dim(0), dw.dim(1)}, "gemm_tn x");
   }
   switch (ctx.device) {
     case Device::kReference:
-      for (const auto& [dw, dy, x] : products) reference::gemm_tn(dw, dy, x);
+      for (const auto& [dw, dy, x, is_bf16] : products) reference::gemm_tn(dw, dy, x);
       return;
     case Device::kCpu:
       return cpu::gemm_tn(ctx.pool, products);

@@ -11,7 +11,7 @@
 // Weights with codes (docs/precision.md): in nt, 8- and 4-bit weights are multiplied by integer
 // arithmetic, with x rounded to 8 bits in blocks of 32 along its rows. Scales of E4M3 blocks are
 // multiplied into x, or dy, in F32; the two NaN codes count as +-480 (`hadal inspect --verify` finds
-// them in a file). BF16 weights with an input of BF16 values (Product::in_is_bf16) are multiplied in
+// them in a file). BF16 weights with an input of BF16 values (Product::is_bf16) are multiplied in
 // pairs where the processor can.
 //
 // Batch invariance: a row of y or dx depends, in every bit, on its own row of x or dy and on the weight

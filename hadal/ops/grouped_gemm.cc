@@ -19,25 +19,25 @@ void check_offsets(std::span<const int64_t> offsets, size_t n_groups, int64_t n_
 
 void append_groups(std::vector<Product>& products, View<float, 2> out, View<const float, 2> in,
                    std::span<const WeightView> w, std::span<const int64_t> offsets, float beta,
-                   bool in_is_bf16) {
+                   bool is_bf16) {
   check_offsets(offsets, w.size(), in.dim(0));
   expect_shape(out, {in.dim(0), out.dim(1)}, "grouped_gemm out");
   for (size_t e = 0; e < w.size(); ++e) {
     if (offsets[e] == offsets[e + 1]) continue;
     products.push_back({out.rows(offsets[e], offsets[e + 1]), in.rows(offsets[e], offsets[e + 1]),
-                        w[e], beta, in_is_bf16});
+                        w[e], beta, is_bf16});
   }
 }
 
 void append_groups(std::vector<WeightGradient>& products, std::span<const View<float, 2>> dw,
                    View<const float, 2> dy, View<const float, 2> x,
-                   std::span<const int64_t> offsets) {
+                   std::span<const int64_t> offsets, bool is_bf16) {
   check_offsets(offsets, dw.size(), x.dim(0));
   expect_shape(dy, {x.dim(0), dy.dim(1)}, "grouped_gemm dy");
   for (size_t e = 0; e < dw.size(); ++e) {
     if (offsets[e] == offsets[e + 1]) continue;
     products.push_back(
-        {dw[e], dy.rows(offsets[e], offsets[e + 1]), x.rows(offsets[e], offsets[e + 1])});
+        {dw[e], dy.rows(offsets[e], offsets[e + 1]), x.rows(offsets[e], offsets[e + 1]), is_bf16});
   }
 }
 

@@ -16,11 +16,11 @@ namespace hadal {
 //   nt: out [R,N], in [R,K]        nn: out [R,K], in [R,N]
 void append_groups(std::vector<Product>& products, View<float, 2> out, View<const float, 2> in,
                    std::span<const WeightView> w, std::span<const int64_t> offsets,
-                   float beta = 0.0F, bool in_is_bf16 = false);
+                   float beta = 0.0F, bool is_bf16 = false);
 // dw_e[N,K] += dy_e^T x_e
 void append_groups(std::vector<WeightGradient>& products, std::span<const View<float, 2>> dw,
                    View<const float, 2> dy, View<const float, 2> x,
-                   std::span<const int64_t> offsets);
+                   std::span<const int64_t> offsets, bool is_bf16 = false);
 
 // One group of groups, computed at once.
 void grouped_gemm_nt(Context& ctx, View<float, 2> y, View<const float, 2> x,

@@ -38,7 +38,7 @@ class BatchInvariance : public testing::Test {
   Tensor nt(Context& ctx, const Tensor& x, const WeightView& w, const Rows& which) {
     const Tensor in = picked(ctx, x, which);
     Tensor y = ctx.zeros({in.dim(0), w.rows});
-    gemm_nt(ctx, std::array{Product{y.mat(), in.mat(), w, beta_, in_is_bf16_}});
+    gemm_nt(ctx, std::array{Product{y.mat(), in.mat(), w, beta_, is_bf16_}});
     return y;
   }
   Tensor nn(Context& ctx, const Tensor& dy, const WeightView& w, const Rows& which) {
@@ -102,7 +102,7 @@ class BatchInvariance : public testing::Test {
   std::vector<CodedWeight> coded_;
   std::vector<WeightView> weights_;
   float beta_ = 0.0F;
-  bool in_is_bf16_ = false;
+  bool is_bf16_ = false;
 };
 
 const std::vector<int64_t> kAroundSwitches{1, 2, 7, 31, 32, 33, 63, 64, 65, 96, 130, 192, 193, 200};
@@ -149,7 +149,7 @@ TEST_F(BatchInvariance, InputOfBf16) {
   ASSERT_EQ(w.form, WeightForm::kBF16);
   const Rows all = first(kMostRows);
   const Tensor want = nt(ctx_, x, w, all);
-  in_is_bf16_ = true;
+  is_bf16_ = true;
   test::expect_close(elements(nt(ctx_, x, w, all).mat()), elements(want.mat()),
                      Tolerance::for_sum(kIn).in_rows_of(kOut), "BF16 by BF16");
   for (const float beta : {0.0F, 1.0F}) {

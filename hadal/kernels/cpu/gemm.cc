@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "hadal/core/checked_math.h"
+#include "hadal/kernels/cpu/bf16/bf16_gemm.h"
 #include "hadal/kernels/cpu/block_gemm.h"
 #include "hadal/kernels/cpu/few_rows.h"
 #include "hadal/kernels/cpu/turned_gemm.h"
@@ -24,12 +25,14 @@ constexpr int64_t kRowsOfReading = 4;
 // own; in nt with few rows, of the columns that a pass over x takes together.
 constexpr int64_t kPanelGrain = 32;
 constexpr int64_t kRowGrain = 12;
+constexpr int64_t kBf16RowGrain = 32;
 constexpr int64_t kFewRowsNtGrain = 4;
 
 // The extents of a result, and how many products each of its elements sums.
 struct Extents {
   int64_t rows, cols, depth;
   int64_t few_grain;  // columns; 0: many rows
+  int64_t row_grain = kRowGrain;
 
   int64_t cost() const {
     const int64_t per_row = cols * std::max<int64_t>(depth, 1);
@@ -44,8 +47,8 @@ struct Steps {
 
 // About `n_parts` parts, or all grains. Each packs its own rows of A and columns of B: of all grids
 // with so many the one that packs least, which is near a square.
-Steps grid(int64_t m, int64_t n, int64_t n_parts) {
-  const int64_t most_rows = ceil_div(m, kRowGrain), most_cols = ceil_div(n, kPanelGrain);
+Steps grid(int64_t m, int64_t n, int64_t row_grain, int64_t n_parts) {
+  const int64_t most_rows = ceil_div(m, row_grain), most_cols = ceil_div(n, kPanelGrain);
   n_parts = std::min(n_parts, most_rows * most_cols);
   Steps best{m, n};
   int64_t least = -1;
@@ -54,13 +57,13 @@ Steps grid(int64_t m, int64_t n, int64_t n_parts) {
     const int64_t packed = m * q + n * r;
     if (r * q < n_parts || (least >= 0 && packed >= least)) continue;
     least = packed;
-    best = {round_up(ceil_div(m, r), kRowGrain), round_up(ceil_div(n, q), kPanelGrain)};
+    best = {round_up(ceil_div(m, r), row_grain), round_up(ceil_div(n, q), kPanelGrain)};
   }
   return best;
 }
 
 Steps steps_of(const Extents& e, int64_t n_parts) {
-  if (e.few_grain == 0) return grid(e.rows, e.cols, n_parts);
+  if (e.few_grain == 0) return grid(e.rows, e.cols, e.row_grain, n_parts);
   return {e.rows, round_up(ceil_div(e.cols, n_parts), e.few_grain)};
 }
 
@@ -128,7 +131,7 @@ std::vector<Part> cut(size_t n_products, const ExtentsOf& extents_of, int64_t n_
     const Steps steps =
         e.few_grain > 0 || rows < cols
             ? Steps{rows, round_up(ceil_div(cols, n), std::max(e.few_grain, kPanelGrain))}
-            : Steps{round_up(ceil_div(rows, n), kRowGrain), cols};
+            : Steps{round_up(ceil_div(rows, n), e.row_grain), cols};
     append_parts(parts, part.product, e, part, steps);
   }
   return parts;
@@ -182,11 +185,18 @@ View<const float, 2> in_of(const Product& product, const Part& part) {
   return product.in.rows(part.row_begin, part.row_end);
 }
 
-bool few_nt(const Product& product) { return product.in.dim(0) <= kFewRowsNt; }
+// Whether the kernel of BF16 products multiplies; a few rows of nt are turned_gemm's, to the same bits.
+bool packs_bf16_nt(const Product& product) {
+  return product.is_bf16 && turned_form(product) == TurnedForm::kNone;
+}
+bool few_nt(const Product& product) {
+  return product.in.dim(0) <= kFewRowsNt && !packs_bf16_nt(product);
+}
 int64_t few_nt_grain(const Product& product) {
   return turned_form(product) != TurnedForm::kNone ? kPanelGrain : kFewRowsNtGrain;
 }
-bool few_nn(const Product& product) { return product.in.dim(0) <= kFewRowsNn; }
+bool few_nn(const Product& product) { return product.in.dim(0) <= kFewRowsNn && !product.is_bf16; }
+int64_t row_grain(bool is_bf16) { return is_bf16 ? kBf16RowGrain : kRowGrain; }
 
 }  // namespace
 
@@ -194,7 +204,7 @@ void gemm_nt(ThreadPool& pool, std::span<const Product> products) {
   const auto extents_of = [&](size_t i) {
     const Product& each = products[i];
     return Extents{each.out.dim(0), each.out.dim(1), each.w.cols,
-                   few_nt(each) ? few_nt_grain(each) : 0};
+                   few_nt(each) ? few_nt_grain(each) : 0, row_grain(each.is_bf16)};
   };
   const TurnedInputs rounded(pool, products);
   parallel_parts(pool, products.size(), extents_of, [&](const Part& part) {
@@ -205,6 +215,7 @@ void gemm_nt(ThreadPool& pool, std::span<const Product> products) {
     if (turned_form(product) != TurnedForm::kNone) {
       return turned_gemm_nt(out, rounded.of(part.product).rows_from(part.row_begin), w, accumulate);
     }
+    if (product.is_bf16) return bf16_gemm(out, {in_of(product, part)}, {w}, accumulate);
     const auto multiply = few_nt(product) ? few_rows_nt : block_gemm_nt;
     multiply(out, in_of(product, part), w, accumulate);
   });
@@ -213,7 +224,8 @@ void gemm_nt(ThreadPool& pool, std::span<const Product> products) {
 void gemm_nn(ThreadPool& pool, std::span<const Product> products) {
   const auto extents_of = [&](size_t i) {
     const Product& each = products[i];
-    return Extents{each.out.dim(0), each.out.dim(1), each.w.rows, few_nn(each) ? kPanelGrain : 0};
+    return Extents{each.out.dim(0), each.out.dim(1), each.w.rows, few_nn(each) ? kPanelGrain : 0,
+                   row_grain(each.is_bf16)};
   };
   parallel_parts(pool, products.size(), extents_of, [&](const Part& part) {
     const Product& product = products[part.product];
@@ -221,6 +233,7 @@ void gemm_nn(ThreadPool& pool, std::span<const Product> products) {
     const View<const float, 2> in = in_of(product, part);
     const WeightView w = product.w.column_range(part.col_begin, part.col_end);
     const bool accumulate = product.beta != 0.0F;
+    if (product.is_bf16) return bf16_gemm(out, {in}, {w, true}, accumulate);
     if (few_nn(product)) return few_rows_nn(out, in, w, accumulate);
     block_gemm(out.data(), out.stride(0), out.dim(0), out.dim(1), w.rows, Operand::of(in), w, false,
                accumulate);
@@ -230,10 +243,15 @@ void gemm_nn(ThreadPool& pool, std::span<const Product> products) {
 void gemm_tn(ThreadPool& pool, std::span<const WeightGradient> products) {
   const auto extents_of = [&](size_t i) {
     const WeightGradient& each = products[i];
-    return Extents{each.dw.dim(0), each.dw.dim(1), each.x.dim(0), 0};
+    return Extents{each.dw.dim(0), each.dw.dim(1), each.x.dim(0), 0, row_grain(each.is_bf16)};
   };
   parallel_parts(pool, products.size(), extents_of, [&](const Part& part) {
-    const auto& [dw, dy, x] = products[part.product];
+    const auto& [dw, dy, x, is_bf16] = products[part.product];
+    if (is_bf16) {
+      return bf16_gemm(dw.rows(part.row_begin, part.row_end).columns(part.col_begin, part.col_end),
+                       {dy.columns(part.row_begin, part.row_end), true},
+                       {x.columns(part.col_begin, part.col_end), true}, true);
+    }
     block_gemm(&dw(part.row_begin, part.col_begin), dw.stride(0), part.row_end - part.row_begin,
                part.col_end - part.col_begin, x.dim(0),
                Operand::of(dy).transposed().at(part.row_begin, 0),

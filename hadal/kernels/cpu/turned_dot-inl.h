@@ -246,27 +246,70 @@ struct HalfByteUnits {
   }
 };
 
-// BF16: a unit is two columns, sixteen are a block.
+// BF16: a unit is two columns, sixteen are a block, the group of 32 of kernels/cpu/bf16/bf16_gemm.h. The
+// input's units are those of its two chains: columns (2, 0), (6, 4), ... and then (3, 1), (7, 5), ..., low
+// half first. kPairs: with AVX-512 BF16.
+template <bool kPairs>
 struct Bf16Units {
   static constexpr int64_t kUnits = 16;
+  static void store_block(uint16_t* out, const uint16_t* x) {
+    for (int64_t i = 0; i < kQuantBlock; ++i) {
+      out[i % 2 * kUnits + i / 4 * 2 + (i / 2 % 2 == 0 ? 1 : 0)] = x[i];
+    }
+  }
+
+  using Unsigned = hn::RebindToUnsigned<Floats>;
+  using VU = hn::Vec<Unsigned>;
+  static HWY_INLINE VU upper(VU v) { return hn::And(v, hn::Set(Unsigned(), 0xFFFF0000U)); }
+  static HWY_INLINE VU lower(VU v) { return hn::And(v, hn::Set(Unsigned(), 0x0000FFFFU)); }
+
+  // sum + the two products of every lane, that of the high halves first.
+  static HWY_INLINE V add_pair(V sum, VU w, VU x) {
 #if HWY_TARGET == HWY_AVX3_DL
+    if constexpr (kPairs) {
+      __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum.raw) : "v"(w.raw), "v"(x.raw));
+      return sum;
+    }
+#endif
+    const auto product = [&](V to, VU a, VU b) HWY_ATTR {
+      return hn::MulAdd(hn::BitCast(Floats(), a), hn::BitCast(Floats(), b), to);
+    };
+    sum = product(sum, upper(w), upper(x));
+    return product(sum, hn::ShiftLeft<16>(w), hn::ShiftLeft<16>(x));
+  }
+
   template <int kRows>
   static HWY_INLINE void add_block(V (&total)[kRows], const uint32_t* units, const int8_t* x,
                                    int64_t stride, int64_t block) {
     x += block * 2 * kQuantBlock;
-    const Ints d;
+    const Unsigned d;
+    V even[kRows], odd[kRows];
     HWY_UNROLL(4)
-    for (int64_t unit = 0; unit < kUnits; ++unit) {
-      const VI w = hn::LoadU(d, reinterpret_cast<const int32_t*>(units) + unit * kLanes);
-      HWY_UNROLL(12)
+    for (int r = 0; r < kRows; ++r) even[r] = odd[r] = hn::Zero(Floats());
+    HWY_UNROLL(4)
+    for (int64_t i = 0; i < kUnits / 2; ++i) {
+      const VU first = hn::LoadU(d, units + 2 * i * kLanes);
+      const VU second = hn::LoadU(d, units + (2 * i + 1) * kLanes);
+      const VU even_w = hn::Or(hn::ShiftLeft<16>(first), lower(second));
+      const VU odd_w = hn::Or(upper(first), hn::ShiftRight<16>(second));
+      HWY_UNROLL(4)
       for (int r = 0; r < kRows; ++r) {
-        const VI two = four_codes(x + r * stride + 4 * unit);
-        __asm__("vdpbf16ps %2, %1, %0" : "+v"(total[r].raw) : "v"(w.raw), "v"(two.raw));
+        const auto two = [&](int64_t unit) HWY_ATTR {
+          return hn::BitCast(d, four_codes(x + r * stride + 4 * unit));
+        };
+        even[r] = add_pair(even[r], even_w, two(i));
+        odd[r] = add_pair(odd[r], odd_w, two(kUnits / 2 + i));
       }
     }
+    HWY_UNROLL(4)
+    for (int r = 0; r < kRows; ++r) total[r] = hn::Add(total[r], hn::Add(even[r], odd[r]));
   }
-#endif
 };
+
+template <class Codes>
+inline constexpr bool kIsBf16 = false;
+template <bool kPairs>
+inline constexpr bool kIsBf16<Bf16Units<kPairs>> = true;
 
 }  // namespace hadal::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -10,9 +10,12 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "hadal/core/checked_math.h"
+#include "hadal/kernels/cpu/bf16/bf16_gemm.h"
+#include "hadal/kernels/cpu/bf16/denormals_as_zeros.h"
 #include "hadal/kernels/cpu/scratch.h"
 
 // Other instruction sets than elsewhere: AVX3_DL has the dot products of bytes (VNNI), and AVX-512
@@ -103,7 +106,7 @@ HWY_INLINE void add_blocks(V (&total)[kRows], const TurnedRows& x, const uint32_
                            const float* scales, int64_t first, int64_t last) {
   const Floats d;
   for (int64_t b = first; b < last; ++b, units += Codes::kUnits * kLanes) {
-    if constexpr (std::is_same_v<Codes, Bf16Units>) {
+    if constexpr (kIsBf16<Codes>) {
       Codes::template add_block<kRows>(total, units, x.codes, x.stride, b);
     } else {
       VI sum[kRows];
@@ -140,6 +143,13 @@ HWY_INLINE void store_totals(float* y, int64_t ldy, const V (&total)[kRows], int
   }
 }
 
+HWY_INLINE V load_totals(const float* y, int64_t n_valid) {
+  if (n_valid == kLanes) return hn::LoadU(Floats(), y);
+  HWY_ALIGN float values[kLanes] = {};
+  std::copy_n(y, n_valid, values);
+  return hn::Load(Floats(), values);
+}
+
 // A tile of rows times a panel: what many rows share is turned beforehand, ...
 template <class Codes, int kRows>
 void multiply_panel(float* y, int64_t ldy, const TurnedRows& x, const SideBySide*,
@@ -161,7 +171,13 @@ void multiply_turning(float* y, int64_t ldy, const TurnedRows& x, const SideBySi
   HWY_ALIGN uint32_t units[kSteps * kLanes * kLanes];
   V total[kRows];
   HWY_UNROLL(12)
-  for (int r = 0; r < kRows; ++r) total[r] = hn::Zero(Floats());
+  for (int r = 0; r < kRows; ++r) {
+    total[r] = hn::Zero(Floats());
+    if constexpr (kIsBf16<Codes>) {  // the sum begins with what is there
+      if (accumulate) total[r] = load_totals(y + r * ldy, n_valid);
+    }
+  }
+  if constexpr (kIsBf16<Codes>) accumulate = false;
   int64_t at = 0;
   for (int64_t b = 0; b < x.n_blocks; b += kBlocks) {
     for (int64_t step = 0; step < kSteps; ++step, at += SideBySide::kStep) {
@@ -199,17 +215,30 @@ constexpr auto multiplies_turning(std::integer_sequence<int, kRows...> /*less on
   return std::array<Multiply, sizeof...(kRows)>{multiply_turning<Codes, kRows + 1>...};
 }
 
+// With so many rows of BF16 or fewer.
+constexpr int kMostTurning = static_cast<int>(kMostBf16Turned);
+
+template <class Codes>
+constexpr auto panels() {
+  if constexpr (kIsBf16<Codes>) {
+    return 0;
+  } else {
+    return multiply_panels<Codes>(std::make_integer_sequence<int, kTileRows>());
+  }
+}
+
 template <class Codes>
 void multiply(View<float, 2> y, const TurnedRows& x, const WeightView& w, bool accumulate,
               float* memory) {
-  constexpr auto kPanels = multiply_panels<Codes>(std::make_integer_sequence<int, kTileRows>());
-  constexpr auto kTurning = multiplies_turning<Codes>(std::make_integer_sequence<int, 4>());
+  [[maybe_unused]] constexpr auto kPanels = panels<Codes>();
+  constexpr auto kTurning =
+      multiplies_turning<Codes>(std::make_integer_sequence<int, kMostTurning>());
   const CodedRows codes(w);
   const Panel panel(memory, x.n_blocks);
   const int64_t T = y.dim(0), n_tiles = ceil_div(T, int64_t{kTileRows});
   for (int64_t n = 0; n < w.rows; n += kLanes) {
     const int64_t n_valid = std::min<int64_t>(kLanes, w.rows - n);
-    if constexpr (!std::is_same_v<Codes, Bf16Units>) {
+    if constexpr (!kIsBf16<Codes>) {
       if (T <= kMostUnturned) {
         multiply_unturned<Codes>(y, x, codes, n, n_valid, accumulate, panel.scaled());
         continue;
@@ -222,13 +251,15 @@ void multiply(View<float, 2> y, const TurnedRows& x, const WeightView& w, bool a
                                            accumulate);
       continue;
     }
-    for (int64_t at = 0; at < codes.bytes; at += SideBySide::kStep) {
-      rows.turn(panel.units + at / 4 * kLanes, at);
-    }
-    for (int64_t tile = 0; tile < n_tiles; ++tile) {
-      const int64_t t = T * tile / n_tiles, n_rows = T * (tile + 1) / n_tiles - t;
-      kPanels[static_cast<size_t>(n_rows - 1)](y.row(t).data() + n, y.stride(0), x.rows_from(t),
-                                               &rows, panel, n_valid, accumulate);
+    if constexpr (!kIsBf16<Codes>) {
+      for (int64_t at = 0; at < codes.bytes; at += SideBySide::kStep) {
+        rows.turn(panel.units + at / 4 * kLanes, at);
+      }
+      for (int64_t tile = 0; tile < n_tiles; ++tile) {
+        const int64_t t = T * tile / n_tiles, n_rows = T * (tile + 1) / n_tiles - t;
+        kPanels[static_cast<size_t>(n_rows - 1)](y.row(t).data() + n, y.stride(0), x.rows_from(t),
+                                                 &rows, panel, n_valid, accumulate);
+      }
     }
   }
 }
@@ -274,9 +305,6 @@ void round_blocks(const TurnedRows& out, std::span<const float> x) {
 
 }  // namespace
 
-// Whether the processor's own instructions are compiled in: asked of what is chosen to run.
-bool chosen_has_vnni() { return HWY_TARGET == HWY_AVX3_DL; }
-
 int64_t panel_floats(int64_t n_blocks) { return Panel::floats(n_blocks); }
 
 void multiply_codes(View<float, 2> y, const TurnedRows& x, const WeightView& w, bool accumulate,
@@ -286,9 +314,11 @@ void multiply_codes(View<float, 2> y, const TurnedRows& x, const WeightView& w, 
       return multiply<ByteUnits>(y, x, w, accumulate, memory);
     case TurnedForm::kQ4:
       return multiply<HalfByteUnits>(y, x, w, accumulate, memory);
-    case TurnedForm::kBf16:
+    case TurnedForm::kBf16InF32:
+      return multiply<Bf16Units<false>>(y, x, w, accumulate, memory);
+    case TurnedForm::kBf16Pairs:
 #if HWY_TARGET == HWY_AVX3_DL
-      return multiply<Bf16Units>(y, x, w, accumulate, memory);
+      return multiply<Bf16Units<true>>(y, x, w, accumulate, memory);
 #endif
     case TurnedForm::kNone:
       break;
@@ -298,10 +328,15 @@ void multiply_codes(View<float, 2> y, const TurnedRows& x, const WeightView& w, 
 
 // One row of x.
 void round_row(const TurnedRows& out, std::span<const float> x) {
-  if (out.form == TurnedForm::kBf16) {  // whose values are those of BF16
+  if (is_bf16(out.form)) {  // whose values are those of BF16
     auto* to = reinterpret_cast<uint16_t*>(out.codes);
-    std::fill_n(std::transform(x.begin(), x.end(), to, [](float v) { return to_bf16(v).bits; }),
-                out.n_blocks * kQuantBlock - std::ssize(x), uint16_t{0});
+    for (int64_t b = 0; b < out.n_blocks; ++b) {
+      std::array<uint16_t, kQuantBlock> block{};
+      const int64_t first = b * kQuantBlock, n = std::min(kQuantBlock, std::ssize(x) - first);
+      std::transform(x.begin() + first, x.begin() + first + n, block.begin(),
+                     [](float v) { return to_bf16(v).bits; });
+      Bf16Units<false>::store_block(to + first, block.data());
+    }
     return;
   }
   if (out.form == TurnedForm::kQ4) {
@@ -318,7 +353,6 @@ HWY_AFTER_NAMESPACE();
 namespace hadal::cpu {
 namespace {
 
-HWY_EXPORT(chosen_has_vnni);
 HWY_EXPORT(panel_floats);
 HWY_EXPORT(multiply_codes);
 HWY_EXPORT(round_row);
@@ -332,7 +366,7 @@ struct Layout {
         T(x.dim(0)),
         n_blocks(ceil_div(x.dim(1), kQuantBlock)),
         block_stride(round_up(n_blocks, int64_t{16})),
-        stride(block_stride * kQuantBlock * (f == TurnedForm::kBf16 ? 2 : 1)) {}
+        stride(block_stride * kQuantBlock * (is_bf16(f) ? 2 : 1)) {}
   int64_t floats() const { return T * (stride / 4 + 2 * block_stride); }
   TurnedRows at(float* memory) const {
     float* scales = memory + T * stride / 4;
@@ -346,16 +380,6 @@ struct Layout {
   }
 };
 
-// Zen 4 and Xeons since Cooper Lake that have all of AVX3_DL too.
-bool has_bf16_dot() {
-#if defined(__x86_64__)
-  static const bool has = __builtin_cpu_supports("avx512bf16") != 0;
-  return has && HWY_DYNAMIC_DISPATCH(chosen_has_vnni)();
-#else
-  return false;
-#endif
-}
-
 }  // namespace
 
 TurnedForm turned_form(const Product& product) {
@@ -365,7 +389,8 @@ TurnedForm turned_form(const Product& product) {
     case WeightForm::kQ4:
       return TurnedForm::kQ4;
     case WeightForm::kBF16:
-      return product.in_is_bf16 && has_bf16_dot() ? TurnedForm::kBf16 : TurnedForm::kNone;
+      if (!product.is_bf16 || product.in.dim(0) > kMostBf16Turned) return TurnedForm::kNone;
+      return has_bf16_dots() ? TurnedForm::kBf16Pairs : TurnedForm::kBf16InF32;
     default:
       return TurnedForm::kNone;
   }
@@ -416,6 +441,8 @@ TurnedInputs::TurnedInputs(ThreadPool& pool, std::span<const Product> products) 
 void turned_gemm_nt(View<float, 2> y, const TurnedRows& x, const WeightView& w, bool accumulate) {
   if (y.dim(0) == 0) return;
   thread_local Scratch panel_scratch;
+  std::optional<DenormalsAsZeros> as_bf16_instructions_do;
+  if (is_bf16(x.form)) as_bf16_instructions_do.emplace();
   HWY_DYNAMIC_DISPATCH(multiply_codes)
   (y, x, w, accumulate, panel_scratch.take(HWY_DYNAMIC_DISPATCH(panel_floats)(x.n_blocks)));
 }

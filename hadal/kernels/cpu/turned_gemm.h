@@ -1,13 +1,13 @@
 // kernels/cpu/turned_gemm.h: products of rows with weights in 8 or 4 bits, by integer arithmetic, and of
-// BF16 with BF16.
+// a few rows of BF16 with BF16.
 //
 // A row of the input becomes 8-bit codes with a scale for every 32 values, like the weight's:
 //
 //   x[t,k] ~ sx[t,b] cx[t,k]     sx = amax / 127     b = k / 32
 //   y[t,n] = sum_b (sx[t,b] sw[n,b]) * sum_{k in b} cx[t,k] cw[n,k]
 //
-// The inner sum is exact, the outer one a chain of rounded products over ascending b. BF16: two
-// products at a time (AVX-512 BF16), a chain over ascending pairs of k. No bit of y depends on the number
+// The inner sum is exact, the outer one a chain of rounded products over ascending b. BF16:
+// the rule of kernels/cpu/bf16/bf16_gemm.h, to which more rows go. No bit of y depends on the number
 // of rows. Rounding the input is the error: at most half a scale a value (docs/precision.md has it
 // measured).
 #pragma once
@@ -21,8 +21,11 @@
 namespace hadal::cpu {
 
 // What the weight's codes are multiplied as; nothing: another kernel's business.
-enum class TurnedForm : uint8_t { kNone, kQ8, kQ4, kBf16 };
+enum class TurnedForm : uint8_t { kNone, kQ8, kQ4, kBf16InF32, kBf16Pairs };
+inline bool is_bf16(TurnedForm form) { return form >= TurnedForm::kBf16InF32; }
 TurnedForm turned_form(const Product& product);
+// More rows of BF16 than these are worth packing the weight.
+inline constexpr int64_t kMostBf16Turned = 4;
 
 // Rows [T, K] in codes. Those for 4-bit weights stand in another order (even columns apart from odd ones, as
 // the halves of a weight's byte come out).
