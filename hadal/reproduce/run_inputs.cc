@@ -123,7 +123,11 @@ std::string different_files(const Json& recorded, const Json& found) {
   std::string first;
   int64_t more = 0;
   const auto note = [&](const std::string& text) {
-    if (!std::exchange(first, first.empty() ? text : first).empty()) ++more;
+    if (first.empty()) {
+      first = text;
+    } else {
+      ++more;
+    }
   };
   for (const auto& [name, file] : before) {
     const auto other = now.find(name);

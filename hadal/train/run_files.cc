@@ -1,7 +1,6 @@
 #include "hadal/train/run_files.h"
 
 #include <filesystem>
-#include <utility>
 
 #include "hadal/core/error.h"
 #include "hadal/core/json.h"
@@ -38,7 +37,11 @@ std::string changed_run_files(const std::string& run_folder,
   std::string first;
   int64_t more = 0;
   const auto note = [&](const std::string& text) {
-    if (!std::exchange(first, first.empty() ? text : first).empty()) ++more;
+    if (first.empty()) {
+      first = text;
+    } else {
+      ++more;
+    }
   };
   for (const auto& [path, bytes] : now.as_object()) {
     const Json* before = then.find(path);
