@@ -138,6 +138,16 @@ TEST_F(LinearPrecisionTest, AnExpertsWeightGradientIsThatOfItsTokensAlone) {
   }
 }
 
+// One list of products may hold both: they read other tiles of the same rows.
+TEST_F(LinearPrecisionTest, OperandsOfRowsAndOfColumnsAreTwo) {
+  const LinearInput x(ctx_, random_.random_rows(130, 40, 2), Precision::kFp8);
+  Products products{ctx_};
+  const auto rows = products.keep(x);
+  const auto columns = products.keep_for_weight_gradient(x, Precision::kFp8);
+  EXPECT_NE(columns.data(), rows.data());
+  EXPECT_EQ(products.keep(x).data(), rows.data());  // widened once
+}
+
 TEST_F(LinearPrecisionTest, NormsReadTheirInputAsItIsKept) {
   const Tensor x = random_.random_rows(7, 40, 2);
   const Tensor rounded = LinearPrecision(Precision::kBf16).kept_stream(ctx_, x).f32(ctx_);

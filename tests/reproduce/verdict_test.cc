@@ -46,6 +46,14 @@ TEST(Verdict, OtherSeedsAreNoise) {
   EXPECT_EQ(compare_outcomes(lower(), three_seeds(3.0, 2.0, 0.1)).verdict, Verdict::kDoesNotShow);
 }
 
+TEST(Verdict, TheNoisierVariantIsTheFloor) {
+  std::vector<Outcome> outcomes = three_seeds(2.0, 3.0, 0.0);
+  outcomes[3] = outcome("b", 1, 4.5);  // b: 3, 4.5, 3
+  const ComparedVariants c = compare_outcomes(lower(), outcomes);
+  EXPECT_DOUBLE_EQ(c.floor_seeds, 1.5);
+  EXPECT_EQ(c.verdict, Verdict::kNotDistinguishable);
+}
+
 TEST(Verdict, AnotherOrderOfSummationIsNoise) {
   std::vector<Outcome> outcomes = three_seeds(2.0, 2.1, 0.0);
   EXPECT_EQ(compare_outcomes(lower(), outcomes).verdict, Verdict::kShows);
