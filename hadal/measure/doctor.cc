@@ -9,6 +9,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/number_text.h"
 #include "hadal/data/dataset.h"
+#include "hadal/kernels/cpu/bf16/bf16_gemm.h"
 #include "hadal/kernels/cpu/roof_probe.h"
 #include "hadal/kernels/cuda_devices.h"
 #include "hadal/measure/roofline.h"
@@ -68,7 +69,8 @@ std::vector<Check> examine_machine(ThreadPool& pool) {
   const double memory = available_memory_bytes();
   return {
       {"cores", true, concat(available_cores(), " for this process, ", pool.n_threads(), " used")},
-      {"simd", true, cpu::simd_target_name()},
+      {"simd", true,
+       concat(cpu::simd_target_name(), ", products of BF16 in ", cpu::bf16_products_name())},
       {"memory", memory >= kLeastMemory, human_bytes(memory) + " available"},
       {"arithmetic", true, with_unit(fma_gflop_per_s(pool, 0.2), "GFLOP/s in FP32")},
       {"bandwidth", true, with_unit(dram_read_gb_per_s(pool, 0.2), "GB/s read from memory")},

@@ -11,8 +11,9 @@
 // Weights with codes (docs/precision.md): in nt, 8- and 4-bit weights are multiplied by integer
 // arithmetic, with x rounded to 8 bits in blocks of 32 along its rows. Scales of E4M3 blocks are
 // multiplied into x, or dy, in F32; the two NaN codes count as +-480 (`hadal inspect --verify` finds
-// them in a file). BF16 weights with an input of BF16 values (Product::is_bf16) are multiplied in
-// pairs where the processor can.
+// them in a file). Where all values of both operands are of BF16 (is_bf16), BF16 is
+// multiplied by BF16: the rule of summation is in kernels/cpu/bf16/bf16_gemm.h, the same for nt, nn and tn,
+// and is followed to the same bits on every CPU.
 //
 // Batch invariance: a row of y or dx depends, in every bit, on its own row of x or dy and on the weight
 // alone: not on the other rows or how many they are, nor on which kernel their number calls for.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "hadal/kernels/cpu/bf16/amx.h"
+#include "hadal/kernels/cpu/bf16/bf16_gemm.h"
 #include "hadal/kernels/cpu/roof_probe.h"
 #include "hwy/targets.h"
 #include "tests/support/refusal.h"
@@ -13,6 +15,7 @@ class SimdLimitTest : public testing::Test {
  protected:
   void TearDown() override {
     hwy::DisableTargets(0);
+    cpu::allow_amx(true);
     cpu::limit_simd_from_environment();
   }
 };
@@ -31,6 +34,13 @@ TEST_F(SimdLimitTest, KernelsUseNothingNewer) {
   hwy::DisableTargets(0);
   cpu::limit_simd_from_environment();
   EXPECT_EQ(cpu::simd_target_name(), best);
+}
+
+TEST_F(SimdLimitTest, ProductsOfBf16) {
+  cpu::limit_simd("avx512bf16");
+  EXPECT_NE(cpu::bf16_products_name(), std::string("AMX"));
+  cpu::limit_simd("avx2");
+  EXPECT_EQ(cpu::bf16_products_name(), std::string("F32"));
 }
 
 TEST_F(SimdLimitTest, OtherNamesAreRefused) {

@@ -4,6 +4,7 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
+#include "hadal/kernels/cpu/bf16/amx.h"
 #include "hwy/targets.h"
 
 namespace hadal::cpu {
@@ -12,9 +13,14 @@ namespace {
 struct SimdSet {
   const char* name;
   int64_t target;
+  bool amx = false;  // for products of BF16, beside the target
 };
 #if HWY_ARCH_X86
-constexpr SimdSet kSimdSets[] = {{"avx512", HWY_AVX3}, {"avx2", HWY_AVX2}, {"sse4", HWY_SSE4}};
+constexpr SimdSet kSimdSets[] = {{"amx", HWY_AVX3_DL, true},
+                                 {"avx512bf16", HWY_AVX3_DL},
+                                 {"avx512", HWY_AVX3},
+                                 {"avx2", HWY_AVX2},
+                                 {"sse4", HWY_SSE4}};
 #else
 constexpr SimdSet kSimdSets[] = {{"neon", HWY_NEON}};
 #endif
@@ -27,6 +33,7 @@ void limit_simd(const std::string& set) {
     // The better a set, the lower its bit.
     if (set == each.name) {
       hwy::DisableTargets(each.target - 1);
+      allow_amx(each.amx);
       // Chosen here: hwy::SupportedTargets() leaves for a moment a choice without the limit, which a kernel
       // in another thread could take.
       return hwy::GetChosenTarget().Update(hwy::SupportedTargets());

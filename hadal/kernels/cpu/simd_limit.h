@@ -6,7 +6,7 @@
 
 namespace hadal::cpu {
 
-// From now on kernels use `set` ("avx512" without its later parts, "avx2", "sse4"; "neon" on ARM) or
+// From now on kernels use `set` ("amx"; "avx512bf16", which has no AMX; "avx512" without its later parts, "avx2", "sse4"; "neon" on ARM) or
 // what is older; a set that the machine lacks changes nothing. ConfigError for another name. No
 // kernel may run meanwhile.
 void limit_simd(const std::string& set);

@@ -215,9 +215,6 @@ constexpr auto multiplies_turning(std::integer_sequence<int, kRows...> /*less on
   return std::array<Multiply, sizeof...(kRows)>{multiply_turning<Codes, kRows + 1>...};
 }
 
-// With so many rows of BF16 or fewer.
-constexpr int kMostTurning = static_cast<int>(kMostBf16Turned);
-
 template <class Codes>
 constexpr auto panels() {
   if constexpr (kIsBf16<Codes>) {
@@ -232,7 +229,7 @@ void multiply(View<float, 2> y, const TurnedRows& x, const WeightView& w, bool a
               float* memory) {
   [[maybe_unused]] constexpr auto kPanels = panels<Codes>();
   constexpr auto kTurning =
-      multiplies_turning<Codes>(std::make_integer_sequence<int, kMostTurning>());
+      multiplies_turning<Codes>(std::make_integer_sequence<int, kMostBf16Turned>());
   const CodedRows codes(w);
   const Panel panel(memory, x.n_blocks);
   const int64_t T = y.dim(0), n_tiles = ceil_div(T, int64_t{kTileRows});

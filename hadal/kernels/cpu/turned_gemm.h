@@ -25,7 +25,7 @@ enum class TurnedForm : uint8_t { kNone, kQ8, kQ4, kBf16InF32, kBf16Pairs };
 inline bool is_bf16(TurnedForm form) { return form >= TurnedForm::kBf16InF32; }
 TurnedForm turned_form(const Product& product);
 // More rows of BF16 than these are worth packing the weight.
-inline constexpr int64_t kMostBf16Turned = 4;
+inline constexpr int kMostBf16Turned = 4;
 
 // Rows [T, K] in codes. Those for 4-bit weights stand in another order (even columns apart from odd ones, as
 // the halves of a weight's byte come out).
