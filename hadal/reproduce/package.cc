@@ -15,6 +15,7 @@
 #include "hadal/train/run_folder.h"
 #include "hadal/train/run_history.h"
 #include "hadal/train/run_plan.h"
+#include "hadal/train/stability.h"
 #include "hadal/train/training_checkpoint.h"
 
 namespace hadal {
@@ -91,6 +92,8 @@ Json end_json(const TrainConfig& config, const std::string& checkpoint) {
   end["tokens"] = state.at("tokens");
   end["planned_tokens"] = progress.planned_tokens;
   end["finished"] = at_planned_end(config, state, progress);
+  end["rollbacks"] =
+      progress.stability.is_null() ? int64_t{0} : stability_from(progress.stability).rollbacks;
   return end;
 }
 
@@ -99,6 +102,9 @@ std::string why_not_repeatable(const TrainConfig& config, const Json& made_by, c
   const bool by_time = config.train.steps == 0 && config.train.tokens == 0;
   if (by_time && end.at("planned_tokens") == Json(0)) {
     return "it is limited by time alone and stopped before its plan of tokens was made";
+  }
+  if (!end.at("finished").as_bool() && end.at("rollbacks") != Json(0)) {
+    return "it was cut off after it had gone back over steps: it passed that step more than once";
   }
   const Json::Array& entries = made_by.as_array();
   for (size_t i = 1; i < entries.size(); ++i) {
