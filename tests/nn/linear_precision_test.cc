@@ -183,9 +183,12 @@ TEST_F(LinearPrecisionTest, WhatWaitsBesideInputsTakesItsForm) {
     return static_cast<double>(rows.bytes()) / static_cast<double>(x.size());
   };
   EXPECT_LE(bytes_a_value(fp8.kept_swiglu_input(ctx_, x)), 1.04);
-  EXPECT_LE(bytes_a_value(fp8.kept_attention_output(ctx_, x)), 1.54);
+  EXPECT_LE(bytes_a_value(fp8.kept_attention_output(ctx_, x, fp8.rounded_input(ctx_, x))), 1.54);
   EXPECT_EQ(bytes_a_value(fp8.kept_stream(ctx_, x)), 2.0);
-  EXPECT_EQ(bytes_a_value(LinearPrecision().kept_attention_output(ctx_, x)), 4.0);
+  EXPECT_EQ(bytes_a_value(LinearPrecision().kept_attention_output(ctx_, x, KeptRows())), 4.0);
+  const LinearPrecision bf16 = Precision::kBf16;
+  const KeptRows rounded = bf16.rounded_input(ctx_, x);
+  EXPECT_EQ(bf16.kept_attention_output(ctx_, x, rounded).id(), rounded.id());  // one for both
 }
 
 TEST_F(LinearPrecisionTest, RowsWaitInTheFormInWhichTheyWereMultiplied) {

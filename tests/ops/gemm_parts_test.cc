@@ -113,7 +113,7 @@ TEST(GemmList, EachIsBitForBitWhatItIsAlone) {
     Listed single;
     for (const Product& each : single.nt) gemm_nt(alone, each.out, each.in, each.w, each.beta);
     for (const Product& each : single.nn) gemm_nn(alone, each.out, each.in, each.w, each.beta);
-    for (const auto& [dw, dy, x] : single.tn) gemm_tn(alone, dw, dy, x);
+    for (const WeightGradient& each : single.tn) gemm_tn(alone, each.dw, each.dy, each.x);
     EXPECT_NE(single.values(), Listed().values());
     for (const int threads : {1, 2, 5}) {
       ThreadPool pool(threads);
