@@ -63,9 +63,11 @@ ModelPrecision fp8_with_norm_outputs() {
   return all(Precision::kFp8, WeightGradientTiles::kRetiled, KeptNorms::kOutputs);
 }
 
+// Over twenty steps. Later a rounding that sends a token to another expert has parted the runs by as much
+// as another order of the batches does.
 TEST(TrainingPrecision, EveryPrecisionLearnsAsF32Does) {
   const double f32_first = Trained(all(Precision::kF32)).steps(1);
-  const double f32 = Trained(all(Precision::kF32)).steps(40);
+  const double f32 = Trained(all(Precision::kF32)).steps(20);
   ASSERT_LT(f32, 0.8 * f32_first);
   const ModelPrecision mixed{Precision::kBf16, Precision::kF32, Precision::kFp8, Precision::kFp8};
   for (const ModelPrecision& precision :
@@ -75,7 +77,7 @@ TEST(TrainingPrecision, EveryPrecisionLearnsAsF32Does) {
     const double first = Trained(precision).steps(1);
     EXPECT_NE(first, f32_first);  // something was rounded
     EXPECT_NEAR(first, f32_first, 2e-3 * f32_first);
-    EXPECT_NEAR(rounded.steps(40), f32, 0.02 * f32);
+    EXPECT_NEAR(rounded.steps(20), f32, 0.02 * f32);
   }
 }
 
