@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "hadal/core/first_of_several.h"
 #include "hadal/corpus/document_source.h"
 #include "hadal/io/atomic_write.h"
 #include "hadal/io/manifest.h"
@@ -120,30 +121,22 @@ void copy_entry(const Json& entry, const std::string& folder) {
 
 std::string different_files(const Json& recorded, const Json& found) {
   const std::map<std::string, Json> before = by_name(recorded), now = by_name(found);
-  std::string first;
-  int64_t more = 0;
-  const auto note = [&](const std::string& text) {
-    if (first.empty()) {
-      first = text;
-    } else {
-      ++more;
-    }
-  };
+  FirstOfSeveral differences;
   for (const auto& [name, file] : before) {
     const auto other = now.find(name);
     if (other == now.end()) {
-      note(name + " is not there");
+      differences.note(name + " is not there");
     } else if (file.at("bytes") != other->second.at("bytes")) {
-      note(concat(name, " has ", other->second.at("bytes").dump(), " bytes, had ",
-                  file.at("bytes").dump()));
+      differences.note(concat(name, " has ", other->second.at("bytes").dump(), " bytes, had ",
+                              file.at("bytes").dump()));
     } else if (file != other->second) {
-      note(name + " has the same size and other bytes");
+      differences.note(name + " has the same size and other bytes");
     }
   }
   for (const auto& [name, file] : now) {
-    if (!before.contains(name)) note(name + " is new");
+    if (!before.contains(name)) differences.note(name + " is new");
   }
-  return more == 0 ? first : concat(first, ", and ", more, " more");
+  return differences.text();
 }
 
 }  // namespace hadal

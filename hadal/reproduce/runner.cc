@@ -44,10 +44,14 @@ std::vector<Outcome> run_experiment(Context& ctx, const Experiment& experiment,
                                .problem = "out of range",
                                .found = options.seeds,
                                .expected = "1 or more, 3 for a page"});
-  require(options.jobs >= 1, {.field = "jobs",
-                              .problem = "out of range",
-                              .found = options.jobs,
-                              .expected = "1 or more, at most as many as threads"});
+  require(
+      options.jobs >= 1,
+      {.field = "jobs", .problem = "out of range", .found = options.jobs, .expected = "1 or more"});
+  require(options.jobs == 1 || ctx.device == Device::kCpu,
+          {.field = "jobs",
+           .problem = "runs beside each other compute on the CPU alone",
+           .found = options.jobs,
+           .expected = "1 on another device"});
   make_folders(options.out + "/runs");
   const std::vector<PlannedTrial> trials = planned_trials(experiment, options.seeds);
   std::vector<TrainConfig> runs;

@@ -46,7 +46,7 @@ void copy_folder(const std::string& from, const std::string& to) {
     } else if (entry.is_directory()) {
       make_folders(copy);
     } else {
-      write_file_atomically(copy, read_text_file(entry.path()));
+      copy_file_atomically(entry.path(), copy);
     }
   }
 }

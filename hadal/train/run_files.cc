@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "hadal/core/error.h"
+#include "hadal/core/first_of_several.h"
 #include "hadal/core/json.h"
 #include "hadal/corpus/document_source.h"
 #include "hadal/io/atomic_write.h"
@@ -34,27 +35,20 @@ std::string changed_run_files(const std::string& run_folder,
                               const std::vector<std::string>& paths) {
   if (!path_exists(file_of(run_folder))) return "";
   const Json then = parse_json_file(file_of(run_folder)), now = files_now(paths);
-  std::string first;
-  int64_t more = 0;
-  const auto note = [&](const std::string& text) {
-    if (first.empty()) {
-      first = text;
-    } else {
-      ++more;
-    }
-  };
+  FirstOfSeveral differences;
   for (const auto& [path, bytes] : now.as_object()) {
     const Json* before = then.find(path);
     if (before == nullptr) {
-      note(path + " is new");
+      differences.note(path + " is new");
     } else if (*before != bytes) {
-      note(concat(path, " has ", bytes.as_integer(), " bytes, had ", before->as_integer()));
+      differences.note(
+          concat(path, " has ", bytes.as_integer(), " bytes, had ", before->as_integer()));
     }
   }
   for (const auto& [path, bytes] : then.as_object()) {
-    if (now.find(path) == nullptr) note(path + " is gone");
+    if (now.find(path) == nullptr) differences.note(path + " is gone");
   }
-  return more == 0 ? first : concat(first, ", and ", more, " more");
+  return differences.text();
 }
 
 }  // namespace hadal

@@ -137,6 +137,19 @@ class WatchedDispatcher final : public TokenDispatcher {
   LocalDispatcher local_;
 };
 
+// F, B and W of one layer.
+void forward_and_back(Context& ctx, Moe& moe, TokenDispatcher& dispatcher, const Tensor& x,
+                      const Tensor& dy, const Pass& pass) {
+  Moe::Saved saved;
+  moe.dispatch(ctx, dispatcher, x, 1, pass, saved);
+  moe.experts(ctx, dispatcher, x, pass, saved);
+  moe.combine(ctx, dispatcher, saved);
+  moe.combine_backward(ctx, dispatcher, dy.share(), saved);
+  moe.experts_backward(ctx, dispatcher, x, saved);
+  moe.dispatch_backward(ctx, dispatcher, saved);
+  moe.backward_weight(ctx, dispatcher, std::move(saved));
+}
+
 // Tokens forward, gradients back, and both once more for W: as codes would carry them.
 TEST(Moe, WhatTravelsInFp8IsRoundedBefore) {
   RandomModel random(odd_config());
@@ -149,14 +162,7 @@ TEST(Moe, WhatTravelsInFp8IsRoundedBefore) {
   const Tensor dy = random.random_rows(kMoeTokens, 40, 32);
   const Pass pass = Pass::over(Sequences::equal(1, kMoeTokens), random.model.rope);
   WatchedDispatcher dispatcher(random.arena);
-  Moe::Saved saved;
-  moe.dispatch(ctx, dispatcher, x, 1, pass, saved);
-  moe.experts(ctx, dispatcher, x, pass, saved);
-  moe.combine(ctx, dispatcher, saved);
-  moe.combine_backward(ctx, dispatcher, dy.share(), saved);
-  moe.experts_backward(ctx, dispatcher, x, saved);
-  moe.dispatch_backward(ctx, dispatcher, saved);
-  moe.backward_weight(ctx, dispatcher, std::move(saved));
+  forward_and_back(ctx, moe, dispatcher, x, dy, pass);
   const Tensor x_codes = fp8.rounded_input(ctx, x).f32(ctx);
   const Tensor dy_codes = fp8.rounded_gradient(ctx, dy).f32(ctx);
   ASSERT_EQ(dispatcher.sent.size(), 4U);
@@ -180,14 +186,7 @@ TEST(Moe, SharedExpertsReadTheirOwnGradient) {
                dy = random.random_rows(kMoeTokens, 40, 32);
   const Pass pass = Pass::over(Sequences::equal(1, kMoeTokens), random.model.rope);
   LocalDispatcher dispatcher;
-  Moe::Saved saved;
-  moe.dispatch(ctx, dispatcher, x, 1, pass, saved);
-  moe.experts(ctx, dispatcher, x, pass, saved);
-  moe.combine(ctx, dispatcher, saved);
-  moe.combine_backward(ctx, dispatcher, dy.share(), saved);
-  moe.experts_backward(ctx, dispatcher, x, saved);
-  moe.dispatch_backward(ctx, dispatcher, saved);
-  moe.backward_weight(ctx, dispatcher, std::move(saved));
+  forward_and_back(ctx, moe, dispatcher, x, dy, pass);
   const Tensor in_moe = shared.w_down.weight.grad.clone(random.arena);
   allocate_gradients(random.model, random.arena);
   Ffn::Saved alone;

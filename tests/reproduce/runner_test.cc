@@ -124,8 +124,15 @@ TEST_F(Reproduce, RunsBesideEachOtherHaveTheBytesOfRunsInTurn) {
     const std::string state = "/runs/" + run + "/latest/training_state.safetensors";
     EXPECT_EQ(read_text_file(folder_ / "out" + state), read_text_file(options_.out + state));
   }
+  const auto refused_on = [&](Device device) {
+    Context other{pool_, arena_, device};
+    return test::refusal_of(
+               [&] { run_experiment(other, find_experiment("fp8-vs-bf16"), options_); })
+        .field;
+  };
+  EXPECT_EQ(refused_on(Device::kReference), "jobs");
   options_.jobs = 0;
-  EXPECT_EQ(test::refusal_of([&] { reproduced("fp8-vs-bf16"); }).field, "jobs");
+  EXPECT_EQ(refused_on(Device::kCpu), "jobs");
 }
 
 // A failure beside others is not lost, and what they finished stays.
