@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <mutex>
 
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
@@ -73,6 +74,10 @@ void DataConfig::validate() const {
 }
 
 PreparedData prepare_data(const DataConfig& config, ThreadPool& pool) {
+  // Of two threads that want the same text one prepares it, and the other finds it. A phase's text may need
+  // that of the phase before, hence recursive.
+  static std::recursive_mutex one_at_a_time;
+  const std::scoped_lock lock(one_at_a_time);
   config.validate();
   const auto files = list_source_files(config.paths);
   const Json settings = preparation_settings(config, files);

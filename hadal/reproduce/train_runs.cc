@@ -11,12 +11,10 @@
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
 #include "hadal/corpus/content_hash.h"
-#include "hadal/data/dataset.h"
 #include "hadal/io/atomic_folder.h"
 #include "hadal/io/atomic_write.h"
 #include "hadal/io/path_status.h"
 #include "hadal/train/pretrain.h"
-#include "hadal/train/run_start.h"
 
 namespace hadal {
 namespace {
@@ -83,8 +81,6 @@ class RunQueue {
       : configs_(std::move(configs)), options_(options) {}
 
   void train(Context& ctx) {
-    // Text is prepared once, before several would begin with it.
-    for (const TrainConfig& config : configs_) prepare_data(settled(config, {}, 1).data, ctx.pool);
     const auto jobs = std::min(std::ssize(configs_), options_.jobs);
     if (jobs <= 1) {
       work(ctx);

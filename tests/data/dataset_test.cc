@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <map>
+#include <numeric>
+#include <thread>
 
 #include "hadal/core/error.h"
 #include "hadal/core/rng.h"
@@ -308,6 +311,24 @@ TEST(PreparedText, SplitsAreTheOnesThatWereTrainedOn) {
   cache.write(fs::relative(manifest, cache.path()).string(),
               "{\"format\":\"hadal prepared data\",\"version\":2}");
   test::expect_refused<FormatError>(visit_all, manifest + ": missing key \"settings\"");
+}
+
+// Runs of one process that begin together on one text.
+TEST(PrepareData, ThreadsThatWantTheSameTextShareIt) {
+  const TemporaryFolder text, cache;
+  write_corpus(text);
+  const DataConfig config = small_config(text, cache);
+  std::array<int, 4> reused = {};
+  {
+    std::vector<std::jthread> threads;
+    for (int& each : reused) {
+      threads.emplace_back([&] {
+        ThreadPool pool(1);
+        each = prepare_data(config, pool).reused ? 1 : 0;
+      });
+    }
+  }
+  EXPECT_EQ(std::accumulate(reused.begin(), reused.end(), 0), 3);
 }
 
 }  // namespace
