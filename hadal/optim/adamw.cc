@@ -39,12 +39,4 @@ void AdamW::step(Context& ctx, double lr, float grad_scale) {
   });
 }
 
-void update_ema(Context& ctx, const std::vector<Trainable>& params, std::vector<Tensor>& ema,
-                float decay) {
-  for_each_trainable(ctx, params, [&](size_t i) {
-    ema_update(ctx, ema[i].flat<float>(), std::as_const(params[i].param->master).flat<float>(),
-               decay);
-  });
-}
-
 }  // namespace hadal

@@ -46,9 +46,4 @@ class AdamW {
   int64_t steps_ = 0;
 };
 
-// ema = decay * ema + (1 - decay) * value, element by element; a copy of the weights that lags
-// behind them and previews what they are worth after the learning rate has decayed.
-void update_ema(Context& ctx, const std::vector<Trainable>& params, std::vector<Tensor>& ema,
-                float decay);
-
 }  // namespace hadal

@@ -1,15 +1,12 @@
 #include "hadal/train/ema.h"
 
-#include <utility>
-
 #include "hadal/io/atomic_folder.h"
 #include "hadal/model/precision.h"
 
 namespace hadal {
 
 void swap_ema(Context& ctx, TrainState& state) {
-  const std::vector<Trainable>& params = state.optimizer.params();
-  for (size_t i = 0; i < params.size(); ++i) std::swap(params[i].param->master, state.ema[i]);
+  state.average->exchange();
   remake_working_weights(ctx, state.model);
 }
 

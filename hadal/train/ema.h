@@ -6,7 +6,7 @@
 namespace hadal {
 
 // Exchanges the weights with their average; a second call undoes the first. Router biases have no
-// average and stay.
+// average and stay. REQUIRES an average.
 void swap_ema(Context& ctx, TrainState& state);
 
 // Writes RUN/ema, a folder like any Hugging Face checkpoint, in place of an older one.

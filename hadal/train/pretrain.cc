@@ -374,7 +374,7 @@ class Session {
     end.checkpoint = checkpoint_;
     end.tokens_per_s =
         seconds_trained_ > 0 ? static_cast<double>(tokens_trained_) / seconds_trained_ : 0.0;
-    if (at_end && !state_.ema.empty()) {
+    if (at_end && state_.average) {
       swap_ema(ctx_, state_);
       end.ema = evaluate(ctx_, state_.model, held_out_);
       end.ema_folder = save_ema_model(ctx_, run_, state_.model, checkpoint_options());

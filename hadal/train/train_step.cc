@@ -57,9 +57,7 @@ TrainState::TrainState(Arena& arena, DeepseekV3 initial, const AdamwConfig& adam
       routers(arena, model, router_history) {
   model.ensure_rope(arena, seq_len);
   allocate_gradients(model, arena);
-  if (with_ema) {
-    for (const Trainable& each : optimizer.params()) ema.push_back(each.param->master.clone(arena));
-  }
+  if (with_ema) average.emplace(arena, optimizer.params());
 }
 
 StepReport compute_gradients(Context& ctx, TrainState& state, const Batch& batch,
@@ -99,12 +97,11 @@ StepReport compute_gradients(Context& ctx, TrainState& state, const Batch& batch
 void update_state(Context& ctx, TrainState& state, const Batch& batch, const StepPlan& plan,
                   const StepReport& report) {
   state.routers.remember(ctx.arena);
+  if (state.average) state.average->wait();
   state.optimizer.step(ctx, plan.learning_rate, static_cast<float>(report.clip));
   remake_working_weights(ctx, state.model);
   update_route_biases(state.model, report.load, plan.bias_gamma);
-  if (!state.ema.empty()) {
-    update_ema(ctx, state.optimizer.params(), state.ema, static_cast<float>(plan.ema_decay));
-  }
+  if (state.average) state.average->begin_update(ctx, static_cast<float>(plan.ema_decay));
   count(state, batch);
 }
 

@@ -1,7 +1,9 @@
 // train/train_step.h: one optimizer step of pre-training on one rank.
 //
 //   micro-batches: F, B and W (model/training_pass.h); their gradients add up
-//   finite? -> clip -> AdamW -> router biases -> EMA
+//   finite? -> clip -> AdamW -> router biases
+//
+// The average of the weights follows while the next step computes (optim/weight_average.h).
 //
 // In two halves, so that a run can look at the loss and the gradients before it makes the update
 // (train/stability.h).
@@ -15,6 +17,7 @@
 #include "hadal/data/batch.h"
 #include "hadal/model/training_pass.h"
 #include "hadal/optim/adamw.h"
+#include "hadal/optim/weight_average.h"
 #include "hadal/train/layer_figures.h"
 #include "hadal/train/not_finite.h"
 #include "hadal/train/router_history.h"
@@ -23,8 +26,7 @@ namespace hadal {
 
 // Everything that a step changes. AdamW points into the model, so a state stays where it was made.
 struct TrainState {
-  // The model must have its values; gradients, moments and (ema_decay > 0) the average are made
-  // here.
+  // The model must have its values; gradients, moments and, with_ema, the average are made here.
   TrainState(Arena& arena, DeepseekV3 initial, const AdamwConfig& adamw, bool with_ema,
              int64_t seq_len, int64_t router_history = 0);
   TrainState(const TrainState&) = delete;
@@ -33,8 +35,8 @@ struct TrainState {
   DeepseekV3 model;
   std::vector<NamedParam> params;  // all of them, router biases included
   AdamW optimizer;                 // those with a gradient, in the same order
-  std::vector<Tensor> ema;         // as optimizer.params(); empty without EMA
-  RouterHistory routers;           // of the last `router_history` updates
+  std::optional<WeightAverage> average;
+  RouterHistory routers;  // of the last `router_history` updates
   // Batches and their tokens, those of skipped updates included; optimizer.steps(): updates made.
   int64_t steps = 0, tokens = 0;
 };

@@ -20,12 +20,13 @@ constexpr const char* kStateJson = "state.json";
 // Every tensor of the training state under its name in the file, in a fixed order.
 template <class Take>
 void for_each_state_tensor(TrainState& state, const Take& take) {
+  std::vector<Tensor>* average = state.average ? &state.average->tensors() : nullptr;
   for (const NamedParam& each : state.params) take("master." + each.name, each.param->master);
   const std::vector<Trainable>& params = state.optimizer.params();
   for (size_t i = 0; i < params.size(); ++i) {
     take("m." + params[i].name, state.optimizer.moments()[i].m);
     take("v." + params[i].name, state.optimizer.moments()[i].v);
-    if (!state.ema.empty()) take("ema." + params[i].name, state.ema[i]);
+    if (average) take("ema." + params[i].name, (*average)[i]);
   }
   state.routers.for_each(take);
 }

@@ -106,10 +106,10 @@ TEST_F(SaveFaults, TheAverageIsSavedAndComesBack) {
   Arena arena;
   DeepseekV3 exported = load_folder(run_ + "/ema", arena);
   const std::vector<NamedParam> params = named_params(exported);
-  for (size_t i = 0; i < saved_.state.ema.size(); ++i) {
+  for (size_t i = 0; i < saved_.state.optimizer.params().size(); ++i) {
     const std::string& name = saved_.state.optimizer.params()[i].name;
-    const auto want = std::as_const(saved_.state.ema[i]).flat<float>();
-    const auto back = std::as_const(other.state.ema[i]).flat<float>();
+    const auto want = std::as_const(saved_.state.average->tensors()[i]).flat<float>();
+    const auto back = std::as_const(other.state.average->tensors()[i]).flat<float>();
     ASSERT_NE(file.find("ema." + name), nullptr) << name;
     EXPECT_TRUE(std::ranges::equal(want, back)) << name;
     const auto found = std::ranges::find(params, name, &NamedParam::name);

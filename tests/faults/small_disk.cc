@@ -47,8 +47,8 @@ void SavedState::at_step(int64_t steps) {
   state.optimizer.set_steps(steps);
   const auto value = static_cast<float>(steps);
   state.params.front().param->master.flat<float>()[0] = value;
-  state.ema.front().flat<float>()[0] = value / 2;
-  state.ema.back().flat<float>()[0] = value / 4;
+  state.average->tensors().front().flat<float>()[0] = value / 2;
+  state.average->tensors().back().flat<float>()[0] = value / 4;
 }
 
 void SavedState::save(const std::string& run_folder, int64_t steps) {

@@ -142,17 +142,6 @@ TEST_F(AdamwTest, DoesNotDependOnTheNumberOfThreads) {
   EXPECT_EQ(results[0], results[2]);
 }
 
-TEST_F(AdamwTest, EmaFollowsTheWeights) {
-  std::vector<Tensor> ema;
-  for (const Param& param : params_) {
-    ema.push_back(Tensor::zeros(arena_, DType::kF32, param.master.shape()));
-  }
-  update_ema(ctx_, trainables_, ema, 0.75F);
-  update_ema(ctx_, trainables_, ema, 0.75F);
-  const float value = params_[0].master.mat()(3, 4);
-  EXPECT_FLOAT_EQ(ema[0].mat()(3, 4), value * (1.0F - 0.75F * 0.75F));
-}
-
 TEST_F(AdamwTest, NormSumsOverAllParameters) {
   const auto grads = set_gradients(5);
   double squares = 0;

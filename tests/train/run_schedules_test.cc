@@ -105,6 +105,37 @@ TEST(RunSchedules, ARunOfEightStepsEndsAfterTheEighth) {
   EXPECT_TRUE(plan.finished({8, 8 * kStepTokens / 2, 0}, 0));
 }
 
+// A second update that comes at once, while the average still reads the first one's weights.
+TEST(RunSchedules, TheAverageTakesTheWeightsOfItsOwnStep) {
+  ThreadPool pool(2);
+  Arena arena;
+  Context ctx{pool, arena};
+  ModelConfig shape = test::small_shape();
+  shape.vocab_size = 100'000;  // milliseconds for the average
+  DeepseekV3 model = make_model(shape, arena);
+  initialise_weights(model, arena, 3, 0.05F);
+  TrainState state(arena, std::move(model), {}, /*with_ema=*/true, 16);
+  const Param& param = *state.optimizer.params().front().param;
+  StepPlan plan;
+  plan.learning_rate = 1.0;  // no gradient: the weights decay by a tenth
+  plan.ema_decay = 0.5;
+  const Tensor first = param.master.clone(arena);
+  const Batch batch = test::small_batch(2, 16, 1);
+  StepReport report;
+  report.load.resize(state.model.layers.size() + state.model.mtp.size());
+  for (size_t i = 0; i < report.load.size(); ++i) {
+    report.load[i].assign(static_cast<size_t>(shape.router.n_routed_experts), 1);
+  }
+  update_state(ctx, state, batch, plan, report);
+  update_state(ctx, state, batch, plan, report);
+  const auto old = first.flat<float>();
+  const auto average = std::as_const(state.average->tensors().front()).flat<float>();
+  for (size_t i = 0; i < old.size(); ++i) {
+    const float after_one = 0.5F * (1.0F + 0.9F) * old[i];
+    ASSERT_NEAR(average[i], 0.5F * (after_one + 0.81F * old[i]), 1e-6) << i;
+  }
+}
+
 TEST(RunSchedules, TheAverageBeginsWithTheFirstStep) {
   ThreadPool pool(1);
   Arena arena;
@@ -121,7 +152,7 @@ TEST(RunSchedules, TheAverageBeginsWithTheFirstStep) {
   train_step(ctx, state, test::small_batch(2, 16, 1), plan);
   const auto old = before.flat<float>();
   const auto now = std::as_const(param.master).flat<float>();
-  const auto average = std::as_const(state.ema.front()).flat<float>();
+  const auto average = std::as_const(state.average->tensors().front()).flat<float>();
   double moved = 0;
   for (size_t i = 0; i < old.size(); ++i) {
     EXPECT_NEAR(average[i], 0.75F * old[i] + 0.25F * now[i], 1e-7) << i;
