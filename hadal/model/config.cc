@@ -161,12 +161,15 @@ ParameterCount count_parameters(const ModelConfig& c) {
     total = total + (c.is_moe(layer) ? moe : dense);
     active = active + (c.is_moe(layer) ? moe_active : dense);
   }
-  const Count mtp = Count(c.n_mtp) * (moe + Count(2) * d * d + Count(3) * d);
+  const Count projection = Count(2) * d * d + Count(3) * d;
+  const Count mtp = Count(c.n_mtp) * (moe + projection);
+  const Count mtp_active = Count(c.n_mtp) * (moe_active + projection + table);
   const int64_t head_alone = c.tie_word_embeddings ? 0 : table.value();
   return {.total = total.value(),
           .active = active.value(),
           .active_without_embedding = active.value() - head_alone,
-          .mtp = mtp.value()};
+          .mtp = mtp.value(),
+          .mtp_active = mtp_active.value()};
 }
 
 }  // namespace hadal

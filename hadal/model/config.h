@@ -74,7 +74,8 @@ struct ParameterCount {
   int64_t total = 0;   // main model, embedding and head included
   int64_t active = 0;  // per token: top_k experts in place of all
   int64_t active_without_embedding = 0;
-  int64_t mtp = 0;  // all MTP modules, shared tables not counted again
+  int64_t mtp = 0;         // all MTP modules, shared tables not counted again
+  int64_t mtp_active = 0;  // what a token is multiplied with in them, the shared head included
 };
 ParameterCount count_parameters(const ModelConfig& config);
 

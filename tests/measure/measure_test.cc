@@ -43,6 +43,19 @@ TEST(ModelFlops, TheComparisonShape) {
   EXPECT_DOUBLE_EQ(training_flops_per_token(shape, 256), 6.0 * 4882896 + 3.0 * 6 * 4 * 256 * 80);
 }
 
+// A module of nano: projection 2 x 128 x 128 and three norms, a layer (two norms, attention, router with
+// its biases, four of sixteen experts and the shared one) and the head.
+TEST(ModelFlops, MtpModulesCountInTraining) {
+  ModelConfig shape = find_preset("nano").config;
+  const double with = training_flops_per_token(shape, 256);
+  EXPECT_EQ(shape.n_mtp, 1);
+  shape.n_mtp = 0;
+  const double attention = 128 * 4 * 48 + 128 * (64 + 16) + 64 + 64 * 4 * 64 + 4 * 32 * 128;
+  const double layer = 2 * 128 + attention + 16 * 128 + 16 + 5 * 3 * 128 * 64;
+  const double module = 2 * 128 * 128 + 3 * 128 + layer + 4096 * 128;
+  EXPECT_DOUBLE_EQ(with - training_flops_per_token(shape, 256), 6.0 * module + 3.0 * 4 * 256 * 80);
+}
+
 TEST(GemmShape, ReadsBothForms) {
   EXPECT_EQ(GemmShape::parse("64x512x256").text(), "64x512x256");
   const GemmShape grouped = GemmShape::parse("8x4x16x32");
