@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "hadal/core/json.h"
+#include "hadal/io/atomic_write.h"
 #include "tests/support/run_hadal.h"
 #include "tests/support/small_run.h"
 
@@ -98,6 +99,24 @@ TEST_F(ReplayCommand, ComputesTheWorstSpikeAgainFromTheCheckpointBefore) {
   EXPECT_THAT(report.at("why").as_string(), HasSubstr("times the median of the 16 steps before"));
   EXPECT_EQ(report.at("verdict").as_string(),
             "every tensor is finite, and the same in fp32 as in FP32");
+}
+
+// What was computed on ARM may be looked at on x86, and is not said to be the same.
+TEST_F(ReplayCommand, ComputesARunOfAnotherArchitectureWithWhatIsHere) {
+  ASSERT_EQ(train("run").exit_code, 0);
+  const std::string path = run_.path("run/made_by.json");
+  Json made_by = parse_json_file(path);
+  Json& set = made_by.as_array().back()["instruction_set"];
+  const std::string here = set.as_string(), there = here == "neon" ? "avx2" : "neon";
+  set = there;
+  write_file_atomically(path, made_by.dump());
+  std::vector<std::string> words = {"replay", run_.path("run"), "--step", "6"};
+  const RunResult replayed = run_hadal(words);
+  EXPECT_EQ(replayed.exit_code, 0);
+  EXPECT_THAT(replayed.err, HasSubstr(concat("made with ", there,
+                                             ", which this processor does not have: computing "
+                                             "with ",
+                                             here)));
 }
 
 TEST_F(ReplayCommand, WrongInputs) {
