@@ -62,14 +62,14 @@ TEST(Mixture, WhatIsTakenDoesNotDependOnTheOrderOfTheDocuments) {
   EXPECT_EQ(taken(), before);
 }
 
-// 40 of the 45 that are there of the other source come from files of the large one, 5 from one behind it.
+// The 45 that are there of the other source, to the last: 10, 20 and 15 from files of the large one.
 TEST(Mixture, OfSeveralFilesThoseAreTakenThatFit) {
   const std::vector<MixedDocument> documents = {
-      {{1, 2}, 0, 5}, {{1, 1}, 0, 100, {10, 60, 20, 10}}, {{1, 3}, 1, 45}};
+      {{1, 2}, 0, 5}, {{1, 1}, 0, 107, {10, 60, 20, 15, 2}}, {{1, 3}, 1, 45}};
   const Mixture mixture = mix(documents, std::vector<double>{1, 1});
-  EXPECT_EQ(mixture.taken, (std::vector<bool>{true, true, true}));
+  EXPECT_EQ(mixture.taken, (std::vector<bool>{false, true, true}));
   ASSERT_EQ(mixture.files.size(), 1U);
-  EXPECT_EQ(mixture.files.at(1), (std::vector<bool>{true, false, true, true}));
+  EXPECT_EQ(mixture.files.at(1), (std::vector<bool>{true, false, true, true, false}));
   EXPECT_EQ(mixture.size, (std::vector<int64_t>{45, 45}));
 }
 
