@@ -68,10 +68,8 @@ std::string without_slash(std::string path) {
 int run_repeat(const RepeatCommand& o, const CommonOptions& common, Output& out) {
   RepeatOptions options = o.options;
   if (options.out.empty()) options.out = without_slash(o.package) + ".repeat";
-  // A newer machine computes as the run's did.
-  if (const std::string set = packed_instruction_set(o.package); set != "" && set != "none") {
-    cpu::limit_simd(set);
-  }
+  // A newer machine computes as the run's did; of one that cannot, repeat_package says so.
+  cpu::limit_to_recorded_simd(packed_instruction_set(o.package));
   catch_interrupts();
   ThreadPool pool(common.threads);
   const ComputeDevice device(common.chosen_device());

@@ -4,6 +4,7 @@
 
 #include "hadal/cli/commands.h"
 #include "hadal/core/interrupt.h"
+#include "hadal/core/log.h"
 #include "hadal/core/number_text.h"
 #include "hadal/kernels/cpu/simd_limit.h"
 #include "hadal/ops/compute_device.h"
@@ -88,7 +89,11 @@ int run(const ReplayRequest& o, const CommonOptions& common, Output& out) {
   const Json made_by = read_run_history(o.run);
   if (!made_by.as_array().empty()) {
     const std::string& set = made_by.as_array().back().at("instruction_set").as_string();
-    if (set != "none") cpu::limit_simd(set);
+    if (!cpu::limit_to_recorded_simd(set) && set != instruction_set()) {
+      log_note("the run was made with ", set,
+               ", which this processor does not have: computing with ", instruction_set(),
+               ", whose sums end in other bits");
+    }
   }
   catch_interrupts();
   ThreadPool pool(common.threads);

@@ -144,7 +144,10 @@ void Corpus::for_each(Split split, const Visitor& visit) const {
     }
     const std::string_view own = part(entry, split, document->text);
     if (own.empty()) continue;
-    if (own.size() < document->text.size()) document->text = std::string(own);
+    if (own.size() < document->text.size()) {
+      document->text = std::string(own);
+      document->file_begins.clear();
+    }
     visit(*document, entry.hash);
   }
 }

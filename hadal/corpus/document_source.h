@@ -16,6 +16,8 @@ struct Document {
   std::string name;  // path, or path:line for JSON lines
   std::string text;
   int64_t argument = 0;  // SourceFile::argument
+  std::vector<size_t> file_begins =
+      {};  // in `text`, of a document of several files; the first is 0
 };
 
 struct SourceOptions {
@@ -47,8 +49,8 @@ struct SourceFile {
   std::string path;
   int64_t bytes = 0;
   int64_t modified_ns = 0;
-  int64_t argument = 0;  // which of the paths names it
-  std::string folder = {};    // that it was found in; "" where the path names the file itself
+  int64_t argument = 0;     // which of the paths names it
+  std::string folder = {};  // that it was found in; "" where the path names the file itself
 };
 
 // Every file that `paths` name: files, folders (recursive; names that begin with a dot are left

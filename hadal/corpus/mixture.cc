@@ -7,9 +7,22 @@
 #include <tuple>
 
 namespace hadal {
+namespace {
+
+// Takes files in their order, as long as something is left.
+std::vector<bool> files_that_fit(std::span<const int64_t> sizes, int64_t& left) {
+  std::vector<bool> taken(sizes.size());
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    taken[i] = sizes[i] <= left;
+    if (taken[i]) left -= sizes[i];
+  }
+  return taken;
+}
+
+}  // namespace
 
 Mixture mix(std::span<const MixedDocument> documents, std::span<const double> shares) {
-  Mixture mixture{std::vector<bool>(documents.size()), std::vector<int64_t>(shares.size())};
+  Mixture mixture{std::vector<bool>(documents.size()), {}, std::vector<int64_t>(shares.size())};
   std::vector<std::vector<size_t>> of_source(shares.size());
   std::vector<int64_t> there(shares.size());
   for (size_t i = 0; i < documents.size(); ++i) {
@@ -27,13 +40,19 @@ Mixture mix(std::span<const MixedDocument> documents, std::span<const double> sh
       return std::tie(documents[a].hash, a) < std::tie(documents[b].hash, b);
     });
     // Whatever still fits: behind the first that does not, smaller ones fill what is left.
-    int64_t left = std::llround(per_share * shares[s]);
+    const int64_t wanted = std::llround(per_share * shares[s]);
+    int64_t left = wanted;
     for (const size_t i : order) {
-      if (documents[i].size > left) continue;
-      mixture.taken[i] = true;
-      mixture.size[s] += documents[i].size;
-      left -= documents[i].size;
+      const int64_t before = left;
+      if (documents[i].size <= left) {
+        left -= documents[i].size;
+      } else {
+        std::vector<bool> files = files_that_fit(documents[i].file_sizes, left);
+        if (left < before) mixture.files[i] = std::move(files);
+      }
+      mixture.taken[i] = left < before;
     }
+    mixture.size[s] = wanted - left;
   }
   return mixture;
 }

@@ -189,7 +189,7 @@ class FileListSource final : public DocumentSource {
         text.insert(0, path_comment(path_in(file)));
         if (text.back() != '\n' && unit.size() > 1) text += '\n';
         const size_t limit = static_cast<size_t>(options_.max_document_bytes);
-        if (!whole.text.empty() && whole.text.size() + text.size() > limit) return whole;
+        if (!whole.text.empty() && whole.text.size() + text.size() > limit) return finished(whole);
       }
       if (!document) {
         ++counts_.binary_files;
@@ -201,12 +201,18 @@ class FileListSource final : public DocumentSource {
         continue;
       }
       if (whole.text.empty()) whole.name = document->name;
+      whole.file_begins.push_back(whole.text.size());
       whole.text += document->text;
     }
     file_ = 0;
     ++unit_;
     if (whole.text.empty()) return std::nullopt;
-    return whole;
+    return finished(whole);
+  }
+
+  static Document finished(Document& whole) {
+    if (whole.file_begins.size() == 1) whole.file_begins.clear();
+    return std::move(whole);
   }
 
   bool in_repository(const SourceFile& file) const {

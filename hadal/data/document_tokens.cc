@@ -56,6 +56,12 @@ DocumentEncoder::DocumentEncoder(const Tokenizer& tokenizer, const DocumentToken
   }
 }
 
+DocumentEncoder DocumentEncoder::without_fim() const {
+  DocumentEncoder plain = *this;
+  plain.options_.fim_rate = 0.0;
+  return plain;
+}
+
 std::vector<int32_t> DocumentEncoder::encode_with(std::string_view text, const ContentHash& hash,
                                                   ThreadPool* pool) const {
   Rng rng(options_.seed, hash.low);

@@ -33,6 +33,9 @@ class DocumentEncoder {
   std::vector<int32_t> encode_parallel(std::string_view text, const ContentHash& hash,
                                        ThreadPool& pool) const;
 
+  // Without fill-in-the-middle.
+  DocumentEncoder without_fim() const;
+
   int32_t eos() const { return eos_; }
 
  private:

@@ -20,7 +20,8 @@ struct PackedSplit {
 // Which documents of a split are packed, and what comes first.
 struct DocumentChoice {
   // As many documents of each source (Document::argument) as make up its share of the tokens
-  // (corpus/mixture.h), for which every document is encoded twice; empty: all documents.
+  // (corpus/mixture.h, by files where a document has several), for which every document is encoded twice;
+  // empty: all documents.
   std::span<const double> shares = {};
   const ReadDocuments* read = nullptr;  // what it knows stands behind everything else
 };

@@ -124,6 +124,8 @@ Json preparation_settings(const DataConfig& config, const std::vector<SourceFile
   }
   if (config.corpus.source.repositories) settings["repositories"] = true;
   if (!config.shares.empty()) settings["shares"] = Json::array_of(config.shares);
+  // Folders of versions that cut no document are not what is prepared now.
+  if (config.corpus.source.repositories && !config.shares.empty()) settings["cut"] = "files";
   if (config.before) settings["before"] = config.before->position;
   return settings;
 }

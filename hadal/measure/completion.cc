@@ -153,17 +153,46 @@ void add_likelihood(TextModel& m, const TextInWindow& placed, CompletionScore& s
   score.bytes += placed.end - placed.begins[first];
 }
 
+constexpr const char* kHeldOutLine =
+    R"(on each line an object with the strings "name", "prompt" and "text")";
+
+const std::string& string_in(const Json& record, const char* key, const std::string& place) {
+  const Json* value = record.find(key);
+  if (!value || !value->is_string()) {
+    throw FormatError(Complaint{.place = place,
+                                .field = key,
+                                .problem = "no string",
+                                .found = value                ? value->type_name()
+                                         : record.is_object() ? "an object without it"
+                                                              : record.type_name(),
+                                .expected = kHeldOutLine,
+                                .advice = "give held_out.jsonl of hadal data repository"});
+  }
+  return value->as_string();
+}
+
 }  // namespace
 
 std::vector<HeldOutText> read_held_out(const std::string& path) {
   std::vector<HeldOutText> texts;
   const std::string lines = read_text_file(path);
+  int64_t number = 0;
   for (size_t at = 0; at < lines.size();) {
     const size_t end = std::min(lines.find('\n', at), lines.size());
-    const Json line = parse_json(std::string_view(lines).substr(at, end - at), path);
-    texts.push_back(
-        {line.at("name").as_string(), line.at("prompt").as_string(), line.at("text").as_string()});
+    const std::string_view line = std::string_view(lines).substr(at, end - at);
     at = end + 1;
+    ++number;
+    if (std::all_of(line.begin(), line.end(), is_space)) continue;
+    const std::string place = concat(path, ": line ", number);
+    const Json record = parse_json(line, place);
+    texts.push_back({string_in(record, "name", place), string_in(record, "prompt", place),
+                     string_in(record, "text", place)});
+  }
+  if (texts.empty()) {
+    throw FormatError(Complaint{.place = path,
+                                .problem = "no held-out text in it",
+                                .expected = kHeldOutLine,
+                                .advice = "give held_out.jsonl of hadal data repository"});
   }
   return texts;
 }

@@ -21,7 +21,7 @@ namespace hadal {
 struct HeldOutText {
   std::string name, prompt, text;
 };
-// A file that corpus/git_text.h wrote. FormatError.
+// A file that corpus/git_text.h wrote. FormatError names the line that is none of it.
 std::vector<HeldOutText> read_held_out(const std::string& path);
 
 struct CompletionScore {

@@ -107,7 +107,7 @@ void check_circumstances(const Context& ctx, const Json& package) {
                        .problem = {what, " than the run was made with: sums end in other bits"},
                        .found = here.at(name).as_string(),
                        .expected = there.at(name).as_string(),
-                       .advice = "repeat it where there is the same"});
+                       .advice = {"repeat it where there is ", there.at(name).as_string()}});
   }
   if (here.at("build") != there.at("build")) {
     log_note("another build (version ", here.at("version").as_string(), ", compiler ",

@@ -17,7 +17,7 @@ struct RepeatOptions {
   bool resume = false;  // go on in `out`
 };
 
-// The instruction set that the package was made with, for limit_simd(); "" if it was not recorded.
+// The instruction set that the package was made with, for limit_to_recorded_simd(); "" if it was not recorded.
 std::string packed_instruction_set(const std::string& package);
 
 // Trains and compares: {"equal": true, "differing": [], ...}. Before a step is taken, ConfigError names the

@@ -1,10 +1,15 @@
 #include "hadal/train/phases.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
+#include "hadal/core/descriptor.h"
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
+#include "hadal/corpus/document_source.h"
 #include "hadal/train/run_plan.h"
 
 namespace hadal {
@@ -181,6 +186,25 @@ void validate_phases(const TrainConfig& config) {
       phase.validate();
     } catch (const ConfigError& error) {
       throw ConfigError(error.in(phase_name(config, i)));
+    }
+  }
+}
+
+void require_texts(const TrainConfig& config, int64_t from_phase) {
+  for (int64_t i = from_phase; i < n_phases(config); ++i) {
+    const std::vector<std::string> paths = config_of_phase(config, i).data.paths;
+    try {
+      for (const SourceFile& file : list_source_files(paths)) {
+        if (access(file.path.c_str(), R_OK) != 0) {
+          refuse_to_read(file.path, "cannot be read", errno);
+        }
+      }
+    } catch (const ConfigError& error) {
+      throw ConfigError(error.in(phase_name(config, i)));
+    } catch (const FormatError& error) {
+      throw FormatError(concat(phase_name(config, i), ": ", error.what()));
+    } catch (const IoError& error) {
+      throw IoError(concat(phase_name(config, i), ": ", error.what()));
     }
   }
 }

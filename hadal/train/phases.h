@@ -30,4 +30,8 @@ TrainConfig config_of_phase(const TrainConfig& config, int64_t phase);
 // ConfigError for a phase that changes what a run cannot, or whose settings are wrong.
 void validate_phases(const TrainConfig& config);
 
+// The text of every phase from this one on is there and may be read: found out now, and not when the phase
+// begins, perhaps days later. ConfigError, FormatError or IoError names the phase and the path. Only looks.
+void require_texts(const TrainConfig& config, int64_t from_phase);
+
 }  // namespace hadal

@@ -135,6 +135,7 @@ class Session {
   }
 
   PreparedData prepare() {
+    if (!stop_.after_step) require_texts(whole_, start_.phase() + 1);
     // Settings that a checkpoint refuses must not become the run's: those wait for restore().
     if (start_.checkpoint.empty()) record_settings(0);
     if (start_.checkpoint.empty() || start_.begins_phase) {
@@ -434,8 +435,9 @@ class Session {
 
 Json pretrain(Context& ctx, const TrainConfig& config, bool resume, const TrainStop& stop) {
   config.validate();
-  if (!resume) {  // a mistake in the shape must not leave a folder behind
+  if (!resume) {  // a mistake in a shape or a path must not leave a folder behind
     for (int64_t i = 0; i < n_phases(config); ++i) model_shape(config_of_phase(config, i), 0);
+    require_texts(config, 1);
   }
   const RunFolder run(config.train.out, resume);
   for (;; resume = true) {

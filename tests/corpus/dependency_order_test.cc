@@ -98,6 +98,10 @@ TEST(Repositories, AreOneDocumentForWhatHangsTogether) {
             (std::vector<std::string>{
                 "0 prose\n", "1 one", "1 two", "1 Read me.\n", "1 # alone.py\nalone()\n",
                 "1 // lib/base.h\nbase();\n// use.cc\n#include \"lib/base.h\"\nuse();\n"}));
+  const auto source = open_sources(list_source_files({code}), options);
+  std::vector<std::vector<size_t>> begins;
+  while (const auto document = source->next()) begins.push_back(document->file_begins);
+  EXPECT_EQ(begins, (std::vector<std::vector<size_t>>{{}, {}, {}, {}, {0, 22}}));
   options.max_document_bytes = 30;  // a group may take several documents, a file only one
   EXPECT_EQ(texts_of({code}, options).back(), "0 // use.cc\n#include \"lib/base.h\"\nuse();\n");
   options.max_document_bytes = SourceOptions{}.max_document_bytes;

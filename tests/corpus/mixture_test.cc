@@ -62,6 +62,27 @@ TEST(Mixture, WhatIsTakenDoesNotDependOnTheOrderOfTheDocuments) {
   EXPECT_EQ(taken(), before);
 }
 
+// The 45 that are there of the other source, to the last: 10, 20 and 15 from files of the large one.
+TEST(Mixture, OfSeveralFilesThoseAreTakenThatFit) {
+  const std::vector<MixedDocument> documents = {
+      {{1, 2}, 0, 5}, {{1, 1}, 0, 107, {10, 60, 20, 15, 2}}, {{1, 3}, 1, 45}};
+  const Mixture mixture = mix(documents, std::vector<double>{1, 1});
+  EXPECT_EQ(mixture.taken, (std::vector<bool>{false, true, true}));
+  ASSERT_EQ(mixture.files.size(), 1U);
+  EXPECT_EQ(mixture.files.at(1), (std::vector<bool>{true, false, true, true, false}));
+  EXPECT_EQ(mixture.size, (std::vector<int64_t>{45, 45}));
+}
+
+// One that fits is never cut, one of which no file fits is left out.
+TEST(Mixture, ADocumentIsCutOnlyIfItMustBe) {
+  std::vector<MixedDocument> documents = {
+      {{1, 1}, 0, 30, {10, 20}}, {{1, 2}, 0, 31, {15, 16}}, {{1, 3}, 1, 40}};
+  const Mixture mixture = mix(documents, std::vector<double>{1, 1});
+  EXPECT_EQ(mixture.taken, (std::vector<bool>{true, false, true}));
+  EXPECT_TRUE(mixture.files.empty());
+  EXPECT_EQ(mixture.size, (std::vector<int64_t>{30, 40}));
+}
+
 TEST(Mixture, ASourceWithoutTextLeavesNothing) {
   const std::vector<MixedDocument> documents = documents_of({5}, 50);
   const Mixture mixture = mix(documents, std::vector<double>{1, 1});

@@ -11,6 +11,7 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/rng.h"
+#include "hadal/corpus/mixture.h"
 #include "hadal/data/bpe_trainer.h"
 #include "hadal/data/prepared_folder.h"
 #include "hadal/data/prepared_text.h"
@@ -314,6 +315,84 @@ TEST(PreparedText, SplitsAreTheOnesThatWereTrainedOn) {
 }
 
 // Runs of one process that begin together on one text.
+// Files of one repository that all include the one before, and the first the last: one document.
+class RepositoryInAMixture : public ::testing::Test {
+ protected:
+  static constexpr int kFiles = 240;
+  RepositoryInAMixture() {
+    Rng rng(3);
+    for (int i = 0; i < kFiles; ++i) {
+      const int before = (i + kFiles - 1) % kFiles;
+      content_.push_back(concat(
+          "#include \"", name(before), "\"\n",
+          random_text(static_cast<uint64_t>(i), 5 + static_cast<int>(rng.uniform_below(400)))));
+      if (content_.back().back() != '\n') content_.back() += '\n';
+      text_.write("repository/" + name(i), content_.back());
+    }
+    for (int i = 0; i < 60; ++i) {
+      text_.write(concat("general/", i, ".txt"), random_text(static_cast<uint64_t>(1000 + i), 400));
+    }
+  }
+  static std::string name(int i) { return concat("f", i / 100, i / 10 % 10, i % 10, ".h"); }
+  DataConfig mixed(const TemporaryFolder& cache) const {
+    DataConfig config = small_config(text_, cache);
+    config.paths = {text_ / "repository", text_ / "general"};
+    config.shares = {60, 40};
+    config.corpus.source.repositories = true;
+    config.corpus.validation_fraction = 0.0;
+    config.seq_len = 1 << 16;
+    config.fim_rate = config.boundary_split_rate = 0.0;
+    return config;
+  }
+  // Does the data hold as many tokens of each source as its shares want? They may be a thousandth of all off.
+  static void expect_shares(const PreparedData& data, const DataConfig& config) {
+    const std::vector<int64_t>& tokens = data.counts.source_tokens;
+    ASSERT_EQ(tokens.size(), 2U);
+    EXPECT_EQ(tokens[0] + tokens[1], data.counts.train_tokens);
+    EXPECT_LT(largest_deviation(tokens, config.shares), 1e-3) << tokens[0] << " " << tokens[1];
+  }
+
+  const TemporaryFolder text_, cache_;
+  std::vector<std::string> content_;
+  ThreadPool pool_{2};
+};
+
+TEST_F(RepositoryInAMixture, IsCutBetweenItsFiles) {
+  const DataConfig config = mixed(cache_);
+  PreparedData data = prepare_data(config, pool_);
+  expect_shares(data, config);
+  const Batch batch = data.train->next(data.counts.train_rows);
+  const std::string text = data.tokenizer.decode(batch.tokens);
+  std::string expected;
+  int taken = 0, without_gap = 0;
+  for (int i = 0; i < kFiles; ++i) {
+    if (text.find("// " + name(i) + "\n") == std::string::npos) continue;
+    expected += "// " + name(i) + "\n" + content_[static_cast<size_t>(i)];
+    ++taken;
+    if (without_gap == i) ++without_gap;
+  }
+  EXPECT_NE(text.find(expected), std::string::npos) << "whole files, each behind what it uses";
+  EXPECT_GT(without_gap, 100) << "the first of them with all that they use";
+  EXPECT_LT(taken, kFiles);
+}
+
+TEST_F(RepositoryInAMixture, MarksAndSplitTokensLeaveTheSharesAsTheyAre) {
+  DataConfig config = mixed(cache_);
+  config.fim_rate = 0.5;
+  config.boundary_split_rate = 0.1;
+  for (config.seed = 0; config.seed < 4; ++config.seed) {
+    expect_shares(prepare_data(config, pool_), config);
+  }
+}
+
+TEST_F(RepositoryInAMixture, IsTheSameForAnyNumberOfThreads) {
+  const TemporaryFolder other;
+  ThreadPool one(1);
+  (void)prepare_data(mixed(cache_), pool_);
+  (void)prepare_data(mixed(other), one);
+  EXPECT_EQ(files_of(cache_.path()), files_of(other.path()));
+}
+
 TEST(PrepareData, ThreadsThatWantTheSameTextShareIt) {
   const TemporaryFolder text, cache;
   write_corpus(text);

@@ -216,6 +216,24 @@ TEST_F(PackageCommand, ComputesWithTheInstructionSetOfTheRun) {
   EXPECT_EQ(repeat("new.packed", "again2", {}, {"HADAL_SIMD=sse4"}).exit_code, 0);
 }
 
+TEST_F(PackageCommand, ARunOfAnotherArchitectureIsRefusedInOneLine) {
+  ASSERT_EQ(train("run", {"train.steps=2"}).exit_code, 0);
+  ASSERT_EQ(package("run", "packed").exit_code, 0);
+  Json package = package_json("packed");
+  Json& set = package["made_by"].as_array().back()["instruction_set"];
+  const std::string here = set.as_string(), there = here == "neon" ? "avx2" : "neon";
+  set = there;
+  write_package_json("packed", package);
+  expect_refused(
+      repeat("packed", "again"),
+      {.arguments = {},
+       .names = concat("repeat: another instruction set than the run was made with: sums end in "
+                       "other bits (found ",
+                       here, ", expected ", there, "); repeat it where there is ", there),
+       .exit_code = 1});
+  EXPECT_FALSE(fs::exists(run_.path("again"))) << "nothing is trained";
+}
+
 TEST_F(PackageCommand, ARunWhoseSettingsChangedOnTheWayIsNotRepeated) {
   ASSERT_EQ(train("run", {"checkpoint.keep=100", "checkpoint.every_steps=5"}).exit_code, 0);
   test::copy_as_killed_after(run_, "run", "killed", 5);

@@ -11,7 +11,7 @@
 #include "hadal/kernels/cpu/bf16/amx.h"
 #include "hadal/kernels/reference/bf16_sum.h"
 #include "hadal/kernels/reference/widen.h"
-#include "hadal/ops/gemm.h"
+#include "hadal/ops/grouped_gemm.h"
 #include "tests/support/compare.h"
 #include "tests/support/weights.h"
 
@@ -188,6 +188,133 @@ TEST_F(Bf16Gemm, WhatIsNotFiniteStays) {
   dy.view(1, 17) = -std::numeric_limits<float>::infinity();
   w.view(16, 33) = std::numeric_limits<float>::infinity();
   expect_rule(x, dy, w.view, 0.0F);
+}
+
+// Experts' products: group sizes of 0 at the start, between and at the end, of single rows, and on both sides of
+// the limits of kernels and tiles.
+class GroupedBf16Gemm : public Bf16Gemm {
+ protected:
+  static constexpr int64_t kOut = 150, kIn = 70;
+  const std::vector<int64_t> offsets_{0, 0, 1, 5, 5, 37, 70, 134, 199, 199, 330, 331, 331};
+  const int64_t rows_ = offsets_.back();
+  const size_t n_groups_ = offsets_.size() - 1;
+
+  GroupedBf16Gemm() {
+    for (size_t e = 0; e < n_groups_; ++e) {
+      stored_.emplace_back(DType::kBF16, kOut, kIn, 100 + e, 2);
+      // Nobody looks at the weights of an empty group.
+      w_.push_back(n_rows(e) > 0 ? stored_.back().view() : WeightView{});
+    }
+  }
+  int64_t n_rows(size_t e) const { return offsets_[e + 1] - offsets_[e]; }
+  template <class T>
+  View<T, 2> group(View<T, 2> rows, size_t e) const {
+    return rows.rows(offsets_[e], offsets_[e + 1]);
+  }
+
+  // y = x W^T, dx += dy W and dW += dy^T x of all groups.
+  struct Results {
+    Matrix y, dx;
+    std::vector<Matrix> dw;
+  };
+  Results before() const {
+    Results r{Matrix(rows_, kOut, 4), Matrix(rows_, kIn, 5), {}};
+    for (size_t e = 0; e < n_groups_; ++e) r.dw.emplace_back(kOut, kIn, 200 + e);
+    return r;
+  }
+  Results compute(Context& ctx) {
+    Results r = before();
+    std::vector<Product> nt, nn;
+    append_groups(nt, r.y.view, x_.view, w_, offsets_, 0.0F, /*is_bf16=*/true);
+    append_groups(nn, r.dx.view, dy_.view, w_, offsets_, 1.0F, /*is_bf16=*/true);
+    std::vector<View<float, 2>> dw;
+    for (const Matrix& each : r.dw) dw.push_back(each.view);
+    std::vector<WeightGradient> tn;
+    append_groups(tn, dw, dy_.view, x_.view, offsets_, /*is_bf16=*/true);
+    gemm_nt(ctx, nt);
+    gemm_nn(ctx, nn);
+    gemm_tn(ctx, tn);
+    return r;
+  }
+  static void expect_same_results(const Results& got, const Results& want,
+                                  const std::string& what) {
+    expect_same(got.y.values, want.y.values, what + " y");
+    expect_same(got.dx.values, want.dx.values, what + " dx");
+    for (size_t e = 0; e < want.dw.size(); ++e) {
+      expect_same(got.dw[e].values, want.dw[e].values, concat(what, " dw of group ", e));
+    }
+  }
+
+  const Matrix x_{rows_, kIn, 2}, dy_{rows_, kOut, 3};
+  std::vector<StoredWeight> stored_;
+  std::vector<WeightView> w_;
+};
+
+// Against the sum in F64 of the same BF16 values. The products are exact in F32; what a sum of n of them is
+// rounded is 15 additions along a chain of 16, one of the two chains, and one for each group of 32 places, so
+//   |error| <= gamma_m (|start| + sum |a b|),  gamma_m = m u / (1 - m u), m = 16 + ceil(n / 32), u = 2^-24.
+void expect_within_bound(View<const float, 2> got, View<const float, 2> start, const Values& a,
+                         const Values& b, float beta, const std::string& what) {
+  for (int64_t i = 0; i < got.dim(0); ++i) {
+    const std::vector<float> left = a(i);
+    const double m = 16.0 + std::ceil(static_cast<double>(left.size()) / 32.0);
+    const double gamma = m * 0x1p-24 / (1.0 - m * 0x1p-24);
+    for (int64_t j = 0; j < got.dim(1); ++j) {
+      const std::vector<float> right = b(j);
+      double sum = beta == 0.0F ? 0.0 : start(i, j), magnitude = std::abs(sum);
+      for (size_t k = 0; k < left.size(); ++k) {
+        const double product = double{left[k]} * double{right[k]};
+        sum += product;
+        magnitude += std::abs(product);
+      }
+      ASSERT_LE(std::abs(got(i, j) - sum), gamma * magnitude) << what << " " << i << ", " << j;
+    }
+  }
+}
+
+TEST_F(GroupedBf16Gemm, AgreesWithF64WithinTheBoundOfItsSums) {
+  const Results start = before(), got = compute(cpu_);
+  for (size_t e = 0; e < n_groups_; ++e) {
+    const std::string what = concat("group ", e, " of ", n_rows(e), " rows");
+    if (n_rows(e) == 0) {
+      expect_same(got.dw[e].values, start.dw[e].values, "dw of " + what);
+      continue;
+    }
+    const View<const float, 2> x = group<const float>(x_.view, e);
+    const View<const float, 2> dy = group<const float>(dy_.view, e);
+    const reference::Widened w(w_[e]);
+    expect_within_bound(group(got.y.view, e), group(start.y.view, e), rows_of(x), rows_of(w.view()),
+                        0.0F, "y of " + what);
+    expect_within_bound(group(got.dx.view, e), group(start.dx.view, e), rows_of(dy),
+                        columns_of(w.view()), 1.0F, "dx of " + what);
+    expect_within_bound(got.dw[e].view, start.dw[e].view, columns_of(dy), columns_of(x), 1.0F,
+                        "dw of " + what);
+  }
+}
+
+TEST_F(GroupedBf16Gemm, EveryInstructionSetAndNumberOfThreadsGivesTheSameBits) {
+  const Results want = compute(cpu_);
+  for_each_multiplier([&](const std::string& name, bool) {
+    for (const int threads : {1, 3}) {
+      ThreadPool pool(threads);
+      Context ctx{pool, arena_};
+      expect_same_results(compute(ctx), want, concat(name, ", ", threads, " threads"));
+    }
+  });
+}
+
+// A group is the product of its rows alone.
+TEST_F(GroupedBf16Gemm, IsOneProductAfterAnother) {
+  Results one_by_one = before();
+  for (size_t e = 0; e < n_groups_; ++e) {
+    if (n_rows(e) == 0) continue;
+    const View<const float, 2> x = group<const float>(x_.view, e);
+    const View<const float, 2> dy = group<const float>(dy_.view, e);
+    gemm_nt(cpu_, std::array{Product{group(one_by_one.y.view, e), x, w_[e], 0.0F, true}});
+    gemm_nn(cpu_, std::array{Product{group(one_by_one.dx.view, e), dy, w_[e], 1.0F, true}});
+    gemm_tn(cpu_, std::array{WeightGradient{one_by_one.dw[e].view, dy, x, true}});
+  }
+  expect_same_results(compute(cpu_), one_by_one, "in groups");
 }
 
 // The rule itself, worked out by hand: 2^24 + 1 is lost in a chain, and not across the two.

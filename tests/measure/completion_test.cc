@@ -184,5 +184,39 @@ TEST_F(CompletionTest, BitsAreThoseOfTheTokensThatReachIntoTheText) {
   EXPECT_EQ(shifted.nats, score.nats);
 }
 
+TEST(HeldOut, IsReadLineByLine) {
+  const test::TemporaryFolder folder;
+  const std::string path =
+      folder.write("held_out.jsonl",
+                   "{\"name\":\"f\",\"prompt\":\"int f() {\",\"text\":\" }\\n\"}\r\n\n"
+                   "{\"text\":\"pass\",\"prompt\":\"\",\"name\":\"g\"}");
+  const std::vector<HeldOutText> texts = read_held_out(path);
+  ASSERT_EQ(texts.size(), 2U);
+  EXPECT_EQ(texts[0].name, "f");
+  EXPECT_EQ(texts[0].prompt, "int f() {");
+  EXPECT_EQ(texts[0].text, " }\n");
+  EXPECT_EQ(texts[1].name, "g");
+  EXPECT_EQ(texts[1].text, "pass");
+}
+
+// Which file, which line, and what is wrong there.
+TEST(HeldOut, NamesTheLineThatIsNone) {
+  const test::TemporaryFolder folder;
+  const std::string good = "{\"name\":\"f\",\"prompt\":\"p\",\"text\":\"t\"}\n";
+  const auto expect_refused = [&](const std::string& content, const std::string& what) {
+    const std::string path = folder.write("held_out.jsonl", content);
+    test::expect_refused<FormatError>([&] { read_held_out(path); }, path + what);
+  };
+  expect_refused(good + "\nint main()\n", ": line 3: ");
+  expect_refused(good + good.substr(0, 20), ": line 2: ");
+  expect_refused(good + "{\"name\":\"f\",\"text\":\"t\"}\n",
+                 ": line 2: prompt: no string (found an object without it, expected on each line");
+  expect_refused("{\"name\":\"f\",\"prompt\":\"p\",\"text\":3}\n",
+                 ": line 1: text: no string (found integer");
+  expect_refused("[1]\n", ": line 1: name: no string (found array");
+  expect_refused("\n", ": no held-out text in it");
+  test::expect_refused<FormatError>([&] { read_held_out(folder / "none"); }, folder / "none");
+}
+
 }  // namespace
 }  // namespace hadal

@@ -2,6 +2,7 @@
 #include "hadal/train/phases.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -168,6 +169,71 @@ TEST_F(PhasesTest, WhatHoldsForTheWholeRunIsRefusedInAPhase) {
   EXPECT_EQ(refused("name = 3\n").field, "phase.name");
   EXPECT_EQ(test::refusal_of([&] { config("x", "phase = 3\n"); }).problem.empty(), false);
   EXPECT_FALSE(fs::exists(run_.path("x")));
+}
+
+// What the second of three phases is to read; the third reads the same.
+class TextOfAPhase : public PhasesTest {
+ protected:
+  TextOfAPhase() {
+    fs::create_directories(run_.path("more"));
+    fs::copy(run_.path("text-0.txt"), run_.path("more/a.txt"));
+  }
+  TrainConfig reading(const std::string& path) const {
+    return config("x",
+                  concat("[[phase]]\nname = \"more\"\n[phase.data]\npaths = [\"", path,
+                         "\"]\n[phase.train]\nsteps = 1\n[[phase]]\n[phase.train]\nsteps = 1\n"));
+  }
+  // Nothing is there of a run that would not come to its end.
+  template <class E>
+  void expect_refused_at_once(const std::string& path, const std::string& line) const {
+    test::expect_refused<E>([&] { train(reading(path)); }, line);
+    EXPECT_FALSE(fs::exists(run_.path("x")));
+    EXPECT_FALSE(fs::exists(run_.path("cache"))) << "no text is prepared";
+  }
+};
+
+TEST_F(TextOfAPhase, IsLookedForBeforeTheRunBegins) {
+  expect_refused_at_once<ConfigError>(run_.path("mor"),
+                                      "more: " + run_.path("mor") + ": no file found");
+  fs::create_symlink(run_.path("nowhere"), run_.path("more/b.txt"));
+  expect_refused_at_once<FormatError>(
+      run_.path("more/*.txt"), "more: " + run_.path("more/b.txt") + ": cannot be read (No such");
+  EXPECT_EQ(train(reading(run_.path("more"))).at("step").as_integer(), 8 + 1 + 1)
+      << "links to nowhere in a folder are passed over";
+}
+
+TEST_F(TextOfAPhase, IsLookedForWhenTheRunGoesOn) {
+  const TrainConfig reads_more = reading(run_.path("more"));
+  train(reads_more);
+  const auto cut_after = [&](int64_t last) {
+    for (const int64_t step : checkpoint_steps(run_.path("x/checkpoints"))) {
+      if (step > last) fs::remove_all(step_folder("x", step));
+    }
+  };
+  fs::rename(run_.path("more"), run_.path("gone"));
+  cut_after(4);
+  test::expect_refused<ConfigError>([&] { train(reads_more, true); }, "more: " + run_.path("more"));
+  EXPECT_EQ(checkpoint_steps(run_.path("x/checkpoints")).back(), 4) << "no step before it says so";
+}
+
+// Whether or not the tests are root's, to whom everything is readable.
+TEST_F(TextOfAPhase, MustBeReadable) {
+  for (const char* name : {"", "more"}) fs::permissions(run_.path(name), fs::perms(0755));
+  fs::permissions(run_.path("more/a.txt"), fs::perms(0000));
+  const TrainConfig config = reading(run_.path("more"));
+  EXPECT_EXIT(
+      {
+        if (geteuid() == 0 && setuid(65534) != 0) _exit(0);
+        try {
+          require_texts(config, 1);
+        } catch (const IoError& error) {
+          fprintf(stderr, "%s", error.what());
+          _exit(error.exit_code());
+        }
+        _exit(0);
+      },
+      ::testing::ExitedWithCode(1),
+      "more: " + run_.path("more/a.txt") + ": cannot be read .Permission denied.; check its");
 }
 
 }  // namespace

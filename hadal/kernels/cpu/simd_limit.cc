@@ -27,17 +27,24 @@ constexpr SimdSet kSimdSets[] = {{"neon", HWY_NEON}};
 
 }  // namespace
 
+bool limit_to_recorded_simd(const std::string& set) {
+  for (const SimdSet& each : kSimdSets) {
+    if (set != each.name) continue;
+    // The better a set, the lower its bit.
+    hwy::DisableTargets(each.target - 1);
+    allow_amx(each.amx);
+    // Chosen here: hwy::SupportedTargets() leaves for a moment a choice without the limit, which a kernel
+    // in another thread could take.
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    return true;
+  }
+  return false;
+}
+
 void limit_simd(const std::string& set) {
+  if (limit_to_recorded_simd(set)) return;
   std::string names;
   for (const SimdSet& each : kSimdSets) {
-    // The better a set, the lower its bit.
-    if (set == each.name) {
-      hwy::DisableTargets(each.target - 1);
-      allow_amx(each.amx);
-      // Chosen here: hwy::SupportedTargets() leaves for a moment a choice without the limit, which a kernel
-      // in another thread could take.
-      return hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    }
     names += (names.empty() ? "" : ", ") + std::string(each.name);
   }
   throw ConfigError({.field = "HADAL_SIMD",

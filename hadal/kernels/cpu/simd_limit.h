@@ -11,6 +11,10 @@ namespace hadal::cpu {
 // kernel may run meanwhile.
 void limit_simd(const std::string& set);
 
+// The same for a set that another machine recorded: false, and no limit, for one that no processor of this
+// architecture has ("neon" on x86).
+bool limit_to_recorded_simd(const std::string& set);
+
 // The same for the set that HADAL_SIMD names, if it is there.
 void limit_simd_from_environment();
 
