@@ -73,6 +73,8 @@ int run_completion(const CompletionOptions& o, const CommonOptions& common, Outp
   report["exact_functions"] = share(score.exact_texts, score.texts);
   report["lines"] = score.lines;
   report["exact_lines"] = share(score.exact_lines, score.lines);
+  report["word_lines"] = score.word_lines;
+  report["exact_word_lines"] = share(score.exact_word_lines, score.word_lines);
   report["bits_per_byte"] = score.bits_per_byte();
   out.report(report);
   return 0;
