@@ -14,8 +14,9 @@ struct RepositoryOptions {
 };
 
 void bind_repository(Flags& flags, RepositoryOptions& o) {
-  flags.library_names(
-      {{"held_out_share", "--held-out-share"}, {"max_patch_bytes", "--max-patch-bytes"}});
+  flags.library_names({{"held_out_share", "--held-out-share"},
+                       {"max_patch_bytes", "--max-patch-bytes"},
+                       {"without", "--without"}});
   flags.example("hadal data repository ~/work/project --out project-text",
                 "its files and commits as text; again later: what came since");
   flags.positional("REPOSITORY", o.repository, "folder of a git repository; it is only read");
@@ -25,6 +26,9 @@ void bind_repository(Flags& flags, RepositoryOptions& o) {
                "share of the functions that are kept for `hadal bench completion`");
   flags.option("max-patch-bytes", o.text.max_patch_bytes,
                "of a longer patch only the message is kept");
+  flags.option(
+      "without", o.text.without,
+      "files to leave out, as *.svg or vendor (git's pathspecs); may be given several times");
 }
 
 int run_repository(const RepositoryOptions& o, const CommonOptions&, Output& out) {
@@ -73,6 +77,8 @@ int run_completion(const CompletionOptions& o, const CommonOptions& common, Outp
   report["exact_functions"] = share(score.exact_texts, score.texts);
   report["lines"] = score.lines;
   report["exact_lines"] = share(score.exact_lines, score.lines);
+  report["word_lines"] = score.word_lines;
+  report["exact_word_lines"] = share(score.exact_word_lines, score.word_lines);
   report["bits_per_byte"] = score.bits_per_byte();
   out.report(report);
   return 0;

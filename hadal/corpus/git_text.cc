@@ -34,7 +34,8 @@ std::string without_last_break(std::string text) {
 // A clone without a history of its own, in a folder that goes away.
 class GitClone {
  public:
-  GitClone(const std::string& repository, const std::string& folder)
+  GitClone(const std::string& repository, const std::string& folder,
+           const std::vector<std::string>& without)
       : repository_(repository),
         path_(fs::absolute(folder).string() + "/clone"),
         written_(fs::absolute(folder).string() + "/output") {
@@ -43,6 +44,9 @@ class GitClone {
     if (done.exit_code != 0) refuse("git cannot clone it", done);
     head_ = word({"rev-parse", "--verify", "HEAD"});
     no_files_ = word({"hash-object", "-t", "tree", "/dev/null"});
+    if (without.empty()) return;
+    files_ = {"--", "."};
+    for (const std::string& each : without) files_.push_back(":(exclude)" + each);
   }
   ~GitClone() {
     std::error_code ignored;
@@ -60,9 +64,10 @@ class GitClone {
     arguments.insert(arguments.begin(), "git");
     return run_program(arguments, path_).exit_code == 0;
   }
-  // What a command of git's log and diff family writes, in full.
+  // What a command of git's log and diff family writes about the files that are not left out, in full.
   std::string text(std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin(), "git");
+    arguments.insert(arguments.end(), files_.begin(), files_.end());
     arguments.insert(arguments.begin() + 2, "--output=" + written_);
     const ProgramResult done = run_program(arguments, path_);
     if (done.exit_code != 0) refuse("git " + arguments[1] + " failed", done);
@@ -86,6 +91,7 @@ class GitClone {
 
   std::string repository_, path_, written_;
   std::string head_, no_files_;
+  std::vector<std::string> files_;  // a pathspec; empty: all
 };
 
 std::vector<std::string> split_at(const std::string& text, char separator) {
@@ -205,7 +211,7 @@ std::string header_of(const std::string& commit) { return std::string(1, '\0') +
 void write_commits(const GitClone& clone, const std::string& since, const std::string& path,
                    const HeldOutFunctions& held_out, int64_t max_patch_bytes, GitText& result) {
   const auto log = [&](std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"log", "--reverse", "--no-color"});
+    arguments.insert(arguments.begin(), {"log", "--reverse", "--no-color", "--full-history"});
     if (!since.empty()) arguments.push_back(since + "..HEAD");
     return clone.text(std::move(arguments));
   };
@@ -250,6 +256,9 @@ GitText write_git_text(const std::string& repository, const std::string& folder,
                                          .problem = "out of range",
                                          .found = options.max_patch_bytes,
                                          .expected = "0 or more"});
+  for (const std::string& each : options.without) {
+    require(!each.empty(), {.field = "without", .problem = "empty", .expected = "*.svg or a path"});
+  }
   require(is_folder(repository),
           {.place = repository, .problem = "no such folder", .expected = "a git repository"});
   require(!path_exists(folder) || path_exists(folder + "/state.json"),
@@ -260,7 +269,7 @@ GitText write_git_text(const std::string& repository, const std::string& folder,
   const std::string& out = whole.temporary();
   GitText result;
   {
-    const GitClone clone(repository, out);
+    const GitClone clone(repository, out, options.without);
     result.since = commit_before(folder, clone);
     result.commit = clone.head();
     HeldOutFunctions held_out(options.held_out_share);

@@ -12,12 +12,16 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace hadal {
 
 struct GitTextOptions {
   double held_out_share = 0.05;                // of the functions; if there are any, at least one
   int64_t max_patch_bytes = int64_t{1} << 16;  // a longer patch gives its message alone
+  // Files that are left out, as git's pathspecs have them ("*.svg", "vendor"), in patches too; commits that
+  // change nothing else are left out whole.
+  std::vector<std::string> without = {};
 };
 
 struct GitText {
@@ -28,7 +32,7 @@ struct GitText {
 };
 
 // Writes `folder` as a whole in place of what it held. Unavailable without git; FormatError if
-// `repository` is none.
+// `repository` is none, or git does not understand a pathspec.
 GitText write_git_text(const std::string& repository, const std::string& folder,
                        const GitTextOptions& options = {});
 

@@ -115,7 +115,14 @@ class GreedyWriter {
 
 struct LineSpan {
   int64_t begin = 0, end = 0;  // without the line break
+  bool has_word = false;
 };
+
+// A letter or digit; beyond ASCII all that is written counts as letters.
+bool is_word(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+         static_cast<unsigned char>(c) >= 0x80;
+}
 
 // Those that hold more than white space and end before byte `known`, or with the text.
 std::vector<LineSpan> written_lines(const std::string& text, int64_t known) {
@@ -126,7 +133,8 @@ std::vector<LineSpan> written_lines(const std::string& text, int64_t known) {
     if (static_cast<int64_t>(end) > known) break;
     const std::string_view line = std::string_view(text).substr(begin, end - begin);
     if (!std::all_of(line.begin(), line.end(), is_space)) {
-      lines.push_back({static_cast<int64_t>(begin), static_cast<int64_t>(end)});
+      lines.push_back({static_cast<int64_t>(begin), static_cast<int64_t>(end),
+                       std::any_of(line.begin(), line.end(), is_word)});
     }
     begin = stop + 1;
   }
@@ -139,7 +147,10 @@ void add_written(TextModel& m, LatentPages& pages, const HeldOutText& each,
   const bool whole = placed.end == std::ssize(each.text);
   GreedyWriter writer(m, pages, each, placed, window);
   for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
-    score.exact_lines += writer.writes(line->begin, line->end) ? 1 : 0;
+    const int64_t exact = writer.writes(line->begin, line->end) ? 1 : 0;
+    score.exact_lines += exact;
+    if (line->has_word) score.exact_word_lines += exact;
+    score.word_lines += line->has_word ? 1 : 0;
   }
   score.lines += std::ssize(lines);
   ++score.texts;

@@ -26,7 +26,8 @@ std::vector<HeldOutText> read_held_out(const std::string& path);
 
 struct CompletionScore {
   int64_t texts = 0, exact_texts = 0;
-  int64_t lines = 0, exact_lines = 0;  // lines that hold more than white space
+  int64_t lines = 0, exact_lines = 0;            // lines that hold more than white space
+  int64_t word_lines = 0, exact_word_lines = 0;  // those with a letter or digit: no lone braces
   int64_t bytes = 0;
   double nats = 0.0;
   double bits_per_byte() const;

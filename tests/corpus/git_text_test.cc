@@ -163,6 +163,30 @@ TEST_F(GitTextTest, NamesOfCommitsMayBeSha256) {
   EXPECT_EQ(write().since, text.commit);
 }
 
+TEST_F(GitTextTest, FilesMayBeLeftOut) {
+  folder_.write("project/lib/picture.svg", "<svg>4711</svg>");
+  folder_.write("project/lib/other.py", "value = 2\n");
+  commit("A picture and a value");
+  folder_.write("project/lib/picture.svg", "<svg>0815</svg>");
+  commit("Another picture");
+  git({"commit", "--quiet", "--allow-empty", "-m", "Nothing"});
+  EXPECT_EQ(write().commits, 4);
+  EXPECT_TRUE(fs::exists(folder_ / "text/files/lib/picture.svg"));
+  fs::remove_all(folder_ / "text");
+  const auto without = [&](const std::vector<std::string>& patterns) {
+    return write_git_text(repository(), folder_ / "text", {.without = patterns});
+  };
+  EXPECT_EQ(without({"*.svg"}).commits, 2);
+  EXPECT_EQ(out("commits.jsonl").find("svg"), std::string::npos);
+  EXPECT_NE(out("commits.jsonl").find("value = 2"), std::string::npos);
+  EXPECT_FALSE(fs::exists(folder_ / "text/files/lib/picture.svg"));
+  EXPECT_TRUE(fs::exists(folder_ / "text/files/lib/other.py"));
+  fs::remove_all(folder_ / "text");
+  EXPECT_EQ(without({"lib", "code.py"}).functions, 0);
+  EXPECT_FALSE(fs::exists(folder_ / "text/files/lib"));
+  EXPECT_EQ(test::refusal_of([&] { without({""}); }).field, "without");
+}
+
 TEST_F(GitTextTest, WithoutAShareNothingIsHeldOut) {
   const GitText text = write(0.0);
   EXPECT_EQ(text.held_out, 0);

@@ -69,6 +69,15 @@ TEST_F(CompletionTest, WhatTheModelWritesIsExact) {
   EXPECT_EQ(counts(m, "p", "pq;\nrs\n"), "1/2 0");
 }
 
+// What a model scores by closing braces can be told from the rest.
+TEST_F(CompletionTest, LinesThatSayMoreThanBraces) {
+  TextModel& m = reciting({{"{", "p", "q", "\n", "}", ";\n", "r", ",", "\n"}});
+  const CompletionScore score =
+      score_completions(m, {{"", "{", "pq\n};\n7\n{}\n"}, {"", ";\n", "r,\n(\n"}});
+  EXPECT_EQ(concat(score.exact_lines, "/", score.lines), "3/6");
+  EXPECT_EQ(concat(score.exact_word_lines, "/", score.word_lines), "2/3");
+}
+
 // Which tokens a line ends with is not the line's: a model that leaves a blank line has written it.
 TEST_F(CompletionTest, ATokenMayHoldMoreThanTheEndOfTheLine) {
   TextModel& m = reciting({{"{", "p", "q", ";\n\n"}, {";\n", "r", "s", ";\n\n"}});
