@@ -51,5 +51,16 @@ TEST_F(SimdLimitTest, OtherNamesAreRefused) {
   }
 }
 
+// Of another architecture, or none at all: what is in use stays in use.
+TEST_F(SimdLimitTest, SetsOfOtherMachinesChangeNothing) {
+  const std::string best = cpu::simd_in_use();
+  for (const char* name : {best == "neon" ? "avx2" : "neon", "none", ""}) {
+    EXPECT_FALSE(cpu::limit_to_recorded_simd(name)) << name;
+    EXPECT_EQ(cpu::simd_in_use(), best) << name;
+  }
+  EXPECT_TRUE(cpu::limit_to_recorded_simd(best));
+  EXPECT_EQ(cpu::simd_in_use(), best);
+}
+
 }  // namespace
 }  // namespace hadal

@@ -214,6 +214,12 @@ TEST_F(TextOfAPhase, IsLookedForWhenTheRunGoesOn) {
   cut_after(4);
   test::expect_refused<ConfigError>([&] { train(reads_more, true); }, "more: " + run_.path("more"));
   EXPECT_EQ(checkpoint_steps(run_.path("x/checkpoints")).back(), 4) << "no step before it says so";
+  // A replay or a repeat that ends before that phase needs none of its text.
+  ThreadPool pool(2);
+  Arena arena;
+  Context ctx{pool, arena};
+  pretrain(ctx, reads_more, true, {.after_step = 6, .ends_run = false, .look = nullptr});
+  EXPECT_EQ(checkpoint_steps(run_.path("x/checkpoints")).back(), 6);
 }
 
 // Whether or not the tests are root's, to whom everything is readable.
