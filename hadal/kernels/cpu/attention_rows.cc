@@ -1,5 +1,8 @@
 #include "hadal/kernels/cpu/attention_rows.h"
 
+#include <algorithm>
+
+#include "hadal/core/checked_math.h"
 #include "hadal/kernels/cpu/simd_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -21,11 +24,15 @@ float softmax_next_block_simd(RunningSoftmax& state, float* s, int64_t n_visible
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto scales = hn::Set(d, scale);
   const int64_t n_whole = n_visible / lanes * lanes;
+  const int64_t n_rest = n_visible - n_whole;
+  const auto in_rest = hn::FirstN(d, static_cast<size_t>(n_rest));
+  HWY_ALIGN float rest_values[HWY_MAX_BYTES / sizeof(float)] = {};
+  std::copy_n(s + n_whole, n_rest, rest_values);
+  const auto rest = hn::Load(d, rest_values);
   auto largest = hn::Set(d, state.largest / scale);
   for (int64_t j = 0; j < n_whole; j += lanes) largest = hn::Max(largest, hn::LoadU(d, s + j));
-  float new_largest = hn::GetLane(hn::MaxOfLanes(d, largest));
-  for (int64_t j = n_whole; j < n_visible; ++j) new_largest = std::max(new_largest, s[j]);
-  new_largest *= scale;
+  largest = hn::IfThenElse(in_rest, hn::Max(largest, rest), largest);
+  const float new_largest = hn::GetLane(hn::MaxOfLanes(d, largest)) * scale;
 
   const auto shift = hn::Set(d, -new_largest);
   auto sums = hn::Zero(d);
@@ -34,15 +41,12 @@ float softmax_next_block_simd(RunningSoftmax& state, float* s, int64_t n_visible
     sums = hn::Add(sums, p);
     hn::StoreU(p, d, s + j);
   }
-  float sum = hn::GetLane(hn::SumOfLanes(d, sums));
-  const OneFloat one;
-  for (int64_t j = n_whole; j < n_visible; ++j) {
-    const auto x =
-        hn::MulAdd(hn::LoadU(one, s + j), hn::Set(one, scale), hn::Set(one, -new_largest));
-    s[j] = hn::GetLane(exp_all(one, x));
-    sum += s[j];
-  }
+  const auto p = hn::IfThenElseZero(in_rest, exp_all(d, hn::MulAdd(rest, scales, shift)));
+  hn::Store(p, d, rest_values);
+  std::copy_n(rest_values, n_rest, s + n_whole);
+  const float sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(sums, p)));
   std::fill(s + n_visible, s + n_keys, 0.0F);
+  const OneFloat one;
   const float factor = hn::GetLane(exp_all(one, hn::Set(one, state.largest - new_largest)));
   state.sum = state.sum * factor + sum;
   state.largest = new_largest;
@@ -51,7 +55,10 @@ float softmax_next_block_simd(RunningSoftmax& state, float* s, int64_t n_visible
 
 void softmax_backward_block_simd(float* s, float* dp, int64_t n_visible, int64_t n_keys,
                                  float scale, float lse, float o_dot_do) {
-  for_each_vector(n_visible, [=](auto d, int64_t j) HWY_ATTR {
+  // Whole vectors as far as there are keys: one by one the last visible ones would cost more than all others.
+  const int64_t n =
+      std::min(round_up(n_visible, static_cast<int64_t>(hn::Lanes(Floats()))), n_keys);
+  for_each_vector(n, [=](auto d, int64_t j) HWY_ATTR {
     const auto scales = hn::Set(d, scale);
     const auto p = exp_all(d, hn::MulAdd(hn::LoadU(d, s + j), scales, hn::Set(d, -lse)));
     const auto difference = hn::Sub(hn::LoadU(d, dp + j), hn::Set(d, o_dot_do));

@@ -1,5 +1,6 @@
 #include "hadal/kernels/router.h"
 
+#include <array>
 #include <vector>
 
 #include "hadal/kernels/cpu/grain.h"
@@ -36,6 +37,19 @@ namespace {
 
 HWY_EXPORT(sigmoid_row);
 HWY_EXPORT(softmax_row);
+
+// The columns [rows, k] of the k largest values of each row, ascending.
+std::vector<int32_t> largest_of_rows(View<const float, 2> x, int64_t k) {
+  const auto width = static_cast<size_t>(k);
+  std::vector<int32_t> columns(static_cast<size_t>(x.dim(0)) * width);
+  TopK largest(k);
+  for (int64_t t = 0; t < x.dim(0); ++t) {
+    largest.clear();
+    for (int64_t e = 0; e < x.dim(1); ++e) largest.offer(x(t, e), static_cast<int32_t>(e));
+    largest.take_ids(std::span(columns).subspan(static_cast<size_t>(t) * width, width));
+  }
+  return columns;
+}
 
 }  // namespace
 
@@ -83,9 +97,19 @@ double sequence_balance_loss(ThreadPool& pool, View<float, 2> dscores, View<cons
   const int64_t n_sequences = static_cast<int64_t>(sequence_offsets.size()) - 1;
   std::vector<double> losses(static_cast<size_t>(n_sequences));
   pool.parallel_tasks(n_sequences, [&](int64_t s, int) {
+    const int64_t begin = sequence_offsets[static_cast<size_t>(s)];
+    const int64_t end = sequence_offsets[static_cast<size_t>(s) + 1];
+    const View<const float, 2> of_sequence = scores.rows(begin, end);
+    std::vector<int32_t> unbiased;
+    View<const int32_t, 2> counted = indices.rows(begin, end);
+    if (count == BalanceCount::kUnbiasedTopK) {
+      unbiased = largest_of_rows(of_sequence, top_k);
+      counted = {unbiased.data(), {end - begin, top_k}};
+    }
     losses[static_cast<size_t>(s)] = reference::sequence_balance_loss<float>(
-        dscores, scores, indices, sequence_offsets.subspan(static_cast<size_t>(s), 2),
-        double{alpha} / static_cast<double>(n_sequences), loss_scale, count, top_k);
+        dscores.data() ? dscores.rows(begin, end) : dscores, of_sequence, counted,
+        std::array{int64_t{0}, end - begin}, double{alpha} / static_cast<double>(n_sequences),
+        loss_scale, BalanceCount::kChosen, top_k);
   });
   double total = 0;
   for (const double loss : losses) total += loss;
