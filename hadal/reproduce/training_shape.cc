@@ -79,9 +79,8 @@ TrainConfig slim_nano(const Effort& effort) {
   shape["num_experts_per_tok"] = 2;
   shape["vocab_size"] = 512;
   shape["num_nextn_predict_layers"] = 0;
-  config.train.batch_sequences = 64;
-  config.train.micro_batch_sequences = 16;
-  config.eval.every_steps /= 8;
+  config.train.batch_sequences = config.train.micro_batch_sequences = 16;
+  config.eval.every_steps /= 2;
   return config;
 }
 
