@@ -36,7 +36,7 @@ class Search {
   Search& operator=(const Search&) = delete;
 
   LayoutSearch run(const std::function<void(size_t)>& progress) {
-    for (size_t schedule = 0; schedule < schedule_names().size(); ++schedule) {
+    for (size_t schedule = 0; schedule <= static_cast<size_t>(ScheduleKind::kDualPipeV); ++schedule) {
       for (int64_t pp = 1; pp <= std::min(facts_.n_layers, kMostStages); ++pp) {
         Layout layout = found_;
         layout.schedule = static_cast<ScheduleKind>(schedule);
