@@ -287,6 +287,20 @@ TEST(PipelineSimulator, BlockingTransfersAreNeverFaster) {
   }
 }
 
+// Interleaved and ZBV get their transfers by insert_transfers.
+TEST(PipelineSimulator, InsertedTransfersHardlyBlock) {
+  for (const ScheduleKind kind : {ScheduleKind::kInterleaved, ScheduleKind::kZbv}) {
+    for (int32_t n_stages = 2; n_stages <= 16; n_stages += 2) {
+      const PipelineSchedule schedule = make_schedule(kind, n_stages, 2 * n_stages + 4);
+      const double asynchronous = simulate(schedule, {}).makespan;
+      PipelineTimes times;
+      times.blocking = true;
+      EXPECT_LE(simulate(schedule, times).makespan, 1.05 * asynchronous)
+          << schedule.name << " " << n_stages;
+    }
+  }
+}
+
 TEST(PipelineSimulator, TheTimelineCanBeLeftOut) {
   const PipelineSchedule schedule = make_schedule(ScheduleKind::kZb1p, 4, 9);
   const Simulation without = simulate(schedule, {}, Timeline::kDrop);

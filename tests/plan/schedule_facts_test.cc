@@ -111,7 +111,7 @@ TEST(BubbleFormula, SaysWhyItIsNotExact) {
 }
 
 TEST(BubbleFormula, WantsEnoughMicroBatchesAndWholeGroups) {
-  const PipelineTimes times = equal_stages(1, 1, 1);
+  const PipelineTimes times = equal_stages(1, 1, 0.5);
   const auto departs = [&](ScheduleKind kind, int32_t m) {
     const BubbleFormula formula = bubble_formula(kind, 8, m, times);
     const Simulation found = simulate(make_schedule(kind, 8, m), times, Timeline::kDrop);
