@@ -168,8 +168,12 @@ std::vector<std::vector<Action>> TransferWriter::when_made() {
 void insert_transfers(PipelineSchedule& schedule) {
   schedule.ranks = TransferWriter(schedule).at_use();
   if (check_schedule(schedule).deadlock == Transfers::kBlocking) {
-    schedule.ranks = TransferWriter(schedule).when_made();
+    place_transfers_by_clock(schedule);
   }
+}
+
+void place_transfers_by_clock(PipelineSchedule& schedule) {
+  schedule.ranks = TransferWriter(schedule).when_made();
 }
 
 }  // namespace hadal

@@ -16,8 +16,11 @@ namespace hadal {
 // always go on. So only computations that wait for each other in a circle remain in a deadlock, and
 // at such times a blocking rank waits for little more than its inputs.
 //
+// place_transfers_by_clock does the second at once.
+//
 // A computation that is missing or done twice adds no transfer; check_schedule tells. REQUIRES
 // stages, micro-batches and ranks in range.
 void insert_transfers(PipelineSchedule& schedule);
+void place_transfers_by_clock(PipelineSchedule& schedule);
 
 }  // namespace hadal

@@ -157,7 +157,8 @@ PipelineSchedule make_schedule(ScheduleKind kind, int32_t n_stages, int32_t n_mi
     schedule.held.push_back(held_stages(kind, n_stages, schedule.n_ranks, rank));
     schedule.ranks.push_back(rank_actions(kind, n_stages, n_micro_batches, rank, stages_per_rank));
   }
-  if (kind == ScheduleKind::kInterleaved || kind == ScheduleKind::kZbv) insert_transfers(schedule);
+  if (kind == ScheduleKind::kInterleaved || kind == ScheduleKind::kZbv)
+    place_transfers_by_clock(schedule);
   return schedule;
 }
 

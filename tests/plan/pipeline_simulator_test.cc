@@ -287,8 +287,8 @@ TEST(PipelineSimulator, BlockingTransfersAreNeverFaster) {
   }
 }
 
-// Interleaved and ZBV get their transfers by insert_transfers.
-TEST(PipelineSimulator, InsertedTransfersHardlyBlock) {
+// Interleaved and ZBV have their transfers by place_transfers_by_clock.
+TEST(PipelineSimulator, TransfersByTheClockHardlyBlock) {
   for (const ScheduleKind kind : {ScheduleKind::kInterleaved, ScheduleKind::kZbv}) {
     for (int32_t n_stages = 2; n_stages <= 16; n_stages += 2) {
       const PipelineSchedule schedule = make_schedule(kind, n_stages, 2 * n_stages + 4);
