@@ -21,7 +21,7 @@ namespace {
 
 struct PipelineOptions {
   std::string schedule = "dualpipe", schedule_file;
-  int64_t stages = 8, micro_batches = 0;
+  int64_t stages = 8, ranks = 0, micro_batches = 0, stages_per_rank = kInterleavedStages;
   std::string forward, backward, weight, overlapped, comm, bytes, bandwidth;
   std::string layers, all_to_all, overlap_efficiency;
   bool blocking = false;
@@ -30,18 +30,26 @@ struct PipelineOptions {
 };
 
 void bind(Flags& flags, PipelineOptions& o) {
-  flags.library_names(
-      {{"n_stages", "--stages"}, {"n_micro_batches", "--micro-batches"}, {"latency", "--comm"}});
+  flags.library_names({{"n_stages", "--stages"},
+                       {"n_micro_batches", "--micro-batches"},
+                       {"latency", "--comm"},
+                       {"stages_per_rank", "--stages-per-rank"}});
   flags.example("hadal pipeline --schedule dualpipe --stages 8 --micro-batches 20",
                 "the published example: makespan, bubble and why, for every rank");
   flags.example("hadal pipeline --stages 8 --micro-batches 20 --overlapped 2.4 --svg dualpipe.svg",
                 "pairs that overlap well; a picture of it");
   flags.example("hadal pipeline --compare --stages 16 --micro-batches 64 --svg compare.svg",
-                "the four schedules as a table and under each other");
+                "the six schedules as a table and under each other");
   flags.example("hadal pipeline --stages 4 --micro-batches 8 --forward 1,1,1,1.6 --trace t.json",
                 "a slow last stage; a trace for ui.perfetto.dev");
   flags.choice("schedule", o.schedule, schedule_names(), "order of the work");
-  flags.option("stages", o.stages, "parts of the model; dualpipev puts two on a rank");
+  flags.option("stages", o.stages, "parts of the model; dualpipev and zbv put two on a rank");
+  flags.option("stages-per-rank", o.stages_per_rank,
+               "V, how many of them interleaved puts on a rank");
+  flags.option(
+      "ranks", o.ranks,
+      "with --compare, in place of --stages: every schedule on so many ranks, the times those "
+      "of a rank's share of the model");
   flags.option("micro-batches", o.micro_batches,
                "micro-batches of a step, all directions together; 0: about 2.5 per stage");
   flags.option("forward", o.forward,
@@ -70,7 +78,7 @@ void bind(Flags& flags, PipelineOptions& o) {
   flags.option("stage-times", o.stage_times,
                "TOML or JSON file with forward, backward, weight, overlapped, layers, all_to_all, "
                "overlap_efficiency, latency, bytes, bandwidth, blocking; options go before it");
-  flags.flag("compare", o.compare, "all four schedules, and --schedule-file's");
+  flags.flag("compare", o.compare, "all six schedules, and --schedule-file's");
   flags.option("schedule-file", o.schedule_file,
                "your own schedule (JSON); it is checked before it is simulated");
   flags.option("write-schedule", o.write_schedule, "write the schedule as such a file");
@@ -85,6 +93,10 @@ int32_t size_option(const char* option, int64_t value, int64_t most) {
       value >= 1 && value <= most,
       {.field = option, .problem = "out of range", .found = value, .expected = {"1 to ", most}});
   return static_cast<int32_t>(value);
+}
+
+int32_t stages_per_rank(const PipelineOptions& o) {
+  return size_option("--stages-per-rank", o.stages_per_rank, 2 * int64_t{kMaxRanks});
 }
 
 PipelineInputs read_inputs(const PipelineOptions& o) {
@@ -138,10 +150,12 @@ PipelineResult finish(const PipelineOptions& o, PipelineSchedule schedule,
   PipelineResult result;
   result.schedule = std::move(schedule);
   const int32_t n_stages = result.schedule.n_stages;
-  const PipelineTimes times = pipeline_times(inputs, n_stages, result.schedule.n_ranks);
-  result.check = check_schedule(
-      result.schedule,
-      kind ? std::optional<int64_t>(activation_bound(*kind, n_stages)) : std::nullopt);
+  if (kind && o.ranks > 0) result.chunk = 1.0 / stages_passed(*kind, stages_per_rank(o));
+  const PipelineTimes times =
+      pipeline_times(inputs, n_stages, result.schedule.n_ranks, result.chunk);
+  result.check = check_schedule(result.schedule, kind ? std::optional<int64_t>(activation_bound(
+                                                            *kind, n_stages, stages_per_rank(o)))
+                                                      : std::nullopt);
   refuse_violations(source, result.check, out);
   // The only reader of a long step's boxes is a picture.
   const bool pictures = !o.svg.empty() || !o.trace.empty();
@@ -149,7 +163,8 @@ PipelineResult finish(const PipelineOptions& o, PipelineSchedule schedule,
   result.simulation = simulate(result.schedule, times,
                                pictures || short_enough ? Timeline::kKeep : Timeline::kDrop);
   if (kind) {
-    result.formula = bubble_formula(*kind, n_stages, result.schedule.n_micro_batches, times);
+    result.formula =
+        bubble_formula(*kind, n_stages, result.schedule.n_micro_batches, times, stages_per_rank(o));
   }
   return result;
 }
@@ -160,10 +175,17 @@ struct Sizes {
 };
 
 Sizes read_sizes(const PipelineOptions& o) {
-  const int32_t n_stages = size_option("--stages", o.stages, 2 * int64_t{kMaxRanks});
+  const bool by_ranks = o.ranks > 0;
+  const int32_t n_stages = size_option(by_ranks ? "--ranks" : "--stages",
+                                       by_ranks ? o.ranks : o.stages, 2 * int64_t{kMaxRanks});
   const int64_t usual = (5 * n_stages + 3) / 4 * 2;  // even, and enough for every schedule
   const int64_t n = o.micro_batches == 0 ? usual : o.micro_batches;
   return {n_stages, size_option("--micro-batches", n, kMaxChunks)};
+}
+
+PipelineSchedule schedule_of(ScheduleKind kind, const Sizes& sizes, const PipelineOptions& o) {
+  const int32_t n = stages_per_rank(o), share = o.ranks > 0 ? stages_passed(kind, n) : 1;
+  return make_schedule(kind, share * sizes.n_stages, sizes.n_micro_batches, n);
 }
 
 void print_actions(const PipelineSchedule& schedule, Output& out, Json& document) {
@@ -206,15 +228,14 @@ int run_comparison(const PipelineOptions& o, const PipelineInputs& inputs, Outpu
   for (const std::string& name : schedule_names()) {
     try {
       const ScheduleKind kind = parse_schedule_kind(name);
-      results.push_back(finish(o, make_schedule(kind, sizes.n_stages, sizes.n_micro_batches), kind,
-                               name, inputs, out));
+      results.push_back(finish(o, schedule_of(kind, sizes, o), kind, name, inputs, out));
     } catch (const ConfigError& error) {
       refused.push_back({name, error});
     }
   }
   if (results.empty()) throw ConfigError(refused.front().why);
   Json document;
-  document["stages"] = sizes.n_stages;
+  document[o.ranks > 0 ? "ranks" : "stages"] = sizes.n_stages;
   document["micro_batches"] = sizes.n_micro_batches;
   for (const PipelineResult& result : results) list.push_back(pipeline_json(result));
   document["comparison"] = std::move(list);
@@ -226,7 +247,8 @@ int run_comparison(const PipelineOptions& o, const PipelineInputs& inputs, Outpu
     reasons.push_back(std::move(entry));
   }
   document["not_possible"] = std::move(reasons);
-  out.text(concat(sizes.n_stages, " stages, ", sizes.n_micro_batches, " micro-batches\n",
+  const char* unit = o.ranks > 0 ? "ranks" : "stages";
+  out.text(concat(sizes.n_stages, " ", unit, ", ", sizes.n_micro_batches, " micro-batches\n",
                   inputs.summary(), "\n\n", comparison_table(results, refused, out.option_of())));
   if (!o.svg.empty()) {
     std::vector<SimulatedSchedule> shown;
@@ -248,6 +270,11 @@ void refuse_useless_options(const PipelineOptions& o) {
                                              .found = "no --svg",
                                              .advice = "add --svg FILE or leave --zoom out"});
   zoom_of(o);  // before anything is printed
+  require(o.ranks == 0 || (o.compare && o.schedule_file.empty()),
+          {.field = "--ranks",
+           .problem = "sets the ranks of the schedules compared",
+           .found = o.compare ? "--schedule-file" : "no --compare",
+           .advice = "give --stages instead"});
   if (!o.compare) return;
   const char* alone = !o.trace.empty()            ? "--trace"
                       : !o.write_schedule.empty() ? "--write-schedule"
@@ -267,8 +294,7 @@ int run(const PipelineOptions& o, const CommonOptions&, Output& out) {
   if (o.schedule_file.empty()) {
     const Sizes sizes = read_sizes(o);
     const ScheduleKind kind = parse_schedule_kind(o.schedule);
-    result = finish(o, make_schedule(kind, sizes.n_stages, sizes.n_micro_batches), kind, o.schedule,
-                    inputs, out);
+    result = finish(o, schedule_of(kind, sizes, o), kind, o.schedule, inputs, out);
   } else {
     result =
         finish(o, read_schedule_file(o.schedule_file), std::nullopt, o.schedule_file, inputs, out);

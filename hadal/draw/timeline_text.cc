@@ -100,7 +100,7 @@ std::string timeline_text(const TimelineChart& timeline, int columns, bool colou
   }
   if (colour) return text + "F blue, B green, B_in rose, W amber, F&B both halves\n";
   return text + "F forward, B backward, I its input part, W its weight part, X overlapped pair, " +
-         ". idle\n" + (timeline.tones.empty() ? "" : "small letters: the rank's second stage\n");
+         ". idle\n" + (timeline.tones.empty() ? "" : "small letters: not the rank's first stage\n");
 }
 
 }  // namespace hadal

@@ -55,7 +55,14 @@ Refusal setting_problem(const Layout& layout, const LayoutFacts& facts) {
                      .found = layout.pp,
                      .expected = {"at most ", facts.n_layers}};
   }
-  const bool paired = layout.schedule >= ScheduleKind::kDualPipe;
+  const bool interleaved = layout.schedule == ScheduleKind::kInterleaved;
+  if (interleaved && layout.pp % layout.stages_per_rank != 0) {
+    return Complaint{.field = "stages-per-rank",
+                     .problem = "the stages do not divide into ranks",
+                     .found = layout.stages_per_rank,
+                     .expected = {"a divisor of ", layout.pp, " stages"}};
+  }
+  const bool paired = layout.schedule >= ScheduleKind::kDualPipe && !interleaved;
   const std::string& schedule = schedule_names()[static_cast<size_t>(layout.schedule)];
   if (paired && layout.pp % 2 != 0) {
     return Complaint{.field = "pp",
@@ -117,7 +124,8 @@ Refusal setting_problem(const Layout& layout, const LayoutFacts& facts) {
                      .advice = "use larger micro-batches or a smaller batch"};
   }
   try {
-    ranks_of(layout.schedule, static_cast<int32_t>(layout.pp), static_cast<int32_t>(count));
+    ranks_of(layout.schedule, static_cast<int32_t>(layout.pp), static_cast<int32_t>(count),
+             static_cast<int32_t>(layout.stages_per_rank));
   } catch (const ConfigError& error) {
     Refusal why = error;
     why.field = "schedule";  // its n_micro_batches is none of a layout's settings
@@ -135,8 +143,8 @@ const std::vector<std::string>& recompute_names() {
 
 Layout parse_layout(const std::string& text, const Layout& base) {
   Layout layout = base;
-  const std::vector<std::string> keys = {"pp",       "ep",        "micro-batch",
-                                         "schedule", "recompute", "precision"};
+  const std::vector<std::string> keys = {"pp",        "ep",        "micro-batch",    "schedule",
+                                         "recompute", "precision", "stages-per-rank"};
   std::istringstream in(text);
   for (std::string part; std::getline(in, part, ',');) {
     const size_t equals = part.find('=');
@@ -145,7 +153,8 @@ Layout parse_layout(const std::string& text, const Layout& base) {
             {.field = "layout",
              .problem = "not a setting",
              .found = in_quotes(part),
-             .expected = "pp=, ep=, micro-batch=, schedule=, recompute= or precision=",
+             .expected =
+                 "pp=, ep=, micro-batch=, schedule=, recompute=, precision= or stages-per-rank=",
              .advice = did_you_mean(key, keys)});
     const std::string value = part.substr(equals + 1);
     if (key == "pp") layout.pp = degree(key, value);
@@ -157,6 +166,7 @@ Layout parse_layout(const std::string& text, const Layout& base) {
     if (key == "recompute") {
       layout.recompute = static_cast<Recompute>(choice(key, value, recompute_names()));
     }
+    if (key == "stages-per-rank") layout.stages_per_rank = degree(key, value);
     if (key == "precision") layout.fp8 = choice(key, value, precision_names()) == 1;
   }
   return layout;
@@ -166,11 +176,14 @@ std::string layout_text(const Layout& layout) {
   return concat("pp=", layout.pp, ",ep=", layout.ep, ",micro-batch=", layout.micro_batch_sequences,
                 ",schedule=", schedule_names()[static_cast<size_t>(layout.schedule)],
                 ",recompute=", recompute_names()[static_cast<size_t>(layout.recompute)],
-                ",precision=", layout.fp8 ? "fp8" : "bf16");
+                ",precision=", layout.fp8 ? "fp8" : "bf16",
+                layout.schedule == ScheduleKind::kInterleaved
+                    ? concat(",stages-per-rank=", layout.stages_per_rank)
+                    : "");
 }
 
 int64_t pipeline_ranks(const Layout& layout) {
-  return layout.schedule == ScheduleKind::kDualPipeV ? layout.pp / 2 : layout.pp;
+  return layout.pp / stages_passed(layout.schedule, static_cast<int32_t>(layout.stages_per_rank));
 }
 
 int64_t micro_batches(const Layout& layout, const LayoutFacts& facts) {
@@ -221,16 +234,23 @@ void add_layout(Worksheet& sheet, const Layout& layout, Origin origin, const std
   cell("ep", layout.ep, "GPUs that share a layer's experts");
   cell("micro_batch_sequences", layout.micro_batch_sequences, "sequences of one micro-batch");
   cell("schedule", static_cast<int64_t>(layout.schedule),
-       "0: 1f1b, 1: zb1p, 2: dualpipe, 3: dualpipev");
+       "0: 1f1b, 1: zb1p, 2: dualpipe, 3: dualpipev, 4: interleaved, 5: zbv");
+  cell("interleaved_stages", layout.stages_per_rank, "stages of a rank, if interleaved");
   cell("recompute", static_cast<int64_t>(layout.recompute), "0: none, 1: selective, 2: full");
   cell("uses_fp8", layout.fp8 ? 1 : 0, "1: Linears in FP8, 0: all in BF16");
-  sheet.formula("pipeline_ranks", "schedule == 3 ? pp / 2 : pp", "", "GPUs of one pipeline");
+  sheet.formula("pipeline_ranks",
+                "schedule == 4 ? pp / interleaved_stages"
+                " : (schedule == 3 || schedule == 5 ? pp / 2 : pp)",
+                "", "GPUs of one pipeline");
   sheet.formula("stages_per_rank", "pp / pipeline_ranks", "",
-                "DualPipeV folds the pipeline in two");
+                "a micro-batch passes: DualPipeV and ZBV fold the pipeline in two");
   sheet.formula("parameter_copies", "schedule == 2 ? 2 : 1", "",
                 "DualPipe holds every stage on two ranks");
   sheet.formula("stages_held", "stages_per_rank * parameter_copies", "", "on one rank");
-  sheet.formula("overlaps", "schedule >= 2 ? 1 : 0", "", "1: F and B run as overlapped pairs");
+  sheet.formula("overlaps", "schedule >= 2 && schedule <= 4 ? 1 : 0", "",
+                "1: F and B run as overlapped pairs");
+  sheet.formula("ends_meet", "schedule == 2 || schedule == 3 || schedule == 5 ? 1 : 0", "",
+                "1: the first and the last stage are on one rank");
   sheet.formula("replicas", "gpus / pipeline_ranks", "", "data-parallel pipelines");
   sheet.formula("expert_replicas", "replicas / ep", "", "copies of each expert over replicas");
   sheet.formula("micro_batches", "batch_sequences / (replicas * micro_batch_sequences)", "",
@@ -238,8 +258,8 @@ void add_layout(Worksheet& sheet, const Layout& layout, Origin origin, const std
   sheet.formula("tokens_per_micro_batch", "micro_batch_sequences * sequence_length", "tokens", "");
   sheet.formula("in_flight_chunks",
                 "min(micro_batches * stages_per_rank, "
-                "overlaps ? pp + 1 : pp)",
-                "", "activations a rank keeps at most: PP + 1 for the overlapped schedules");
+                "schedule == 4 ? pp + pipeline_ranks : (overlaps ? pp + 1 : pp))",
+                "", "activations a rank keeps at most (docs/schedules.md)");
 }
 
 void set_layout(Worksheet& sheet, const Layout& layout) {
@@ -249,6 +269,7 @@ void set_layout(Worksheet& sheet, const Layout& layout) {
   sheet.set("schedule", static_cast<double>(layout.schedule));
   sheet.set("recompute", static_cast<double>(layout.recompute));
   sheet.set("uses_fp8", layout.fp8 ? 1 : 0);
+  sheet.set("interleaved_stages", static_cast<double>(layout.stages_per_rank));
 }
 
 int64_t whole_cell(const Worksheet& sheet, const std::string& name, int64_t least, int64_t most) {
@@ -267,9 +288,10 @@ Layout layout_of(const Worksheet& sheet) {
   layout.pp = whole_cell(sheet, "pp", 1, kMaxDegree);
   layout.ep = whole_cell(sheet, "ep", 1, kMaxDegree);
   layout.micro_batch_sequences = whole_cell(sheet, "micro_batch_sequences", 1, kMaxDegree);
-  layout.schedule = static_cast<ScheduleKind>(whole_cell(sheet, "schedule", 0, 3));
+  layout.schedule = static_cast<ScheduleKind>(whole_cell(sheet, "schedule", 0, 5));
   layout.recompute = static_cast<Recompute>(whole_cell(sheet, "recompute", 0, 2));
   layout.fp8 = whole_cell(sheet, "uses_fp8", 0, 1) == 1;
+  layout.stages_per_rank = whole_cell(sheet, "interleaved_stages", 1, kMaxDegree);
   return layout;
 }
 

@@ -28,11 +28,12 @@ struct Layout {
   ScheduleKind schedule = ScheduleKind::kDualPipe;
   Recompute recompute = Recompute::kSelective;
   bool fp8 = true;
+  int64_t stages_per_rank = kInterleavedStages;  // V; of interleaved alone
   bool operator==(const Layout&) const = default;
 };
 
-// "pp=16,ep=64,micro-batch=1,schedule=dualpipe,recompute=selective,precision=fp8": what is not
-// named stays as in `base`.
+// "pp=16,ep=64,micro-batch=1,schedule=dualpipe,recompute=selective,precision=fp8,
+// stages-per-rank=2": what is not named stays as in `base`.
 Layout parse_layout(const std::string& text, const Layout& base);
 std::string layout_text(const Layout& layout);  // parse_layout reads it back
 

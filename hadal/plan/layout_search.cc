@@ -11,6 +11,7 @@ namespace {
 
 constexpr int64_t kMostStages = 512;
 constexpr int64_t kMostSequences = 64;  // of a micro-batch
+constexpr int64_t kMostPerRank = 8;     // stages, if interleaved
 
 // "ep: the experts do not divide". Too few micro-batches are one kind, whatever the stages.
 std::string kind_of(const Refusal& why, const Layout& layout, const LayoutFacts& facts) {
@@ -41,7 +42,11 @@ class Search {
         Layout layout = found_;
         layout.schedule = static_cast<ScheduleKind>(schedule);
         layout.pp = pp;
-        try_expert_degrees(layout);
+        if (layout.schedule == ScheduleKind::kInterleaved) {
+          try_stages_per_rank(layout);
+        } else {
+          try_expert_degrees(layout);
+        }
       }
     }
     simulate_promising(progress);
@@ -55,6 +60,14 @@ class Search {
     if (why.field != setting) return false;
     result_.rejected.push_back({layout, varies, kind_of(why, layout, facts_), why, 0});
     return true;
+  }
+
+  // One stage a rank is 1F1B with pairs; more than kMostPerRank leave stages of hardly a layer.
+  void try_stages_per_rank(Layout layout) {
+    for (layout.stages_per_rank = 1; layout.stages_per_rank <= kMostPerRank;
+         ++layout.stages_per_rank) {
+      if (layout.pp % layout.stages_per_rank == 0) try_expert_degrees(layout);
+    }
   }
 
   void try_expert_degrees(Layout layout) {
@@ -96,7 +109,7 @@ class Search {
     score.layout = layout;
     score.memory = sheet_.value("memory_per_gpu");
     // Every chunk at its cheapest, then what is added to every step.
-    const double chunk = layout.schedule >= ScheduleKind::kDualPipe
+    const double chunk = sheet_.value("overlaps") > 0
                              ? std::min(sheet_.value("pair_seconds"), alone_seconds())
                              : alone_seconds();
     score.bound_seconds = sheet_.value("micro_batches") * sheet_.value("stages_per_rank") * chunk *

@@ -15,19 +15,27 @@ struct LayersOfRank {
   double dense = 0, moe = 0;
 };
 
-// The layers of the stages of every rank; the last entry is the rank with the head.
+// By stage: all layers of a rank that holds it; the last entry is the rank with the head.
 std::vector<LayersOfRank> layers_of_ranks(const Worksheet& sheet) {
   const std::vector<int64_t> layers =
       layers_of_stages(whole_cell(sheet, "n_layers", 1, kMostLayers),
                        whole_cell(sheet, "pp", 1, kMostLayers), sheet.value("head_in_layers"));
-  const bool paired = sheet.value("overlaps") > 0;
+  const bool ends_meet = sheet.value("ends_meet") > 0;
+  const auto n_ranks =
+      static_cast<size_t>(ends_meet ? 1 : whole_cell(sheet, "pipeline_ranks", 1, kMostLayers));
   double dense_left = sheet.value("n_dense_layers");
   std::vector<LayersOfRank> ranks(layers.size());
   for (size_t s = 0; s < layers.size(); ++s) {
     const double n = static_cast<double>(layers[s]), dense = std::min(n, dense_left);
     dense_left -= dense;
-    for (LayersOfRank* rank : {&ranks[s], paired ? &ranks[layers.size() - 1 - s] : nullptr}) {
-      if (rank != nullptr) *rank = {rank->dense + dense, rank->moe + n - dense};
+    const auto add_to = [&](LayersOfRank& rank) {
+      rank = {rank.dense + dense, rank.moe + n - dense};
+    };
+    if (ends_meet) {
+      add_to(ranks[s]);
+      add_to(ranks[layers.size() - 1 - s]);
+    } else {  // every n_ranks-th stage is on the same rank
+      for (size_t t = s % n_ranks; t < ranks.size(); t += n_ranks) add_to(ranks[t]);
     }
   }
   return ranks;
@@ -44,8 +52,8 @@ void add_layers_of_ranks(Worksheet& sheet) {
   const auto count = [&](const char* name, bool end, double LayersOfRank::*kind, const char* note) {
     sheet.computed(
         name,
-        {"n_layers", "n_dense_layers", "pp", "head_in_layers", "overlaps", "memory_dense_layer",
-         "memory_moe_layer"},
+        {"n_layers", "n_dense_layers", "pp", "head_in_layers", "ends_meet", "pipeline_ranks",
+         "memory_dense_layer", "memory_moe_layer"},
         [=](const Worksheet& s) {
           return (end ? layers_of_ranks(s).back() : fullest_rank(s)).*kind;
         },
@@ -99,7 +107,7 @@ void add_layers(Worksheet& sheet) {
 
 void add_end_rank(Worksheet& sheet) {
   sheet.formula("end_table_parameters",
-                "overlaps + n_mtp > 0 ? parameters_embedding + parameters_head"
+                "ends_meet + n_mtp > 0 ? parameters_embedding + parameters_head"
                 " : max(parameters_embedding, parameters_head)",
                 "parameters", "tables at the end: both, where one rank has both ends or MTP");
   sheet.formula("end_mtp_parameters",

@@ -164,7 +164,8 @@ void read_pipeline_inputs(const std::string& path, PipelineInputs& inputs) {
   }
 }
 
-PipelineTimes pipeline_times(const PipelineInputs& inputs, int32_t n_stages, int32_t n_ranks) {
+PipelineTimes pipeline_times(const PipelineInputs& inputs, int32_t n_stages, int32_t n_ranks,
+                             double chunk) {
   check_length(inputs.forward, "forward", n_stages, "stage");
   check_length(inputs.backward, "backward", n_stages, "stage");
   check_length(inputs.weight, "weight", n_stages, "stage");
@@ -195,12 +196,12 @@ PipelineTimes pipeline_times(const PipelineInputs& inputs, int32_t n_stages, int
              .expected = "W <= B",
              .advice = "{backward} is the whole backward of a chunk"});
     const double all_to_all = at(inputs.all_to_all, i);
-    work[i] = at(inputs.layers, i) *
+    work[i] = chunk * at(inputs.layers, i) *
               LayerTimes{at(inputs.forward, i), backward - weight, weight, all_to_all, all_to_all};
   }
   PipelineTimes result = chunk_times(work, inputs.overlap_efficiency);
   if (inputs.overlapped && n == 1) {
-    result.pair = inputs.overlapped;
+    result.pair = chunk * *inputs.overlapped;
   } else if (inputs.overlapped) {
     double apart = 0;
     for (const StageTimes& stage : result.stages) {
@@ -209,7 +210,7 @@ PipelineTimes pipeline_times(const PipelineInputs& inputs, int32_t n_stages, int
     require(
         apart > 0,
         {.field = "overlapped", .problem = "there is nothing to overlap", .found = "F and B of 0"});
-    result.pair_share = *inputs.overlapped / apart;
+    result.pair_share = chunk * *inputs.overlapped / apart;
   }
   result.latency = inputs.latency;
   result.bytes = inputs.bytes;

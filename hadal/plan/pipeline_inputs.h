@@ -52,6 +52,8 @@ void read_pipeline_inputs(const std::string& path, PipelineInputs& inputs);
 
 // ConfigError naming the option for lists of a wrong length, for W > B, and for a pair's time that
 // is given beside an all-to-all, which determines it.
-PipelineTimes pipeline_times(const PipelineInputs& inputs, int32_t n_stages, int32_t n_ranks);
+// `chunk`: the work of a chunk, in those that the inputs describe.
+PipelineTimes pipeline_times(const PipelineInputs& inputs, int32_t n_stages, int32_t n_ranks,
+                             double chunk = 1);
 
 }  // namespace hadal

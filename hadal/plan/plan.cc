@@ -9,8 +9,8 @@
 namespace hadal {
 namespace {
 
-constexpr const char* kLayoutCells[] = {"pp",       "ep",        "micro_batch_sequences",
-                                        "schedule", "recompute", "uses_fp8"};
+constexpr const char* kLayoutCells[] = {
+    "pp", "ep", "micro_batch_sequences", "schedule", "recompute", "uses_fp8", "interleaved_stages"};
 
 bool sets_layout(const PlanRequest& request) {
   return std::any_of(request.sets.begin(), request.sets.end(), [](const auto& set) {

@@ -10,6 +10,9 @@ Json layout_json(const Layout& layout) {
   json["ep"] = layout.ep;
   json["micro_batch"] = layout.micro_batch_sequences;
   json["schedule"] = schedule_names()[static_cast<size_t>(layout.schedule)];
+  if (layout.schedule == ScheduleKind::kInterleaved) {
+    json["stages_per_rank"] = layout.stages_per_rank;
+  }
   json["recompute"] = recompute_names()[static_cast<size_t>(layout.recompute)];
   json["precision"] = layout.fp8 ? "fp8" : "bf16";
   json["text"] = layout_text(layout);

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
+#include "hadal/core/number_text.h"
 
 namespace hadal {
 namespace {
@@ -40,8 +42,12 @@ bool free_transfers(const PipelineTimes& times) {
 }  // namespace
 
 std::string schedule_title(const std::string& name) {
-  static constexpr const char* kTitles[][2] = {
-      {"1f1b", "1F1B"}, {"zb1p", "ZB1P"}, {"dualpipe", "DualPipe"}, {"dualpipev", "DualPipeV"}};
+  static constexpr const char* kTitles[][2] = {{"1f1b", "1F1B"},
+                                               {"zb1p", "ZB1P"},
+                                               {"dualpipe", "DualPipe"},
+                                               {"dualpipev", "DualPipeV"},
+                                               {"interleaved", "Interleaved"},
+                                               {"zbv", "ZBV"}};
   for (const auto& [key, title] : kTitles) {
     if (name == key) return title;
   }
@@ -63,10 +69,12 @@ Placement placement_of(const PipelineSchedule& schedule) {
 }
 
 BubbleFormula bubble_formula(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches,
-                             const PipelineTimes& times) {
+                             const PipelineTimes& times, int32_t stages_per_rank) {
   const auto [f, b_in, w] = mean_stage(times);
   const double b = b_in + w, n = n_stages;
   const double pair = times.pair.value_or(times.pair_share * (f + b));
+  const double n_ranks = ranks_of(kind, n_stages, n_micro_batches, stages_per_rank);
+  double enough = n;  // micro-batches
   BubbleFormula result;
   switch (kind) {
     case ScheduleKind::k1F1B:
@@ -83,9 +91,26 @@ BubbleFormula bubble_formula(ScheduleKind kind, int32_t n_stages, int32_t n_micr
       if (!at_most(w, f)) result.departs = "W is longer than F";
       if (!same(f, b_in)) result.departs = "F differs from B_in";
       break;
+    case ScheduleKind::kInterleaved:
+      enough = n_ranks;
+      result = {"(PP/V - 1)(F + B - W) + W", n_ranks > 1 ? (n_ranks - 1) * (f + b_in) + w : 0, ""};
+      if (!same(pair, f + b)) result.departs = "F&B differs from F + B";
+      if (!at_most(w, f) || !at_most(w, b_in)) result.departs = "W is longer than F or B_in";
+      if (n_micro_batches % static_cast<int32_t>(n_ranks) != 0) {
+        result.departs = "the micro-batches are no multiple of the ranks";
+      }
+      break;
+    case ScheduleKind::kZbv:
+      enough = n - 1;
+      result = {"(PP/2 - 1)F", (n_ranks - 1) * f, ""};
+      if (!at_most(f, 2 * w)) result.departs = "W is shorter than half of F";
+      if (!at_most(w, f)) result.departs = "W is longer than F";
+      if (!same(f, b_in)) result.departs = "F differs from B_in";
+      break;
   }
-  if (kind != ScheduleKind::k1F1B && n_micro_batches < n_stages) {
-    result.departs = "there are fewer micro-batches than stages";
+  if (kind != ScheduleKind::k1F1B && n_micro_batches < enough) {
+    result.departs =
+        concat("there are fewer micro-batches than ", enough < n ? plain_number(enough) : "stages");
   }
   if (!free_transfers(times)) result.departs = "transfers take time";
   if (!equal_stages(times)) result.departs = "the stages differ";

@@ -1,5 +1,5 @@
 // plan/schedule_facts.h: what people call a schedule, and its published bubble (docs/schedules.md,
-// "The four schedules").
+// "The six schedules").
 #pragma once
 
 #include <string>
@@ -15,8 +15,8 @@ std::string schedule_title(const std::string& name);
 enum class Placement {
   kOneStage,       // 1F1B, ZB1P
   kTwoDirections,  // DualPipe: rank r holds stages r and P-1-r
-  kThereAndBack,   // DualPipeV: rank r holds stages r and 2P-1-r
-  kOther,
+  kThereAndBack,   // DualPipeV, ZBV: rank r holds stages r and 2P-1-r
+  kOther,          // interleaved among them
 };
 Placement placement_of(const PipelineSchedule& schedule);
 
@@ -28,9 +28,12 @@ struct BubbleFormula {
 };
 
 // Where the formulas hold was found by simulation of all sizes to 16 stages: 1F1B always; ZB1P for
-// W <= F and W <= B_in; DualPipe and DualPipeV for F = B_in, W <= F and F&B = F + B; all of them
-// with equal stages, at least as many micro-batches as stages, and transfers that cost nothing.
+// W <= F and W <= B_in; DualPipe and DualPipeV for F = B_in, W <= F and F&B = F + B; interleaved for
+// W <= F, W <= B_in, F&B = F + B and whole groups of micro-batches, one for each rank; ZBV for
+// F = B_in and F/2 <= W <= F; all of them with equal stages, transfers that cost nothing, and at least
+// as many micro-batches as stages (interleaved: as ranks; ZBV: as stages less one).
 BubbleFormula bubble_formula(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches,
-                             const PipelineTimes& times);
+                             const PipelineTimes& times,
+                             int32_t stages_per_rank = kInterleavedStages);
 
 }  // namespace hadal

@@ -122,6 +122,7 @@ Json pipeline_json(const PipelineResult& result) {
   json["stages"] = result.schedule.n_stages;
   json["ranks"] = result.schedule.n_ranks;
   json["micro_batches"] = result.schedule.n_micro_batches;
+  if (result.chunk != 1) json["chunk"] = result.chunk;
   json["checked"] = result.check.ok();
   json["makespan"] = tidy(simulation.makespan);
   json["bubble"] = tidy(largest_bubble(simulation));
@@ -181,7 +182,8 @@ std::string comparison_table(const std::vector<PipelineResult>& results,
     const Simulation& simulation = result.simulation;
     table.add({schedule_title(result.schedule.name), std::to_string(result.schedule.n_ranks),
                plain_number(simulation.makespan), plain_number(largest_bubble(simulation)),
-               percent(simulation.idle_share()), std::to_string(largest_store(simulation)),
+               percent(simulation.idle_share()),
+               plain_number(result.chunk * static_cast<double>(largest_store(simulation))),
                plain_number(parameter_copies(result.schedule)) + "x",
                plain_number(simulation.makespan * result.schedule.n_ranks)});
   }

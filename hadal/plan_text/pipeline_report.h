@@ -17,7 +17,10 @@ struct PipelineResult {
   PipelineSchedule schedule;
   Simulation simulation;
   ScheduleCheck check;
-  std::optional<BubbleFormula> formula;  // of the four published schedules
+  std::optional<BubbleFormula> formula;  // of hadal's own schedules
+  // Work of a chunk where the schedules compared cut one model into different numbers of stages: 1/2
+  // if a rank passes two. `stored` is then counted in whole ones.
+  double chunk = 1;
 };
 
 // What --json prints (docs/pipeline.md, "The columns"); `bubble` is the largest of the ranks.

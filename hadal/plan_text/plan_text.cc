@@ -220,20 +220,32 @@ std::string all_cells_text(const Worksheet& sheet) {
   return text;
 }
 
+namespace {
+
+// "zb1p", "interleaved/4"
+std::string schedule_column(const Layout& layout) {
+  const std::string& name = schedule_names()[static_cast<size_t>(layout.schedule)];
+  if (layout.schedule != ScheduleKind::kInterleaved) return name;
+  return concat(name, "/", layout.stages_per_rank);
+}
+
+}  // namespace
+
 std::string search_text(const LayoutSearch& search, size_t n_best, const NameOf& option_of) {
   std::string text = concat(search.fitting.size(), " layouts fit (", search.n_simulated,
                             " simulated, the others are slower by their bound); the best:\n");
   text +=
-      "   pp  ep  micro-batch  schedule   recompute      memory    bubble       step       MFU   "
+      "   pp  ep  micro-batch  schedule       recompute      memory    bubble       step       MFU "
+      "  "
       "GPU-hours/T\n";
   for (size_t i = 0; i < std::min(n_best, search.n_simulated); ++i) {
     const LayoutScore& score = search.fitting[i];
     char line[200];
     std::snprintf(line, sizeof line,
-                  "  %3lld %3lld  %11lld  %-9s  %-9s  %10s  %8s  %9s  %8s  %12s\n",
+                  "  %3lld %3lld  %11lld  %-13s  %-9s  %10s  %8s  %9s  %8s  %12s\n",
                   static_cast<long long>(score.layout.pp), static_cast<long long>(score.layout.ep),
                   static_cast<long long>(score.layout.micro_batch_sequences),
-                  schedule_names()[static_cast<size_t>(score.layout.schedule)].c_str(),
+                  schedule_column(score.layout).c_str(),
                   recompute_names()[static_cast<size_t>(score.layout.recompute)].c_str(),
                   human_quantity(score.memory, "B").c_str(),
                   human_quantity(score.bubble_share, "fraction").c_str(),

@@ -58,7 +58,7 @@ struct Action {
   Chunk backward_chunk() const { return is_pair() ? backward : chunk; }
 };
 
-enum class ScheduleKind : uint8_t { k1F1B, kZb1p, kDualPipe, kDualPipeV };
+enum class ScheduleKind : uint8_t { k1F1B, kZb1p, kDualPipe, kDualPipeV, kInterleaved, kZbv };
 
 struct PipelineSchedule {
   std::string name;  // "dualpipe", or the name a user's file gives
@@ -73,29 +73,49 @@ struct PipelineSchedule {
 // How often the parameters of the whole model are stored across the pipeline (DualPipe: 2).
 double parameter_copies(const PipelineSchedule& schedule);
 
-// "1f1b", "zb1p", "dualpipe", "dualpipev"; ConfigError with the nearest name.
+// "1f1b", "zb1p", "dualpipe", "dualpipev", "interleaved", "zbv"; ConfigError with the nearest name.
 ScheduleKind parse_schedule_kind(const std::string& name);
 const std::vector<std::string>& schedule_names();
-// Ranks that n_stages stages occupy (DualPipeV: half as many). ConfigError, naming n_stages or
-// n_micro_batches, where the schedule does not exist:
-//   1f1b, zb1p  any n_stages >= 1, any n_micro_batches >= 1 (also fewer than stages)
-//   dualpipe    n_stages even; n_micro_batches even and >= 2 n_stages
-//   dualpipev   n_stages even; n_micro_batches >= n_stages
-// and where n_stages * n_micro_batches exceeds kMaxChunks or the ranks do not fit Action::peer.
-int32_t ranks_of(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches);
+// Stages of a rank, `stages_per_rank` below, are a choice under interleaved alone; the other schedules
+// have their own number and do not look at it.
+constexpr int32_t kInterleavedStages = 2;  // without another word
+
+// Ranks that n_stages stages occupy (DualPipeV and ZBV: half as many). ConfigError, naming n_stages,
+// n_micro_batches or stages_per_rank, where the schedule does not exist:
+//   1f1b, zb1p   any n_stages >= 1, any n_micro_batches >= 1 (also fewer than stages)
+//   dualpipe     n_stages even; n_micro_batches even and >= 2 n_stages
+//   dualpipev    n_stages even; n_micro_batches >= n_stages
+//   interleaved  stages_per_rank >= 1 divides n_stages; any n_micro_batches >= 1
+//   zbv          n_stages even; any n_micro_batches >= 1
+// and where n_stages * ordered_micro_batches exceeds kMaxChunks or the ranks do not fit Action::peer.
+int32_t ranks_of(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches,
+                 int32_t stages_per_rank = kInterleavedStages);
+// Stages of each rank that one micro-batch passes: n_stages / ranks. 1; dualpipev and zbv 2; of
+// interleaved stages_per_rank.
+int32_t stages_passed(ScheduleKind kind, int32_t stages_per_rank = kInterleavedStages);
+// The micro-batches whose order is used: interleaved rounds up to a multiple of the ranks, zbv to
+// 2 n_ranks - 1; what does not exist is left out of the order.
+int64_t ordered_micro_batches(ScheduleKind kind, int64_t n_ranks, int64_t n_micro_batches);
 int64_t least_micro_batches(ScheduleKind kind, int64_t n_stages);  // of those above
 constexpr int64_t kMaxChunks = 10'000'000;  // at most 1.4 GB of actions; 64 x 4096 is 0.26 million
 constexpr int32_t kMaxRanks = 32'767;
 
 // The rank that computes a chunk, forward and backward. REQUIRES sizes that ranks_of accepts.
-int32_t home_rank(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches, Chunk chunk);
+int32_t home_rank(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches, Chunk chunk,
+                  int32_t stages_per_rank = kInterleavedStages);
 
-PipelineSchedule make_schedule(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches);
+PipelineSchedule make_schedule(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches,
+                               int32_t stages_per_rank = kInterleavedStages);
 
-// The four pure functions behind make_schedule, one file each: the actions of one rank.
+// The pure functions behind make_schedule, one file each: the actions of one rank.
 std::vector<Action> schedule_1f1b(int32_t n_stages, int32_t n_micro_batches, int32_t rank);
 std::vector<Action> schedule_zb1p(int32_t n_stages, int32_t n_micro_batches, int32_t rank);
 std::vector<Action> schedule_dualpipe(int32_t n_stages, int32_t n_micro_batches, int32_t rank);
 std::vector<Action> schedule_dualpipev(int32_t n_stages, int32_t n_micro_batches, int32_t rank);
+// Computations alone: make_schedule adds the transfers of all ranks together
+// (schedule_transfers.h).
+std::vector<Action> interleaved_order(int32_t n_stages, int32_t n_micro_batches, int32_t rank,
+                                      int32_t stages_per_rank);
+std::vector<Action> zbv_order(int32_t n_stages, int32_t n_micro_batches, int32_t rank);
 
 }  // namespace hadal

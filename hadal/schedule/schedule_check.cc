@@ -148,7 +148,8 @@ void find_computing_ranks(CheckTables& t) {
   }
 }
 
-int64_t activation_bound(ScheduleKind kind, int32_t n_stages) {
+int64_t activation_bound(ScheduleKind kind, int32_t n_stages, int32_t stages_per_rank) {
+  if (kind == ScheduleKind::kInterleaved) return int64_t{n_stages} + n_stages / stages_per_rank;
   const bool paired = kind == ScheduleKind::kDualPipe || kind == ScheduleKind::kDualPipeV;
   return int64_t{n_stages} + (paired ? 1 : 0);
 }

@@ -27,8 +27,8 @@ struct RankFacts {
   int64_t n_weight = 0;                   // W on its own
   int64_t n_sends = 0, n_receives = 0;
   // Chunks between their F and the end of their B or B_in; those between B_in and the end of W,
-  // which keep only what W needs; both together at one moment. For the four schedules the published
-  // bounds (P, P + 1) are the exact peaks of the first and of the last.
+  // which keep only what W needs; both together at one moment. For hadal's own schedules
+  // activation_bound is the exact peak of the first and of the last.
   int64_t peak_activations = 0;
   int64_t peak_weight_queue = 0;
   int64_t peak_stored = 0;
@@ -52,8 +52,9 @@ constexpr size_t kMaxViolations = 20;
 ScheduleCheck check_schedule(const PipelineSchedule& schedule,
                              std::optional<int64_t> max_activations = std::nullopt);
 
-// The published bound on a rank's peak_activations: stages for 1F1B and ZB1P, stages + 1 for
-// DualPipe and DualPipeV (docs/schedules.md, "The four schedules").
-int64_t activation_bound(ScheduleKind kind, int32_t n_stages);
+// The bound on a rank's peak_activations: stages for 1F1B, ZB1P and ZBV, stages + 1 for DualPipe and
+// DualPipeV, stages + ranks for interleaved (docs/schedules.md, "The six schedules").
+int64_t activation_bound(ScheduleKind kind, int32_t n_stages,
+                         int32_t stages_per_rank = kInterleavedStages);
 
 }  // namespace hadal

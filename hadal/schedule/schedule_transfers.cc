@@ -1,6 +1,7 @@
 #include "hadal/schedule/schedule_transfers.h"
 
-#include <deque>
+#include <map>
+#include <set>
 #include <unordered_map>
 
 #include "hadal/schedule/schedule_check_tables.h"
@@ -120,30 +121,44 @@ bool TransferWriter::can_run(const Action& action) {
   return true;
 }
 
-// Ranks take turns, one computation each; a rank that must wait is woken by the tensor's maker.
+int64_t duration(const Action& action) {  // F = B_in = W = 1
+  if (action.is_pair()) return 3;
+  return action.kind == ActionKind::kBackward ? 2 : 1;
+}
+
+// By the clock: a rank computes as soon as it can; a transfer stands where both ranks are at the moment
+// when the tensor is made, behind what they compute just then.
 std::vector<std::vector<Action>> TransferWriter::when_made() {
-  std::deque<int32_t> turns;
   std::vector<size_t> next(s_.ranks.size());
-  for (int32_t rank = 0; rank < s_.n_ranks; ++rank) turns.push_back(rank);
-  while (!turns.empty()) {
-    const int32_t rank = turns.front();
-    turns.pop_front();
-    const auto& actions = s_.ranks[static_cast<size_t>(rank)];
-    size_t& at = next[static_cast<size_t>(rank)];
-    while (at < actions.size() && actions[at].is_transfer()) ++at;
-    if (at == actions.size() || !can_run(actions[at])) continue;
-    const Action& action = actions[at++];
-    lists_[static_cast<size_t>(rank)].push_back(action);
-    for (const Tensor& tensor : made_by(action)) {
-      ChunkProgress& c = t_.at(tensor.chunk);
-      (tensor.payload == Payload::kActivation ? c.forward : c.backward) = true;
-      const int32_t to = receiver(tensor, rank);
-      if (to < 0) continue;
-      lists_[static_cast<size_t>(rank)].push_back(transfer(ActionKind::kSend, tensor, to));
-      lists_[static_cast<size_t>(to)].push_back(transfer(ActionKind::kReceive, tensor, rank));
-      turns.push_back(to);
+  std::vector<bool> computes(s_.ranks.size());
+  std::map<int64_t, std::set<int32_t>> ends;  // ranks by the end of their computation
+  const auto start = [&](int32_t rank, int64_t now) {
+    const auto r = static_cast<size_t>(rank);
+    while (next[r] < s_.ranks[r].size() && s_.ranks[r][next[r]].is_transfer()) ++next[r];
+    if (computes[r] || next[r] == s_.ranks[r].size() || !can_run(s_.ranks[r][next[r]])) return;
+    lists_[r].push_back(s_.ranks[r][next[r]]);
+    computes[r] = true;
+    ends[now + duration(lists_[r].back())].insert(rank);
+  };
+  for (int32_t rank = 0; rank < s_.n_ranks; ++rank) start(rank, 0);
+  while (!ends.empty()) {
+    const auto [now, done] = *ends.begin();
+    ends.erase(ends.begin());
+    std::set<int32_t> may_start = done;
+    for (const int32_t rank : done) {
+      const auto r = static_cast<size_t>(rank);
+      computes[r] = false;
+      for (const Tensor& tensor : made_by(s_.ranks[r][next[r]++])) {
+        ChunkProgress& c = t_.at(tensor.chunk);
+        (tensor.payload == Payload::kActivation ? c.forward : c.backward) = true;
+        const int32_t to = receiver(tensor, rank);
+        if (to < 0) continue;
+        lists_[r].push_back(transfer(ActionKind::kSend, tensor, to));
+        lists_[static_cast<size_t>(to)].push_back(transfer(ActionKind::kReceive, tensor, rank));
+        may_start.insert(to);
+      }
     }
-    turns.push_back(rank);
+    for (const int32_t rank : may_start) start(rank, now);
   }
   return std::move(lists_);
 }
@@ -153,8 +168,12 @@ std::vector<std::vector<Action>> TransferWriter::when_made() {
 void insert_transfers(PipelineSchedule& schedule) {
   schedule.ranks = TransferWriter(schedule).at_use();
   if (check_schedule(schedule).deadlock == Transfers::kBlocking) {
-    schedule.ranks = TransferWriter(schedule).when_made();
+    place_transfers_by_clock(schedule);
   }
+}
+
+void place_transfers_by_clock(PipelineSchedule& schedule) {
+  schedule.ranks = TransferWriter(schedule).when_made();
 }
 
 }  // namespace hadal

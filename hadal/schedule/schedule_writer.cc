@@ -5,9 +5,13 @@
 namespace hadal {
 
 ScheduleWriter::ScheduleWriter(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches,
-                               int32_t rank)
-    : kind_(kind), n_stages_(n_stages), n_micro_batches_(n_micro_batches), rank_(rank) {
-  const int32_t n_ranks = ranks_of(kind, n_stages, n_micro_batches);
+                               int32_t rank, int32_t stages_per_rank)
+    : kind_(kind),
+      n_stages_(n_stages),
+      n_micro_batches_(n_micro_batches),
+      rank_(rank),
+      stages_per_rank_(stages_per_rank) {
+  const int32_t n_ranks = ranks_of(kind, n_stages, n_micro_batches, stages_per_rank);
   require(rank >= 0 && rank < n_ranks,
           {.field = "rank",
            .problem = "no such rank",
@@ -15,7 +19,8 @@ ScheduleWriter::ScheduleWriter(ScheduleKind kind, int32_t n_stages, int32_t n_mi
            .expected = {"0 to ", n_ranks - 1},
            .advice = {n_stages, " stages occupy ", n_ranks, " ranks"}});
   // Per chunk at most F, B_in, W and four transfers.
-  const size_t n_chunks = static_cast<size_t>(n_micro_batches) * (n_ranks < n_stages ? 2 : 1);
+  const auto n_chunks = static_cast<size_t>(n_micro_batches) * static_cast<size_t>(n_stages) /
+                        static_cast<size_t>(n_ranks);
   actions_.reserve(7 * n_chunks);
 }
 
@@ -60,7 +65,7 @@ void ScheduleWriter::send_gradient(Chunk chunk) {
 
 void ScheduleWriter::transfer(ActionKind kind, Payload payload, Chunk producer, Chunk other) {
   if (other.stage < 0 || other.stage >= n_stages_) return;
-  const int32_t peer = home_rank(kind_, n_stages_, n_micro_batches_, other);
+  const int32_t peer = home_rank(kind_, n_stages_, n_micro_batches_, other, stages_per_rank_);
   if (peer == rank_) return;
   actions_.push_back(
       {.kind = kind, .payload = payload, .peer = static_cast<int16_t>(peer), .chunk = producer});

@@ -1,4 +1,4 @@
-// schedule/schedule_writer.h: writes down one rank's actions; what the four schedules share.
+// schedule/schedule_writer.h: writes down one rank's actions; what the schedules share.
 //
 // A schedule file says in which order the rank computes and where it posts its transfers; the
 // writer knows who the other side of a transfer is, and leaves out the transfers that do not exist:
@@ -15,7 +15,8 @@ namespace hadal {
 class ScheduleWriter {
  public:
   // ConfigError for sizes that ranks_of refuses or a rank out of range.
-  ScheduleWriter(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches, int32_t rank);
+  ScheduleWriter(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches, int32_t rank,
+                 int32_t stages_per_rank = kInterleavedStages);
 
   void forward(Chunk chunk);                           // F
   void backward(Chunk chunk);                          // B
@@ -36,7 +37,7 @@ class ScheduleWriter {
   void transfer(ActionKind kind, Payload payload, Chunk producer, Chunk other);
 
   ScheduleKind kind_;
-  int32_t n_stages_, n_micro_batches_, rank_;
+  int32_t n_stages_, n_micro_batches_, rank_, stages_per_rank_;
   std::vector<Chunk> queue_;  // weight parts, oldest first
   size_t n_taken_ = 0;        // of them, consumed
   std::vector<Action> actions_;

@@ -41,9 +41,10 @@ TEST(PipelineCommand, JsonHasThePublishedFigures) {
     size_t ranks;
     double copies;
   };
-  // docs/pipeline.md, "The four schedules"; DualPipeV runs 8 stages on 4 ranks: 20 * 2 * 3 + (4 - 1) * 2.
+  // docs/pipeline.md, "The six schedules"; DualPipeV runs 8 stages on 4 ranks: 20 * 2 * 3 + (4 - 1) * 2.
   for (const Row& row : {Row{"1f1b", 81, 21, 8, 8, 1}, Row{"zb1p", 67, 7, 8, 8, 1},
-                         Row{"dualpipe", 66, 6, 9, 8, 2}, Row{"dualpipev", 126, 6, 9, 4, 1}}) {
+                         Row{"dualpipe", 66, 6, 9, 8, 2}, Row{"dualpipev", 126, 6, 9, 4, 1},
+                         Row{"interleaved", 127, 7, 12, 4, 1}, Row{"zbv", 123, 3, 8, 4, 1}}) {
     SCOPED_TRACE(row.schedule);
     const Json json =
         json_of(sized(row.schedule, {"--forward", "1", "--backward", "2", "--weight", "1"}));
@@ -97,17 +98,36 @@ TEST(PipelineCommand, UnevenStagesFromOptionsAndFromAFile) {
   EXPECT_EQ(json_of(by_file).at("makespan").as_number(), (30 + 3) * 3);
 }
 
-TEST(PipelineCommand, CompareShowsAllFourAndSaysWhichIsImpossible) {
+TEST(PipelineCommand, CompareShowsAllSixAndSaysWhichIsImpossible) {
   const Json all = json_of(sized("1f1b", {"--compare"}));
-  ASSERT_THAT(all.at("comparison").as_array(), SizeIs(4));
+  ASSERT_THAT(all.at("comparison").as_array(), SizeIs(6));
   EXPECT_EQ(all.at("comparison").as_array()[2].at("makespan").as_number(), 66);
   const Json odd = json_of({"pipeline", "--compare", "--stages", "7", "--micro-batches", "20"});
   EXPECT_THAT(odd.at("comparison").as_array(), SizeIs(2));
-  EXPECT_THAT(odd.at("not_possible").as_array(), SizeIs(2));
+  EXPECT_THAT(odd.at("not_possible").as_array(), SizeIs(4));
   EXPECT_THAT(odd.at("not_possible").as_array()[0].at("reason").as_string(),
               HasSubstr("n_stages: "));
   const RunResult text = run_hadal(sized("1f1b", {"--compare"}));
   EXPECT_THAT(text.out, AllOf(HasSubstr("1F1B"), HasSubstr("25.9 %"), HasSubstr("DualPipeV")));
+}
+
+// Eight ranks and one model for all: where a rank passes two stages, a chunk is half of the work.
+TEST(PipelineCommand, CompareAtEqualRanksDividesTheSameWork) {
+  const Json all = json_of(
+      {"pipeline", "--compare", "--ranks", "8", "--micro-batches", "24", "--stages-per-rank", "4"});
+  ASSERT_THAT(all.at("comparison").as_array(), SizeIs(6));
+  const std::vector<std::pair<std::string, double>> bubbles = {
+      {"1f1b", 21},     {"zb1p", 7},           {"dualpipe", 6},
+      {"dualpipev", 7}, {"interleaved", 3.75}, {"zbv", 3.5}};  // 7 x 2 / 2; (7 x 2 + 1) / 4; 7 / 2
+  for (size_t i = 0; i < bubbles.size(); ++i) {
+    const Json& result = all.at("comparison").as_array()[i];
+    EXPECT_EQ(result.at("schedule").as_string(), bubbles[i].first);
+    EXPECT_THAT(numbers(result.at("busy_per_rank")), AllOf(SizeIs(8), Each(72)));
+    EXPECT_DOUBLE_EQ(result.at("bubble").as_number(), bubbles[i].second) << bubbles[i].first;
+  }
+  const RunResult alone = run_hadal(sized("zbv", {"--ranks", "4"}));
+  EXPECT_EQ(alone.exit_code, 2);
+  EXPECT_THAT(alone.err, HasSubstr("--ranks"));
 }
 
 TEST(PipelineCommand, TextShowsCausesAndASmallTimeline) {

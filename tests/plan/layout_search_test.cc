@@ -21,17 +21,19 @@ struct AllTried {
 AllTried try_all(Worksheet& sheet) {
   const LayoutFacts facts = layout_facts(sheet);
   AllTried result;
-  for (int schedule = 0; schedule < 4; ++schedule) {
+  std::vector<std::pair<ScheduleKind, int64_t>> kinds;  // with the stages of a rank
+  for (const std::string& name : schedule_names()) {
+    const ScheduleKind kind = parse_schedule_kind(name);
+    const int64_t most = kind == ScheduleKind::kInterleaved ? 8 : 1;
+    for (int64_t per_rank = 1; per_rank <= most; ++per_rank) kinds.emplace_back(kind, per_rank);
+  }
+  for (const auto& [schedule, per_rank] : kinds) {
     for (int64_t pp = 1; pp <= facts.n_layers; ++pp) {
       for (int64_t ep = 1; ep <= facts.n_routed_experts; ++ep) {
         for (int64_t micro = 1; micro <= 64; micro *= 2) {
           for (int recompute = 0; recompute < 3; ++recompute) {
-            const Layout layout = {pp,
-                                   ep,
-                                   micro,
-                                   static_cast<ScheduleKind>(schedule),
-                                   static_cast<Recompute>(recompute),
-                                   true};
+            const Layout layout = {
+                pp, ep, micro, schedule, static_cast<Recompute>(recompute), true, per_rank};
             if (!layout_problem(layout, facts).empty()) continue;
             set_layout(sheet, layout);
             if (sheet.value("memory_headroom") < 0) continue;

@@ -39,6 +39,9 @@ TEST(Layout, TextIsReadBack) {
   EXPECT_EQ(half.ep, 16);
   EXPECT_EQ(half.pp, 8);
   EXPECT_EQ(parse_layout("", layout), layout);
+  const Layout four = parse_layout("pp=32,schedule=interleaved,stages-per-rank=4", layout);
+  EXPECT_EQ(four.stages_per_rank, 4);
+  EXPECT_EQ(parse_layout(layout_text(four), Layout{}), four);
 }
 
 TEST(Layout, WrongTextNamesTheSetting) {
@@ -52,7 +55,7 @@ TEST(Layout, WrongTextNamesTheSetting) {
       {"ep=99999999999999999999", "ep: not a count"},
       {"schedule=dualpip",
        "schedule: unknown value (found \"dualpip\", expected 1f1b, zb1p, "
-       "dualpipe, dualpipev); did you mean dualpipe?"},
+       "dualpipe, dualpipev, interleaved, zbv); did you mean dualpipe?"},
       {"recompute=some", "recompute: unknown value"},
       {"precision=fp4", "did you mean fp8?"},
   };
@@ -74,6 +77,8 @@ TEST(Layout, DeepseekV3sIsLegal) {
   const Layout folded = parse_layout("schedule=dualpipev", Layout{});
   EXPECT_TRUE(layout_problem(folded, v3_facts()).empty());
   EXPECT_EQ(pipeline_ranks(folded), 8);
+  EXPECT_EQ(pipeline_ranks(parse_layout("schedule=zbv", Layout{})), 8);
+  EXPECT_EQ(pipeline_ranks(parse_layout("schedule=interleaved,stages-per-rank=4", Layout{})), 4);
 }
 
 TEST(Layout, EachRuleSaysWhy) {
@@ -84,6 +89,10 @@ TEST(Layout, EachRuleSaysWhy) {
   } cases[] = {
       {"pp=64", {}, "pp: more stages than layers (found 64, expected at most 61)"},
       {"pp=15", {}, "pp: dualpipe pairs the stages (found 15"},
+      {"pp=15,schedule=zbv", {}, "pp: zbv pairs the stages (found 15"},
+      {"schedule=interleaved,stages-per-rank=3",
+       {},
+       "stages-per-rank: the stages do not divide into ranks (found 3, expected a divisor of 16"},
       {"pp=12",
        {},
        "pp: the GPUs do not divide into pipelines (found 12 ranks, expected a divisor "

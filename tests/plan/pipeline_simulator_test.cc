@@ -21,8 +21,9 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr ScheduleKind kAllKinds[] = {ScheduleKind::k1F1B, ScheduleKind::kZb1p,
-                                      ScheduleKind::kDualPipe, ScheduleKind::kDualPipeV};
+constexpr ScheduleKind kAllKinds[] = {ScheduleKind::k1F1B,        ScheduleKind::kZb1p,
+                                      ScheduleKind::kDualPipe,    ScheduleKind::kDualPipeV,
+                                      ScheduleKind::kInterleaved, ScheduleKind::kZbv};
 
 struct Published {
   ScheduleKind kind;
@@ -45,6 +46,8 @@ TEST(PipelineSimulator, EqualsThePublishedTables) {
       {ScheduleKind::kDualPipeV, 16, 20, 134, 120, 14, 17},
       {ScheduleKind::k1F1B, 8, 20, 81, 60, 21, 8},
       {ScheduleKind::kZb1p, 8, 20, 67, 60, 7, 8},
+      {ScheduleKind::kInterleaved, 8, 20, 127, 120, 7, 12},
+      {ScheduleKind::kZbv, 8, 20, 123, 120, 3, 8},
   };
   for (const Published& row : table) {
     const PipelineSchedule schedule = make_schedule(row.kind, row.n_stages, row.n_micro_batches);
@@ -175,7 +178,12 @@ double lower_bound(const PipelineSchedule& schedule, const PipelineTimes& times,
   if (times.pair_share < 1) return busiest;  // a pair may be shorter than its two halves
   double way = 0;
   for (const StageTimes& stage : times.stages) way += stage.forward + stage.backward_input;
-  const int32_t crossings = schedule.n_stages - (schedule.n_stages > schedule.n_ranks ? 2 : 1);
+  int32_t crossings = 0;
+  const ScheduleKind kind = parse_schedule_kind(schedule.name);
+  for (int32_t s = 0; s + 1 < schedule.n_stages; ++s) {
+    const int32_t n = schedule.n_stages, m = schedule.n_micro_batches;
+    crossings += home_rank(kind, n, m, {s, 0}) != home_rank(kind, n, m, {s + 1, 0});
+  }
   const double transfer =
       times.latency + (times.bandwidth[0] > 0 ? times.bytes / times.bandwidth[0] : 0);
   return std::max(busiest, way + 2 * crossings * transfer);
@@ -184,7 +192,7 @@ double lower_bound(const PipelineSchedule& schedule, const PipelineTimes& times,
 TEST(PipelineSimulator, RandomTimesNeverBeatTheLowerBounds) {
   Rng rng(7);
   for (int round = 0; round < 300; ++round) {
-    const ScheduleKind kind = kAllKinds[rng.uniform_below(4)];
+    const ScheduleKind kind = kAllKinds[rng.uniform_below(std::size(kAllKinds))];
     const auto n_stages = static_cast<int32_t>(2 * (1 + rng.uniform_below(6)));
     const auto n_micro_batches = 2 * n_stages + 2 * static_cast<int32_t>(rng.uniform_below(8));
     const PipelineSchedule schedule = make_schedule(kind, n_stages, n_micro_batches);
@@ -267,7 +275,7 @@ TEST(PipelineSimulator, TheTimelineKeepsEveryDependency) {
 TEST(PipelineSimulator, BlockingTransfersAreNeverFaster) {
   Rng rng(3);
   for (int round = 0; round < 100; ++round) {
-    const ScheduleKind kind = kAllKinds[rng.uniform_below(4)];
+    const ScheduleKind kind = kAllKinds[rng.uniform_below(std::size(kAllKinds))];
     const auto n_stages = static_cast<int32_t>(2 * (1 + rng.uniform_below(5)));
     const PipelineSchedule schedule = make_schedule(kind, n_stages, 2 * n_stages + 4);
     PipelineTimes times;
@@ -276,6 +284,20 @@ TEST(PipelineSimulator, BlockingTransfersAreNeverFaster) {
     const double asynchronous = simulate(schedule, times).makespan;
     times.blocking = true;
     EXPECT_GE(simulate(schedule, times).makespan, asynchronous * (1 - 1e-12)) << schedule.name;
+  }
+}
+
+// Interleaved and ZBV have their transfers by place_transfers_by_clock.
+TEST(PipelineSimulator, TransfersByTheClockHardlyBlock) {
+  for (const ScheduleKind kind : {ScheduleKind::kInterleaved, ScheduleKind::kZbv}) {
+    for (int32_t n_stages = 2; n_stages <= 16; n_stages += 2) {
+      const PipelineSchedule schedule = make_schedule(kind, n_stages, 2 * n_stages + 4);
+      const double asynchronous = simulate(schedule, {}).makespan;
+      PipelineTimes times;
+      times.blocking = true;
+      EXPECT_LE(simulate(schedule, times).makespan, 1.05 * asynchronous)
+          << schedule.name << " " << n_stages;
+    }
   }
 }
 

@@ -174,6 +174,13 @@ const std::vector<Change>& changes() {
       {{{"uses_fp8", 0}}, "dispatch_bytes", times("combine_bytes", 1)},
       {{{"schedule", 0.5}}, "parameter_copies", times("parameter_copies", 0.5)},  // zb1p
       {{{"schedule", 0.5}}, "in_flight_chunks", [](const Value&) { return 16.0; }},
+      {{{"schedule", 2}},
+       "in_flight_chunks",
+       [](const Value&) { return 16.0 + 8; }},  // interleaved
+      {{{"schedule", 2}}, "inner_moe_layers", [](const Value&) { return 4.0 + 4; }},
+      {{{"schedule", 2}, {"interleaved_stages", 2}},
+       "pipeline_ranks",
+       [](const Value&) { return 4.0; }},
       // more GPUs at the same work for each: only gradients and weights travel further
       {{{"nodes", 2}, {"batch_sequences", 2}},
        "step_seconds",
@@ -265,6 +272,7 @@ TEST(TrainingInputs, NoneIsDead) {
   for (const Worksheet::Cell& input : before.cells()) {
     if (!input.inputs.empty() || input.origin == Origin::kSimulated) continue;
     if (input.name == "gpu_memory_bandwidth") continue;  // read by serving alone
+    if (input.name == "interleaved_stages") continue;  // of that schedule alone, changes() above
     const double value = before.value(input.name);
     const bool to_one = value == 0 || input.name == "schedule" || input.name == "n_group";
     sheet.set(input.name, to_one ? 1 : 2 * value);

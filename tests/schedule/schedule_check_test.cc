@@ -1,4 +1,4 @@
-// The four schedules through the checker at all legal sizes to 16 stages, and their facts against
+// The six schedules through the checker at all legal sizes to 16 stages, and their facts against
 // what follows from docs/schedules.md by counting.
 #include "hadal/schedule/schedule_check.h"
 
@@ -15,34 +15,81 @@ int64_t peak(const ScheduleCheck& check) {
   return most;
 }
 
-class EverySize : public testing::TestWithParam<ScheduleKind> {};
+int64_t peak_stored(const ScheduleCheck& check) {
+  int64_t most = 0;
+  for (const RankFacts& rank : check.ranks) most = std::max(most, rank.peak_stored);
+  return most;
+}
+
+struct Kind {
+  ScheduleKind kind;
+  int32_t stages_per_rank;  // of interleaved
+};
+class EverySize : public testing::TestWithParam<Kind> {
+ protected:
+  // Stages go up by this number.
+  int32_t step() const {
+    switch (GetParam().kind) {
+      case ScheduleKind::k1F1B:
+      case ScheduleKind::kZb1p:
+        return 1;
+      case ScheduleKind::kInterleaved:
+        return GetParam().stages_per_rank;
+      default:
+        return 2;
+    }
+  }
+};
 
 // From the least legal number of micro-batches to 2P + 10, under the published bound.
 TEST_P(EverySize, IsProven) {
-  const ScheduleKind kind = GetParam();
-  const bool paired = kind == ScheduleKind::kDualPipe || kind == ScheduleKind::kDualPipeV;
+  const auto [kind, per_rank] = GetParam();
   const bool dual = kind == ScheduleKind::kDualPipe;
-  for (int32_t n_stages = paired ? 2 : 1; n_stages <= 16; n_stages += paired ? 2 : 1) {
-    const int32_t least = dual ? 2 * n_stages : paired ? n_stages : 1;
+  for (int32_t n_stages = step(); n_stages <= 16; n_stages += step()) {
+    const int32_t least = dual ? 2 * n_stages : kind == ScheduleKind::kDualPipeV ? n_stages : 1;
+    const int64_t bound = activation_bound(kind, n_stages, per_rank);
     for (int32_t m = least; m <= 2 * n_stages + 10; m += dual ? 2 : 1) {
-      const ScheduleCheck check =
-          check_schedule(make_schedule(kind, n_stages, m), activation_bound(kind, n_stages));
+      const ScheduleCheck check = check_schedule(make_schedule(kind, n_stages, m, per_rank), bound);
       ASSERT_TRUE(check.ok()) << n_stages << " stages, " << m
                               << " micro-batches: " << check.violations.front();
+      ASSERT_LE(peak_stored(check), bound) << n_stages << ", " << m;
       // The bound is not only kept but reached, where there are enough micro-batches to fill it.
-      if (m >= activation_bound(kind, n_stages)) {
-        ASSERT_EQ(peak(check), activation_bound(kind, n_stages)) << n_stages << ", " << m;
+      if (m >= bound) {
+        ASSERT_EQ(peak(check), bound) << n_stages << ", " << m;
       }
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Schedules, EverySize,
-                         testing::Values(ScheduleKind::k1F1B, ScheduleKind::kZb1p,
-                                         ScheduleKind::kDualPipe, ScheduleKind::kDualPipeV),
-                         [](const auto& test) {
-                           return "S" + schedule_names()[static_cast<size_t>(test.param)];
-                         });
+TEST_P(EverySize, ChunksAreComputedOnTheirHomeRank) {
+  const auto [kind, per_rank] = GetParam();
+  const int32_t n_stages = 4 * step(), m = 2 * n_stages + 2;
+  const PipelineSchedule schedule = make_schedule(kind, n_stages, m, per_rank);
+  EXPECT_EQ(schedule.n_ranks * stages_passed(kind, per_rank), n_stages);
+  for (int32_t rank = 0; rank < schedule.n_ranks; ++rank) {
+    for (const Action& action : schedule.ranks[static_cast<size_t>(rank)]) {
+      if (action.is_transfer()) continue;
+      for (const Chunk chunk : {action.chunk, action.backward_chunk()}) {
+        EXPECT_EQ(home_rank(kind, n_stages, m, chunk, per_rank), rank);
+      }
+    }
+  }
+}
+
+std::string name_of(const testing::TestParamInfo<Kind>& test) {
+  const auto [kind, per_rank] = test.param;
+  return "S" + schedule_names()[static_cast<size_t>(kind)] +
+         (per_rank > 0 ? std::to_string(per_rank) : "");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Schedules, EverySize,
+    testing::Values(Kind{ScheduleKind::k1F1B, 0}, Kind{ScheduleKind::kZb1p, 0},
+                    Kind{ScheduleKind::kDualPipe, 0}, Kind{ScheduleKind::kDualPipeV, 0},
+                    Kind{ScheduleKind::kInterleaved, 1}, Kind{ScheduleKind::kInterleaved, 2},
+                    Kind{ScheduleKind::kInterleaved, 3}, Kind{ScheduleKind::kInterleaved, 4},
+                    Kind{ScheduleKind::kZbv, 0}),
+    name_of);
 
 TEST(LargeSchedule, IsProven) {
   const PipelineSchedule schedule = make_schedule(ScheduleKind::kDualPipe, 64, 4096);
@@ -97,6 +144,20 @@ TEST(ScheduleFacts, DualPipeCountsFollowTheTable) {
     // Ends: one neighbour, an activation and a gradient per micro-batch. Inside: two neighbours.
     EXPECT_EQ(facts.n_sends, h == 0 ? 2 * m : 4 * m);
     EXPECT_EQ(facts.n_receives, facts.n_sends);
+  }
+}
+
+// Four ranks of three stages: rank r warms up with (3-1)4 + 2(3-r) + 1 forwards. From then on every
+// forward has a backward beside it; what is left at the end is split.
+TEST(ScheduleFacts, InterleavedPairsEveryForwardBehindTheWarmUp) {
+  const ScheduleCheck check = check_schedule(make_schedule(ScheduleKind::kInterleaved, 12, 16, 3));
+  for (int64_t r = 0; r < 4; ++r) {
+    const RankFacts& facts = check.ranks[static_cast<size_t>(r)];
+    const int64_t warm_up = 8 + 2 * (3 - r) + 1;
+    EXPECT_EQ(facts.n_pairs, 48 - warm_up);
+    EXPECT_EQ(facts.n_weight, warm_up);
+    EXPECT_EQ(facts.peak_activations, warm_up + 1);
+    EXPECT_EQ(facts.peak_weight_queue, r + 1);
   }
 }
 

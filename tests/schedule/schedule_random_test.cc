@@ -175,7 +175,9 @@ INSTANTIATE_TEST_SUITE_P(Schedules, Disturbed,
                                          std::tuple(ScheduleKind::kZb1p, 4, 6),
                                          std::tuple(ScheduleKind::kDualPipe, 4, 8),
                                          std::tuple(ScheduleKind::kDualPipe, 2, 6),
-                                         std::tuple(ScheduleKind::kDualPipeV, 6, 7)));
+                                         std::tuple(ScheduleKind::kDualPipeV, 6, 7),
+                                         std::tuple(ScheduleKind::kInterleaved, 8, 8),
+                                         std::tuple(ScheduleKind::kZbv, 6, 6)));
 
 // Random placement, and a random order that respects the dependencies: transfers exist for which it
 // is right, so they must be found, also for blocking ranks.

@@ -1,4 +1,4 @@
-// The order of computation of the four schedules against docs/schedules.md.
+// The order of computation of the six schedules against docs/schedules.md.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -135,6 +135,36 @@ TEST(ZeroBubble, KeepsOneWeightPartPerRankBeforeIt) {
             "W 2 3, ");
 }
 
+// Two ranks of two stages; rank 0 holds 0 and 2, rank 1 holds 1 and 3.
+TEST(Interleaved, GoesByGroupsAndPairsBehindTheWarmUp) {
+  EXPECT_EQ(computations(interleaved_order(4, 2, 0, 2)),
+            "F 0 0, F 0 1, F 2 0, F 2 1, Bi 2 0, W 2 0, Bi 2 1, W 2 1, Bi 0 0, W 0 0, Bi 0 1, "
+            "W 0 1, ");
+  EXPECT_EQ(computations(interleaved_order(4, 2, 1, 2)),
+            "F 1 0, F 1 1, F 3 0, F&B 3 1 3 0, Bi 3 1, Bi 1 0, W 3 1, Bi 1 1, W 1 0, W 1 1, ");
+  // Micro-batch 3 does not exist; who would run beside it runs alone.
+  EXPECT_EQ(computations(interleaved_order(4, 3, 1, 2)),
+            "F 1 0, F 1 1, F 3 0, F&B 3 1 3 0, F&B 1 2 3 1, Bi 1 0, F&B 3 2 1 1, Bi 3 2, W 1 0, "
+            "Bi 1 2, W 3 2, W 1 2, ");
+}
+
+TEST(Interleaved, RanksHoldEveryPthStage) {
+  const PipelineSchedule schedule = make_schedule(ScheduleKind::kInterleaved, 6, 4, 3);
+  EXPECT_EQ(schedule.held, (std::vector<std::vector<int32_t>>{{0, 2, 4}, {1, 3, 5}}));
+  EXPECT_EQ(parameter_copies(schedule), 1.0);
+  EXPECT_EQ(schedule.name, "interleaved");
+}
+
+TEST(Zbv, FollowsItsSteps) {
+  EXPECT_EQ(computations(zbv_order(4, 3, 0)),
+            "F 0 0, F 0 1, F 0 2, F 3 0, Bi 3 0, W 3 0, F 3 1, Bi 3 1, W 3 1, Bi 0 0, W 0 0, "
+            "F 3 2, Bi 3 2, W 3 2, Bi 0 1, W 0 1, Bi 0 2, W 0 2, ");
+  EXPECT_EQ(computations(zbv_order(4, 3, 1)),
+            "F 1 0, F 2 0, F 1 1, F 2 1, Bi 2 0, W 2 0, F 1 2, Bi 1 0, W 1 0, F 2 2, Bi 2 1, "
+            "W 2 1, Bi 1 1, Bi 2 2, Bi 1 2, W 1 1, W 2 2, W 1 2, ");
+  EXPECT_EQ(computations(zbv_order(4, 1, 0)), "F 0 0, F 3 0, Bi 3 0, W 3 0, Bi 0 0, W 0 0, ");
+}
+
 // The rules about transfers in docs/schedules.md, on the smallest rank that has all of them.
 TEST(DualPipe, TransfersStandWhereTheRulesSay) {
   std::string text;
@@ -159,13 +189,15 @@ TEST(Schedules, NamesAreRead) {
   EXPECT_EQ(parse_schedule_kind("zb1p"), ScheduleKind::kZb1p);
   EXPECT_EQ(parse_schedule_kind("dualpipe"), ScheduleKind::kDualPipe);
   EXPECT_EQ(parse_schedule_kind("dualpipev"), ScheduleKind::kDualPipeV);
+  EXPECT_EQ(parse_schedule_kind("interleaved"), ScheduleKind::kInterleaved);
+  EXPECT_EQ(parse_schedule_kind("zbv"), ScheduleKind::kZbv);
   try {
     parse_schedule_kind("dualpip");
     FAIL() << "an unknown name was accepted";
   } catch (const ConfigError& error) {
     EXPECT_STREQ(error.what(),
-                 "schedule: unknown schedule (found \"dualpip\", expected 1f1b, zb1p, dualpipe or "
-                 "dualpipev); did you mean dualpipe?");
+                 "schedule: unknown schedule (found \"dualpip\", expected 1f1b, zb1p, dualpipe, "
+                 "dualpipev, interleaved or zbv); did you mean dualpipe?");
   }
 }
 
@@ -194,6 +226,17 @@ TEST(Schedules, IllegalSizesNameTheSizeToChange) {
        "n_micro_batches: the schedule is too long (found 8 stages x 2000000000 micro-batches"},
       {ScheduleKind::kDualPipe, 2'000'000'000, 2'000'000'000,
        "n_micro_batches: the schedule is too long (found 2000000000 stages"},
+      {ScheduleKind::kInterleaved, 7, 8,
+       "stages_per_rank: the stages do not divide into ranks (found 2 of 7 stages on each rank, "
+       "expected a divisor of 7)"},
+      {ScheduleKind::kInterleaved, 40'000, 1,
+       "n_micro_batches: the schedule is too long (found 40000 stages x 20000 micro-batches"},
+      {ScheduleKind::kInterleaved, 2'000'000'000, 2'000'000'000,
+       "n_micro_batches: the schedule is too long (found 2000000000 stages"},
+      {ScheduleKind::kZbv, 7, 14,
+       "n_stages: zbv pairs the stages (found 7, expected an even number)"},
+      {ScheduleKind::kZbv, 40'000, 1,
+       "n_micro_batches: the schedule is too long (found 40000 stages x 39999 micro-batches"},
       {ScheduleKind::kZb1p, 40'000, 1,
        "n_stages: too many ranks (found 40000, expected at most 32767)"},
   };
@@ -218,6 +261,9 @@ TEST(Schedules, ARankThatDoesNotExistIsRefused) {
   expect_no_rank(schedule_zb1p, -1, 3);
   expect_no_rank(schedule_dualpipe, 4, 3);
   expect_no_rank(schedule_dualpipev, 2, 1);  // four stages are two ranks
+  expect_no_rank(zbv_order, -1, 1);
+  expect_no_rank(
+      [](int32_t n, int32_t m, int32_t rank) { return interleaved_order(n, m, rank, 4); }, 1, 0);
 }
 
 }  // namespace
