@@ -150,7 +150,7 @@ PipelineResult finish(const PipelineOptions& o, PipelineSchedule schedule,
   PipelineResult result;
   result.schedule = std::move(schedule);
   const int32_t n_stages = result.schedule.n_stages;
-  if (kind && o.ranks > 0) result.chunk = 1.0 / stages_passed(*kind, stages_per_rank(o));
+  if (kind && o.ranks != 0) result.chunk = 1.0 / stages_passed(*kind, stages_per_rank(o));
   const PipelineTimes times =
       pipeline_times(inputs, n_stages, result.schedule.n_ranks, result.chunk);
   result.check = check_schedule(result.schedule, kind ? std::optional<int64_t>(activation_bound(
@@ -175,7 +175,7 @@ struct Sizes {
 };
 
 Sizes read_sizes(const PipelineOptions& o) {
-  const bool by_ranks = o.ranks > 0;
+  const bool by_ranks = o.ranks != 0;
   const int32_t n_stages = size_option(by_ranks ? "--ranks" : "--stages",
                                        by_ranks ? o.ranks : o.stages, 2 * int64_t{kMaxRanks});
   const int64_t usual = (5 * n_stages + 3) / 4 * 2;  // even, and enough for every schedule
@@ -184,8 +184,10 @@ Sizes read_sizes(const PipelineOptions& o) {
 }
 
 PipelineSchedule schedule_of(ScheduleKind kind, const Sizes& sizes, const PipelineOptions& o) {
-  const int32_t n = stages_per_rank(o), share = o.ranks > 0 ? stages_passed(kind, n) : 1;
-  return make_schedule(kind, share * sizes.n_stages, sizes.n_micro_batches, n);
+  const int32_t n = stages_per_rank(o), share = o.ranks != 0 ? stages_passed(kind, n) : 1;
+  const int32_t n_stages =
+      size_option("--stages-per-rank", int64_t{share} * sizes.n_stages, kMaxChunks);
+  return make_schedule(kind, n_stages, sizes.n_micro_batches, n);
 }
 
 void print_actions(const PipelineSchedule& schedule, Output& out, Json& document) {
@@ -235,7 +237,7 @@ int run_comparison(const PipelineOptions& o, const PipelineInputs& inputs, Outpu
   }
   if (results.empty()) throw ConfigError(refused.front().why);
   Json document;
-  document[o.ranks > 0 ? "ranks" : "stages"] = sizes.n_stages;
+  document[o.ranks != 0 ? "ranks" : "stages"] = sizes.n_stages;
   document["micro_batches"] = sizes.n_micro_batches;
   for (const PipelineResult& result : results) list.push_back(pipeline_json(result));
   document["comparison"] = std::move(list);
@@ -247,7 +249,7 @@ int run_comparison(const PipelineOptions& o, const PipelineInputs& inputs, Outpu
     reasons.push_back(std::move(entry));
   }
   document["not_possible"] = std::move(reasons);
-  const char* unit = o.ranks > 0 ? "ranks" : "stages";
+  const char* unit = o.ranks != 0 ? "ranks" : "stages";
   out.text(concat(sizes.n_stages, " ", unit, ", ", sizes.n_micro_batches, " micro-batches\n",
                   inputs.summary(), "\n\n", comparison_table(results, refused, out.option_of())));
   if (!o.svg.empty()) {
