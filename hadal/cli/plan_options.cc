@@ -13,9 +13,11 @@ void bind_plan_options(Flags& flags, PlanOptions& o) {
   flags.option("tokens", o.tokens,
                "tokens of pre-training, as 14.8e12 or 14.8T (default: the model's own, if "
                "published, else 20 per parameter)");
-  flags.option("layout", o.layout,
-               "pp=N,ep=N,micro-batch=N,schedule=S,recompute=none|selective|full,precision=fp8|bf16"
-               " (default: the model's own; what is not named stays; searched if it does not fit)");
+  flags.option(
+      "layout", o.layout,
+      "pp=N,ep=N,micro-batch=N,schedule=S,recompute=none|selective|full,precision=fp8|bf16,"
+      "stages-per-rank=V (of interleaved)"
+      " (default: the model's own; what is not named stays; searched if it does not fit)");
   std::vector<std::string> deployments;
   for (const ServingDeployment& each : serving_deployments()) deployments.push_back(each.name);
   flags.choice("deployment", o.deployment, deployments, "how serving divides the experts");
