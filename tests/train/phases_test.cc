@@ -162,6 +162,7 @@ TEST_F(PhasesTest, WhatHoldsForTheWholeRunIsRefusedInAPhase) {
       seed.place.ends_with(std::string(": line ") + seed.place.substr(seed.place.rfind(' ') + 1)));
   EXPECT_EQ(refused("[phase.model]\nhidden_size = 64\n").field, "phase.model.hidden_size");
   EXPECT_EQ(refused("[phase.checkpoint]\nkeep = 1\n").field, "phase.checkpoint.keep");
+  EXPECT_EQ(refused("[phase.precision]\ncompute = \"bf16\"\n").field, "phase.precision.compute");
   EXPECT_EQ(refused("[phase.train]\nseq_len = 4\n").field, "train.steps");  // it has no end
   EXPECT_EQ(refused("[phase.train]\nsteps = 4\nsteeps = 4\n").field, "train.steeps");
   EXPECT_EQ(refused("[phase.train]\nsteps = 1\n", {"train.max_seconds=5"}).field,
