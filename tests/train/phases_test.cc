@@ -9,6 +9,7 @@
 #include "hadal/model/checkpoint.h"
 #include "hadal/train/metrics.h"
 #include "hadal/train/run_folder.h"
+#include "hadal/train/run_start.h"
 #include "tests/support/refusal.h"
 #include "tests/support/small_run.h"
 
@@ -89,6 +90,19 @@ TEST_F(PhasesTest, EachGoesOnWhereTheOneBeforeEnded) {
   ASSERT_EQ(n_phases(back), 3);
   EXPECT_EQ(phase_name(back, 2), "longest");
   EXPECT_EQ(config_of_phase(back, 2).train.seq_len, 96);
+}
+
+TEST_F(PhasesTest, ALaterTextGoesOnBehindWhatAllPhasesBeforeHaveRead) {
+  RunStart start;
+  start.checkpoint = "checkpoint";
+  start.phases = {{8, 768, Json(5)}, {12, 1152, Json(7)}};
+  const DataConfig third = current_phase(config("a"), start).data;
+  ASSERT_NE(third.before, nullptr);
+  EXPECT_EQ(third.before->position, Json(7));
+  const DataConfig& second = third.before->config;
+  ASSERT_NE(second.before, nullptr);
+  EXPECT_EQ(second.before->position, Json(5));
+  EXPECT_EQ(second.before->config.before, nullptr);
 }
 
 TEST_F(PhasesTest, KilledAnywhereItEndsAsIfItHadNotBeen) {
