@@ -3,9 +3,10 @@
 //
 //   average = decay * average + (1 - decay) * weight      element by element, F32
 //
-// As in the report (arXiv:2412.19437 section 3.2.3) it lies in host memory and is brought up to date
-// beside the training: an update reads the weights on a thread of its own, while the next step
-// computes its gradients, which only reads them too.
+// As in the report (arXiv:2412.19437 section 3.2.3) it is brought up to date beside the training: an
+// update reads the weights on a thread of its own, while the next step computes its gradients, which
+// only reads them too. It lies where the weights do; the report's lies in host memory, which on a card
+// it does not yet.
 #pragma once
 
 #include <future>
