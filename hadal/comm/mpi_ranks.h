@@ -1,0 +1,25 @@
+// comm/mpi_ranks.h: ranks as processes that mpirun or srun started. In a build without MPI
+// (comm/no_mpi.cc) there is one rank, and being started by a launcher with several is Unavailable.
+#pragma once
+
+#include <functional>
+
+#include "hadal/comm/communicator.h"
+
+namespace hadal {
+
+// Whether a launcher started this process as one of several, by what launchers leave in the environment
+// (OpenMPI, MPICH's Hydra, Slurm). Asks nobody; MPI is not started.
+struct LaunchedAs {
+  bool by_launcher = false;
+  int rank = 0, n_ranks = 1;
+  int local_rank = 0, n_local_ranks = 1;  // on this host
+};
+LaunchedAs launched_as();
+
+// Starts MPI, runs body as this process's rank, ends MPI. Once a process, from the main thread. If body
+// throws, its error is printed with the rank before it and the whole job ends (MPI_Abort) with the
+// error's exit code.
+void run_mpi_rank(double patience_seconds, const std::function<void(Communicator&)>& body);
+
+}  // namespace hadal
