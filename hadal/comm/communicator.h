@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hadal/core/error.h"
@@ -42,7 +43,7 @@ struct MessageForm {
   Shape shape = {-1};
 };
 
-// Where a rank is in a run, for messages of waits: "step 12, F(3,1), dispatch".
+// Where a rank is in a run, for messages of waits: "step 12, dispatch, stage 3, micro-batch 1".
 struct RankPlace {
   int64_t step = 0;        // 0: outside of steps
   std::string_view phase;  // static text
@@ -83,6 +84,7 @@ class Communicator {
   // The message's memory is the arena's where it has to be copied (MPI), the sender's where not.
   virtual Receipt receive(int from, int64_t tag, const MessageForm& form, Arena& arena) = 0;
   static constexpr int64_t kMaxTag = (int64_t{1} << 25) - 1;
+  static constexpr int64_t kCollectiveTag = kMaxTag + 1;  // of collectives.h alone
 
   // Moves what can be moved without waiting. Computations that are long call it now and then; where an
   // implementation moves messages by itself, it does nothing.
