@@ -11,6 +11,10 @@ std::string form_text(const MessageForm& form) {
   return text;
 }
 
+std::string tag_text(int64_t tag) {
+  return tag == Communicator::kCollectiveTag ? "of a collective" : concat("with tag ", tag);
+}
+
 }  // namespace
 
 std::string place_text(const RankPlace& place) {
@@ -32,16 +36,18 @@ void check_form(const MessageEnds& ends, DType dtype, const Shape& shape, const 
     same = shape[axis] == form.shape[axis] || (axis == 0 && form.shape[axis] == -1);
   }
   if (same) return;
-  throw CommError(concat("rank ", ends.to, ": a message of rank ", ends.from, " with tag ",
-                         ends.tag, " is none that was expected (found ", dtype_name(dtype), " ",
-                         shape_text(shape), ", expected ", form_text(form), ")"));
+  throw CommError(concat("rank ", ends.to, ": a message of rank ", ends.from, " ",
+                         tag_text(ends.tag), " is none that was expected (found ",
+                         dtype_name(dtype), " ", shape_text(shape), ", expected ", form_text(form),
+                         ")"));
 }
 
 void throw_silent(const MessageEnds& ends, const RankPlace& place, double seconds,
                   const std::string& silent_at) {
   throw CommError(concat("rank ", ends.to, " (", place_text(place), "): rank ", ends.from,
                          silent_at.empty() ? "" : concat(" (", silent_at, ")"),
-                         " is silent; waited ", seconds, " s for its message with tag ", ends.tag));
+                         " is silent; waited ", seconds, " s for its message ",
+                         tag_text(ends.tag)));
 }
 
 }  // namespace hadal

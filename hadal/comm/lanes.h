@@ -14,6 +14,7 @@ struct Ticket {
   int from = 0;
   Channel channel;
   int64_t number = 0;
+  auto operator<=>(const Ticket&) const = default;
 };
 
 template <class Parcel>
@@ -22,9 +23,12 @@ class Lanes {
   Ticket ask(int from, const Channel& channel) {
     return {from, channel, lanes_[{from, channel}].n_asked++};
   }
-  void put(int from, const Channel& channel, Parcel parcel) {
+  // Returns the ticket that it is for.
+  Ticket put(int from, const Channel& channel, Parcel parcel) {
     Lane& lane = lanes_[{from, channel}];
-    lane.arrived.emplace(lane.n_arrived++, std::move(parcel));
+    const int64_t number = lane.n_arrived++;
+    lane.arrived.emplace(number, std::move(parcel));
+    return {from, channel, number};
   }
   // nullptr: not there yet.
   Parcel* find(const Ticket& ticket) {

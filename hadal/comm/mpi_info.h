@@ -12,7 +12,7 @@ struct MpiInfo {
   int rank = 0, n_ranks = 1;
 };
 
-// Starts and ends MPI: call it once a process, from the main thread.
+// MPI is not started: the rank is what the launcher says (launched_as).
 MpiInfo ask_mpi();
 
 }  // namespace hadal

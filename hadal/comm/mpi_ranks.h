@@ -17,9 +17,11 @@ struct LaunchedAs {
 };
 LaunchedAs launched_as();
 
-// Starts MPI, runs body as this process's rank, ends MPI. Once a process, from the main thread. If body
-// throws, its error is printed with the rank before it and the whole job ends (MPI_Abort) with the
-// error's exit code.
+// Starts MPI, runs body as this process's rank, ends MPI. Once a process, from the main thread. A process
+// that no launcher started is one rank alone, and MPI is not started, for that takes most of a second.
+// If body throws, its error is printed with the rank before it and the whole job ends (MPI_Abort) with
+// the error's exit code. Arenas of messages must outlive the call: one may still leave when body returns.
+// Unavailable: the launcher's processes do not know each other, being started for another MPI.
 void run_mpi_rank(double patience_seconds, const std::function<void(Communicator&)>& body);
 
 }  // namespace hadal
