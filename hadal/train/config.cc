@@ -10,6 +10,7 @@
 #include "hadal/io/model_files.h"
 #include "hadal/io/path_status.h"
 #include "hadal/model/checkpoint_reader.h"
+#include "hadal/train/parallel_settings.h"
 #include "hadal/train/phases.h"
 #include "hadal/train/stability_settings.h"
 
@@ -204,6 +205,7 @@ std::vector<Setting> settings_table(TrainConfig& c) {
        "count the FP8 values that change when codes are cut again for weight gradients"},
   };
   add_stability_settings(table, c.stability);
+  add_parallel_settings(table, c.parallel);
   return table;
 }
 
@@ -263,6 +265,7 @@ void TrainConfig::validate() const {
   }
   data.validate();
   validate_stability(*this);
+  validate_parallel(*this);
   validate_phases(*this);
 }
 
@@ -394,7 +397,11 @@ BatchRamp batch_ramp(const TrainConfig& config) {
   ramp.start = config.train.batch_ramp_start_sequences;
   ramp.end = config.train.batch_sequences;
   ramp.ramp_tokens = config.train.batch_ramp_tokens;
-  ramp.quantum = std::min(micro_batch_sequences(config), std::max<int64_t>(ramp.start, 1));
+  const TrainConfig::Parallel& parallel = config.parallel;
+  const int64_t pair = parallel.pipeline > 1 && parallel.schedule == "dualpipe" ? 2 : 1;
+  ramp.quantum =
+      std::min(micro_batch_sequences(config) * std::max<int64_t>(parallel.data, 1) * pair,
+               std::max<int64_t>(ramp.start, 1));
   return ramp;
 }
 

@@ -89,6 +89,15 @@ struct TrainConfig {
     int64_t older_router_steps = 0, older_router_span = 0;
   } stability;
 
+  // [parallel] Over how many ranks the run spreads, and how (train/parallel_settings.h).
+  struct Parallel {
+    int64_t pipeline = 1, data = 0, expert = 1;
+    std::string schedule = "1f1b";
+    int64_t stages_per_rank = 2;
+    std::string dispatch = "compute", combine = "f32";
+    double wait_seconds = 600;
+  } parallel;
+
   struct Log {  // [log]
     int64_t load_every_steps = 10;
     int64_t layers_every_steps = 0;

@@ -1,0 +1,156 @@
+#include "hadal/train/parallel_settings.h"
+
+#include "hadal/core/error.h"
+
+namespace hadal {
+namespace {
+
+// How many ranks there are, of which each field of the layout takes its share.
+int64_t data_ranks(const TrainConfig::Parallel& p, int started) {
+  if (p.data > 0) return p.data;
+  if (started == 0) return p.expert;
+  require(started % p.pipeline == 0,
+          {.field = "parallel.pipeline",
+           .problem = "does not divide the ranks that were started",
+           .found = p.pipeline,
+           .expected = {"a divisor of ", started},
+           .advice = "start another number of ranks, or change {parallel.pipeline}"});
+  return started / p.pipeline;
+}
+
+int64_t n_stages(const ParallelConfig& layout) {
+  return int64_t{layout.pipeline} * stages_passed(layout.schedule, layout.stages_per_rank);
+}
+
+void fit_shape(const ParallelConfig& layout, const ModelConfig& shape) {
+  require(layout.pipeline == 1 || n_stages(layout) <= shape.n_layers,
+          {.field = "parallel.pipeline",
+           .problem = "more stages than layers",
+           .found = {n_stages(layout), " stages"},
+           .expected = {"at most ", shape.n_layers},
+           .advice = "lower {parallel.pipeline}"});
+  const int64_t n_experts = shape.router.n_routed_experts;
+  require(layout.expert == 1 || (n_experts > 0 && n_experts % layout.expert == 0),
+          {.field = "parallel.expert",
+           .problem = "every rank holds the same number of experts",
+           .found = layout.expert,
+           .expected = {"a divisor of the model's ", n_experts, " routed experts"}});
+}
+
+// Sequences that a batch is a multiple of: whole micro-batches for every replica, DualPipe's in pairs.
+int64_t batch_quantum(const TrainConfig& config, const ParallelConfig& layout) {
+  const int64_t pair = layout.pipeline > 1 && layout.schedule == ScheduleKind::kDualPipe ? 2 : 1;
+  return micro_batch_sequences(config) * layout.data * pair;
+}
+
+void fit_batch(const TrainConfig& config, const ParallelConfig& layout, const char* field,
+               int64_t batch) {
+  const int64_t quantum = batch_quantum(config, layout);
+  require(batch % quantum == 0,
+          {.field = field,
+           .problem = "does not cut into equal micro-batches for all replicas",
+           .found = batch,
+           .expected = {"a multiple of ", quantum, " (micro-batches of ",
+                        micro_batch_sequences(config), " sequences, ", layout.data, " replicas)"},
+           .advice = "change it, {train.micro_batch_sequences} or {parallel.data}"});
+  const int64_t n = replica_micro_batches(config, layout, batch);
+  const int64_t least = least_micro_batches(layout.schedule, n_stages(layout));
+  require(layout.pipeline == 1 || n >= least,
+          {.field = field,
+           .problem = {"too few micro-batches for the schedule ", config.parallel.schedule},
+           .found = {n, " a replica"},
+           .expected = {"at least ", least},
+           .advice = "raise it, lower {train.micro_batch_sequences}, or take another "
+                     "{parallel.schedule}"});
+}
+
+void fit_batches(const TrainConfig& config, const ParallelConfig& layout) {
+  fit_batch(config, layout, "train.batch_sequences", config.train.batch_sequences);
+  const int64_t start = config.train.batch_ramp_start_sequences;
+  if (start == 0) return;
+  fit_batch(config, layout, "train.batch_ramp_start_sequences", start);
+  require(batch_ramp(config).quantum == batch_quantum(config, layout),
+          {.field = "parallel.data",
+           .problem = "a batch that grows has to know its replicas",
+           .found = config.parallel.data,
+           .expected = layout.data,
+           .advice = "set it"});
+}
+
+}  // namespace
+
+void add_parallel_settings(std::vector<Setting>& table, TrainConfig::Parallel& p) {
+  const std::vector<Setting> own = {
+      {"parallel.pipeline", &p.pipeline, "ranks that a model's layers are spread over", 1, 1024},
+      {"parallel.data", &p.data, "replicas; 0: what the ranks that were started leave", 0, 32767},
+      {"parallel.expert", &p.expert, "replicas that share one set of experts, each a part of it", 1,
+       32767},
+      {.name = "parallel.schedule",
+       .target = &p.schedule,
+       .help = "of the pipeline (hadal pipeline --compare)",
+       .choices = schedule_names()},
+      {"parallel.stages_per_rank", &p.stages_per_rank, "of the schedule interleaved", 1, 64},
+      {.name = "parallel.dispatch",
+       .target = &p.dispatch,
+       .help = "tokens on their way to experts; compute: as the experts' products round them",
+       .choices = {"compute", "f32", "bf16", "fp8"}},
+      {.name = "parallel.combine",
+       .target = &p.combine,
+       .help = "what experts send back; f32 gives the sums of one rank bit for bit",
+       .choices = {"f32", "bf16"}},
+      {"parallel.wait_seconds", &p.wait_seconds,
+       "how long a rank waits for another before the run ends", 1, 1e7},
+  };
+  table.insert(table.end(), own.begin(), own.end());
+}
+
+void validate_parallel(const TrainConfig& config) {
+  const TrainConfig::Parallel& p = config.parallel;
+  require(p.data == 0 || p.data % p.expert == 0,
+          {.field = "parallel.expert",
+           .problem = "experts are spread over whole groups of replicas",
+           .found = p.expert,
+           .expected = {"a divisor of {parallel.data}, which is ", p.data}});
+  if (p.schedule == "dualpipe") {
+    require(p.pipeline == 1 || p.pipeline % 2 == 0,
+            {.field = "parallel.pipeline",
+             .problem = "dualpipe needs an even number of ranks",
+             .found = p.pipeline,
+             .expected = "an even number"});
+  }
+}
+
+ParallelConfig parallel_layout(const TrainConfig& config, const ModelConfig& shape, int started) {
+  const TrainConfig::Parallel& p = config.parallel;
+  const int64_t data = data_ranks(p, started);
+  ParallelConfig layout;
+  layout.pipeline = static_cast<int32_t>(p.pipeline);
+  layout.data = static_cast<int32_t>(data);
+  layout.expert = static_cast<int32_t>(p.expert);
+  layout.schedule = parse_schedule_kind(p.schedule);
+  layout.stages_per_rank = static_cast<int32_t>(p.stages_per_rank);
+  require(started == 0 || layout.n_ranks() == started,
+          {.field = "parallel.data",
+           .problem = "the layout does not fit the ranks that were started",
+           .found = {"pipeline ", p.pipeline, " x data ", data, " = ", layout.n_ranks()},
+           .expected = started,
+           .advice = "start that many, or set {parallel.data} to 0: what is left"});
+  require(layout.n_ranks() <= kMaxRanks, {.field = "parallel.data",
+                                          .problem = "too many ranks",
+                                          .found = layout.n_ranks(),
+                                          .expected = {"at most ", kMaxRanks}});
+  require(data % p.expert == 0, {.field = "parallel.expert",
+                                 .problem = "experts are spread over whole groups of replicas",
+                                 .found = p.expert,
+                                 .expected = {"a divisor of the ", data, " replicas"}});
+  fit_shape(layout, shape);
+  if (layout.n_ranks() > 1) fit_batches(config, layout);
+  return layout;
+}
+
+int64_t replica_micro_batches(const TrainConfig& config, const ParallelConfig& layout,
+                              int64_t n_sequences) {
+  return n_sequences / (micro_batch_sequences(config) * layout.data);
+}
+
+}  // namespace hadal
