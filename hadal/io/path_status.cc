@@ -47,6 +47,14 @@ std::vector<std::string> entry_names(const std::string& folder) {
   return names;
 }
 
+std::vector<std::string> files_in(const std::string& folder) {
+  std::vector<std::string> files;
+  for (const std::string& name : entry_names(folder)) {
+    if (is_regular_file(folder + "/" + name)) files.push_back(folder + "/" + name);
+  }
+  return files;
+}
+
 void refuse_io(const std::string& path, const char* what, int reason) {
   const char* advice = "";
   if (reason == EIO) advice = "; try again, and check the disk if it stays so";

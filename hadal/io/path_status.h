@@ -12,6 +12,7 @@ bool path_exists(const std::string& path);  // links are followed, here and belo
 bool is_folder(const std::string& path);
 bool is_regular_file(const std::string& path);
 std::vector<std::string> entry_names(const std::string& folder);  // sorted
+std::vector<std::string> files_in(const std::string& folder);  // sorted paths of its regular files
 
 // "PATH: what (reason); advice"
 [[noreturn]] void refuse_io(const std::string& path, const char* what, int reason);

@@ -8,8 +8,6 @@
 #include "hadal/core/log.h"
 #include "hadal/io/atomic_write.h"
 #include "hadal/io/path_status.h"
-#include "hadal/model/precision.h"
-#include "hadal/train/ema.h"
 #include "hadal/train/first_state.h"
 #include "hadal/train/held_out.h"
 #include "hadal/train/metrics.h"
@@ -24,38 +22,29 @@
 #include "hadal/train/run_summary.h"
 #include "hadal/train/stability.h"
 #include "hadal/train/step_figures.h"
-#include "hadal/train/training_checkpoint.h"
+#include "hadal/train/trainer.h"
 
 namespace hadal {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> files_in(const std::string& folder) {
-  std::vector<std::string> files;
-  for (const std::string& name : entry_names(folder)) {
-    if (is_regular_file(folder + "/" + name)) files.push_back(folder + "/" + name);
-  }
-  return files;
-}
-
 // One process's part of a phase: from its start, or from a checkpoint, to its end or an interruption.
 class Session {
  public:
-  Session(Context& ctx, const RunFolder& run, const TrainConfig& config, bool resume,
-          const TrainStop& stop)
+  Session(Context& ctx, Trainer& trainer, const RunFolder& run, const TrainConfig& config,
+          bool resume, const TrainStop& stop)
       : ctx_(ctx),
+        trainer_(trainer),
         run_(run),
         stop_(stop),
         start_(find_run_start(run_, config, resume)),
-        whole_(settled(config, start_, ctx.pool.n_threads())),
+        whole_(settled(config, start_, trainer.threads())),
         config_(current_phase(whole_, start_)),
         data_(prepare()),
         shape_(start_.shape ? *start_.shape : shape_for(config_, data_.tokenizer)),
         held_out_(held_out_rows(data_, shape_, config_.eval.sequences, config_.train.seq_len)),
-        state_(ctx.arena, first_weights(ctx, shape_, config_, start_),
-               adamw_config(config_.optimizer), config_.optimizer.ema_decay > 0,
-               config_.train.seq_len, config_.stability.older_router_steps),
+        state_(trainer.begin(config_, shape_, start_)),
         plan_(config_),
         watch_(config_.stability) {
     check_room(config_, shape_, data_.tokenizer.vocab_size());
@@ -64,9 +53,7 @@ class Session {
     } else if (resume) {
       log_note(run_.path(), ": no checkpoint yet, starting from the beginning");
     }
-    set_precision(state_.model, model_precision(config_.precision));
-    state_.model.config.fp8_power_of_two_scales = config_.precision.scales == "power-of-two";
-    remake_working_weights(ctx_, state_.model);
+    trainer_.remake_working_weights();
     open_metrics();
     events_ = std::make_unique<StabilityEvents>(run_.path(), watch_.state().n_events);
     since_ = {state_.steps, data_.train->position()};
@@ -160,7 +147,7 @@ class Session {
 
   void restore() {
     checkpoint_ = start_.checkpoint;
-    progress_ = load_training_checkpoint(checkpoint_, state_);
+    progress_ = trainer_.restore(checkpoint_);
     if (!progress_.stability.is_null()) watch_.restore(stability_from(progress_.stability));
     if (start_.begins_phase) {
       watch_.begin_phase();
@@ -198,9 +185,8 @@ class Session {
     const Json position = data_.train->position();
     const auto [batch, plan] = next_batch();
     RetilingCount retiling;
-    Context watched = ctx_;
-    if (config_.log.retiling) watched.probe = &retiling;
-    const StepReport report = compute_gradients(watched, state_, batch, plan);
+    const StepReport report =
+        trainer_.compute_gradients(batch, plan, config_.log.retiling ? &retiling : nullptr);
     const Json thresholds = watch_.thresholds();
     if (const auto trouble = watch_.find_trouble(report, state_.steps + 1)) {
       if (!treat(*trouble, report, batch, plan, position)) return false;
@@ -231,7 +217,7 @@ class Session {
   }
 
   void update(const StepReport& report, const Batch& batch, const StepPlan& plan) {
-    update_state(ctx_, state_, batch, plan, report);
+    trainer_.update(batch, plan, report);
     watch_.took(report, state_.steps);
   }
 
@@ -249,7 +235,7 @@ class Session {
     }
     log_warning(trouble.text, remedy == Remedy::kSkip ? "; no update from this batch" : "");
     if (remedy == Remedy::kSkip) {
-      skip_update(ctx_, state_, batch);
+      trainer_.skip(batch);
     } else {
       update(report, batch, plan);
     }
@@ -265,10 +251,10 @@ class Session {
                          "checkpoint.every_steps divides)"));
     }
     checkpoint_ = *place;
-    const RunProgress then = load_training_checkpoint(checkpoint_, state_);
+    const RunProgress then = trainer_.restore(checkpoint_);
     discard_checkpoints_after(run_, state_.steps);
-    drop_gradients(ctx_, state_);
-    remake_working_weights(ctx_, state_.model);
+    trainer_.drop_gradients();
+    trainer_.remake_working_weights();
     progress_.evaluations = then.evaluations;
     if (!then.stability.is_null()) watch_.go_back(stability_from(then.stability));
     if (state_.steps == phase_begin().steps) watch_.begin_phase();
@@ -322,7 +308,7 @@ class Session {
 
   void evaluate_now() {
     if (held_out_.empty()) return;
-    const Evaluation result = evaluate(ctx_, state_.model, held_out_);
+    const Evaluation result = trainer_.evaluate(held_out_);
     metrics_->write(state_.steps, state_.tokens, "val", evaluation_metrics(result));
     progress_.evaluations.push_back(evaluation_record(result, state_.steps, state_.tokens));
     if (!terminal().quiet) line_.finish(evaluation_text(result, state_.steps));
@@ -350,7 +336,7 @@ class Session {
     if (watch_.on()) progress_.stability = stability_json(watch_.state());
     RunProgress now = progress_;
     now.elapsed_seconds = elapsed();
-    checkpoint_ = save_training_checkpoint(ctx_, run_, state_, now, checkpoint_options());
+    checkpoint_ = trainer_.save(run_, now, checkpoint_options());
     saved_step_ = state_.steps;
     write_report(run_.path(), config_, state_.model.config, state_.steps);
     last_save_ = monotonic_seconds();
@@ -376,10 +362,10 @@ class Session {
     end.tokens_per_s =
         seconds_trained_ > 0 ? static_cast<double>(tokens_trained_) / seconds_trained_ : 0.0;
     if (at_end && state_.average) {
-      swap_ema(ctx_, state_);
-      end.ema = evaluate(ctx_, state_.model, held_out_);
-      end.ema_folder = save_ema_model(ctx_, run_, state_.model, checkpoint_options());
-      swap_ema(ctx_, state_);
+      trainer_.swap_average();
+      end.ema = trainer_.evaluate(held_out_);
+      end.ema_folder = trainer_.save_average(run_, checkpoint_options());
+      trainer_.swap_average();
     }
     return run_summary(run_.path(), state_, progress_, end);
   }
@@ -406,6 +392,7 @@ class Session {
   }
 
   Context& ctx_;
+  Trainer& trainer_;
   const RunFolder& run_;
   const TrainStop& stop_;
   RunStart start_;
@@ -414,7 +401,7 @@ class Session {
   PreparedData data_;
   ModelConfig shape_;
   std::vector<HeldOutBatch> held_out_;
-  TrainState state_;
+  TrainState& state_;  // the trainer's
   RunPlan plan_;
   RunProgress progress_;
   StabilityWatch watch_;
@@ -433,7 +420,8 @@ class Session {
 
 }  // namespace
 
-Json pretrain(Context& ctx, const TrainConfig& config, bool resume, const TrainStop& stop) {
+Json pretrain(Context& ctx, Trainer& trainer, const TrainConfig& config, bool resume,
+              const TrainStop& stop) {
   config.validate();
   if (!resume) {  // a mistake in a shape or a path must not leave a folder behind
     for (int64_t i = 0; i < n_phases(config); ++i) model_shape(config_of_phase(config, i), 0);
@@ -441,10 +429,15 @@ Json pretrain(Context& ctx, const TrainConfig& config, bool resume, const TrainS
   }
   const RunFolder run(config.train.out, resume);
   for (;; resume = true) {
-    Session session(ctx, run, config, resume, stop);
+    Session session(ctx, trainer, run, config, resume, stop);
     Json summary = session.train();
     if (session.ends_run()) return summary;
   }
+}
+
+Json pretrain(Context& ctx, const TrainConfig& config, bool resume, const TrainStop& stop) {
+  LocalTrainer alone(ctx);
+  return pretrain(ctx, alone, config, resume, stop);
 }
 
 }  // namespace hadal

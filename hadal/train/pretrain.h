@@ -7,7 +7,7 @@
 #include "hadal/core/json.h"
 #include "hadal/tensor/context.h"
 #include "hadal/train/config.h"
-#include "hadal/train/train_step.h"
+#include "hadal/train/trainer.h"
 
 namespace hadal {
 
@@ -23,5 +23,8 @@ struct TrainStop {
 // the run in config.train.out goes on bit for bit from its newest valid checkpoint. Returns what
 // `hadal train --json` prints; null after a look.
 Json pretrain(Context& ctx, const TrainConfig& config, bool resume, const TrainStop& stop = {});
+// The same with steps that `trainer` makes.
+Json pretrain(Context& ctx, Trainer& trainer, const TrainConfig& config, bool resume,
+              const TrainStop& stop = {});
 
 }  // namespace hadal

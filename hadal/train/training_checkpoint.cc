@@ -7,14 +7,13 @@
 #include "hadal/io/atomic_folder.h"
 #include "hadal/io/atomic_write.h"
 #include "hadal/io/manifest.h"
-#include "hadal/io/safetensors.h"
+#include "hadal/train/state_tensors.h"
 
 namespace hadal {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kStateTensors = "training_state.safetensors";
 constexpr const char* kStateJson = "state.json";
 
 // Every tensor of the training state under its name in the file, in a fixed order.
@@ -116,7 +115,7 @@ std::string save_training_checkpoint(Context& ctx, const RunFolder& run, TrainSt
   for_each_state_tensor(state, [&](const std::string& tensor_name, const Tensor& tensor) {
     tensors.emplace_back(tensor_name, &tensor);
   });
-  write_safetensors(temporary + "/" + kStateTensors, tensors);
+  write_safetensors(temporary + "/" + state_file_name(0, 1), tensors);
   write_file_atomically(temporary + "/" + kStateJson,
                         state_json(state, progress, options.save_clock).dump(2) + "\n");
   write_manifest(temporary);
@@ -159,27 +158,18 @@ std::optional<std::string> find_valid_checkpoint(const RunFolder& run,
 }
 
 RunProgress load_training_checkpoint(const std::string& folder, TrainState& state) {
-  const std::string path = folder + "/" + kStateTensors;
-  const SafetensorsFile file = SafetensorsFile::open(path);
+  const StateTensors stored(folder);
   size_t expected = 0;
   for_each_state_tensor(state, [&](const std::string& name, Tensor& tensor) {
     ++expected;
-    const TensorInfo* info = file.find(name);
-    if (!info || info->shape != tensor.shape() || info->dtype != tensor.dtype()) {
-      throw FormatError(concat(path, ": tensor ", name, " does not fit this run (found ",
-                               info ? concat(dtype_name(info->dtype), " ", shape_text(info->shape))
-                                    : std::string("none"),
-                               ", expected ", dtype_name(tensor.dtype()), " ",
-                               shape_text(tensor.shape()),
-                               "); resume with the settings it was started with"));
-    }
-    const Tensor stored = file.tensor(*info);
-    tensor.read_from(stored.raw());
+    stored.read(name, tensor);
   });
-  if (file.tensors().size() != expected) {
-    throw FormatError(concat(path, ": belongs to another run (found ", file.tensors().size(),
-                             " tensors, expected ", expected,
-                             "); resume with the settings it was started with"));
+  if (stored.n_tensors() != expected) {
+    throw FormatError({.place = folder,
+                       .problem = "its training state belongs to another run",
+                       .found = {stored.n_tensors(), " tensors"},
+                       .expected = expected,
+                       .advice = "resume with the settings it was started with"});
   }
   const Json json = parse_json_file(folder + "/" + kStateJson);
   state.steps = json.at("step").as_integer();
