@@ -87,7 +87,7 @@ void add_parallel_settings(std::vector<Setting>& table, TrainConfig::Parallel& p
        32767},
       {.name = "parallel.schedule",
        .target = &p.schedule,
-       .help = "of the pipeline (hadal pipeline --compare)",
+       .help = "of the pipeline; hadal pipeline compares them",
        .choices = schedule_names()},
       {"parallel.stages_per_rank", &p.stages_per_rank, "of the schedule interleaved", 1, 64},
       {.name = "parallel.dispatch",
