@@ -19,10 +19,9 @@ void start_mpi(const LaunchedAs& launched) {
   }
   check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &n_ranks), "MPI_Comm_size");
   if (launched.by_launcher && launched.n_ranks != n_ranks) {
-    throw Unavailable(concat("MPI: the launcher started ", launched.n_ranks,
-                             " processes, and this one finds ", n_ranks,
-                             "; use the launcher of the MPI that hadal is built with (",
-                             "mpirun --version; Slurm: srun --mpi=pmix or pmi2)"));
+    throw Unavailable(concat(
+        "MPI: the launcher started ", launched.n_ranks, " processes, and this one finds ", n_ranks,
+        "; use the launcher of the MPI that hadal is built with, or srun with pmix or pmi2"));
   }
 }
 

@@ -44,7 +44,11 @@ class MpiTransport::Pending : public Receipt::Pending {
       : transport_(transport), ticket_(ticket), transfer_(std::move(transfer)) {}
   ~Pending() override {  // what nobody waits for needs no memory any more
     const std::lock_guard lock(transport_.mutex_);
-    transport_.asked_.erase(ticket_);
+    // An even lane counts from 0 again: the ticket may be another's by now.
+    const auto asked = transport_.asked_.find(ticket_);
+    if (asked != transport_.asked_.end() && asked->second == transfer_) {
+      transport_.asked_.erase(asked);
+    }
   }
 
   bool arrived() override {
