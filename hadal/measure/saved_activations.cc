@@ -61,6 +61,7 @@ class Account {
   }
   void of_moe(const Moe::Saved& saved) {
     add("linear_inputs", saved.x);
+    add("linear_inputs", saved.tokens);
     add("swiglu_inputs", saved.gate);
     add("swiglu_inputs", saved.up);
     add("swiglu_outputs", saved.h);

@@ -58,8 +58,8 @@ Tensor stage_backward_input(Context& ctx, TokenDispatcher& dispatcher, const Dee
                                saved);
 }
 
-void stage_backward_weight(Context& ctx, TokenDispatcher& dispatcher, DeepseekV3& model,
-                           const StageCut& cut, StageSaved&& saved) {
+void stage_backward_weight(Context& ctx, DeepseekV3& model, const StageCut& cut,
+                           StageSaved&& saved) {
   StageSaved consumed = std::move(saved);
   if (cut.heads) {
     head_backward_weight(ctx, model, std::as_const(consumed.dlogits).mat(),
@@ -72,7 +72,7 @@ void stage_backward_weight(Context& ctx, TokenDispatcher& dispatcher, DeepseekV3
       mtp.dlogits = {};
     }
   }
-  blocks_backward_weight(ctx, dispatcher, model, cut, consumed);
+  blocks_backward_weight(ctx, model, cut, consumed);
 }
 
 }  // namespace hadal

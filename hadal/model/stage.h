@@ -57,7 +57,7 @@ StageOutput stage_forward(Context& ctx, TokenDispatcher& dispatcher, const Deeps
 // empty where the stage has the embedding.
 Tensor stage_backward_input(Context& ctx, TokenDispatcher& dispatcher, const DeepseekV3& model,
                             const StageCut& cut, Tensor drows, StageSaved& saved);
-void stage_backward_weight(Context& ctx, TokenDispatcher& dispatcher, DeepseekV3& model,
-                           const StageCut& cut, StageSaved&& saved);
+void stage_backward_weight(Context& ctx, DeepseekV3& model, const StageCut& cut,
+                           StageSaved&& saved);
 
 }  // namespace hadal

@@ -74,6 +74,12 @@ struct InputGradients {
   void embedded(Tensor& /*dx*/, std::span<const int32_t> /*tokens*/) {}
 };
 
+void embedding_gradient(Context& ctx, DeepseekV3& model, Tensor& dx,
+                        std::span<const int32_t> tokens) {
+  embedding_backward_weight(ctx, model.embedding.grad.mat(), std::as_const(dx).mat(), tokens);
+  dx = {};
+}
+
 // B and W at once: each Saved dies as soon as the gradient has passed it.
 struct AllGradients {
   Context& ctx;
@@ -91,8 +97,7 @@ struct AllGradients {
     model.final_norm.backward_weight(ctx, std::move(saved));
   }
   void embedded(Tensor& dx, std::span<const int32_t> tokens) {
-    embedding_backward_weight(ctx, model.embedding.grad.mat(), std::as_const(dx).mat(), tokens);
-    dx = {};
+    embedding_gradient(ctx, model, dx, tokens);
   }
 };
 
@@ -197,21 +202,20 @@ Tensor blocks_backward(Context& ctx, TokenDispatcher& dispatcher, DeepseekV3& mo
                    saved);
 }
 
-void blocks_backward_weight(Context& ctx, TokenDispatcher& dispatcher, DeepseekV3& model,
-                            const StageCut& cut, StageSaved& saved) {
-  AllGradients gradients{ctx, dispatcher, model};
+void blocks_backward_weight(Context& ctx, DeepseekV3& model, const StageCut& cut,
+                            StageSaved& saved) {
   for (size_t k = saved.mtp.size(); k-- > 0;) {
     StageSaved::Mtp& mtp = saved.mtp[k];
     if (!mtp.has_rows()) continue;
-    model.mtp[k].backward_weight(ctx, dispatcher, std::move(mtp.block));
-    gradients.embedded(mtp.dembedded, mtp.tokens);
+    model.mtp[k].backward_weight(ctx, std::move(mtp.block));
+    embedding_gradient(ctx, model, mtp.dembedded, mtp.tokens);
   }
-  if (cut.heads) gradients.final_norm(saved.final_norm);
+  if (cut.heads) model.final_norm.backward_weight(ctx, std::move(saved.final_norm));
   for (size_t i = saved.layers.size(); i-- > 0;) {
     DecoderLayer& layer = model.layers[static_cast<size_t>(cut.first_layer) + i];
-    layer.backward_weight(ctx, dispatcher, std::move(saved.layers[i]));
+    layer.backward_weight(ctx, std::move(saved.layers[i]));
   }
-  if (cut.embedding) gradients.embedded(saved.dx, saved.tokens);
+  if (cut.embedding) embedding_gradient(ctx, model, saved.dx, saved.tokens);
 }
 
 }  // namespace hadal

@@ -31,8 +31,8 @@ StageOutput blocks_forward(Context& ctx, TokenDispatcher& dispatcher, const Deep
 Tensor blocks_backward_input(Context& ctx, TokenDispatcher& dispatcher, const DeepseekV3& model,
                              const StageCut& cut, Tensor drows, std::vector<Tensor> dnormed,
                              StageSaved& saved);
-void blocks_backward_weight(Context& ctx, TokenDispatcher& dispatcher, DeepseekV3& model,
-                            const StageCut& cut, StageSaved& saved);
+void blocks_backward_weight(Context& ctx, DeepseekV3& model, const StageCut& cut,
+                            StageSaved& saved);
 // B and W at once: each block's Saved dies as soon as the gradient has passed it.
 Tensor blocks_backward(Context& ctx, TokenDispatcher& dispatcher, DeepseekV3& model,
                        const StageCut& cut, Tensor drows, std::vector<Tensor> dnormed,

@@ -110,9 +110,9 @@ void DecoderLayer::ffn_backward_input(Context& ctx, TokenDispatcher& dispatcher,
   dispatch_backward(ctx, dispatcher, saved);
 }
 
-void DecoderLayer::ffn_backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved& saved) {
+void DecoderLayer::ffn_backward_weight(Context& ctx, Saved& saved) {
   if (Moe* experts_here = moe()) {
-    experts_here->backward_weight(ctx, dispatcher, std::move(std::get<Moe::Saved>(saved.ffn)));
+    experts_here->backward_weight(ctx, std::move(std::get<Moe::Saved>(saved.ffn)));
   } else {
     Products products{ctx};
     std::get<Ffn>(ffn).backward_weight(products, std::move(std::get<Ffn::Saved>(saved.ffn)));
@@ -132,9 +132,9 @@ Tensor DecoderLayer::backward_input(Context& ctx, TokenDispatcher& dispatcher, T
   return attention_backward(ctx, pass, saved);
 }
 
-void DecoderLayer::backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& saved) {
+void DecoderLayer::backward_weight(Context& ctx, Saved&& saved) {
   Saved consumed = std::move(saved);
-  ffn_backward_weight(ctx, dispatcher, consumed);
+  ffn_backward_weight(ctx, consumed);
   attn_backward_weight(ctx, consumed);
 }
 
@@ -142,7 +142,7 @@ Tensor DecoderLayer::backward(Context& ctx, TokenDispatcher& dispatcher, Tensor 
                               const Pass& pass, Saved&& saved) {
   Saved consumed = std::move(saved);
   ffn_backward_input(ctx, dispatcher, std::move(dy), pass, consumed);
-  ffn_backward_weight(ctx, dispatcher, consumed);
+  ffn_backward_weight(ctx, consumed);
   Tensor dx = attention_backward(ctx, pass, consumed);
   attn_backward_weight(ctx, consumed);
   return dx;

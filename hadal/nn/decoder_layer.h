@@ -45,7 +45,7 @@ struct DecoderLayer {
   Tensor attention_backward(Context& ctx, const Pass& pass, Saved& saved) const;
   Tensor backward_input(Context& ctx, TokenDispatcher& dispatcher, Tensor dy, const Pass& pass,
                         Saved& saved) const;
-  void backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& saved);
+  void backward_weight(Context& ctx, Saved&& saved);
   // B and W at once, half a block at a time: the same numbers in less memory.
   Tensor backward(Context& ctx, TokenDispatcher& dispatcher, Tensor dy, const Pass& pass,
                   Saved&& saved);
@@ -56,7 +56,7 @@ struct DecoderLayer {
  private:
   void ffn_backward_input(Context& ctx, TokenDispatcher& dispatcher, Tensor dy, const Pass& pass,
                           Saved& saved) const;
-  void ffn_backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved& saved);
+  void ffn_backward_weight(Context& ctx, Saved& saved);
   void attn_backward_weight(Context& ctx, Saved& saved);
 };
 

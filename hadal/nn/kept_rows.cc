@@ -78,6 +78,35 @@ int64_t KeptRows::bytes() const {
   return has_data() ? std::get<Tensor>(rows_).bytes() : 0;
 }
 
+std::vector<Tensor> KeptRows::parts() const {
+  std::vector<Tensor> result;
+  const auto add = [&](const Tensor& part) { result.push_back(part.share()); };
+  if (const auto* plain = std::get_if<Tensor>(&rows_)) add(*plain);
+  const auto add_coded = [&](const auto& codes) {
+    add(codes.codes);
+    add(codes.scales);
+  };
+  if (const auto* codes = std::get_if<Quantized>(&rows_)) add_coded(*codes);
+  if (const auto* e5m6 = std::get_if<E5m6Rows>(&rows_)) add_coded(*e5m6);
+  return result;
+}
+
+KeptRows KeptRows::empty_as(Context& ctx, int64_t n_rows) const {
+  KeptRows result = share();
+  const auto renew = [&](Tensor& part) { part = ctx.empty({n_rows, part.dim(1)}, part.dtype()); };
+  const auto renew_coded = [&](auto& codes) {
+    renew(codes.codes);
+    renew(codes.scales);
+  };
+  if (auto* plain = std::get_if<Tensor>(&result.rows_)) renew(*plain);
+  if (auto* e5m6 = std::get_if<E5m6Rows>(&result.rows_)) renew_coded(*e5m6);
+  if (auto* codes = std::get_if<Quantized>(&result.rows_)) {
+    renew_coded(*codes);
+    codes->rows = n_rows;
+  }
+  return result;
+}
+
 const void* KeptRows::id() const {
   if (const auto* codes = std::get_if<Quantized>(&rows_)) return codes->codes.raw();
   if (const auto* e5m6 = std::get_if<E5m6Rows>(&rows_)) return e5m6->codes.raw();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <variant>
+#include <vector>
 
 #include "hadal/ops/quantize.h"
 #include "hadal/ops/quantize_e5m6.h"
@@ -25,6 +26,10 @@ class KeptRows {
   bool is_bf16() const { return is_bf16_; }  // every value is one of BF16
   bool is_fp8() const { return std::holds_alternative<Quantized>(rows_); }
   int64_t bytes() const;  // that keeping them takes
+  // The tensors they are, row by row: values, or codes and scales.
+  std::vector<Tensor> parts() const;
+  // As many rows of the same form, contents undefined until somebody fills their parts.
+  KeptRows empty_as(Context& ctx, int64_t n_rows) const;
   // What tells these elements from others, as long as somebody keeps them.
   const void* id() const;
 

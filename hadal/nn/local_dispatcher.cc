@@ -2,44 +2,45 @@
 
 namespace hadal {
 
-Dispatch LocalDispatcher::plan(Context&, View<const int32_t, 2> indices, ExpertRange experts) {
-  return {ExpertRows::from(indices, experts), {}};
-}
-
-void LocalDispatcher::start_dispatch(Context& ctx, const Tensor& tokens, Dispatch& dispatch) {
-  dispatch.moving = ctx.empty({dispatch.rows.n_rows(), tokens.dim(1)});
-  gather_rows(ctx, dispatch.moving.mat(), tokens.mat(), dispatch.rows);
-}
-
-Tensor LocalDispatcher::finish_dispatch(Context&, Dispatch& dispatch) {
-  return std::move(dispatch.moving);
-}
-
-void LocalDispatcher::start_combine(Context&, Tensor rows, Dispatch& dispatch) {
-  dispatch.moving = std::move(rows);
-}
-
-void LocalDispatcher::finish_combine(Context& ctx, View<float, 2> y, View<const float, 2> gates,
-                                     Dispatch& dispatch) {
-  const Tensor rows = std::move(dispatch.moving);
-  if (gates.data() != nullptr) {
-    combine_rows(ctx, y, rows.mat(), gates, dispatch.rows);
+Tensor sum_rows(Context& ctx, View<float, 2> y, const Tensor& rows, const Tensor& numbers,
+                Weights weights, const Tensor& gates, const ExpertRows& where) {
+  if (weights == Weights::kGates) {
+    combine_rows(ctx, y, rows.mat(), gates.mat(), where);
   } else {
-    gather_rows_backward(ctx, y, rows.mat(), dispatch.rows);
+    gather_rows_backward(ctx, y, rows.mat(), where);
   }
+  if (!numbers.has_data()) return {};
+  Tensor choices = ctx.empty({where.n_tokens, where.top_k});
+  rows_to_choices(ctx, choices.mat(), numbers.vec(), where);
+  return choices;
 }
 
-Tensor LocalDispatcher::to_rows(Context& ctx, const Tensor& choices, const Dispatch& dispatch) {
-  Tensor result = ctx.empty({dispatch.rows.n_rows()});
-  choices_to_rows(ctx, result.vec(), choices.mat(), dispatch.rows);
-  return result;
+Dispatch LocalDispatcher::plan(Context& /*ctx*/, View<const int32_t, 2> indices,
+                               const Tensor& gates, ExpertRange experts) {
+  Dispatch dispatch;
+  dispatch.rows = ExpertRows::from(indices, experts);
+  dispatch.gates = gates.share();
+  return dispatch;
 }
 
-Tensor LocalDispatcher::to_choices(Context& ctx, const Tensor& rows, const Dispatch& dispatch) {
-  const int64_t n_tokens = dispatch.rows.n_tokens, top_k = dispatch.rows.top_k;
-  Tensor result = ctx.empty({n_tokens, top_k});
-  rows_to_choices(ctx, result.mat(), rows.vec(), dispatch.rows);
-  return result;
+void LocalDispatcher::start_dispatch(Context& /*ctx*/, KeptRows tokens, Dispatch& dispatch) {
+  dispatch.tokens = std::move(tokens);
+}
+
+KeptRows LocalDispatcher::finish_dispatch(Context& /*ctx*/, Dispatch& dispatch) {
+  return std::exchange(dispatch.tokens, {});
+}
+
+void LocalDispatcher::start_combine(Context& /*ctx*/, Tensor rows, Tensor numbers, Weights weights,
+                                    Dispatch& dispatch) {
+  dispatch.outputs = std::move(rows);
+  dispatch.numbers = std::move(numbers);
+  dispatch.weights = weights;
+}
+
+Tensor LocalDispatcher::finish_combine(Context& ctx, View<float, 2> y, Dispatch& dispatch) {
+  const Tensor rows = std::move(dispatch.outputs), numbers = std::move(dispatch.numbers);
+  return sum_rows(ctx, y, rows, numbers, dispatch.weights, dispatch.gates, dispatch.rows);
 }
 
 }  // namespace hadal

@@ -2,8 +2,9 @@
 //
 //   y = FFN_shared(x) + sum_{i in chosen} g_i FFN_i(x)        no token is ever dropped
 //
-// F and B are three phases each, so that rows can travel while something else is computed: dispatch
-// starts their way to the experts, experts waits for them, combine waits for what comes back.
+// F and B are three phases each, so that they can travel while something else is computed: dispatch
+// starts the tokens' way to the experts, experts waits for them, combine waits for what comes back.
+// Nothing travels in W: a place keeps the tokens that came from elsewhere.
 #pragma once
 
 #include <optional>
@@ -42,15 +43,16 @@ struct Moe {
     BalanceLoss balance;            // B forms its gradient, [T,E]
     Sequences sequences;
     Dispatch dispatch;
+    KeptRows tokens;    // [A,d] that came, if some did from elsewhere; else W forms them from x
     Tensor row_gates;   // [R]
     KeptRows gate, up;  // [R,f]
     LinearInput h;      // [R,f]; only where the policy keeps it
     Tensor y;           // [T,d] between experts and combine
     Ffn::Saved shared;
-    Tensor dlogits, dgates, dx;  // written by B; dx [T,d]
-    KeptRows dy;                 // [T,d]
-    KeptRows dy_of_shared;       // [T,d] as it came; only where shared experts round otherwise
-    LinearInput dgate, dup;      // [R,f]
+    Tensor dlogits, dx;      // written by B; dx [T,d]
+    KeptRows dy;             // [T,d], from experts_backward on [A,d]
+    KeptRows dy_of_shared;   // [T,d] as it came; only where shared experts round otherwise
+    LinearInput dgate, dup;  // [R,f]
   };
   RoutingResult dispatch(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x, int layer,
                          const Pass& pass, Saved& saved) const;
@@ -63,13 +65,16 @@ struct Moe {
   void experts_backward(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x_again,
                         Saved& saved) const;
   Tensor dispatch_backward(Context& ctx, TokenDispatcher& dispatcher, Saved& saved) const;
-  // Rows that the policy lets go are dispatched once more.
-  void backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& saved);
+  void backward_weight(Context& ctx, Saved&& saved);
 
  private:
-  // What the experts multiply for W: rows of the tokens x, rounded as forward rounded them.
-  LinearInput expert_input(Context& ctx, TokenDispatcher& dispatcher, const Tensor& x,
-                           Dispatch& dispatch) const;
+  // Rows of experts as F's and B's products read them, of tokens that came.
+  LinearInput expert_input(Context& ctx, const KeptRows& tokens, const ExpertRows& rows) const;
+  LinearInput expert_gradient(Context& ctx, const KeptRows& tokens, const ExpertRows& rows) const;
+  // What W multiplies: rows of the tokens as they came in F.
+  LinearInput weight_gradient_input(Context& ctx, Saved& saved) const;
+  // dy as it waits for W.
+  KeptRows kept_gradient(Context& ctx, const KeptRows& sent) const;
   RoutingResult route(Context& ctx, const Tensor& x, int layer, const Pass& pass,
                       Saved& saved) const;
   // Of the balance loss, without alpha. Adds the gradient of the scores to dscores, unless empty.

@@ -66,10 +66,10 @@ MtpBlock::InputGradient MtpBlock::backward_input(Context& ctx, TokenDispatcher& 
   return combine_backward_input(ctx, std::move(dx), saved);
 }
 
-void MtpBlock::backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& saved) {
+void MtpBlock::backward_weight(Context& ctx, Saved&& saved) {
   Saved consumed = std::move(saved);
   head_norm.backward_weight(ctx, std::move(consumed.head_norm));
-  layer.backward_weight(ctx, dispatcher, std::move(consumed.layer));
+  layer.backward_weight(ctx, std::move(consumed.layer));
   combine_backward_weight(ctx, consumed);
 }
 

@@ -35,7 +35,7 @@ struct MtpBlock {
   // dnormed: gradient of `normed`; dhidden: further gradient of `hidden` (may be empty).
   InputGradient backward_input(Context& ctx, TokenDispatcher& dispatcher, Tensor dnormed,
                                Tensor dhidden, const Pass& pass, Saved& saved) const;
-  void backward_weight(Context& ctx, TokenDispatcher& dispatcher, Saved&& saved);
+  void backward_weight(Context& ctx, Saved&& saved);
   // B and W at once, in less memory.
   InputGradient backward(Context& ctx, TokenDispatcher& dispatcher, Tensor dnormed, Tensor dhidden,
                          const Pass& pass, Saved&& saved);

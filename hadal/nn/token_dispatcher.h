@@ -1,54 +1,78 @@
-// nn/token_dispatcher.h: moves rows of tokens to the experts that were chosen for them, and what the
-// experts made of them back. Experts may live elsewhere: each movement is started and finished apart,
-// so that an executor computes something else in between.
+// nn/token_dispatcher.h: moves tokens to the places that have the experts they chose, and what those
+// made of them back. Each movement is started and finished apart, so that an executor computes
+// something else in between; F and B have one of each, W has none.
 //
-//   dispatch  tokens [T,d] -> rows [R,d] of this place's experts    x in F, dy in B
-//   combine   rows [R,d] -> sums over a token's experts [T,d]       outputs in F, dx in B
+//   dispatch  tokens [T,d] -> tokens [A,d] that came to this place     x in F, dy in B
+//   combine   rows [R,d] -> sums over a token's experts [T,d]          outputs in F, dx in B
 //
-// Sums run in ascending expert id, however experts are spread.
+// A token travels once to every place that has an expert of it; the place gathers rows of experts from
+// what came (ops/permute.h) as often as it needs them. Sums run in ascending expert id, however experts
+// are spread.
 #pragma once
 
+#include <memory>
+
+#include "hadal/nn/kept_rows.h"
 #include "hadal/ops/permute.h"
-#include "hadal/tensor/context.h"
 
 namespace hadal {
 
-// One micro-batch's rows on their way through one layer: a value that lives in the layer's Saved.
+// How a sum over a token's experts weights their rows: outputs by gates, gradients not at all.
+enum class Weights { kGates, kNone };
+
+// One micro-batch's way through one layer: a value that lives in the layer's Saved, so that a
+// dispatcher serves many at once.
 struct Dispatch {
-  ExpertRows rows;  // of the experts of this place
-  Tensor moving;    // between a start and its finish
+  // What a dispatcher between places knows besides.
+  class Journey {
+   public:
+    virtual ~Journey() = default;
+  };
+
+  // From the end of F's dispatch on:
+  ExpertRows rows;              // of this place's experts, over the tokens that came
+  Tensor gates;                 // [A,K] of those tokens' choices; of experts elsewhere, anything
+  bool from_elsewhere = false;  // whether tokens came that this place cannot form again
+  // Between a start and its finish:
+  KeptRows tokens;
+  Tensor outputs, numbers;
+  Weights weights = Weights::kGates;
+  std::unique_ptr<Journey> journey;
 };
 
 class TokenDispatcher {
  public:
   virtual ~TokenDispatcher() = default;
-  // Which rows come here, from the choices of this place's tokens.
-  virtual Dispatch plan(Context& ctx, View<const int32_t, 2> indices, ExpertRange experts) = 0;
+  // Which experts this place's tokens chose, indices and gates [T,K], and which live here. The gates
+  // travel with the first dispatch.
+  virtual Dispatch plan(Context& ctx, View<const int32_t, 2> indices, const Tensor& gates,
+                        ExpertRange experts) = 0;
 
-  virtual void start_dispatch(Context& ctx, const Tensor& tokens, Dispatch& dispatch) = 0;
-  virtual Tensor finish_dispatch(Context& ctx, Dispatch& dispatch) = 0;
+  virtual void start_dispatch(Context& ctx, KeptRows tokens, Dispatch& dispatch) = 0;
+  virtual KeptRows finish_dispatch(Context& ctx, Dispatch& dispatch) = 0;
 
-  virtual void start_combine(Context& ctx, Tensor rows, Dispatch& dispatch) = 0;
-  // y[t] += sum_k gates[t,k] row(t,k);  without gates (no data) y[t] += sum_k row(t,k).
-  virtual void finish_combine(Context& ctx, View<float, 2> y, View<const float, 2> gates,
-                              Dispatch& dispatch) = 0;
-
-  // One number a choice: gates [T,K] to the rows they belong to [R], and gradients of gates back.
-  virtual Tensor to_rows(Context& ctx, const Tensor& choices, const Dispatch& dispatch) = 0;
-  virtual Tensor to_choices(Context& ctx, const Tensor& rows, const Dispatch& dispatch) = 0;
+  // Beside each row may travel a number, numbers [R]; else they are empty.
+  virtual void start_combine(Context& ctx, Tensor rows, Tensor numbers, Weights weights,
+                             Dispatch& dispatch) = 0;
+  //   y[t] += sum_k weight(t,k) row(t,k)
+  // Returns the numbers of this place's choices [T,K].
+  virtual Tensor finish_combine(Context& ctx, View<float, 2> y, Dispatch& dispatch) = 0;
 };
 
-// Tokens and experts in one memory: movements are copies, done when they are started or finished.
+// y[t] += sum_k weight(t,k) rows[row_of[t,k]], gates [T,K], and the numbers [T,K] of the choices, if any.
+Tensor sum_rows(Context& ctx, View<float, 2> y, const Tensor& rows, const Tensor& numbers,
+                Weights weights, const Tensor& gates, const ExpertRows& where);
+
+// Tokens and experts in one memory: nothing travels, and nothing is copied.
 class LocalDispatcher final : public TokenDispatcher {
  public:
-  Dispatch plan(Context& ctx, View<const int32_t, 2> indices, ExpertRange experts) override;
-  void start_dispatch(Context& ctx, const Tensor& tokens, Dispatch& dispatch) override;
-  Tensor finish_dispatch(Context& ctx, Dispatch& dispatch) override;
-  void start_combine(Context& ctx, Tensor rows, Dispatch& dispatch) override;
-  void finish_combine(Context& ctx, View<float, 2> y, View<const float, 2> gates,
-                      Dispatch& dispatch) override;
-  Tensor to_rows(Context& ctx, const Tensor& choices, const Dispatch& dispatch) override;
-  Tensor to_choices(Context& ctx, const Tensor& rows, const Dispatch& dispatch) override;
+  Dispatch plan(Context& ctx, View<const int32_t, 2> indices, const Tensor& gates,
+                ExpertRange experts) override;
+  void start_dispatch(Context& ctx, KeptRows tokens, Dispatch& dispatch) override;
+  KeptRows finish_dispatch(Context& ctx, Dispatch& dispatch) override;
+  void start_combine(Context& ctx, Tensor rows, Tensor numbers, Weights weights,
+                     Dispatch& dispatch) override;
+  Tensor finish_combine(Context& ctx, View<float, 2> y, Dispatch& dispatch) override;
 };
 
 }  // namespace hadal

@@ -43,8 +43,7 @@ class Pipeline {
   }
   void backward_weight() {
     for (size_t stage = cuts_.size(); stage-- > 0;) {
-      stage_backward_weight(trainee_.ctx, trainee_.dispatcher, trainee_.model, cuts_[stage],
-                            std::move(saved_[stage]));
+      stage_backward_weight(trainee_.ctx, trainee_.model, cuts_[stage], std::move(saved_[stage]));
     }
   }
 

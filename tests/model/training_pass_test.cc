@@ -241,8 +241,7 @@ TEST(TrainingPass, NothingIsKeptAfterW) {
                 kTestWeights, saved);
   stage_backward_input(trainee.ctx, trainee.dispatcher, trainee.model, trainee.cut, {}, saved);
   EXPECT_GT(trainee.arena.bytes_in_use(), before);
-  stage_backward_weight(trainee.ctx, trainee.dispatcher, trainee.model, trainee.cut,
-                        std::move(saved));
+  stage_backward_weight(trainee.ctx, trainee.model, trainee.cut, std::move(saved));
   EXPECT_EQ(trainee.arena.bytes_in_use(), before);
 }
 

@@ -55,7 +55,7 @@ struct Walk {
     if (phase == 2) layer.dispatch_backward(ctx, owner.dispatcher, saved);
     if (phase == 3) dx = layer.attention_backward(ctx, pass, saved);
   }
-  void weight() { layer.backward_weight(ctx, owner.dispatcher, std::move(saved)); }
+  void weight() { layer.backward_weight(ctx, std::move(saved)); }
 
   void expect_same_as(const Walk& other, const std::string& what) const {
     expect_close(output.hidden, other.output.hidden, Tolerance::exact(), what + ": y");

@@ -13,7 +13,7 @@ constexpr int64_t kTokens = 17, kCut = 3;
 // What the far place sends to the tokens' home.
 struct Sent {
   Tensor rows;     // of its experts
-  Tensor choices;  // [T,K] with zeros for the choices elsewhere
+  Tensor numbers;  // beside them
 };
 
 // Both places see all tokens. The far one holds the first experts; home, the second, sums over the
@@ -23,57 +23,50 @@ class HalfDispatcher final : public TokenDispatcher {
   HalfDispatcher(Sent& sent, int64_t n_experts, bool home)
       : sent_(sent), n_experts_(n_experts), home_(home) {}
 
-  Dispatch plan(Context& ctx, View<const int32_t, 2> indices, ExpertRange experts) override {
-    all_ = ExpertRows::from(indices, {0, n_experts_});
-    return local_.plan(ctx, indices, experts);
+  Dispatch plan(Context& ctx, View<const int32_t, 2> indices, const Tensor& gates,
+                ExpertRange experts) override {
+    all_ = local_.plan(ctx, indices, gates, {0, n_experts_});
+    return local_.plan(ctx, indices, gates, experts);
   }
-  void start_dispatch(Context& ctx, const Tensor& tokens, Dispatch& dispatch) override {
-    local_.start_dispatch(ctx, tokens, dispatch);
+  void start_dispatch(Context& ctx, KeptRows tokens, Dispatch& dispatch) override {
+    local_.start_dispatch(ctx, std::move(tokens), dispatch);
   }
-  Tensor finish_dispatch(Context& ctx, Dispatch& dispatch) override {
+  KeptRows finish_dispatch(Context& ctx, Dispatch& dispatch) override {
     return local_.finish_dispatch(ctx, dispatch);
   }
-  void start_combine(Context& ctx, Tensor rows, Dispatch& dispatch) override {
+  void start_combine(Context& ctx, Tensor rows, Tensor numbers, Weights weights,
+                     Dispatch& dispatch) override {
+    all_.weights = weights;
     if (home_) {
-      local_.start_combine(ctx, std::move(rows), dispatch);
+      local_.start_combine(ctx, std::move(rows), std::move(numbers), weights, dispatch);
     } else {
-      sent_.rows = std::move(rows);
+      sent_ = {std::move(rows), std::move(numbers)};
     }
   }
-  void finish_combine(Context& ctx, View<float, 2> y, View<const float, 2> gates,
-                      Dispatch& dispatch) override {
-    if (!home_) return;
-    Dispatch both{all_, ctx.empty({all_.n_rows(), y.dim(1)})};
-    int64_t next = 0;
-    for (const Tensor* rows : {&sent_.rows, &dispatch.moving}) {
-      for (int64_t r = 0; r < rows->dim(0); ++r) {
-        std::ranges::copy(rows->mat().row(r), both.moving.mat().row(next++).begin());
-      }
+  Tensor finish_combine(Context& ctx, View<float, 2> y, Dispatch& dispatch) override {
+    const int64_t n_rows = all_.rows.n_rows();
+    if (!home_) return ctx.zeros({all_.rows.n_tokens, all_.rows.top_k});
+    all_.outputs = ctx.empty({n_rows, y.dim(1)});
+    join(all_.outputs, sent_.rows, dispatch.outputs);
+    if (dispatch.numbers.has_data()) {
+      all_.numbers = ctx.empty({n_rows});
+      join(all_.numbers, sent_.numbers, dispatch.numbers);
     }
-    EXPECT_EQ(next, all_.n_rows());
-    local_.finish_combine(ctx, y, gates, both);
-  }
-  Tensor to_rows(Context& ctx, const Tensor& choices, const Dispatch& dispatch) override {
-    return local_.to_rows(ctx, choices, dispatch);
-  }
-  Tensor to_choices(Context& ctx, const Tensor& rows, const Dispatch& dispatch) override {
-    Tensor here = local_.to_choices(ctx, rows, dispatch);
-    if (!home_) {
-      sent_.choices = here.share();
-      return here;
-    }
-    for (size_t i = 0; i < here.flat<float>().size(); ++i) {
-      here.flat<float>()[i] += std::as_const(sent_.choices).flat<float>()[i];
-    }
-    return here;
+    return local_.finish_combine(ctx, y, all_);
   }
 
  private:
+  static void join(Tensor& both, const Tensor& first, const Tensor& second) {
+    ASSERT_EQ(first.size() + second.size(), both.size());
+    const auto rest = std::ranges::copy(first.flat<float>(), both.flat<float>().begin()).out;
+    std::ranges::copy(second.flat<float>(), rest);
+  }
+
   LocalDispatcher local_;
   Sent& sent_;
   const int64_t n_experts_;
   const bool home_;
-  ExpertRows all_;
+  Dispatch all_;
 };
 
 Param shared_values(const Param& param, Arena& arena) {
@@ -122,7 +115,7 @@ void run(RandomModel& random, std::vector<Place>& places, const Tensor& x, const
   for (Place& p : places) p.moe.combine_backward(ctx, p.dispatcher, dy.share(), p.saved);
   for (Place& p : places) p.moe.experts_backward(ctx, p.dispatcher, x, p.saved);
   for (Place& p : places) p.dx = p.moe.dispatch_backward(ctx, p.dispatcher, p.saved);
-  for (Place& p : places) p.moe.backward_weight(ctx, p.dispatcher, std::move(p.saved));
+  for (Place& p : places) p.moe.backward_weight(ctx, std::move(p.saved));
 }
 
 void expect_same_gradients(const GroupedLinear& part, const GroupedLinear& whole, int64_t first,

@@ -156,7 +156,7 @@ TEST(Layers, DecoderLayerBackward) {
     test.backward = [&](Tensor dy) {
       std::vector<Tensor> dx;
       dx.push_back(layer.backward_input(random.ctx, dispatcher, std::move(dy), pass, saved));
-      layer.backward_weight(random.ctx, dispatcher, std::move(saved));
+      layer.backward_weight(random.ctx, std::move(saved));
       return dx;
     };
     test.choice = [&] { return load; };
@@ -186,7 +186,7 @@ TEST(Layers, MtpBlockBackward) {
   test.backward = [&](Tensor dy) {
     MtpBlock::InputGradient gradient =
         block.backward_input(random.ctx, dispatcher, std::move(dy), {}, pass, saved);
-    block.backward_weight(random.ctx, dispatcher, std::move(saved));
+    block.backward_weight(random.ctx, std::move(saved));
     std::vector<Tensor> dx;
     dx.push_back(std::move(gradient.embedded));
     dx.push_back(std::move(gradient.state));
@@ -214,7 +214,7 @@ TEST(Layers, BackwardAtOnceEqualsTheSeparateSteps) {
       return layer.backward(random.ctx, dispatcher, std::move(dy), pass, std::move(saved));
     }
     Tensor dx = layer.backward_input(random.ctx, dispatcher, std::move(dy), pass, saved);
-    layer.backward_weight(random.ctx, dispatcher, std::move(saved));
+    layer.backward_weight(random.ctx, std::move(saved));
     return dx;
   };
   const Tensor want = run(split, false), got = run(fused, true);

@@ -38,7 +38,7 @@ void check_moe(const ModelConfig& config, const std::string& what, uint64_t seed
     layer.combine_backward(random.ctx, dispatcher, std::move(dy), saved);
     layer.experts_backward(random.ctx, dispatcher, test.inputs[0], saved);
     dx.push_back(layer.dispatch_backward(random.ctx, dispatcher, saved));
-    layer.backward_weight(random.ctx, dispatcher, std::move(saved));
+    layer.backward_weight(random.ctx, std::move(saved));
     return dx;
   };
   test.choice = [&] { return chosen; };
@@ -105,35 +105,30 @@ TEST(Moe, ATokenIsTheSameInAnyCompany) {
 // Keeps what was sent.
 class WatchedDispatcher final : public TokenDispatcher {
  public:
-  explicit WatchedDispatcher(Arena& arena) : arena_(arena) {}
-  Dispatch plan(Context& ctx, View<const int32_t, 2> indices, ExpertRange experts) override {
-    return local_.plan(ctx, indices, experts);
+  Dispatch plan(Context& ctx, View<const int32_t, 2> indices, const Tensor& gates,
+                ExpertRange experts) override {
+    return local_.plan(ctx, indices, gates, experts);
   }
-  void start_dispatch(Context& ctx, const Tensor& tokens, Dispatch& dispatch) override {
-    sent.push_back(tokens.clone(arena_));
-    local_.start_dispatch(ctx, tokens, dispatch);
+  void start_dispatch(Context& ctx, KeptRows tokens, Dispatch& dispatch) override {
+    sent.push_back(tokens.share());
+    local_.start_dispatch(ctx, std::move(tokens), dispatch);
   }
-  Tensor finish_dispatch(Context& ctx, Dispatch& dispatch) override {
+  KeptRows finish_dispatch(Context& ctx, Dispatch& dispatch) override {
     return local_.finish_dispatch(ctx, dispatch);
   }
-  void start_combine(Context& ctx, Tensor rows, Dispatch& dispatch) override {
-    local_.start_combine(ctx, std::move(rows), dispatch);
+  void start_combine(Context& ctx, Tensor rows, Tensor numbers, Weights weights,
+                     Dispatch& dispatch) override {
+    ++combines;
+    local_.start_combine(ctx, std::move(rows), std::move(numbers), weights, dispatch);
   }
-  void finish_combine(Context& ctx, View<float, 2> y, View<const float, 2> gates,
-                      Dispatch& dispatch) override {
-    local_.finish_combine(ctx, y, gates, dispatch);
-  }
-  Tensor to_rows(Context& ctx, const Tensor& choices, const Dispatch& dispatch) override {
-    return local_.to_rows(ctx, choices, dispatch);
-  }
-  Tensor to_choices(Context& ctx, const Tensor& rows, const Dispatch& dispatch) override {
-    return local_.to_choices(ctx, rows, dispatch);
+  Tensor finish_combine(Context& ctx, View<float, 2> y, Dispatch& dispatch) override {
+    return local_.finish_combine(ctx, y, dispatch);
   }
 
-  std::vector<Tensor> sent;
+  std::vector<KeptRows> sent;
+  int combines = 0;
 
  private:
-  Arena& arena_;
   LocalDispatcher local_;
 };
 
@@ -147,10 +142,10 @@ void forward_and_back(Context& ctx, Moe& moe, TokenDispatcher& dispatcher, const
   moe.combine_backward(ctx, dispatcher, dy.share(), saved);
   moe.experts_backward(ctx, dispatcher, x, saved);
   moe.dispatch_backward(ctx, dispatcher, saved);
-  moe.backward_weight(ctx, dispatcher, std::move(saved));
+  moe.backward_weight(ctx, std::move(saved));
 }
 
-// Tokens forward, gradients back, and both once more for W: as codes would carry them.
+// Tokens forward and gradients back travel once each, as codes, and nothing travels for W.
 TEST(Moe, WhatTravelsInFp8IsRoundedBefore) {
   RandomModel random(odd_config());
   Context& ctx = random.ctx;
@@ -161,15 +156,15 @@ TEST(Moe, WhatTravelsInFp8IsRoundedBefore) {
   const Tensor x = random.random_rows(kMoeTokens, 40, 31);
   const Tensor dy = random.random_rows(kMoeTokens, 40, 32);
   const Pass pass = Pass::over(Sequences::equal(1, kMoeTokens), random.model.rope);
-  WatchedDispatcher dispatcher(random.arena);
+  WatchedDispatcher dispatcher;
   forward_and_back(ctx, moe, dispatcher, x, dy, pass);
   const Tensor x_codes = fp8.rounded_input(ctx, x).f32(ctx);
   const Tensor dy_codes = fp8.rounded_gradient(ctx, dy).f32(ctx);
-  ASSERT_EQ(dispatcher.sent.size(), 4U);
-  expect_close(dispatcher.sent[0], x_codes, Tolerance::exact(), "x");
-  expect_close(dispatcher.sent[1], dy_codes, Tolerance::exact(), "dy");
-  expect_close(dispatcher.sent[2], x_codes, Tolerance::exact(), "x for W");
-  expect_close(dispatcher.sent[3], dy_codes, Tolerance::exact(), "dy for W");
+  ASSERT_EQ(dispatcher.sent.size(), 2U);
+  EXPECT_EQ(dispatcher.combines, 2);
+  for (const KeptRows& sent : dispatcher.sent) EXPECT_TRUE(sent.is_fp8());
+  expect_close(dispatcher.sent[0].f32(ctx), x_codes, Tolerance::exact(), "x");
+  expect_close(dispatcher.sent[1].f32(ctx), dy_codes, Tolerance::exact(), "dy");
 }
 
 // [precision] shared = "fp32", experts = "fp8": nothing of the shared expert's way back is rounded.

@@ -39,7 +39,7 @@ struct Trainee : RandomModel {
     StageSaved saved;
     StageOutput output = stage_forward(ctx, dispatcher, model, cut, {}, whole(), weights, saved);
     stage_backward_input(ctx, dispatcher, model, cut, {}, saved);
-    stage_backward_weight(ctx, dispatcher, model, cut, std::move(saved));
+    stage_backward_weight(ctx, model, cut, std::move(saved));
     return output;
   }
   // Every parameter's gradient, row by row.
