@@ -146,21 +146,24 @@ TEST(ExpertDispatcher, ByWayOfNodesTheSameBytesWithLessAcross) {
   }
 }
 
-// Bytes of one token: F32 of width 40 and, in F, 3 choices, 3 gates and a rank; back, a row and in B a number.
+// Bytes of a token of width 40: F32, or codes and the BF16 scale of one tile; in F beside it 3 choices, 3
+// gates and a rank. Back come rows in F32, in B with a number each.
 TEST(ExpertDispatcher, CountsWhatTravels) {
-  ExpertCase of{.tokens = {6, 5}};
-  of.how = on_nodes({0, 1}, false);
-  const ExpertRanks ranks = run_ranks(of);
-  for (size_t me = 0; me < 2; ++me) {
-    const ExpertTraffic& mine = ranks[me]->traffic;
-    const ExpertTraffic& other = ranks[1 - me]->traffic;
-    EXPECT_EQ(mine.bytes_in_node, 0);
-    const int64_t tokens = mine.tokens_to_node[1 - me];
-    const int64_t dispatched = tokens * (2 * 160 + 3 * 4 + 3 * 4 + 4);
-    // One group of four experts a token, so all three rows of one that came.
-    const int64_t combined = 3 * other.tokens_to_node[me] * (2 * 160 + 4);
-    EXPECT_EQ(mine.bytes_across, dispatched + combined);
-    EXPECT_EQ(mine.most_nodes, 1);
+  for (const Precision precision : {Precision::kF32, Precision::kFp8}) {
+    ExpertCase of{.tokens = {6, 5}, .precision = precision};
+    of.how = on_nodes({0, 1}, false);
+    const ExpertRanks ranks = run_ranks(of);
+    const int64_t token = precision == Precision::kFp8 ? 40 + 2 : 160;
+    for (size_t me = 0; me < 2; ++me) {
+      const ExpertTraffic& mine = ranks[me]->traffic;
+      const ExpertTraffic& other = ranks[1 - me]->traffic;
+      EXPECT_EQ(mine.bytes_in_node, 0);
+      const int64_t dispatched = mine.tokens_to_node[1 - me] * (2 * token + 3 * 4 + 3 * 4 + 4);
+      // One group of four experts a token, so all three rows of one that came.
+      const int64_t combined = 3 * other.tokens_to_node[me] * (2 * 160 + 4);
+      EXPECT_EQ(mine.bytes_across, dispatched + combined);
+      EXPECT_EQ(mine.most_nodes, 1);
+    }
   }
 }
 

@@ -135,6 +135,7 @@ struct ExpertRank : RandomModel {
       each->weights = std::move(kept);
     }
     moe().range = range;
+    bytes_before = arena.bytes_in_use();
   }
   Moe& moe() { return *layer.moe(); }
   std::array<GroupedLinear*, 3> experts() { return {&moe().w_gate, &moe().w_up, &moe().w_down}; }
@@ -143,6 +144,7 @@ struct ExpertRank : RandomModel {
   std::vector<NamedParam> common;  // parameters that every rank has
   std::optional<ExpertWalk> walk;  // the micro-batch it ran
   ExpertTraffic traffic;
+  int64_t bytes_before;  // in use before it ran
 };
 
 inline std::unique_ptr<ExpertRank> run_one_rank(const ExpertCase& of) {
@@ -242,6 +244,10 @@ inline void expect_as_one_rank(const ExpertCase& of, const std::string& what) {
   int64_t n_rows = 0;
   for (const auto& rank : ranks) n_rows += rank->walk->n_rows;
   EXPECT_EQ(n_rows, one->walk->n_rows) << what << ": no token is dropped";
+  for (const auto& rank : ranks) rank->walk.reset();
+  for (const auto& rank : ranks) {  // messages are given back to where they were made
+    EXPECT_EQ(rank->arena.bytes_in_use(), rank->bytes_before) << what;
+  }
 }
 
 // The same bytes on both.
