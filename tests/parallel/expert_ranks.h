@@ -165,19 +165,23 @@ inline ExpertRanks make_ranks(const ExpertCase& of) {
   return ranks;
 }
 
+// F, B and W of the rank's own tokens.
+inline void run_rank(const ExpertCase& of, ExpertRank& rank, Communicator& comm) {
+  const auto me = static_cast<size_t>(comm.rank());
+  ExpertDispatcher dispatcher(comm, of.how);
+  ExpertWalk& walk = rank.walk.emplace(of, rank, rank.layer, me, me + 1, of.seed + 10);
+  for (int n = 0; n < ExpertWalk::kPhases; ++n) {
+    if (n + 1 == ExpertWalk::kPhases) {
+      rank.traffic = ExpertDispatcher::traffic(walk.moe_saved().dispatch);
+    }
+    walk.phase(n, dispatcher);
+  }
+}
+
 inline ExpertRanks run_ranks(const ExpertCase& of) {
   ExpertRanks ranks = make_ranks(of);
   run_thread_ranks({.n_ranks = of.n_ranks(), .patience_seconds = 60}, [&](Communicator& comm) {
-    const auto me = static_cast<size_t>(comm.rank());
-    ExpertRank& rank = *ranks[me];
-    ExpertDispatcher dispatcher(comm, of.how);
-    ExpertWalk& walk = rank.walk.emplace(of, rank, rank.layer, me, me + 1, of.seed + 10);
-    for (int n = 0; n < ExpertWalk::kPhases; ++n) {
-      if (n + 1 == ExpertWalk::kPhases) {
-        rank.traffic = ExpertDispatcher::traffic(walk.moe_saved().dispatch);
-      }
-      walk.phase(n, dispatcher);
-    }
+    run_rank(of, *ranks[static_cast<size_t>(comm.rank())], comm);
   });
   return ranks;
 }
