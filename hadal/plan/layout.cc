@@ -8,6 +8,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/in_quotes.h"
 #include "hadal/core/nearest.h"
+#include "hadal/schedule/schedule_check.h"
 
 namespace hadal {
 namespace {
@@ -62,9 +63,8 @@ Refusal setting_problem(const Layout& layout, const LayoutFacts& facts) {
                      .found = layout.stages_per_rank,
                      .expected = {"a divisor of ", layout.pp, " stages"}};
   }
-  const bool paired = layout.schedule >= ScheduleKind::kDualPipe && !interleaved;
   const std::string& schedule = schedule_names()[static_cast<size_t>(layout.schedule)];
-  if (paired && layout.pp % 2 != 0) {
+  if (mirrors_stages(layout.schedule) && layout.pp % 2 != 0) {
     return Complaint{.field = "pp",
                      .problem = {schedule, " pairs the stages"},
                      .found = layout.pp,
@@ -134,7 +134,56 @@ Refusal setting_problem(const Layout& layout, const LayoutFacts& facts) {
   return {};
 }
 
+ScheduleKind schedule_of(const Worksheet& sheet) {
+  const auto most = static_cast<int64_t>(schedule_names().size()) - 1;
+  return static_cast<ScheduleKind>(whole_cell(sheet, "schedule", 0, most));
+}
+
+// How the schedule lays the stages on ranks: asked of schedule/, which alone knows its schedules.
+void add_placement(Worksheet& sheet) {
+  const std::vector<std::string> inputs = {"pp", "schedule", "interleaved_stages"};
+  const auto asked = [&](const char* name, auto answer, const char* note) {
+    sheet.computed(
+        name, inputs,
+        [answer](const Worksheet& s) { return static_cast<double>(answer(stage_placement(s))); },
+        "", note);
+  };
+  asked(
+      "stages_per_rank",
+      [](const StagePlacement& s) { return stages_passed(s.schedule, s.stages_per_rank); },
+      "a micro-batch passes: DualPipeV and ZBV fold the pipeline in two");
+  asked(
+      "stages_held", [](const StagePlacement& s) { return s.held_by(0).size(); },
+      "on one rank: DualPipe holds every stage on two ranks");
+  asked(
+      "overlaps", [](const StagePlacement& s) { return pairs_chunks(s.schedule); },
+      "1: F and B run as overlapped pairs");
+  asked(
+      "ends_meet",
+      [](const StagePlacement& s) { return std::ranges::count(s.held_by(0), s.n_stages - 1) > 0; },
+      "1: the first and the last stage are on one rank");
+  asked(
+      "most_chunks_stored",
+      [](const StagePlacement& s) {
+        return activation_bound(s.schedule, s.n_stages, s.stages_per_rank);
+      },
+      "whose activations a rank keeps while the pipeline is full (docs/schedules.md)");
+  sheet.formula("pipeline_ranks", "pp / stages_per_rank", "", "GPUs of one pipeline");
+  sheet.formula("parameter_copies", "stages_held / stages_per_rank", "", "of every stage");
+}
+
 }  // namespace
+
+StagePlacement stage_placement(const Worksheet& sheet) {
+  StagePlacement placement;
+  placement.schedule = schedule_of(sheet);
+  placement.n_stages = static_cast<int32_t>(whole_cell(sheet, "pp", 1, kMaxDegree));
+  const int64_t most =
+      placement.schedule == ScheduleKind::kInterleaved ? placement.n_stages : kMaxDegree;
+  placement.stages_per_rank =
+      static_cast<int32_t>(whole_cell(sheet, "interleaved_stages", 1, most));
+  return placement;
+}
 
 const std::vector<std::string>& recompute_names() {
   static const std::vector<std::string> names = {"none", "selective", "full"};
@@ -233,33 +282,23 @@ void add_layout(Worksheet& sheet, const Layout& layout, Origin origin, const std
   cell("pp", layout.pp, "pipeline stages");
   cell("ep", layout.ep, "GPUs that share a layer's experts");
   cell("micro_batch_sequences", layout.micro_batch_sequences, "sequences of one micro-batch");
-  cell("schedule", static_cast<int64_t>(layout.schedule),
-       "0: 1f1b, 1: zb1p, 2: dualpipe, 3: dualpipev, 4: interleaved, 5: zbv");
+  std::string schedules;
+  int number = 0;
+  for (const std::string& name : schedule_names()) {
+    schedules += concat(schedules.empty() ? "0: " : concat(", ", ++number, ": "), name);
+  }
+  cell("schedule", static_cast<int64_t>(layout.schedule), schedules.c_str());
   cell("interleaved_stages", layout.stages_per_rank, "stages of a rank, if interleaved");
   cell("recompute", static_cast<int64_t>(layout.recompute), "0: none, 1: selective, 2: full");
   cell("uses_fp8", layout.fp8 ? 1 : 0, "1: Linears in FP8, 0: all in BF16");
-  sheet.formula("pipeline_ranks",
-                "schedule == 4 ? pp / interleaved_stages"
-                " : (schedule == 3 || schedule == 5 ? pp / 2 : pp)",
-                "", "GPUs of one pipeline");
-  sheet.formula("stages_per_rank", "pp / pipeline_ranks", "",
-                "a micro-batch passes: DualPipeV and ZBV fold the pipeline in two");
-  sheet.formula("parameter_copies", "schedule == 2 ? 2 : 1", "",
-                "DualPipe holds every stage on two ranks");
-  sheet.formula("stages_held", "stages_per_rank * parameter_copies", "", "on one rank");
-  sheet.formula("overlaps", "schedule >= 2 && schedule <= 4 ? 1 : 0", "",
-                "1: F and B run as overlapped pairs");
-  sheet.formula("ends_meet", "schedule == 2 || schedule == 3 || schedule == 5 ? 1 : 0", "",
-                "1: the first and the last stage are on one rank");
+  add_placement(sheet);
   sheet.formula("replicas", "gpus / pipeline_ranks", "", "data-parallel pipelines");
   sheet.formula("expert_replicas", "replicas / ep", "", "copies of each expert over replicas");
   sheet.formula("micro_batches", "batch_sequences / (replicas * micro_batch_sequences)", "",
                 "of one replica and step, both directions together");
   sheet.formula("tokens_per_micro_batch", "micro_batch_sequences * sequence_length", "tokens", "");
-  sheet.formula("in_flight_chunks",
-                "min(micro_batches * stages_per_rank, "
-                "schedule == 4 ? pp + pipeline_ranks : (overlaps ? pp + 1 : pp))",
-                "", "activations a rank keeps at most (docs/schedules.md)");
+  sheet.formula("in_flight_chunks", "min(micro_batches * stages_per_rank, most_chunks_stored)", "",
+                "activations a rank keeps at most (docs/schedules.md)");
 }
 
 void set_layout(Worksheet& sheet, const Layout& layout) {
@@ -288,7 +327,7 @@ Layout layout_of(const Worksheet& sheet) {
   layout.pp = whole_cell(sheet, "pp", 1, kMaxDegree);
   layout.ep = whole_cell(sheet, "ep", 1, kMaxDegree);
   layout.micro_batch_sequences = whole_cell(sheet, "micro_batch_sequences", 1, kMaxDegree);
-  layout.schedule = static_cast<ScheduleKind>(whole_cell(sheet, "schedule", 0, 5));
+  layout.schedule = schedule_of(sheet);
   layout.recompute = static_cast<Recompute>(whole_cell(sheet, "recompute", 0, 2));
   layout.fp8 = whole_cell(sheet, "uses_fp8", 0, 1) == 1;
   layout.stages_per_rank = whole_cell(sheet, "interleaved_stages", 1, kMaxDegree);

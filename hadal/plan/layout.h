@@ -61,6 +61,17 @@ std::vector<int64_t> layers_of_stages(int64_t n_layers, int64_t n_stages, double
 // Section "layout": its inputs, and set_layout to change them later.
 void add_layout(Worksheet& sheet, const Layout& layout, Origin origin, const std::string& source);
 void set_layout(Worksheet& sheet, const Layout& layout);
+// The stages, and the schedule that lays them on ranks.
+struct StagePlacement {
+  ScheduleKind schedule = ScheduleKind::kDualPipe;
+  int32_t n_stages = 0, stages_per_rank = kInterleavedStages;
+  int32_t n_ranks() const { return n_stages / stages_passed(schedule, stages_per_rank); }
+  std::vector<int32_t> held_by(int32_t rank) const {
+    return held_stages(schedule, n_stages, rank, stages_per_rank);
+  }
+};
+// What the sheet's cells say. ConfigError for what is no count or no schedule.
+StagePlacement stage_placement(const Worksheet& sheet);
 // A cell that counts or selects. ConfigError if it is not a whole number from `least` to `most`.
 int64_t whole_cell(const Worksheet& sheet, const std::string& name, int64_t least, int64_t most);
 // The layout that the sheet's cells say, after --set. ConfigError for what is no layout.

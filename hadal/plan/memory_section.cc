@@ -13,32 +13,34 @@ constexpr int64_t kMostLayers = 1 << 20;
 
 struct LayersOfRank {
   double dense = 0, moe = 0;
+  bool has_head = false;
 };
 
-// By stage: all layers of a rank that holds it; the last entry is the rank with the head.
 std::vector<LayersOfRank> layers_of_ranks(const Worksheet& sheet) {
+  const StagePlacement placement = stage_placement(sheet);
   const std::vector<int64_t> layers =
-      layers_of_stages(whole_cell(sheet, "n_layers", 1, kMostLayers),
-                       whole_cell(sheet, "pp", 1, kMostLayers), sheet.value("head_in_layers"));
-  const bool ends_meet = sheet.value("ends_meet") > 0;
-  const auto n_ranks =
-      static_cast<size_t>(ends_meet ? 1 : whole_cell(sheet, "pipeline_ranks", 1, kMostLayers));
+      layers_of_stages(whole_cell(sheet, "n_layers", 1, kMostLayers), placement.n_stages,
+                       sheet.value("head_in_layers"));
+  std::vector<double> dense(layers.size());  // of each stage
   double dense_left = sheet.value("n_dense_layers");
-  std::vector<LayersOfRank> ranks(layers.size());
-  for (size_t s = 0; s < layers.size(); ++s) {
-    const double n = static_cast<double>(layers[s]), dense = std::min(n, dense_left);
-    dense_left -= dense;
-    const auto add_to = [&](LayersOfRank& rank) {
-      rank = {rank.dense + dense, rank.moe + n - dense};
-    };
-    if (ends_meet) {
-      add_to(ranks[s]);
-      add_to(ranks[layers.size() - 1 - s]);
-    } else {  // every n_ranks-th stage is on the same rank
-      for (size_t t = s % n_ranks; t < ranks.size(); t += n_ranks) add_to(ranks[t]);
+  for (size_t stage = 0; stage < layers.size(); ++stage) {
+    dense[stage] = std::min(static_cast<double>(layers[stage]), dense_left);
+    dense_left -= dense[stage];
+  }
+  std::vector<LayersOfRank> ranks(static_cast<size_t>(placement.n_ranks()));
+  for (size_t rank = 0; rank < ranks.size(); ++rank) {
+    for (const int32_t held : placement.held_by(static_cast<int32_t>(rank))) {
+      const auto stage = static_cast<size_t>(held);
+      ranks[rank].dense += dense[stage];
+      ranks[rank].moe += static_cast<double>(layers[stage]) - dense[stage];
+      ranks[rank].has_head = ranks[rank].has_head || stage + 1 == layers.size();
     }
   }
   return ranks;
+}
+
+LayersOfRank rank_with_head(const Worksheet& sheet) {
+  return std::ranges::max(layers_of_ranks(sheet), {}, &LayersOfRank::has_head);
 }
 
 LayersOfRank fullest_rank(const Worksheet& sheet) {
@@ -52,12 +54,10 @@ void add_layers_of_ranks(Worksheet& sheet) {
   const auto count = [&](const char* name, bool end, double LayersOfRank::*kind, const char* note) {
     sheet.computed(
         name,
-        {"n_layers", "n_dense_layers", "pp", "head_in_layers", "ends_meet", "pipeline_ranks",
+        {"n_layers", "n_dense_layers", "pp", "schedule", "interleaved_stages", "head_in_layers",
          "memory_dense_layer", "memory_moe_layer"},
-        [=](const Worksheet& s) {
-          return (end ? layers_of_ranks(s).back() : fullest_rank(s)).*kind;
-        },
-        "", note);
+        [=](const Worksheet& s) { return (end ? rank_with_head(s) : fullest_rank(s)).*kind; }, "",
+        note);
   };
   count("inner_moe_layers", false, &LayersOfRank::moe, "with experts, of the rank that needs most");
   count("inner_dense_layers", false, &LayersOfRank::dense, "its layers without experts");

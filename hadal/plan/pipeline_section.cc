@@ -27,11 +27,10 @@ struct PipelineResult {
 };
 
 PipelineResult simulate_pipeline(const Worksheet& sheet) {
-  const int64_t pp = whole_cell(sheet, "pp", 1, 1 << 20);
+  const StagePlacement placement = stage_placement(sheet);
+  const int64_t pp = placement.n_stages;
   const int64_t count = whole_cell(sheet, "micro_batches", 1, 1 << 24);
   const int64_t n_layers = whole_cell(sheet, "n_layers", 1, 1 << 20);
-  const auto schedule = static_cast<ScheduleKind>(whole_cell(sheet, "schedule", 0, 5));
-  const int64_t stages_per_rank = whole_cell(sheet, "interleaved_stages", 1, 1 << 20);
   const double head = sheet.value("head_in_layers");
   const double mean_weight = (static_cast<double>(n_layers) + head) / static_cast<double>(pp);
   const double forward = sheet.value("forward_seconds");
@@ -48,8 +47,8 @@ PipelineResult simulate_pipeline(const Worksheet& sheet) {
   times.bytes = sheet.value("pipeline_bytes");
   times.bandwidth = {sheet.value("nic_bandwidth")};
   const Simulation simulation =
-      simulate(make_schedule(schedule, static_cast<int32_t>(pp), static_cast<int32_t>(count),
-                             static_cast<int32_t>(stages_per_rank)),
+      simulate(make_schedule(placement.schedule, placement.n_stages, static_cast<int32_t>(count),
+                             placement.stages_per_rank),
                times);
   PipelineResult result;
   result.makespan = simulation.makespan;

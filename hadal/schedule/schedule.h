@@ -97,6 +97,14 @@ int32_t stages_passed(ScheduleKind kind, int32_t stages_per_rank = kInterleavedS
 // 2 n_ranks - 1; what does not exist is left out of the order.
 int64_t ordered_micro_batches(ScheduleKind kind, int64_t n_ranks, int64_t n_micro_batches);
 int64_t least_micro_batches(ScheduleKind kind, int64_t n_stages);  // of those above
+// Every rank holds a stage and its mirror image, so n_stages is even: dualpipe, dualpipev, zbv.
+bool mirrors_stages(ScheduleKind kind);
+// F&B stands in its lists: dualpipe, dualpipev, interleaved.
+bool pairs_chunks(ScheduleKind kind);
+// Stages whose parameters a rank holds, in the order of its modules. REQUIRES sizes that ranks_of
+// accepts.
+std::vector<int32_t> held_stages(ScheduleKind kind, int32_t n_stages, int32_t rank,
+                                 int32_t stages_per_rank = kInterleavedStages);
 constexpr int64_t kMaxChunks = 10'000'000;  // at most 1.4 GB of actions; 64 x 4096 is 0.26 million
 constexpr int32_t kMaxRanks = 32'767;
 

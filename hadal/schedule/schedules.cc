@@ -33,20 +33,6 @@ std::vector<Action> rank_actions(ScheduleKind kind, int32_t n_stages, int32_t n_
   return zbv_order(n_stages, n_micro_batches, rank);
 }
 
-// A rank holds a stage and its mirror image.
-bool folds(ScheduleKind kind) {
-  return kind == ScheduleKind::kDualPipe || kind == ScheduleKind::kDualPipeV ||
-         kind == ScheduleKind::kZbv;
-}
-
-std::vector<int32_t> held_stages(ScheduleKind kind, int32_t n_stages, int32_t n_ranks,
-                                 int32_t rank) {
-  if (folds(kind)) return {rank, n_stages - 1 - rank};
-  std::vector<int32_t> held;
-  for (int32_t stage = rank; stage < n_stages; stage += n_ranks) held.push_back(stage);
-  return held;
-}
-
 }  // namespace
 
 const std::vector<std::string>& schedule_names() {
@@ -72,9 +58,28 @@ int64_t least_micro_batches(ScheduleKind kind, int64_t n_stages) {
                                             : 1;
 }
 
+bool mirrors_stages(ScheduleKind kind) {
+  return kind == ScheduleKind::kDualPipe || kind == ScheduleKind::kDualPipeV ||
+         kind == ScheduleKind::kZbv;
+}
+
+bool pairs_chunks(ScheduleKind kind) {
+  return kind == ScheduleKind::kDualPipe || kind == ScheduleKind::kDualPipeV ||
+         kind == ScheduleKind::kInterleaved;
+}
+
 int32_t stages_passed(ScheduleKind kind, int32_t stages_per_rank) {
   if (kind == ScheduleKind::kInterleaved) return stages_per_rank;
-  return folds(kind) && kind != ScheduleKind::kDualPipe ? 2 : 1;
+  return mirrors_stages(kind) && kind != ScheduleKind::kDualPipe ? 2 : 1;
+}
+
+std::vector<int32_t> held_stages(ScheduleKind kind, int32_t n_stages, int32_t rank,
+                                 int32_t stages_per_rank) {
+  if (mirrors_stages(kind)) return {rank, n_stages - 1 - rank};
+  std::vector<int32_t> held;
+  const int32_t n_ranks = n_stages / stages_passed(kind, stages_per_rank);
+  for (int32_t stage = rank; stage < n_stages; stage += n_ranks) held.push_back(stage);
+  return held;
 }
 
 int64_t ordered_micro_batches(ScheduleKind kind, int64_t n_ranks, int64_t n_micro_batches) {
@@ -91,11 +96,12 @@ int32_t ranks_of(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches,
                           .found = n_stages,
                           .expected = "1 or more",
                           .advice = "give the number of parts that the model is cut into"});
-  require(!folds(kind) || n_stages % 2 == 0, {.field = "n_stages",
-                                              .problem = {name_of(kind), " pairs the stages"},
-                                              .found = n_stages,
-                                              .expected = "an even number",
-                                              .advice = "use one stage more or fewer, or 1f1b"});
+  require(!mirrors_stages(kind) || n_stages % 2 == 0,
+          {.field = "n_stages",
+           .problem = {name_of(kind), " pairs the stages"},
+           .found = n_stages,
+           .expected = "an even number",
+           .advice = "use one stage more or fewer, or 1f1b"});
   const bool interleaved = kind == ScheduleKind::kInterleaved;
   require(!interleaved || (stages_per_rank >= 1 && n_stages % stages_per_rank == 0),
           {.field = "stages_per_rank",
@@ -142,7 +148,7 @@ int32_t home_rank(ScheduleKind kind, int32_t n_stages, int32_t n_micro_batches, 
   if (kind == ScheduleKind::kDualPipe) {
     return chunk.micro_batch < n_micro_batches / 2 ? chunk.stage : mirrored;
   }
-  if (folds(kind)) return std::min(chunk.stage, mirrored);
+  if (mirrors_stages(kind)) return std::min(chunk.stage, mirrored);
   return chunk.stage % (n_stages / stages_passed(kind, stages_per_rank));
 }
 
@@ -154,7 +160,7 @@ PipelineSchedule make_schedule(ScheduleKind kind, int32_t n_stages, int32_t n_mi
   schedule.n_stages = n_stages;
   schedule.n_micro_batches = n_micro_batches;
   for (int32_t rank = 0; rank < schedule.n_ranks; ++rank) {
-    schedule.held.push_back(held_stages(kind, n_stages, schedule.n_ranks, rank));
+    schedule.held.push_back(held_stages(kind, n_stages, rank, stages_per_rank));
     schedule.ranks.push_back(rank_actions(kind, n_stages, n_micro_batches, rank, stages_per_rank));
   }
   if (kind == ScheduleKind::kInterleaved || kind == ScheduleKind::kZbv)

@@ -8,6 +8,8 @@
 #include <numeric>
 
 #include "hadal/core/error.h"
+#include "hadal/schedule/schedule_check.h"
+#include "tests/plan/sheet_of.h"
 
 namespace hadal {
 namespace {
@@ -118,6 +120,37 @@ TEST(Layout, EachRuleSaysWhy) {
     EXPECT_THAT(why.line(), HasSubstr(each.message)) << each.layout;
     EXPECT_EQ(why.place, "{layout}");
     EXPECT_FALSE(why.found.empty() || why.expected.empty()) << why.line();
+  }
+}
+
+// What the sheet says of a schedule is what the schedule's own lists hold.
+TEST(Layout, TheSheetAsksTheSchedule) {
+  for (size_t kind = 0; kind < schedule_names().size(); ++kind) {
+    for (const int64_t pp : {4, 8, 12}) {
+      Layout layout;
+      layout.pp = pp;
+      layout.schedule = static_cast<ScheduleKind>(kind);
+      Worksheet sheet = sheet_of("deepseek-v3", "h800-2048", layout_text(layout));
+      const PipelineSchedule schedule =
+          make_schedule(layout.schedule, static_cast<int32_t>(pp), 4 * static_cast<int32_t>(pp));
+      const ScheduleCheck check = check_schedule(schedule);
+      int64_t pairs = 0, stored = 0;
+      bool ends_meet = false;
+      for (const RankFacts& rank : check.ranks) {
+        pairs += rank.n_pairs;
+        stored = std::max(stored, rank.peak_stored);
+      }
+      for (const std::vector<int32_t>& held : schedule.held) {
+        ends_meet = ends_meet || (std::ranges::count(held, 0) && std::ranges::count(held, pp - 1));
+      }
+      const std::string what = layout_text(layout);
+      EXPECT_EQ(sheet.value("pipeline_ranks"), schedule.n_ranks) << what;
+      EXPECT_EQ(sheet.value("parameter_copies"), parameter_copies(schedule)) << what;
+      EXPECT_EQ(sheet.value("stages_held"), static_cast<double>(schedule.held[0].size())) << what;
+      EXPECT_EQ(sheet.value("overlaps") > 0, pairs > 0) << what;
+      EXPECT_EQ(sheet.value("ends_meet") > 0, ends_meet) << what;
+      EXPECT_EQ(sheet.value("most_chunks_stored"), static_cast<double>(stored)) << what;
+    }
   }
 }
 

@@ -203,6 +203,28 @@ TEST(TrainingPlan, LayersAreCountedRankByRank) {
   EXPECT_EQ(sheet.value("inner_dense_layers"), 4);
 }
 
+// One rank has the whole pipeline: embedding and head are both on it, with or without MTP.
+TEST(TrainingPlan, OneRankHoldsBothTables) {
+  const struct {
+    const char* layout;
+    double tables;
+  } cases[] = {{"pp=1,ep=8,schedule=1f1b", 2},
+               {"pp=1,ep=8,schedule=zb1p", 2},
+               {"pp=4,ep=8,schedule=interleaved,stages-per-rank=4", 2},
+               {"pp=2,ep=8,schedule=zbv", 2},
+               {"pp=2,ep=8,schedule=1f1b", 1},
+               {"pp=4,ep=8,schedule=interleaved,stages-per-rank=2", 1}};
+  for (const auto& each : cases) {
+    Worksheet sheet = sheet_of("deepseek-v3", "h800-2048", each.layout);
+    EXPECT_EQ(sheet.value("end_table_parameters"), 2 * 129280 * 7168.0) << each.layout;  // MTP
+    sheet.set("n_mtp", 0);
+    EXPECT_EQ(sheet.value("end_table_parameters"), each.tables * 129280 * 7168) << each.layout;
+  }
+  Worksheet one = sheet_of("deepseek-v3", "h800-2048", "pp=1,ep=8,schedule=1f1b");
+  EXPECT_EQ(one.value("inner_moe_layers") + one.value("inner_dense_layers"), 61);
+  EXPECT_EQ(one.value("end_moe_layers"), 58);
+}
+
 // The gradient and weight traffic alone, over the NIC, takes what was published for the optimizer:
 // a check of the traffic model by a number that it was not made from.
 TEST(TrainingPlan, DataParallelTrafficExplainsThePublishedOptimizerTime) {
