@@ -1,4 +1,4 @@
-// Times of one chunk (one micro-batch on one stage, the mean over stages). plan/chunk_times.h has
+// Times of one chunk (one micro-batch on one stage, the mean over stages). pipeline/chunk_times.h has
 // the model: computation alone is followed by its all-to-all; in an overlapped pair the all-to-all
 // hides under the computation, which then runs on the SMs that communication leaves.
 #include "hadal/plan/training_sections.h"

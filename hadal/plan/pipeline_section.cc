@@ -1,6 +1,6 @@
 // The step's pipeline, simulated: stages with as many layers as they really have, the head on the
 // last one, transfers beside computation.
-#include "hadal/plan/pipeline_simulator.h"
+#include "hadal/pipeline/simulator.h"
 #include "hadal/plan/training_sections.h"
 
 namespace hadal {
@@ -87,7 +87,7 @@ void add_pipeline(Worksheet& sheet) {
   const auto last = std::make_shared<LastPipeline>();
   sheet.computed(
       "pipeline_makespan", inputs(), [last](const Worksheet& s) { return last->of(s).makespan; },
-      "s", "from the first F to the last W, plan/pipeline_simulator");
+      "s", "from the first F to the last W, pipeline/simulator");
   sheet.computed(
       "busy_seconds", inputs(), [last](const Worksheet& s) { return last->of(s).busy; }, "s",
       "computing, the mean over ranks");

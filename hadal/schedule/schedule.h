@@ -1,6 +1,6 @@
 // schedule/schedule.h: a pipeline schedule is a value, one list of actions per rank.
 //
-// Three readers share it: the executor runs it, plan/pipeline_simulator times and draws it, and
+// Three readers share it: the executor runs it, pipeline/simulator times and draws it, and
 // schedule/schedule_check proves it. No device, no tensor, no clock. docs/schedules.md.
 //
 // The model is cut into stages 0 .. n_stages-1 (embedding first). A chunk is one micro-batch's work

@@ -13,7 +13,7 @@ using test::count;
 using test::is_well_formed;
 using ::testing::HasSubstr;
 
-// Schedules as timelines are tests/plan/pipeline_timeline_test.cc; here the values are by hand.
+// Schedules as timelines are tests/pipeline/timeline_test.cc; here the values are by hand.
 TimelineChart by_hand() {
   TimelineChart chart;
   chart.title = "a day";

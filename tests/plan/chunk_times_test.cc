@@ -1,4 +1,4 @@
-#include "hadal/plan/chunk_times.h"
+#include "hadal/pipeline/chunk_times.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // The simulator against the published tables, small cases worked out by hand, and lower bounds that
 // no schedule can beat.
-#include "hadal/plan/pipeline_simulator.h"
+#include "hadal/pipeline/simulator.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,10 +1,10 @@
-// plan/schedule_facts.h: what people call a schedule, and its published bubble (docs/schedules.md,
+// pipeline/schedule_facts.h: what people call a schedule, and its published bubble (docs/schedules.md,
 // "The six schedules").
 #pragma once
 
 #include <string>
 
-#include "hadal/plan/pipeline_simulator.h"
+#include "hadal/pipeline/simulator.h"
 
 namespace hadal {
 

@@ -1,4 +1,4 @@
-#include "hadal/plan/timeline_trace.h"
+#include "hadal/pipeline/timeline_trace.h"
 
 #include <cmath>
 #include <cstdio>
@@ -6,7 +6,7 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/json.h"
-#include "hadal/plan/schedule_facts.h"
+#include "hadal/pipeline/schedule_facts.h"
 
 namespace hadal {
 namespace {

@@ -1,7 +1,7 @@
 // Dataflow in place of a clock: every rank runs ahead until an input is missing and is woken by the
 // rank that makes it. Each action is looked at once or twice, so the work is linear in the actions,
 // and the result does not depend on the order in which ranks get their turn.
-#include "hadal/plan/pipeline_simulator.h"
+#include "hadal/pipeline/simulator.h"
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "hadal/plan/pipeline_simulator.h"
+#include "hadal/pipeline/simulator.h"
 #include "hadal/schedule/schedule_file.h"
 
 namespace hadal {

@@ -1,4 +1,4 @@
-// plan/chunk_times.h: from the times of one layer to the times of a pipeline chunk.
+// pipeline/chunk_times.h: from the times of one layer to the times of a pipeline chunk.
 //
 // A chunk alone exposes its all-to-all: every layer waits for its dispatch and its combine. In an
 // overlapped pair the communication of one direction runs under the computation of the other. With
@@ -12,7 +12,7 @@
 
 #include <vector>
 
-#include "hadal/plan/pipeline_simulator.h"
+#include "hadal/pipeline/simulator.h"
 
 namespace hadal {
 

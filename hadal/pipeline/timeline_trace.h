@@ -1,4 +1,4 @@
-// plan/timeline_trace.h: a simulated schedule as a trace for ui.perfetto.dev or chrome://tracing.
+// pipeline/timeline_trace.h: a simulated schedule as a trace for ui.perfetto.dev or chrome://tracing.
 //
 // Trace Event Format, JSON object form: the pipeline is a process, each rank a thread, each
 // computation a complete event ("X"); a tensor that changes rank is an arrow ("s", "f") from the
@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string>
 
-#include "hadal/plan/pipeline_simulator.h"
+#include "hadal/pipeline/simulator.h"
 
 namespace hadal {
 

@@ -1,5 +1,5 @@
 // The published bubble formulas (docs/schedules.md) against the simulation of every legal size.
-#include "hadal/plan/schedule_facts.h"
+#include "hadal/pipeline/schedule_facts.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

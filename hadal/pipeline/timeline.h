@@ -1,4 +1,4 @@
-// plan/pipeline_timeline.h: simulated schedules as a timeline for people (draw/timeline.h): one row
+// pipeline/timeline.h: simulated schedules as a timeline for people (draw/timeline.h): one row
 // per rank, one kind per computation (F, B, B_in as I, W; an overlapped pair is F above B), a tone
 // per module of the rank, the micro-batch as the number.
 #pragma once
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "hadal/draw/timeline.h"
-#include "hadal/plan/pipeline_simulator.h"
+#include "hadal/pipeline/simulator.h"
 
 namespace hadal {
 

@@ -1,4 +1,4 @@
-// plan/pipeline_inputs.h: the times of a pipeline as people give them, on a command line or in a
+// pipeline/inputs.h: the times of a pipeline as people give them, on a command line or in a
 // file: F, the whole backward B of a chunk, and W, the weight part in it (the convention of the
 // published formulas; B_in = B - W).
 //
@@ -9,7 +9,7 @@
 //   overlapped = 2.6          # an F&B pair; F + B without this key
 //   layers = [4, 4, 4, 3]     # the times above and below are those of one layer
 //   all_to_all = 0.3          # dispatch and combine, added to F and to B_in; hidden in pairs
-//   overlap_efficiency = 0.9  # how much of it, plan/chunk_times.h
+//   overlap_efficiency = 0.9  # how much of it, pipeline/chunk_times.h
 //   latency = 0.01            # of every transfer
 //   bytes = 58.7e6            # of every transfer
 //   bandwidth = [1e9, 2e9, 1e9]   # bytes per unit of time; per pair of neighbouring ranks, or one
@@ -21,7 +21,7 @@
 #include <string_view>
 #include <vector>
 
-#include "hadal/plan/pipeline_simulator.h"
+#include "hadal/pipeline/simulator.h"
 
 namespace hadal {
 
@@ -29,7 +29,7 @@ struct PipelineInputs {
   std::vector<double> forward = {1}, backward = {2}, weight = {1};  // all stages, or each stage
   std::vector<double> layers = {1};      // the times are those of one of so many layers
   std::vector<double> all_to_all = {0};  // one way, beside F's and B's computation
-  double overlap_efficiency = 1;         // of pairs, plan/chunk_times.h
+  double overlap_efficiency = 1;         // of pairs, pipeline/chunk_times.h
   std::optional<double> overlapped;      // of a pair; with unequal stages: of the mean pair
   double latency = 0, bytes = 0;
   std::vector<double> bandwidth = {0};  // 0: unlimited

@@ -1,4 +1,4 @@
-#include "hadal/plan/pipeline_inputs.h"
+#include "hadal/pipeline/inputs.h"
 
 #include <algorithm>
 #include <charconv>
@@ -11,7 +11,7 @@
 #include "hadal/core/nearest.h"
 #include "hadal/core/number_text.h"
 #include "hadal/core/toml.h"
-#include "hadal/plan/chunk_times.h"
+#include "hadal/pipeline/chunk_times.h"
 
 namespace hadal {
 namespace {

@@ -1,4 +1,4 @@
-#include "hadal/plan/timeline_trace.h"
+#include "hadal/pipeline/timeline_trace.h"
 
 #include <gtest/gtest.h>
 

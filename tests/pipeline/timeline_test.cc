@@ -1,4 +1,4 @@
-#include "hadal/plan/pipeline_timeline.h"
+#include "hadal/pipeline/timeline.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

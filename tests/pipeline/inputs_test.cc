@@ -1,4 +1,4 @@
-#include "hadal/plan/pipeline_inputs.h"
+#include "hadal/pipeline/inputs.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

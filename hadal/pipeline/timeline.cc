@@ -1,4 +1,4 @@
-#include "hadal/plan/pipeline_timeline.h"
+#include "hadal/pipeline/timeline.h"
 
 #include <algorithm>
 #include <set>
@@ -6,7 +6,7 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/number_text.h"
-#include "hadal/plan/schedule_facts.h"
+#include "hadal/pipeline/schedule_facts.h"
 
 namespace hadal {
 namespace {

@@ -1,4 +1,4 @@
-#include "hadal/plan/schedule_facts.h"
+#include "hadal/pipeline/schedule_facts.h"
 
 #include <algorithm>
 #include <cmath>

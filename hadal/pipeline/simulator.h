@@ -1,4 +1,4 @@
-// plan/pipeline_simulator.h: what a schedule costs in time and stored activations, without a
+// pipeline/simulator.h: what a schedule costs in time and stored activations, without a
 // device.
 //
 // Every rank executes its list in order; a computation starts when its rank is free and its inputs
