@@ -9,7 +9,7 @@ namespace hadal::cli {
 
 void bind_plan_options(Flags& flags, PlanOptions& o) {
   flags.option("model,-m", o.model, "preset, Hugging Face folder or config.json");
-  flags.option("cluster", o.cluster, "GPU-COUNT (h800-2048, h200-256, gb200-72) or a TOML file");
+  flags.option("cluster", o.cluster, "GPU-COUNT (h800-2048, h200-256, gb300-256) or a TOML file");
   flags.option("tokens", o.tokens,
                "tokens of pre-training, as 14.8e12 or 14.8T (default: the model's own, if "
                "published, else 20 per parameter)");

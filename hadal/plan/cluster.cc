@@ -113,18 +113,44 @@ void check_keys(const Json& root, const std::string& source) {
   }
 }
 
-GpuFigures of(const char* name, double bf16_tflops, double fp8_tflops, double memory_gb,
-              double memory_gb_per_s, double nvlink_gb_per_s, double nic_gb_per_s) {
+// In TFLOPS, GB and GB/s, as docs/plan.md, "Clusters", has them with their sources.
+GpuFigures of(const char* name, double bf16, double fp8, double memory, double memory_bandwidth,
+              double nvlink, double nic) {
   GpuFigures gpu;
   gpu.name = name;
-  gpu.bf16_flops = bf16_tflops * kTera;
-  gpu.fp8_flops = fp8_tflops * kTera;
-  gpu.memory = memory_gb * kGiga;
-  gpu.memory_bandwidth = memory_gb_per_s * kGiga;
-  gpu.nvlink_bandwidth = nvlink_gb_per_s * kGiga;
-  gpu.nic_bandwidth = nic_gb_per_s * kGiga;
+  gpu.bf16_flops = bf16 * kTera;
+  gpu.fp8_flops = fp8 * kTera;
+  gpu.memory = memory * kGiga;
+  gpu.memory_bandwidth = memory_bandwidth * kGiga;
+  gpu.nvlink_bandwidth = nvlink * kGiga;
+  gpu.nic_bandwidth = nic * kGiga;
   gpu.source = "vendor's number, not verified";
   return gpu;
+}
+
+// 72 GPUs in 18 trays on one NVLink.
+GpuFigures in_domains_of_72(GpuFigures gpu) {
+  gpu.gpus_per_node = 72;
+  gpu.gpus_per_tray = 4;
+  return gpu;
+}
+
+// GPUs used of each NVLink domain when the fewest of them share `gpus`; 0: none can, evenly.
+int64_t used_per_node(const GpuFigures& gpu, int64_t gpus) {
+  const int64_t most = gpu.gpus_per_node;
+  for (int64_t nodes = (gpus + most - 1) / most; nodes == 1 || 2 * gpus >= nodes * most; ++nodes) {
+    if (nodes > 0 && gpus % (nodes * gpu.gpus_per_tray) == 0) return gpus / nodes;
+  }
+  return 0;
+}
+
+// "gb200-nvl72-576" is gb200-576, and "gb200-nvl72" one domain.
+std::string without_domain(const std::string& name) {
+  const std::string domain = "-nvl72";
+  const size_t at = name.find(domain);
+  if (at == std::string::npos) return name;
+  const std::string rest = name.substr(at + domain.size());
+  return name.substr(0, at) + (rest.empty() ? "-72" : rest);
 }
 
 }  // namespace
@@ -133,12 +159,15 @@ const std::vector<GpuFigures>& known_gpus() {
   static const std::vector<GpuFigures> gpus = [] {
     // The H800's peak is what 385 TFLOPS at 38.94 % of it implies. NVLink of the H800: 160 of
     // 200 GB/s one way were measured; the same 80 % of the others' nominal one-way bandwidth.
-    std::vector<GpuFigures> list = {
-        of("h800", 989.5, 1979, 80, 3350, 160, 50), of("h100", 989.5, 1979, 80, 3350, 360, 50),
-        of("h200", 989.5, 1979, 141, 4800, 360, 50), of("gb200", 2500, 5000, 186, 8000, 720, 50)};
+    std::vector<GpuFigures> list = {of("h800", 989.5, 1979, 80, 3350, 160, 50),
+                                    of("h100", 989.5, 1979, 80, 3350, 360, 50),
+                                    of("h200", 989.5, 1979, 141, 4800, 360, 50),
+                                    of("b200", 2250, 4500, 180, 7700, 720, 50),
+                                    of("b300", 2250, 4500, 270, 7700, 720, 100),
+                                    in_domains_of_72(of("gb200", 2500, 5000, 186, 8000, 720, 50)),
+                                    in_domains_of_72(of("gb300", 2500, 5000, 279, 8000, 720, 100))};
     list[0].origin = Origin::kPublished;
     list[0].source = "DeepSeek's H800 cluster, arXiv:2505.09343";
-    list[3].gpus_per_node = 72;
     return list;
   }();
   return gpus;
@@ -146,8 +175,9 @@ const std::vector<GpuFigures>& known_gpus() {
 
 const std::vector<std::string>& built_in_clusters() {
   static const std::vector<std::string> names = {
-      "h800-2048", "h800-512", "h800-256",        "h100-2048",   "h100-256",
-      "h200-2048", "h200-256", "gb200-nvl72-576", "gb200-nvl72", "h800-16384"};
+      "h800-2048",       "h800-512",        "h800-256",    "h100-2048",  "h100-256",  "h200-2048",
+      "h200-256",        "gb200-nvl72-576", "gb200-nvl72", "h800-16384", "gb200-256", "gb300-256",
+      "gb300-nvl72-576", "gb300-nvl72",     "b200-256",    "b300-256"};
   return names;
 }
 
@@ -191,9 +221,7 @@ Cluster find_cluster(const std::string& name_or_file) {
   if (name_or_file.ends_with(".toml") || std::filesystem::is_regular_file(name_or_file, ignored)) {
     return read_cluster(read_text_file(name_or_file, 1 << 20), name_or_file);
   }
-  std::string name = lower_case(name_or_file.substr(0, 100));
-  if (name == "gb200-nvl72") name = "gb200-72";
-  if (name.starts_with("gb200-nvl72-")) name = "gb200-" + name.substr(12);
+  const std::string name = without_domain(lower_case(name_or_file.substr(0, 100)));
   const size_t dash = name.rfind('-');
   const GpuFigures* gpu = dash == std::string::npos ? nullptr : find_gpu(name.substr(0, dash));
   int64_t gpus = 0;
@@ -207,12 +235,19 @@ Cluster find_cluster(const std::string& name_or_file) {
                            .found = in_quotes(name_or_file),
                            .expected = "a TOML file or GPU-COUNT, as h800-2048",
                            .advice = did_you_mean(name, built_in_clusters())});
-  require(gpus >= gpu->gpus_per_node && gpus % gpu->gpus_per_node == 0 && gpus <= kMaxGpus,
-          {.field = "cluster",
-           .problem = "not a number of whole nodes",
-           .found = {gpus, " GPUs"},
-           .expected = {"a multiple of ", gpu->gpus_per_node, ", at most ", kMaxGpus}});
-  return {name_or_file, *gpu, gpus / gpu->gpus_per_node};
+  Cluster cluster = {name_or_file, *gpu};
+  cluster.gpu.gpus_per_node = gpus > 0 && gpus <= kMaxGpus ? used_per_node(*gpu, gpus) : 0;
+  const bool whole = gpu->gpus_per_node == gpu->gpus_per_tray;
+  require(
+      cluster.gpu.gpus_per_node > 0,
+      {.field = "cluster",
+       .problem = "not a number of whole nodes",
+       .found = {gpus, " GPUs"},
+       .expected = {"a multiple of ", gpu->gpus_per_tray,
+                    whole ? "" : concat(" that domains of ", gpu->gpus_per_node, " share evenly"),
+                    ", at most ", kMaxGpus}});
+  cluster.nodes = gpus / cluster.gpu.gpus_per_node;
+  return cluster;
 }
 
 void add_cluster(Worksheet& sheet, const Cluster& cluster) {
@@ -222,7 +257,8 @@ void add_cluster(Worksheet& sheet, const Cluster& cluster) {
     sheet.input(name, value, unit, gpu.origin, concat(what, "; ", gpu.source));
   };
   sheet.input("nodes", static_cast<double>(cluster.nodes), "", Origin::kGiven, cluster.name);
-  figure("gpus_per_node", static_cast<double>(gpu.gpus_per_node), "", "that NVLink connects");
+  figure("gpus_per_node", static_cast<double>(gpu.gpus_per_node), "",
+         "that NVLink connects, as many as are used");
   sheet.formula("gpus", "nodes * gpus_per_node", "", "all that train");
   figure("gpu_bf16_flops", gpu.bf16_flops, "FLOP/s", "dense BF16 peak");
   figure("gpu_fp8_flops", gpu.fp8_flops, "FLOP/s", "dense FP8 peak; 0: no such units");

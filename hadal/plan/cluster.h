@@ -24,7 +24,8 @@ struct GpuFigures {
   double bf16_flops = 0, fp8_flops = 0;
   double memory = 0, memory_bandwidth = 0;
   double nvlink_bandwidth = 0, nic_bandwidth = 0;
-  int64_t gpus_per_node = 8;  // that NVLink connects
+  int64_t gpus_per_node = 8;  // that NVLink connects; of a cluster: of those, the ones in use
+  int64_t gpus_per_tray = 8;  // a job takes GPUs of a node by so many
   double price = 2.0;         // USD per GPU-hour
   Origin origin = Origin::kAssumed;
   std::string source;
@@ -38,7 +39,8 @@ struct Cluster {
   int64_t gpus() const { return nodes * gpu.gpus_per_node; }
 };
 
-// "h800-2048": GPU type and number of GPUs. A path that ends in .toml, or that exists, is a file.
+// "h800-2048": GPU type and number of GPUs, whole nodes; of NVLink domains of 72 the fewest that share
+// them evenly, by whole trays and at least half used: gb200-256 is 4 domains of 64. A path that ends in .toml, or that exists, is a file.
 // ConfigError with the nearest name; FormatError for what a file gets wrong.
 Cluster find_cluster(const std::string& name_or_file);
 Cluster read_cluster(const std::string& text, const std::string& source);  // TOML

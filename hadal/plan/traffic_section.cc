@@ -19,12 +19,14 @@ void add_all_to_all(Worksheet& sheet) {
                 "", "by a token: limited by its groups, else what even routing gives");
   sheet.formula("remote_share", "(expert_nodes - 1) / expert_nodes", "fraction",
                 "of the nodes reached that are not the token's own");
-  sheet.formula("gpus_reached",
-                "expert_nodes == 1 && n_group == ep"
-                " ? topk_group * (1 - (1 - 1 / topk_group) ^ top_k)"
-                " : nodes_reached * expert_gpus_per_node"
-                " * (1 - (1 - 1 / (nodes_reached * expert_gpus_per_node)) ^ top_k)",
-                "", "by a token: different GPUs among those in reach");
+  sheet.formula("gpus_in_reach",
+                "n_group > 1 ? min(nodes_reached * expert_gpus_per_node,"
+                " max(topk_group, topk_group * ep / n_group))"
+                " : nodes_reached * expert_gpus_per_node",
+                "",
+                "of a token: those of the nodes, and of the groups of experts, that it may reach");
+  sheet.formula("gpus_reached", "gpus_in_reach * (1 - (1 - 1 / gpus_in_reach) ^ top_k)", "",
+                "by a token: different GPUs among those in reach");
   sheet.formula("dispatch_nic_bytes",
                 "tokens_per_micro_batch * nodes_reached * remote_share * dispatch_bytes", "B",
                 "sent by one GPU for one layer and micro-batch");
@@ -64,7 +66,11 @@ void add_traffic(Worksheet& sheet) {
                 " * (expert_parameters_per_gpu * (expert_group - 1) / expert_group"
                 " + other_parameters_per_gpu * (dense_group - 1) / dense_group)",
                 "B", "each step");
-  sheet.formula("data_parallel_seconds", "data_parallel_bytes / nic_bandwidth", "s", "each step");
+  sheet.formula("data_parallel_bandwidth",
+                "dense_group <= gpus_per_node ? nvlink_bandwidth : nic_bandwidth", "B/s",
+                "NVLink where all GPUs with the same stage stand in one domain");
+  sheet.formula("data_parallel_seconds", "data_parallel_bytes / data_parallel_bandwidth", "s",
+                "each step");
 }
 
 }  // namespace hadal

@@ -41,6 +41,7 @@ TEST(Cluster, EveryBuiltInNameWorksAndOnlyH800IsPublished) {
   for (const std::string& name : built_in_clusters()) {
     const Cluster cluster = find_cluster(name);
     EXPECT_GE(cluster.gpus(), 8) << name;
+    EXPECT_EQ(cluster.gpus() % cluster.gpu.gpus_per_node, 0) << name;
     EXPECT_EQ(cluster.gpu.origin,
               cluster.gpu.name == "h800" ? Origin::kPublished : Origin::kAssumed)
         << name;
@@ -48,6 +49,29 @@ TEST(Cluster, EveryBuiltInNameWorksAndOnlyH800IsPublished) {
   EXPECT_EQ(find_cluster("gb200-nvl72").gpu.gpus_per_node, 72);
   EXPECT_EQ(find_cluster("gb200-nvl72-576").gpus(), 576);
   EXPECT_EQ(find_cluster("H200-16").nodes, 2);
+  for (const char* gpu : {"h100", "h800", "h200", "gb200", "gb300"}) {
+    EXPECT_EQ(find_cluster(std::string(gpu) + "-64").gpus(), 64);
+  }
+}
+
+// As few domains of 72 as share the GPUs evenly, by whole trays of 4.
+TEST(Cluster, DomainsOf72ShareTheGpusEvenly) {
+  const struct {
+    const char* name;
+    int64_t nodes, used;
+  } cases[] = {{"gb200-4", 1, 4},      {"gb300-64", 1, 64},        {"gb300-72", 1, 72},
+               {"gb200-nvl72", 1, 72}, {"gb200-76", 0, 0},         {"gb200-80", 2, 40},
+               {"gb300-256", 4, 64},   {"gb200-nvl72-576", 8, 72}, {"gb300-nvl72-512", 8, 64},
+               {"gb200-1024", 16, 64}, {"gb200-2304", 32, 72}};
+  for (const auto& each : cases) {
+    if (each.used == 0) {
+      EXPECT_THAT(file_error_of([&] { find_cluster(each.name); }), HasSubstr("share evenly"));
+      continue;
+    }
+    const Cluster cluster = find_cluster(each.name);
+    EXPECT_EQ(cluster.nodes, each.nodes) << each.name;
+    EXPECT_EQ(cluster.gpu.gpus_per_node, each.used) << each.name;
+  }
 }
 
 TEST(Cluster, AFileStartsFromAGpuOrGivesEveryFigure) {
@@ -107,7 +131,9 @@ TEST(Cluster, WrongNames) {
       {"h800-2047", "found 2047 GPUs"},
       {"h800--8", "no such cluster"},
       {"h800-99999999999999999999", "no such cluster"},
-      {"gb200-8", "expected a multiple of 72"},
+      {"gb200-73", "expected a multiple of 4 that domains of 72 share evenly"},
+      {"gb300-404", "found 404 GPUs"},  // 101 trays: 6 domains do not share a prime number
+      {"gb300-nvl72-nvl72", "no such cluster"},
       {"", "no such cluster"},
       {"absent.toml", "absent.toml: cannot be read"},
   };

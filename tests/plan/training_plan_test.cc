@@ -148,6 +148,31 @@ TEST(TrainingPlan, TrafficOfDeepseekV2StaysInTheNode) {
   EXPECT_EQ(sheet.value("dispatch_nic_bytes"), 0);
 }
 
+// 64 of the 72 GPUs of a domain share the experts: nothing crosses the NIC, and NVLink carries a token
+// to the GPUs that 8 choices among the 32 of its four groups hit.
+TEST(TrainingPlan, ADomainOf72HoldsAWholeExpertGroup) {
+  const char* const layout = "pp=16,ep=64,schedule=interleaved,stages-per-rank=4";
+  const Worksheet sheet = sheet_of("deepseek-v3", "gb200-256", layout);
+  const double reached = 32 * (1 - std::pow(31.0 / 32, 8));
+  const double bytes = 4096 * reached * 63 / 64 * (7392 + 14336);
+  expect_figures(sheet, {{"gpus_per_node", 64, 1e-12},
+                         {"expert_nodes", 1, 1e-12},
+                         {"nvlink_bytes", bytes, 1e-9},
+                         {"all_to_all_seconds_per_layer", bytes / 720e9, 1e-9},
+                         {"data_parallel_bandwidth", 720e9, 1e-12}});  // 64 replicas
+  EXPECT_EQ(sheet.value("dispatch_nic_bytes"), 0);
+  EXPECT_TRUE(layout_problem(layout_of(sheet), layout_facts(sheet)).empty());
+  // In nodes of 8 the same group spans eight of them.
+  EXPECT_GT(sheet_of("deepseek-v3", "b200-256", layout).value("dispatch_nic_bytes"), 0);
+  EXPECT_EQ(sheet_of("deepseek-v3", "gb300-256", layout).value("nvlink_bytes"),
+            sheet.value("nvlink_bytes"));
+  // Two domains: half of what a token sends goes to the other one.
+  const Worksheet two = sheet_of("deepseek-v3", "gb300-256", "pp=4,ep=128,schedule=interleaved");
+  expect_figures(two, {{"expert_nodes", 2, 1e-12},
+                       {"dispatch_nic_bytes", 4096 * 2 * 0.5 * 7392, 1e-9},
+                       {"data_parallel_bandwidth", 100e9, 1e-12}});
+}
+
 // Every part of the memory once more, in numbers alone: 8 layers with experts on a middle rank (two
 // stages of 4), 3 without and 2 with on the end rank, 17 chunks in flight.
 TEST(TrainingPlan, MemoryPartsOfDeepseekV3WrittenOutAgain) {
