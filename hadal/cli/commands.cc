@@ -40,6 +40,7 @@ std::vector<Command> all_commands() {
       make_plan_experts_command(),
       make_plan_sweep_command(),
       make_plan_scaling_command(),
+      make_plan_rows_command(),
       make_plan_machine_command(),
       make_pipeline_command(),
       make_presets_command(),

@@ -37,6 +37,7 @@ Command make_plan_command();
 Command make_plan_experts_command();
 Command make_plan_machine_command();
 Command make_plan_scaling_command();
+Command make_plan_rows_command();
 Command make_plan_sweep_command();
 Command make_train_command();
 Command make_reproduce_command();

@@ -78,8 +78,15 @@ void add_calibration(Worksheet& sheet, std::shared_ptr<Worksheet> reference) {
   simulated("v3_busy", "busy_seconds", "busy time");
   sheet.formula("v3_compute", "v3_forward + v3_backward_input + v3_weight - 2 * v3_all_to_all", "s",
                 "computation of one F, B_in and W");
-  sheet.formula("kernel_efficiency", "v3_chunk_peak_seconds / v3_compute", "fraction",
-                "of peak speed while kernels run; assumed for every plan");
+  sheet.formula("v3_kernel_efficiency", "v3_chunk_peak_seconds / v3_compute", "fraction",
+                "of peak speed while kernels run");
+  sheet.input("h100_dense_share", find_cluster("h100-8").gpu.dense_share, "fraction",
+              Origin::kMeasured, "gpu_dense_share of the H100, whose chip the H800 has");
+  sheet.formula("gpu_factor", "gpu_dense_share > 0 ? gpu_dense_share / h100_dense_share : 1", "",
+                "how much more of its peak this GPU gives to one and the same dense model;"
+                " 1 where nothing is published");
+  sheet.formula("kernel_efficiency", "v3_kernel_efficiency * gpu_factor", "fraction",
+                "of peak speed while kernels run; assumed for every plan on this GPU");
   sheet.formula("forward_share", "(v3_forward - v3_all_to_all) / v3_compute", "fraction",
                 "of a chunk's computation");
   sheet.formula("weight_share", "v3_weight / v3_compute", "fraction", "of a chunk's computation");

@@ -113,9 +113,10 @@ void check_keys(const Json& root, const std::string& source) {
   }
 }
 
-// In TFLOPS, GB and GB/s, as docs/plan.md, "Clusters", has them with their sources.
+// In TFLOPS, GB and GB/s, as docs/plan.md, "Clusters", has them with their sources. `dense`: TFLOPS of
+// Llama 3.1 405B in FP8, as Megatron-Bridge 26.06 publishes them; 0: it has no such row.
 GpuFigures of(const char* name, double bf16, double fp8, double memory, double memory_bandwidth,
-              double nvlink, double nic) {
+              double nvlink, double nic, double dense) {
   GpuFigures gpu;
   gpu.name = name;
   gpu.bf16_flops = bf16 * kTera;
@@ -124,6 +125,7 @@ GpuFigures of(const char* name, double bf16, double fp8, double memory, double m
   gpu.memory_bandwidth = memory_bandwidth * kGiga;
   gpu.nvlink_bandwidth = nvlink * kGiga;
   gpu.nic_bandwidth = nic * kGiga;
+  gpu.dense_share = dense / fp8;
   gpu.source = "vendor's number, not verified";
   return gpu;
 }
@@ -159,13 +161,15 @@ const std::vector<GpuFigures>& known_gpus() {
   static const std::vector<GpuFigures> gpus = [] {
     // The H800's peak is what 385 TFLOPS at 38.94 % of it implies. NVLink of the H800: 160 of
     // 200 GB/s one way were measured; the same 80 % of the others' nominal one-way bandwidth.
-    std::vector<GpuFigures> list = {of("h800", 989.5, 1979, 80, 3350, 160, 50),
-                                    of("h100", 989.5, 1979, 80, 3350, 360, 50),
-                                    of("h200", 989.5, 1979, 141, 4800, 360, 50),
-                                    of("b200", 2250, 4500, 180, 7700, 720, 50),
-                                    of("b300", 2250, 4500, 270, 7700, 720, 100),
-                                    in_domains_of_72(of("gb200", 2500, 5000, 186, 8000, 720, 50)),
-                                    in_domains_of_72(of("gb300", 2500, 5000, 279, 8000, 720, 100))};
+    // H800 and H200 have the H100's chip, and its row of a dense model.
+    std::vector<GpuFigures> list = {
+        of("h800", 989.5, 1979, 80, 3350, 160, 50, 822),
+        of("h100", 989.5, 1979, 80, 3350, 360, 50, 822),
+        of("h200", 989.5, 1979, 141, 4800, 360, 50, 822),
+        of("b200", 2250, 4500, 180, 7700, 720, 50, 0),
+        of("b300", 2250, 4500, 270, 7700, 720, 100, 0),
+        in_domains_of_72(of("gb200", 2500, 5000, 186, 8000, 720, 50, 2129)),
+        in_domains_of_72(of("gb300", 2500, 5000, 279, 8000, 720, 100, 2646))};
     list[0].origin = Origin::kPublished;
     list[0].source = "DeepSeek's H800 cluster, arXiv:2505.09343";
     return list;
@@ -266,6 +270,10 @@ void add_cluster(Worksheet& sheet, const Cluster& cluster) {
   figure("gpu_memory_bandwidth", gpu.memory_bandwidth, "B/s", "memory bandwidth");
   figure("nvlink_bandwidth", gpu.nvlink_bandwidth, "B/s", "one way, effective, inside a node");
   figure("nic_bandwidth", gpu.nic_bandwidth, "B/s", "one way, per GPU, between nodes");
+  sheet.input(
+      "gpu_dense_share", gpu.dense_share, "fraction", Origin::kMeasured,
+      "of the FP8 peak that training of Llama 3.1 405B in FP8 reaches, Megatron-Bridge 26.06;"
+      " 0: not published");
   figure("gpu_price", gpu.price, "USD/GPU-hour", "rental price");
 }
 

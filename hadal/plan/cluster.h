@@ -26,6 +26,7 @@ struct GpuFigures {
   double nvlink_bandwidth = 0, nic_bandwidth = 0;
   int64_t gpus_per_node = 8;  // that NVLink connects; of a cluster: of those, the ones in use
   int64_t gpus_per_tray = 8;  // a job takes GPUs of a node by so many
+  double dense_share = 0;     // of the FP8 peak that a dense model trains at; 0: not published
   double price = 2.0;         // USD per GPU-hour
   Origin origin = Origin::kAssumed;
   std::string source;

@@ -19,6 +19,7 @@ void add_step(Worksheet& sheet) {
                 "s", "one optimizer step");
   sheet.formula("tokens_per_step", "batch_sequences * sequence_length", "tokens", "");
   sheet.formula("tokens_per_second", "tokens_per_step / step_seconds", "tokens/s", "all GPUs");
+  sheet.formula("tokens_per_second_per_gpu", "tokens_per_second / gpus", "tokens/s", "each");
   sheet.formula("tokens_per_day", "86400 * tokens_per_second", "tokens/day", "all GPUs");
   sheet.formula("flops_per_gpu", "flops_per_token * tokens_per_second / gpus", "FLOP/s",
                 "causal attention");

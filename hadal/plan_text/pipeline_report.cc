@@ -7,6 +7,7 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/number_text.h"
+#include "hadal/plan_text/text_table.h"
 
 namespace hadal::cli {
 namespace {
@@ -57,30 +58,6 @@ Json causes_json(const RankTimes& rank) {
   entry["transfer"] = tidy(rank.transfer);
   return entry;
 }
-
-// Columns aligned: text to the left, numbers to the right.
-class Table {
- public:
-  explicit Table(std::vector<std::string> header) { lines_.push_back(std::move(header)); }
-  void add(std::vector<std::string> line) { lines_.push_back(std::move(line)); }
-  std::string text(const std::vector<bool>& to_the_left) const {
-    std::string result;
-    for (const auto& line : lines_) {
-      std::string row;
-      for (size_t i = 0; i < line.size(); ++i) {
-        size_t width = 0;
-        for (const auto& other : lines_) width = std::max(width, other[i].size());
-        const std::string pad(width - line[i].size(), ' ');
-        row += (i == 0 ? "" : "  ") + (to_the_left[i] ? line[i] + pad : pad + line[i]);
-      }
-      result += row.substr(0, row.find_last_not_of(' ') + 1) + "\n";
-    }
-    return result;
-  }
-
- private:
-  std::vector<std::vector<std::string>> lines_;
-};
 
 std::string list_text(const std::vector<int32_t>& values) {
   std::string text;
@@ -156,8 +133,8 @@ std::string pipeline_table(const PipelineResult& result, const std::string& time
       " of all ranks' time\nbubble             ", bubble_text(result), "\nstored at most     ",
       largest_store(simulation), " chunks per rank\nparameters stored  ",
       plain_number(parameter_copies(schedule)), " times\n\n");
-  Table table({"rank", "stages", "busy", "bubble", "share", "warm-up", "waiting", "cool-down",
-               "stored", "W queue", "waiting for"});
+  TextTable table({"rank", "stages", "busy", "bubble", "share", "warm-up", "waiting", "cool-down",
+                   "stored", "W queue", "waiting for"});
   const size_t shown = std::min(simulation.ranks.size(), kMaxRankLines);
   for (size_t rank = 0; rank < shown; ++rank) {
     const RankTimes& r = simulation.ranks[rank];
@@ -176,7 +153,7 @@ std::string pipeline_table(const PipelineResult& result, const std::string& time
 
 std::string comparison_table(const std::vector<PipelineResult>& results,
                              const std::vector<RefusedSchedule>& refused, const NameOf& option_of) {
-  Table table(
+  TextTable table(
       {"schedule", "ranks", "makespan", "bubble", "idle", "stored", "parameters", "ranks x time"});
   for (const PipelineResult& result : results) {
     const Simulation& simulation = result.simulation;

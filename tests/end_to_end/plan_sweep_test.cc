@@ -125,5 +125,16 @@ TEST(PlanMachine, AnotherFileIsRefused) {
                    "hadal bench train --json"}});
 }
 
+TEST(PlanRows, SetsPublishedThroughputBesideThePrediction) {
+  const RunResult result = plan({"rows"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("gb300-256       6288"));
+  EXPECT_THAT(result.out, HasSubstr("gb200-256       4912"));
+  const Json json = parse_json(plan({"rows", "--json"}).out, "stdout");
+  for (const Json& row : json.at("rows").as_array()) {
+    EXPECT_NE(row.at("predicted").at("step").at("deviation").as_number(), 0);
+  }
+}
+
 }  // namespace
 }  // namespace hadal

@@ -7,6 +7,7 @@
 #include "hadal/plan_text/expert_plan_text.h"
 #include "hadal/plan_text/explain_text.h"
 #include "hadal/plan_text/machine_advice.h"
+#include "hadal/plan_text/rows_text.h"
 #include "hadal/plan_text/sweep_text.h"
 #include "tests/plan/laptop.h"
 
@@ -93,6 +94,24 @@ TEST(ExpertPlanText, NamesLayersByTheirNumberInTheModel) {
   EXPECT_THAT(text, HasSubstr("69 % of the time"));
   EXPECT_THAT(text, HasSubstr("3 of expert 0"));
   EXPECT_THAT(text, HasSubstr("      4     1.000   1.000"));
+}
+
+TEST(RowsText, PrintsTheErrorOfEveryPrediction) {
+  const ThroughputRow& row = throughput_rows().front();
+  RowPrediction prediction = {
+      row,
+      260.6e9,
+      {0.8 * row.tokens_per_second_per_gpu, 1.1 * row.tokens_per_second_per_gpu, std::nan("")}};
+  const std::string text = rows_text({prediction});
+  EXPECT_THAT(text, HasSubstr("6288"));
+  EXPECT_THAT(text, HasSubstr("-20.0 %"));
+  EXPECT_THAT(text, HasSubstr("+10.0 %"));
+  EXPECT_THAT(text, HasSubstr("DeepSeek-V3's step on the H800"));
+  const Json json = rows_json({prediction});
+  const Json& predicted = json.at("rows").as_array()[0].at("predicted");
+  EXPECT_NEAR(predicted.at("step").at("deviation").as_number(), -0.2, 1e-12);
+  EXPECT_EQ(predicted.find("dense_mxfp8"), nullptr);
+  EXPECT_GT(json.at("constants").at("overlap_efficiency").at("value").as_number(), 0.7);
 }
 
 }  // namespace
