@@ -7,6 +7,8 @@ namespace hadal {
 namespace {
 
 constexpr double kTera = 1e12;
+// Interleaved as others are; dispatch stood beside no computation then.
+const char* const kNoOverlap = "recomputation; planned with overlap, which its recipe had not";
 const char* const kNotSaid = "recomputation, what overlaps";
 
 // FLOP/s of Llama 3.1 405B in MXFP8, Megatron-Bridge 26.06, 256 GPUs; 0: no such row.
@@ -31,10 +33,10 @@ const std::vector<ThroughputRow>& throughput_rows() {
       {"26.04.01", "b200-256", "pp=16,ep=32,schedule=interleaved,stages-per-rank=2", 4096, true,
        3328, 864 * kTera, kNotSaid},
       {"25.11", "gb300-256", "pp=8,ep=32,schedule=interleaved,stages-per-rank=4", 4096, false, 4357,
-       1088 * kTera, kNotSaid},
+       1088 * kTera, kNoOverlap},
       {"25.11", "gb200-256", "pp=32,ep=32,schedule=interleaved,stages-per-rank=4", 4096, false,
-       4018, 1003 * kTera, kNotSaid},
-      {"25.11", "b200-256", "pp=16,ep=8,schedule=1f1b", 2048, true, 2139, 557 * kTera, kNotSaid},
+       4018, 1003 * kTera, kNoOverlap},
+      {"25.11", "b200-256", "pp=16,ep=8,schedule=1f1b", 2048, true, 2139, 557 * kTera, kNoOverlap},
   };
   return rows;
 }
