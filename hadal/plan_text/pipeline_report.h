@@ -7,8 +7,8 @@
 
 #include "hadal/core/error.h"
 #include "hadal/core/json.h"
-#include "hadal/pipeline/simulator.h"
 #include "hadal/pipeline/schedule_facts.h"
+#include "hadal/pipeline/simulator.h"
 #include "hadal/schedule/schedule_check.h"
 
 namespace hadal::cli {
