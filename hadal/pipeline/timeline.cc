@@ -79,12 +79,11 @@ std::string facts_text(const SimulatedSchedule& shown) {
 
 TimelinePanel panel_of(const SimulatedSchedule& shown) {
   const Simulation& simulation = *shown.simulation;
-  TimelinePanel panel{
-      .name = schedule_title(shown.schedule->name),
-      .facts = concat(shown.schedule->n_stages, " stages on ", shown.schedule->n_ranks,
-                      " ranks \u00b7 ", facts_text(shown)),
-      .end = simulation.makespan,
-      .rows = {}};
+  TimelinePanel panel{.name = schedule_title(shown.schedule->name),
+                      .facts = concat(shown.schedule->n_stages, " stages on ",
+                                      shown.schedule->n_ranks, " ranks \u00b7 ", facts_text(shown)),
+                      .end = simulation.makespan,
+                      .rows = {}};
   for (size_t rank = 0; rank < simulation.ranks.size(); ++rank) {
     const RankTimes& times = simulation.ranks[rank];
     panel.rows.push_back({.label = concat("rank ", rank),
@@ -153,9 +152,9 @@ TimelineChart pipeline_timeline(const std::vector<SimulatedSchedule>& schedules,
     const bool one_cut = std::all_of(
         schedules.begin(), schedules.end(),
         [&](const SimulatedSchedule& each) { return each.schedule->n_stages == first.n_stages; });
-    timeline.title = concat("Pipeline schedules, ", one_cut ? first.n_stages : first.n_ranks,
-                            one_cut ? " stages, " : " ranks, ", first.n_micro_batches,
-                            " micro-batches");
+    timeline.title =
+        concat("Pipeline schedules, ", one_cut ? first.n_stages : first.n_ranks,
+               one_cut ? " stages, " : " ranks, ", first.n_micro_batches, " micro-batches");
     timeline.subtitle = times;
     timeline.description = "pipeline schedules compared";
   } else {

@@ -117,8 +117,8 @@ TEST(TimelineSvg, ComparesSchedulesOnOneAxis) {
   for (const Drawn& one : drawn) shown.push_back({&one.schedule, &one.simulation});
   const std::string svg = timeline_svg(pipeline_timeline(shown));
   EXPECT_TRUE(is_well_formed(svg));
-  for (const char* title : {">1F1B<", ">ZB1P<", ">DualPipe<", ">DualPipeV<", ">Interleaved<",
-                            ">ZBV<"}) {
+  for (const char* title :
+       {">1F1B<", ">ZB1P<", ">DualPipe<", ">DualPipeV<", ">Interleaved<", ">ZBV<"}) {
     EXPECT_THAT(svg, HasSubstr(title));
   }
   EXPECT_EQ(count(svg, ">rank 7</text>"), 3u);  // the others put 8 stages on 4 ranks
