@@ -16,13 +16,31 @@ RowList count_up(int64_t first, int64_t n) {
   return list;
 }
 
-KeptRows in_form(Context& ctx, KeptRows tokens, DispatchForm form) {
-  const bool is_f32 = tokens.parts().front().dtype() == DType::kF32 && !tokens.is_fp8();
-  if (form == DispatchForm::kFp8 && !tokens.is_fp8()) {
-    return KeptRows::fp8_of(ctx, tokens.f32(ctx), {.power_of_two = true, .amax_floor = false});
+KeptRows in_form(Context& ctx, const KeptRows& tokens, DispatchForm form) {
+  switch (form) {
+    case DispatchForm::kCompute:
+      break;
+    case DispatchForm::kF32:
+      return KeptRows::as_is(tokens.f32(ctx), tokens.is_bf16());
+    case DispatchForm::kBf16:
+      return KeptRows::bf16_of(ctx, tokens.f32(ctx));
+    case DispatchForm::kFp8:
+      if (tokens.is_fp8()) break;
+      return KeptRows::fp8_of(ctx, tokens.f32(ctx), {.power_of_two = true, .amax_floor = false});
   }
-  if (form == DispatchForm::kBf16 && is_f32) return KeptRows::bf16_of(ctx, tokens.f32(ctx));
-  return tokens;
+  return tokens.share();
+}
+
+template <class Form>
+Form form_named(std::string_view name, std::string_view field,
+                std::initializer_list<std::pair<std::string_view, Form>> forms) {
+  std::string names;
+  for (const auto& [known, form] : forms) {
+    if (known == name) return form;
+    names += concat(names.empty() ? "" : ", ", known);
+  }
+  throw ConfigError(Complaint{
+      .field = field, .problem = "unknown form", .found = name, .expected = {"one of ", names}});
 }
 
 int64_t n_records(const std::vector<Tensor>& pieces) {
@@ -86,6 +104,19 @@ std::vector<std::vector<int>> ranks_of_nodes(const std::vector<int>& node_of, in
 }
 
 }  // namespace
+
+DispatchForm dispatch_form(std::string_view name) {
+  return form_named<DispatchForm>(name, "parallel.dispatch",
+                                  {{"compute", DispatchForm::kCompute},
+                                   {"f32", DispatchForm::kF32},
+                                   {"bf16", DispatchForm::kBf16},
+                                   {"fp8", DispatchForm::kFp8}});
+}
+
+CombineForm combine_form(std::string_view name) {
+  return form_named<CombineForm>(name, "parallel.combine",
+                                 {{"f32", CombineForm::kF32}, {"bf16", CombineForm::kBf16}});
+}
 
 ExpertRange experts_of_rank(int64_t n_routed_experts, int n_ranks, int rank) {
   require(n_ranks > 0 && n_routed_experts % n_ranks == 0,
@@ -234,7 +265,7 @@ Exchange ExpertDispatcher::send(Context& ctx, std::span<const Tensor> parts,
 
 void ExpertDispatcher::start_dispatch(Context& ctx, KeptRows tokens, Dispatch& dispatch) {
   Journey& journey = journey_of(dispatch);
-  const KeptRows sent = in_form(ctx, std::move(tokens), how_.dispatch);
+  const KeptRows sent = in_form(ctx, tokens, how_.dispatch);
   std::vector<Tensor> parts = sent.parts();
   if (!journey.arrived_before()) parts = in_a_row(journey.metadata.parts(), std::move(parts));
   journey.form = sent.empty_as(ctx, 0);

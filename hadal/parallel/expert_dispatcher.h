@@ -8,6 +8,7 @@
 // All ranks of the group run the same phases in the same order, whether they have tokens or not.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "hadal/comm/collectives.h"
@@ -16,12 +17,12 @@
 
 namespace hadal {
 
-// The form in which tokens travel. Those that the layer rounded to something smaller travel as they
-// were rounded, and no bit is lost.
+// The form in which tokens and their gradients travel.
 enum class DispatchForm {
-  kF32,
-  kBf16,
-  kFp8,  // E4M3 in tiles of 1x128, power-of-two scales
+  kCompute,  // as the experts' products read them: no bit is lost
+  kF32,      // widened: none either, in more bytes
+  kBf16,     // exact for what was rounded to BF16, or to codes with power-of-two scales
+  kFp8,      // E4M3 in tiles of 1x128, power-of-two scales; codes stay what they are
 };
 enum class CombineForm {
   kF32,   // every row comes back; added in ascending expert: the bits of one rank
@@ -29,13 +30,17 @@ enum class CombineForm {
 };
 
 struct ExpertExchange {
-  DispatchForm dispatch = DispatchForm::kF32;
+  DispatchForm dispatch = DispatchForm::kCompute;
   CombineForm combine = CombineForm::kF32;
   std::vector<int> node_of = {};  // of each rank (parallel/node_map.h); empty: all on one
   // A token goes once to every node, to the rank with the same index there, which hands it on. The same
   // bytes arrive. REQUIRES equally many ranks on every node.
   bool hierarchical = false;
 };
+
+// Of parallel.dispatch (compute, f32, bf16, fp8) and parallel.combine (f32, bf16); ConfigError for others.
+DispatchForm dispatch_form(std::string_view name);
+CombineForm combine_form(std::string_view name);
 
 // What this rank sent for one micro-batch and layer. What it keeps for itself does not travel.
 struct ExpertTraffic {

@@ -20,6 +20,13 @@ TEST(ExpertDispatcher, ARankHasItsPartOfTheExperts) {
             "for n_routed_experts = 8, expected a divisor)");
 }
 
+TEST(ExpertDispatcher, FormsHaveTheNamesOfSettings) {
+  EXPECT_EQ(combine_form("bf16"), CombineForm::kBf16);
+  EXPECT_EQ(
+      error_of([] { dispatch_form("fp16"); }),
+      "parallel.dispatch: unknown form (found fp16, expected one of compute, f32, bf16, fp8)");
+}
+
 TEST(ExpertDispatcher, TheExpertsNetworkAsOnOneRank) {
   expect_as_one_rank({.tokens = {7, 9}}, "two ranks");
   expect_as_one_rank({.tokens = {5, 3, 8, 6}}, "four ranks");
@@ -37,8 +44,10 @@ TEST(ExpertDispatcher, ALayerAsOnOneRank) {
 // Codes carry what the layer multiplies: nothing is lost on the way.
 TEST(ExpertDispatcher, WhatIsMultipliedInFp8TravelsInFp8) {
   ExpertCase codes{.tokens = {6, 7, 5, 8}, .precision = Precision::kFp8};
-  codes.how.dispatch = DispatchForm::kFp8;
-  expect_as_one_rank(codes, "FP8");
+  for (const char* form : {"compute", "f32", "bf16", "fp8"}) {
+    codes.how.dispatch = dispatch_form(form);
+    expect_as_one_rank(codes, form);
+  }
   // F32 experts in the same form: other numbers, and a third of the bytes.
   ExpertCase plain = codes;
   plain.precision = Precision::kF32;
