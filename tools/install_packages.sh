@@ -5,7 +5,7 @@ set -eu
 packages="g++ cmake ninja-build pkg-config git ca-certificates python3 xz-utils \
 libhwy-dev nlohmann-json3-dev libsimdjson-dev libtomlplusplus-dev libcli11-dev \
 libpcre2-dev libzstd-dev zlib1g-dev libxxhash-dev libmuparser-dev libedit-dev libgtest-dev libgmock-dev \
-libbenchmark-dev libboost-context-dev"
+libbenchmark-dev libboost-context-dev libopenmpi-dev openmpi-bin"
 
 missing=""
 for package in $packages; do

@@ -84,7 +84,7 @@ class MpiTransport : public Transport {
                      const std::shared_ptr<MpiTransfer>& transfer);
   // Every piece of its elements to or from the other rank.
   void start_pieces(int other, int64_t number, const std::shared_ptr<MpiTransfer>& transfer);
-  void poll();  // one look at MPI
+  bool poll();  // one look at MPI; true: it has been copying, and another is worth while
   void take_envelopes();
   void end_requests();
   void throw_if_failed() const;

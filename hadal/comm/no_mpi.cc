@@ -4,7 +4,9 @@
 
 namespace hadal {
 
-MpiInfo ask_mpi() { return {false, "not in this build (cmake --preset mpi)", 0, 1}; }
+MpiInfo ask_mpi() {
+  return {false, "not in this build (libopenmpi-dev, then cmake --preset mpi)", 0, 1};
+}
 
 void run_mpi_rank(double patience_seconds, const std::function<void(Communicator&)>& body) {
   const LaunchedAs launched = launched_as();

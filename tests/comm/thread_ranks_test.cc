@@ -53,7 +53,7 @@ const MessageForm kFourColumns{DType::kF32, {-1, 4}};
 TEST(ThreadRanks, AMessageChangesHandsAndIsNotCopied) {
   Arena arena;
   std::atomic<const void*> sent = nullptr;
-  run_thread_ranks({.n_ranks = 2}, [&](Communicator& comm) {
+  run_thread_ranks({.n_ranks = 2, .patience_seconds = 20}, [&](Communicator& comm) {
     if (comm.rank() == 0) {
       Tensor rows = Tensor::zeros(arena, DType::kF32, {2, 4});
       sent = rows.raw();
@@ -108,7 +108,7 @@ TEST(ThreadRanks, OneThatThrowsEndsTheOthersAndIsTheCause) {
   std::atomic<int> n_ended = 0;
   const auto run = [&] {
     Arena arena;
-    run_thread_ranks({.n_ranks = 8, .patience_seconds = 600}, [&](Communicator& comm) {
+    run_thread_ranks({.n_ranks = 8, .patience_seconds = 20}, [&](Communicator& comm) {
       comm.at({.step = 3, .phase = "experts"});
       if (comm.rank() == 5) throw IoError("disk: full");
       try {
