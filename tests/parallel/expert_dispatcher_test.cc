@@ -1,6 +1,10 @@
 // Experts spread over ranks give what one rank with all tokens gives.
 #include "hadal/parallel/expert_dispatcher.h"
 
+#include <chrono>
+#include <thread>
+
+#include "hadal/core/clock.h"
 #include "hadal/core/rng.h"
 #include "hadal/parallel/node_map.h"
 #include "tests/parallel/expert_ranks.h"
@@ -240,6 +244,30 @@ TEST(ExpertDispatcher, SeveralMicroBatchesAreUnderWayAtOnce) {
     };
     expect_same_bytes(run(true), run(false), "together");
   }
+}
+
+// A movement goes on while its rank computes something else: after a pause longer than the link's latency
+// no phase waits. Each of the four movements would cost a whole latency.
+TEST(ExpertDispatcher, NothingWaitsBetweenAStartAndItsFinish) {
+  constexpr double kLatency = 0.15;
+  const ExpertCase of{.tokens = {16, 16}};
+  ExpertRanks ranks = make_ranks(of);
+  run_thread_ranks({.n_ranks = 2, .patience_seconds = 60, .link = {.latency_seconds = kLatency}},
+                   [&](Communicator& comm) {
+                     const auto me = static_cast<size_t>(comm.rank());
+                     ExpertRank& rank = *ranks[me];
+                     ExpertDispatcher dispatcher(comm, of.how);
+                     ExpertWalk walk(of, rank, rank.layer, me, me + 1, 11);
+                     double in_phases = 0.0;
+                     for (int n = 0; n < ExpertWalk::kPhases; ++n) {
+                       const double start = monotonic_seconds();
+                       walk.phase(n, dispatcher);
+                       in_phases += monotonic_seconds() - start;
+                       const bool under_way = n == 1 || n == 2 || n == 4 || n == 5;
+                       if (under_way) std::this_thread::sleep_for(std::chrono::milliseconds(400));
+                     }
+                     EXPECT_LT(in_phases, kLatency);
+                   });
 }
 
 // Whatever a seed draws.
