@@ -42,25 +42,31 @@ Tensor head_logits(Context& ctx, const DeepseekV3& model, View<const float, 2> n
   return logits;
 }
 
-std::vector<HeadPart> head_parts(const MicroBatch& batch, const LossWeights& weights,
-                                 const StageSaved& saved, LossParts& loss) {
-  std::vector<HeadPart> parts{{saved.final_hidden, batch.targets, 1.0, loss.ce}};
-  const double mtp_weight = double{weights.mtp} / static_cast<double>(saved.mtp.size());
-  for (size_t k = 0; k < saved.mtp.size(); ++k) {
-    const StageSaved::Mtp& mtp = saved.mtp[k];
-    if (mtp.normed.has_data()) parts.push_back({mtp.normed, mtp.targets, mtp_weight, loss.mtp[k]});
-  }
-  return parts;
-}
-
-double head_loss(Context& ctx, View<float, 2> logits, std::span<const int32_t> targets,
-                 double scale, float gradient_scale) {
+// Cross entropy of all rows, summed, times `scale`. Turns logits into the loss's gradient.
+static double head_loss(Context& ctx, View<float, 2> logits, std::span<const int32_t> targets,
+                        double scale, float gradient_scale) {
   Tensor loss = ctx.empty({logits.dim(0)});
   cross_entropy_forward_backward(ctx, loss.vec(), logits, targets, gradient_scale);
   double sum = 0.0;
   const Tensor on_host = loss.to_host();
   for (const float each : on_host.flat<float>()) sum += double{each};
   return sum * scale;
+}
+
+double head_losses(Context& ctx, const DeepseekV3& model, const HeadRows& head, double per_target,
+                   UseGradient use_gradient) {
+  double loss = 0.0;
+  const auto n_rows = static_cast<int64_t>(head.targets.size());
+  for (int64_t begin = 0; begin < n_rows; begin += kHeadChunkRows) {
+    const int64_t end = std::min(begin + kHeadChunkRows, n_rows);
+    Tensor logits = head_logits(ctx, model, head.normed.mat().rows(begin, end));
+    const auto targets = std::span(head.targets)
+                             .subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+    loss += head_loss(ctx, logits.mat(), targets, per_target,
+                      static_cast<float>(head.weight * per_target));
+    use_gradient(std::as_const(logits).mat(), begin, end);
+  }
+  return loss;
 }
 
 void head_backward_input(Context& ctx, View<float, 2> dnormed, const DeepseekV3& model,

@@ -2,6 +2,7 @@
 // MTP module, and the loss between them.
 #pragma once
 
+#include "hadal/core/function_ref.h"
 #include "hadal/model/deepseek_v3.h"
 #include "hadal/model/stage.h"
 
@@ -20,20 +21,13 @@ void head_forward(Context& ctx, View<float, 2> logits, const DeepseekV3& model,
                   View<const float, 2> normed);
 Tensor head_logits(Context& ctx, const DeepseekV3& model, View<const float, 2> normed);
 
-// What one head adds to the loss: its rows, their targets and its weight in the total.
-struct HeadPart {
-  const Tensor& normed;  // [T,d]
-  std::span<const int32_t> targets;
-  double weight;
-  double& loss;  // in a LossParts
-};
-// Of the main head and of every depth that has rows. Refers into its arguments.
-std::vector<HeadPart> head_parts(const MicroBatch& batch, const LossWeights& weights,
-                                 const StageSaved& saved, LossParts& loss);
-
-// Cross entropy of all rows, summed, times `scale`. Turns logits into the loss's gradient.
-double head_loss(Context& ctx, View<float, 2> logits, std::span<const int32_t> targets,
-                 double scale, float gradient_scale);
+// Of the rows of one head, kHeadChunkRows at a time and in their order: logits, cross entropy and its gradient,
+// which use_gradient gets (dlogits [rows,V], the first row's place). Returns the loss: the mean over the
+// global batch's targets. [T,V] logits never exist.
+using UseGradient = FunctionRef<void(View<const float, 2> dlogits, int64_t begin, int64_t end)>;
+constexpr int64_t kHeadChunkRows = 256;
+double head_losses(Context& ctx, const DeepseekV3& model, const HeadRows& head, double per_target,
+                   UseGradient use_gradient);
 
 // dnormed = dlogits W_head
 void head_backward_input(Context& ctx, View<float, 2> dnormed, const DeepseekV3& model,

@@ -3,8 +3,9 @@
 //
 //   embedding? -> layers [first, last) -> heads?      heads: final norm, head, MTP modules, losses
 //
-// F fills a StageSaved, B adds the gradients of activations to it, W consumes it. F and B are const:
-// gradients of parameters are touched by W alone. A StageSaved is a value that travels F -> B -> W.
+// F (model/stage_forward.h) fills a StageSaved, B adds the gradients of activations to it, W consumes it
+// (model/stage_backward.h). F and B are const: gradients of parameters are touched by W alone. A StageSaved
+// is a value that travels F -> B -> W.
 #pragma once
 
 #include "hadal/model/deepseek_v3.h"
@@ -18,6 +19,7 @@ struct StageCut {
   bool heads = true;  // losses come out; else rows [T,d] for the next stage
   bool mtp = true;    // with the heads: the MTP modules too
 
+  int64_t n_layers() const { return last_layer - first_layer; }
   static StageCut whole(const ModelConfig& config) {
     return {.first_layer = 0, .last_layer = config.n_layers};
   }
@@ -25,39 +27,43 @@ struct StageCut {
 // `n` stages, layers shared out as evenly as they go, the longer ones first. REQUIRES 1 <= n <= layers.
 std::vector<StageCut> even_cuts(const ModelConfig& config, int64_t n);
 
+// The rows of one pass, which all stages know: their ids, and the ids to predict (may be empty: nobody
+// asks for a loss).
+struct StageRows {
+  std::span<const int32_t> tokens, targets = {};
+  Sequences sequences;
+  BalanceLoss balance = {};
+  double per_target = 0.0;  // a row's share in a mean over the global batch
+  double mtp_weight = 0.0;  // of the sum of all depths' losses in the total
+
+  static StageRows of(const MicroBatch& batch, const LossWeights& weights, int64_t n_mtp);
+};
+
+// What one head reads, and what its loss needs. The loss itself is formed by B, a few rows at a time, so
+// that [T,V] logits never exist; a W apart from B forms those rows' gradients once more.
+struct HeadRows {
+  Tensor normed;                 // [T,d]; no data where no sequence is long enough
+  std::vector<int32_t> targets;  // [T]
+  double weight = 1.0;           // of its loss in the total
+};
+
 struct StageSaved {
   Pass pass;
   std::vector<int32_t> tokens;              // [T]
   std::vector<DecoderLayer::Saved> layers;  // of the cut
   RmsNorm::Saved final_norm;
-  Tensor final_hidden;  // what the head multiplied [T,d]
-  Tensor dlogits;       // [T,V]
+  HeadRows head;
+  double per_target = 0.0;
   struct Mtp {
     MtpBlock::Saved block;
     Pass pass;
-    std::vector<int32_t> tokens, targets;
-    Tensor normed, dlogits, dembedded;
+    std::vector<int32_t> tokens;
+    HeadRows head;
+    Tensor dembedded;
     bool has_rows() const { return pass.sequences.tokens() > 0; }
   };
   std::vector<Mtp> mtp;
   Tensor dx;  // gradient of the embedded tokens
 };
-
-struct StageOutput {
-  Tensor rows;      // [T,d] for the next stage; empty where the stage has heads
-  LossParts loss;   // ce and mtp where it has heads, balance of its layers
-  ExpertLoad load;  // of its layers, MTP layers last
-};
-
-// `rows` [T,d] from the stage before; empty where the stage has the embedding.
-StageOutput stage_forward(Context& ctx, TokenDispatcher& dispatcher, const DeepseekV3& model,
-                          const StageCut& cut, Tensor rows, const MicroBatch& batch,
-                          const LossWeights& weights, StageSaved& saved);
-// drows [T,d] from the next stage, empty where this one has heads. Returns the gradient of `rows`,
-// empty where the stage has the embedding.
-Tensor stage_backward_input(Context& ctx, TokenDispatcher& dispatcher, const DeepseekV3& model,
-                            const StageCut& cut, Tensor drows, StageSaved& saved);
-void stage_backward_weight(Context& ctx, DeepseekV3& model, const StageCut& cut,
-                           StageSaved&& saved);
 
 }  // namespace hadal

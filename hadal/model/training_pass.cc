@@ -1,62 +1,50 @@
 #include "hadal/model/training_pass.h"
 
-#include <algorithm>
-
 #include "hadal/model/head.h"
-#include "hadal/model/stage_blocks.h"
+#include "hadal/model/stage_backward.h"
+#include "hadal/model/stage_forward.h"
 
 namespace hadal {
 namespace {
 
-constexpr int64_t kHeadChunkRows = 256;
-
-// Loss and gradients of one head in chunks of rows. Returns dnormed.
-Tensor head_at_once(Context& ctx, DeepseekV3& model, const HeadPart& part, double scale) {
-  const int64_t n_rows = part.normed.dim(0);
-  Tensor dnormed = ctx.empty(part.normed.shape());
-  for (int64_t begin = 0; begin < n_rows; begin += kHeadChunkRows) {
-    const int64_t end = std::min(begin + kHeadChunkRows, n_rows);
-    const View<const float, 2> normed = part.normed.mat().rows(begin, end);
-    Tensor logits = head_logits(ctx, model, normed);
-    part.loss += head_loss(
-        ctx, logits.mat(),
-        part.targets.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)), scale,
-        static_cast<float>(part.weight * scale));
-    head_backward_input(ctx, dnormed.mat().rows(begin, end), model, std::as_const(logits).mat());
-    head_backward_weight(ctx, model, std::as_const(logits).mat(), normed);
+struct WholePass {
+  WholePass(Context& ctx, const DeepseekV3& model, const MicroBatch& batch,
+            const LossWeights& weights, Keep keep)
+      : cut(StageCut::whole(model.config)),
+        output(StageForward(ctx, dispatcher, model, cut, {},
+                            StageRows::of(batch, weights, model.config.n_mtp), keep, saved)
+                   .run()) {}
+  TrainingResult result(LossParts loss) {
+    for (const double each : output.balance) loss.balance += each;
+    return {std::move(loss), std::move(output.load)};
   }
-  return dnormed;
-}
+
+  LocalDispatcher dispatcher;
+  const StageCut cut;
+  StageSaved saved;
+  StageOutput output;
+};
 
 }  // namespace
 
 TrainingResult forward_backward(Context& ctx, DeepseekV3& model, const MicroBatch& batch,
                                 const LossWeights& weights) {
-  LocalDispatcher dispatcher;
-  const StageCut cut = StageCut::whole(model.config);
-  StageSaved saved;
-  StageOutput output = blocks_forward(
-      ctx, dispatcher, model, cut, {},
-      {batch.tokens, batch.targets, Sequences::equal(batch.n_sequences, batch.length)},
-      balance_of(batch, weights), Keep::kForBackward, saved, [](int64_t, const Tensor&) {});
-  std::vector<Tensor> dnormed(1 + model.mtp.size());
-  size_t next = 0;
-  for (const HeadPart& part : head_parts(batch, weights, saved, output.loss)) {
-    dnormed[next++] = head_at_once(ctx, model, part, per_target(batch));
-  }
-  saved.final_hidden = {};
-  for (StageSaved::Mtp& mtp : saved.mtp) mtp.normed = {};
-  blocks_backward(ctx, dispatcher, model, cut, {}, std::move(dnormed), saved);
-  return {std::move(output.loss), std::move(output.load)};
+  WholePass pass(ctx, model, batch, weights, Keep::kForBackward);
+  StageBackward backward(ctx, pass.dispatcher, model, &model, pass.cut, {}, pass.saved);
+  return pass.result(backward.run().loss);
 }
 
 TrainingResult training_loss(Context& ctx, const DeepseekV3& model, const MicroBatch& batch,
                              const LossWeights& weights) {
-  LocalDispatcher dispatcher;
-  StageSaved dropped;
-  StageOutput output = stage_forward(ctx, dispatcher, model, StageCut::whole(model.config), {},
-                                     batch, weights, dropped);
-  return {std::move(output.loss), std::move(output.load)};
+  WholePass pass(ctx, model, batch, weights, Keep::kNothing);
+  const auto loss_of = [&](const HeadRows& head) {
+    return head_losses(ctx, model, head, pass.saved.per_target,
+                       [](View<const float, 2>, int64_t, int64_t) {});
+  };
+  LossParts loss;
+  loss.ce = loss_of(pass.saved.head);
+  for (const StageSaved::Mtp& mtp : pass.saved.mtp) loss.mtp.push_back(loss_of(mtp.head));
+  return pass.result(std::move(loss));
 }
 
 }  // namespace hadal

@@ -11,13 +11,11 @@ struct TrainingResult {
   ExpertLoad load;
 };
 
-// F, B and W at once: the numbers of the three steps of a stage in much less memory, because each
-// layer's Saved dies as soon as the gradient has passed it and the head goes through its rows in
-// chunks ([T,V] logits never exist). Adds to the gradients.
+// F, then B and W at once. Adds to the gradients.
 TrainingResult forward_backward(Context& ctx, DeepseekV3& model, const MicroBatch& batch,
                                 const LossWeights& weights);
 
-// F alone, for its numbers.
+// F and the losses, for their numbers.
 TrainingResult training_loss(Context& ctx, const DeepseekV3& model, const MicroBatch& batch,
                              const LossWeights& weights);
 

@@ -103,13 +103,6 @@ Tensor DecoderLayer::attention_backward(Context& ctx, const Pass& pass, Saved& s
   return dx;
 }
 
-void DecoderLayer::ffn_backward_input(Context& ctx, TokenDispatcher& dispatcher, Tensor dy,
-                                      const Pass& pass, Saved& saved) const {
-  combine_backward(ctx, dispatcher, std::move(dy), saved);
-  experts_backward(ctx, dispatcher, pass, saved);
-  dispatch_backward(ctx, dispatcher, saved);
-}
-
 void DecoderLayer::ffn_backward_weight(Context& ctx, Saved& saved) {
   if (Moe* experts_here = moe()) {
     experts_here->backward_weight(ctx, std::move(std::get<Moe::Saved>(saved.ffn)));
@@ -128,7 +121,9 @@ void DecoderLayer::attn_backward_weight(Context& ctx, Saved& saved) {
 
 Tensor DecoderLayer::backward_input(Context& ctx, TokenDispatcher& dispatcher, Tensor dy,
                                     const Pass& pass, Saved& saved) const {
-  ffn_backward_input(ctx, dispatcher, std::move(dy), pass, saved);
+  combine_backward(ctx, dispatcher, std::move(dy), saved);
+  experts_backward(ctx, dispatcher, pass, saved);
+  dispatch_backward(ctx, dispatcher, saved);
   return attention_backward(ctx, pass, saved);
 }
 
@@ -136,16 +131,6 @@ void DecoderLayer::backward_weight(Context& ctx, Saved&& saved) {
   Saved consumed = std::move(saved);
   ffn_backward_weight(ctx, consumed);
   attn_backward_weight(ctx, consumed);
-}
-
-Tensor DecoderLayer::backward(Context& ctx, TokenDispatcher& dispatcher, Tensor dy,
-                              const Pass& pass, Saved&& saved) {
-  Saved consumed = std::move(saved);
-  ffn_backward_input(ctx, dispatcher, std::move(dy), pass, consumed);
-  ffn_backward_weight(ctx, consumed);
-  Tensor dx = attention_backward(ctx, pass, consumed);
-  attn_backward_weight(ctx, consumed);
-  return dx;
 }
 
 }  // namespace hadal

@@ -45,19 +45,14 @@ struct DecoderLayer {
   Tensor attention_backward(Context& ctx, const Pass& pass, Saved& saved) const;
   Tensor backward_input(Context& ctx, TokenDispatcher& dispatcher, Tensor dy, const Pass& pass,
                         Saved& saved) const;
+  // W in two halves, so that B and W at once can let a half go as soon as the gradient has passed it: the
+  // first after dispatch_backward, the second after attention_backward.
+  void ffn_backward_weight(Context& ctx, Saved& saved);
+  void attn_backward_weight(Context& ctx, Saved& saved);
   void backward_weight(Context& ctx, Saved&& saved);
-  // B and W at once, half a block at a time: the same numbers in less memory.
-  Tensor backward(Context& ctx, TokenDispatcher& dispatcher, Tensor dy, const Pass& pass,
-                  Saved&& saved);
 
   const Moe* moe() const { return std::get_if<Moe>(&ffn); }
   Moe* moe() { return std::get_if<Moe>(&ffn); }
-
- private:
-  void ffn_backward_input(Context& ctx, TokenDispatcher& dispatcher, Tensor dy, const Pass& pass,
-                          Saved& saved) const;
-  void ffn_backward_weight(Context& ctx, Saved& saved);
-  void attn_backward_weight(Context& ctx, Saved& saved);
 };
 
 }  // namespace hadal

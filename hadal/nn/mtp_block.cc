@@ -58,31 +58,11 @@ void MtpBlock::combine_backward_weight(Context& ctx, Saved& saved) {
   hnorm.backward_weight(ctx, std::move(saved.hnorm));
 }
 
-MtpBlock::InputGradient MtpBlock::backward_input(Context& ctx, TokenDispatcher& dispatcher,
-                                                 Tensor dnormed, Tensor dhidden, const Pass& pass,
-                                                 Saved& saved) const {
-  Tensor dy = head_backward_input(ctx, std::move(dnormed), std::move(dhidden), saved);
-  Tensor dx = layer.backward_input(ctx, dispatcher, std::move(dy), pass, saved.layer);
-  return combine_backward_input(ctx, std::move(dx), saved);
-}
-
 void MtpBlock::backward_weight(Context& ctx, Saved&& saved) {
   Saved consumed = std::move(saved);
   head_norm.backward_weight(ctx, std::move(consumed.head_norm));
   layer.backward_weight(ctx, std::move(consumed.layer));
   combine_backward_weight(ctx, consumed);
-}
-
-MtpBlock::InputGradient MtpBlock::backward(Context& ctx, TokenDispatcher& dispatcher,
-                                           Tensor dnormed, Tensor dhidden, const Pass& pass,
-                                           Saved&& saved) {
-  Saved consumed = std::move(saved);
-  Tensor dy = head_backward_input(ctx, std::move(dnormed), std::move(dhidden), consumed);
-  head_norm.backward_weight(ctx, std::move(consumed.head_norm));
-  Tensor dx = layer.backward(ctx, dispatcher, std::move(dy), pass, std::move(consumed.layer));
-  InputGradient result = combine_backward_input(ctx, std::move(dx), consumed);
-  combine_backward_weight(ctx, consumed);
-  return result;
 }
 
 }  // namespace hadal

@@ -32,19 +32,16 @@ struct MtpBlock {
   struct InputGradient {
     Tensor embedded, state;
   };
-  // dnormed: gradient of `normed`; dhidden: further gradient of `hidden` (may be empty).
-  InputGradient backward_input(Context& ctx, TokenDispatcher& dispatcher, Tensor dnormed,
-                               Tensor dhidden, const Pass& pass, Saved& saved) const;
-  void backward_weight(Context& ctx, Saved&& saved);
-  // B and W at once, in less memory.
-  InputGradient backward(Context& ctx, TokenDispatcher& dispatcher, Tensor dnormed, Tensor dhidden,
-                         const Pass& pass, Saved&& saved);
-
- private:
-  Tensor joined(Context& ctx, const Tensor& e, const Tensor& h) const;
+  // The way back around the layer's own. dnormed: gradient of `normed`; dhidden: further gradient of `hidden`
+  // (may be empty). Returns the gradient of the layer's output.
   Tensor head_backward_input(Context& ctx, Tensor dnormed, Tensor dhidden, Saved& saved) const;
   InputGradient combine_backward_input(Context& ctx, Tensor dx, Saved& saved) const;
   void combine_backward_weight(Context& ctx, Saved& saved);
+  void backward_weight(Context& ctx, TokenDispatcher& dispatcher,
+                       Saved&& saved);  // of the whole block
+
+ private:
+  Tensor joined(Context& ctx, const Tensor& e, const Tensor& h) const;
 };
 
 }  // namespace hadal

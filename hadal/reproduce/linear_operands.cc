@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "hadal/model/stage.h"
+#include "hadal/model/stage_backward.h"
+#include "hadal/model/stage_forward.h"
 #include "hadal/ops/gemm.h"
 
 namespace hadal {
@@ -48,8 +49,9 @@ std::vector<LinearOperands> linear_operands(Context& ctx, const TrainConfig& run
   LocalDispatcher dispatcher;
   const StageCut whole = StageCut::whole(trained.model.config);
   const LossWeights weights{.mtp = 0.0F, .balance = 0.0F};
-  stage_forward(ctx, dispatcher, trained.model, whole, {}, batch, weights, saved);
-  stage_backward_input(ctx, dispatcher, trained.model, whole, {}, saved);
+  const StageRows in = StageRows::of(batch, weights, trained.model.config.n_mtp);
+  StageForward(ctx, dispatcher, trained.model, whole, {}, in, Keep::kForBackward, saved).run();
+  StageBackward(ctx, dispatcher, trained.model, nullptr, whole, {}, saved).run();
 
   std::vector<LinearOperands> all;
   Collector collector(ctx, all);

@@ -18,28 +18,34 @@ class Pipeline {
   Pipeline(Trainee& trainee, int64_t n_stages, const MicroBatch& batch)
       : trainee_(trainee),
         cuts_(even_cuts(trainee.model.config, n_stages)),
-        batch_(batch),
+        in_(StageRows::of(batch, kTestWeights, trainee.model.config.n_mtp)),
         saved_(cuts_.size()) {}
 
   void forward() {
     Tensor rows;
     for (size_t stage = 0; stage < cuts_.size(); ++stage) {
-      StageOutput out =
-          stage_forward(trainee_.ctx, trainee_.dispatcher, trainee_.model, cuts_[stage],
-                        std::move(rows), batch_, kTestWeights, saved_[stage]);
+      StageForward f(trainee_.ctx, trainee_.dispatcher, trainee_.model, cuts_[stage],
+                     std::move(rows), in_, Keep::kForBackward, saved_[stage]);
+      StageOutput out = f.run();
       EXPECT_EQ(out.rows.has_data(), !cuts_[stage].heads);
       rows = std::move(out.rows);
-      loss.add(out.loss);
+      for (const double each : out.balance) balance += each;
       std::ranges::move(out.load, std::back_inserter(load));
     }
   }
-  void backward_input() {
+  // W with it, or apart.
+  void backward(bool at_once) {
     Tensor drows;
     for (size_t stage = cuts_.size(); stage-- > 0;) {
-      drows = stage_backward_input(trainee_.ctx, trainee_.dispatcher, trainee_.model, cuts_[stage],
-                                   std::move(drows), saved_[stage]);
-      EXPECT_EQ(drows.has_data(), !cuts_[stage].embedding);
+      StageBackward b(trainee_.ctx, trainee_.dispatcher, trainee_.model,
+                      at_once ? &trainee_.model : nullptr, cuts_[stage], std::move(drows),
+                      saved_[stage]);
+      StageGradient gradient = b.run();
+      EXPECT_EQ(gradient.rows.has_data(), !cuts_[stage].embedding);
+      drows = std::move(gradient.rows);
+      loss.add(gradient.loss);
     }
+    loss.balance += balance;
   }
   void backward_weight() {
     for (size_t stage = cuts_.size(); stage-- > 0;) {
@@ -49,18 +55,19 @@ class Pipeline {
 
   LossParts loss;
   ExpertLoad load;
+  double balance = 0.0;
 
  private:
   Trainee& trainee_;
   const std::vector<StageCut> cuts_;
-  const MicroBatch batch_;
+  const StageRows in_;
   std::vector<StageSaved> saved_;
 };
 
 void expect_same(const LossParts& got, const LossParts& want) {
   EXPECT_EQ(got.ce, want.ce);
   EXPECT_EQ(got.mtp, want.mtp);
-  EXPECT_DOUBLE_EQ(got.balance, want.balance);  // summed stage by stage
+  EXPECT_EQ(got.balance, want.balance);
 }
 
 std::vector<ModelConfig> configs() {
@@ -96,17 +103,19 @@ TEST(Stage, TwoAndThreeStagesGiveTheBitsOfOne) {
   int which = 0;
   for (const ModelConfig& config : configs()) {
     Trainee whole(config, 7, 3, 9);
-    const StageOutput want = whole.in_steps(kTestWeights);
+    const TrainingResult want = whole.in_steps(kTestWeights);
     for (const int64_t n_stages : {2, 3}) {
       SCOPED_TRACE(concat("model ", which, " in ", n_stages, " stages"));
-      Trainee cut(config, 7, 3, 9);
-      Pipeline pipeline(cut, n_stages, cut.whole());
-      pipeline.forward();
-      pipeline.backward_input();
-      pipeline.backward_weight();
-      expect_same(pipeline.loss, want.loss);
-      EXPECT_EQ(pipeline.load, want.load);
-      expect_close(cut.gradient(), whole.gradient(), Tolerance::exact(), "gradient");
+      for (const bool at_once : {false, true}) {
+        Trainee cut(config, 7, 3, 9);
+        Pipeline pipeline(cut, n_stages, cut.whole());
+        pipeline.forward();
+        pipeline.backward(at_once);
+        if (!at_once) pipeline.backward_weight();
+        expect_same(pipeline.loss, want.loss);
+        EXPECT_EQ(pipeline.load, want.load);
+        expect_close(cut.gradient(), whole.gradient(), Tolerance::exact(), "gradient");
+      }
     }
     ++which;
   }
@@ -120,15 +129,15 @@ TEST(Stage, TheNextForwardBeforeBackwardChangesNothing) {
     Pipeline want_second(apart, 2, apart.micro_batch(1, 1));
     for (Pipeline* each : {&want_first, &want_second}) {
       each->forward();
-      each->backward_input();
+      each->backward(false);
       each->backward_weight();
     }
     Pipeline first(together, 2, together.micro_batch(0, 1));
     Pipeline second(together, 2, together.micro_batch(1, 1));
     first.forward();
     second.forward();
-    first.backward_input();
-    second.backward_input();
+    first.backward(false);
+    second.backward(false);
     first.backward_weight();
     second.backward_weight();
     expect_same(first.loss, want_first.loss);

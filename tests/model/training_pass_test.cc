@@ -127,12 +127,26 @@ TEST(TrainingPass, AtOnceEqualsTheSeparateSteps) {
 }
 
 // More rows than the head's chunk: its gradient is then a sum of several products.
-TEST(TrainingPass, HeadInChunksEqualsTheWholeHead) {
+TEST(TrainingPass, HeadInChunksEqualsHeadsOfFewRows) {
   Trainee split(odd_config(), 8, 4, 150), fused(odd_config(), 8, 4, 150);
-  const LossParts want = split.in_steps(kTestWeights).loss, got = fused.at_once(kTestWeights).loss;
+  const LossParts in_steps = split.in_steps(kTestWeights).loss,
+                  got = fused.at_once(kTestWeights).loss,
+                  alone = training_loss(fused.ctx, fused.model, fused.whole(), kTestWeights).loss;
+  for (const LossParts* each : {&in_steps, &alone}) {
+    EXPECT_EQ(got.ce, each->ce);
+    EXPECT_EQ(got.mtp, each->mtp);
+    EXPECT_EQ(got.balance, each->balance);
+  }
+  expect_close(fused.gradient(), split.gradient(), Tolerance::exact(), "gradient");
+
+  Trainee parts(odd_config(), 8, 4, 150);
+  LossParts want;
+  for (int64_t s = 0; s < 4; ++s) {
+    want.add(forward_backward(parts.ctx, parts.model, parts.micro_batch(s, 1), kTestWeights).loss);
+  }
   EXPECT_NEAR(got.ce, want.ce, 1e-6 * want.ce);
   EXPECT_NEAR(got.mtp[0], want.mtp[0], 1e-6 * want.mtp[0]);
-  fused.expect_gradient_of(split, Tolerance::for_sum(600));
+  fused.expect_gradient_of(parts, Tolerance::for_sum(600));
 }
 
 TEST(TrainingPass, MicroBatchesAddUpToTheBatch) {
@@ -201,8 +215,9 @@ TEST(TrainingPass, LoadAndBalanceLossAreThoseOfTheRouters) {
 
   StageSaved saved;
   const StageOutput output =
-      stage_forward(looked_into.ctx, looked_into.dispatcher, looked_into.model, looked_into.cut, {},
-                    looked_into.whole(), weights, saved);
+      StageForward(looked_into.ctx, looked_into.dispatcher, looked_into.model, looked_into.cut, {},
+                   looked_into.rows(weights), Keep::kForBackward, saved)
+          .run();
   double want = 0.0;
   for (const DecoderLayer::Saved& layer : saved.layers) {
     if (const auto* moe = std::get_if<Moe::Saved>(&layer.ffn)) {
@@ -213,7 +228,8 @@ TEST(TrainingPass, LoadAndBalanceLossAreThoseOfTheRouters) {
     want += recounted_balance(std::get<Moe::Saved>(mtp.block.layer.ffn), mtp.pass.sequences);
   }
   EXPECT_EQ(output.load, result.load);
-  EXPECT_EQ(output.loss.balance, result.loss.balance);
+  EXPECT_EQ(std::accumulate(output.balance.begin(), output.balance.end(), 0.0),
+            result.loss.balance);
   EXPECT_NEAR(result.loss.balance, want, 1e-6 * want);
 }
 
@@ -237,9 +253,11 @@ TEST(TrainingPass, NothingIsKeptAfterW) {
   trainee.at_once(kTestWeights);
   EXPECT_EQ(trainee.arena.bytes_in_use(), before);
   StageSaved saved;
-  stage_forward(trainee.ctx, trainee.dispatcher, trainee.model, trainee.cut, {}, trainee.whole(),
-                kTestWeights, saved);
-  stage_backward_input(trainee.ctx, trainee.dispatcher, trainee.model, trainee.cut, {}, saved);
+  StageForward(trainee.ctx, trainee.dispatcher, trainee.model, trainee.cut, {},
+               trainee.rows(kTestWeights), Keep::kForBackward, saved)
+      .run();
+  StageBackward(trainee.ctx, trainee.dispatcher, trainee.model, nullptr, trainee.cut, {}, saved)
+      .run();
   EXPECT_GT(trainee.arena.bytes_in_use(), before);
   stage_backward_weight(trainee.ctx, trainee.model, trainee.cut, std::move(saved));
   EXPECT_EQ(trainee.arena.bytes_in_use(), before);

@@ -184,8 +184,11 @@ TEST(Layers, MtpBlockBackward) {
     return std::move(out.normed);
   };
   test.backward = [&](Tensor dy) {
+    Tensor dhidden = block.head_backward_input(random.ctx, std::move(dy), {}, saved);
+    Tensor dx_layer =
+        block.layer.backward_input(random.ctx, dispatcher, std::move(dhidden), pass, saved.layer);
     MtpBlock::InputGradient gradient =
-        block.backward_input(random.ctx, dispatcher, std::move(dy), {}, pass, saved);
+        block.combine_backward_input(random.ctx, std::move(dx_layer), saved);
     block.backward_weight(random.ctx, std::move(saved));
     std::vector<Tensor> dx;
     dx.push_back(std::move(gradient.embedded));
@@ -194,36 +197,6 @@ TEST(Layers, MtpBlockBackward) {
   };
   test.choice = [&] { return load; };
   expect_backward_matches_differences(random.ctx, test, 9, "mtp block");
-}
-
-// B and W at once gives the bits of B, then W, and uses less memory.
-TEST(Layers, BackwardAtOnceEqualsTheSeparateSteps) {
-  RandomModel split(odd_config()), fused(odd_config());
-  const auto run = [&](RandomModel& random, bool at_once) {
-    DecoderLayer& layer = random.model.layers[1];
-    allocate_gradients(random.model, random.arena);
-    const Pass pass = Pass::over(two_sequences(), random.model.rope,
-                                 {0.1F, 1.0F, BalanceCount::kUnbiasedTopK, true});
-    TrainingAttention attention(pass);
-    LocalDispatcher dispatcher;
-    DecoderLayer::Saved saved;
-    layer.forward(random.ctx, attention, dispatcher, random.random_rows(kLayerTokens, 40, 10), pass,
-                  saved);
-    Tensor dy = random.random_rows(kLayerTokens, 40, 11);
-    if (at_once) {
-      return layer.backward(random.ctx, dispatcher, std::move(dy), pass, std::move(saved));
-    }
-    Tensor dx = layer.backward_input(random.ctx, dispatcher, std::move(dy), pass, saved);
-    layer.backward_weight(random.ctx, std::move(saved));
-    return dx;
-  };
-  const Tensor want = run(split, false), got = run(fused, true);
-  expect_close(got, want, Tolerance::exact(), "dx");
-  const auto grads = params_under(fused.model, "model.layers.1.");
-  const auto wanted = params_under(split.model, "model.layers.1.");
-  for (size_t i = 0; i < grads.size(); ++i) {
-    expect_close(grads[i]->grad, wanted[i]->grad, Tolerance::exact(), concat("gradient ", i));
-  }
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 
 #include <vector>
 
+#include "hadal/model/stage_backward.h"
+#include "hadal/model/stage_forward.h"
 #include "hadal/model/training_pass.h"
 #include "tests/support/compare.h"
 #include "tests/support/random_model.h"
@@ -34,13 +36,19 @@ struct Trainee : RandomModel {
   TrainingResult at_once(const LossWeights& weights) {
     return forward_backward(ctx, model, whole(), weights);
   }
+  StageRows rows(const LossWeights& weights) const {
+    return StageRows::of(whole(), weights, model.config.n_mtp);
+  }
   // F, B and W apart, the whole model as one stage.
-  StageOutput in_steps(const LossWeights& weights) {
+  TrainingResult in_steps(const LossWeights& weights) {
     StageSaved saved;
-    StageOutput output = stage_forward(ctx, dispatcher, model, cut, {}, whole(), weights, saved);
-    stage_backward_input(ctx, dispatcher, model, cut, {}, saved);
+    StageOutput output =
+        StageForward(ctx, dispatcher, model, cut, {}, rows(weights), Keep::kForBackward, saved)
+            .run();
+    LossParts loss = StageBackward(ctx, dispatcher, model, nullptr, cut, {}, saved).run().loss;
     stage_backward_weight(ctx, model, cut, std::move(saved));
-    return output;
+    for (const double each : output.balance) loss.balance += each;
+    return {std::move(loss), std::move(output.load)};
   }
   // Every parameter's gradient, row by row.
   void expect_gradient_of(Trainee& want, Tolerance tolerance) {
