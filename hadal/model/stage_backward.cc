@@ -50,6 +50,22 @@ StageBackward::Block StageBackward::block() {
           saved_.mtp[k].block.layer};
 }
 
+std::string_view StageBackward::phase() const {
+  switch (next_) {
+    case Next::kHeads:
+      return "heads backward";
+    case Next::kBlock:
+      return "combine backward";
+    case Next::kExperts:
+      return "experts backward";
+    case Next::kDispatch:
+      return "dispatch backward";
+    case Next::kNothing:
+      break;
+  }
+  return "";
+}
+
 void StageBackward::step() {
   if (next_ == Next::kExperts) {
     const Block here = block();

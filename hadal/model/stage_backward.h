@@ -6,6 +6,8 @@
 // because each block's Saved dies as soon as the gradient has passed it and a head multiplies once.
 #pragma once
 
+#include <string_view>
+
 #include "hadal/model/stage.h"
 
 namespace hadal {
@@ -23,9 +25,10 @@ class StageBackward {
                 DeepseekV3* trained, const StageCut& cut, Tensor drows, StageSaved& saved);
 
   bool done() const { return next_ == Next::kNothing; }
-  void step();             // REQUIRES !done()
-  StageGradient output();  // REQUIRES done(); once
-  StageGradient run();     // all steps
+  std::string_view phase() const;  // that the next step begins with, as text
+  void step();                     // REQUIRES !done()
+  StageGradient output();          // REQUIRES done(); once
+  StageGradient run();             // all steps
 
  private:
   enum class Next { kHeads, kBlock, kExperts, kDispatch, kNothing };

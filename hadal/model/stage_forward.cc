@@ -50,6 +50,20 @@ StageForward::Block StageForward::block() {
   return {model_.mtp[k].layer, saved_.mtp[k].pass, saved_.mtp[k].block.layer};
 }
 
+std::string_view StageForward::phase() const {
+  switch (next_) {
+    case Next::kBlock:
+      return "attention";
+    case Next::kExperts:
+      return "experts";
+    case Next::kCombine:
+      return "combine";
+    case Next::kNothing:
+      break;
+  }
+  return "";
+}
+
 void StageForward::step() {
   if (next_ == Next::kExperts) {
     const Block here = block();
@@ -134,8 +148,8 @@ Tensor StageForward::enter_mtp(size_t k) {
 void StageForward::leave_mtp(size_t k, Tensor hidden) {
   const MtpBlock& block = model_.mtp[k];
   StageSaved::Mtp& mtp = saved_.mtp[k];
-  offer(ctx_, "mtp.hidden", block.layer.index, hidden);
   if (hidden.has_data()) {
+    offer(ctx_, "mtp.hidden", block.layer.index, hidden);
     mtp.head.normed = block.head_norm.forward(ctx_, hidden, mtp.block.head_norm);
   }
   if (keep_ == Keep::kNothing) mtp.block = {};

@@ -9,6 +9,8 @@
 // Layers without experts are a part of the step they fall in.
 #pragma once
 
+#include <string_view>
+
 #include "hadal/model/stage.h"
 
 namespace hadal {
@@ -30,9 +32,10 @@ class StageForward {
                const StageCut& cut, Tensor rows, const StageRows& in, Keep keep, StageSaved& saved);
 
   bool done() const { return next_ == Next::kNothing; }
-  void step();           // REQUIRES !done()
-  StageOutput output();  // REQUIRES done(); once
-  StageOutput run();     // all steps
+  std::string_view phase() const;  // that the next step begins with, as text
+  void step();                     // REQUIRES !done()
+  StageOutput output();            // REQUIRES done(); once
+  StageOutput run();               // all steps
 
  private:
   enum class Next { kBlock, kExperts, kCombine, kNothing };

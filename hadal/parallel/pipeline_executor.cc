@@ -1,0 +1,287 @@
+#include "hadal/parallel/pipeline_executor.h"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <optional>
+
+#include "hadal/model/stage_backward.h"
+#include "hadal/model/stage_forward.h"
+#include "hadal/schedule/action_text.h"
+#include "hadal/schedule/schedule_check.h"
+
+namespace hadal {
+
+// One run of one rank's list.
+class PipelinePass {
+ public:
+  PipelinePass(PipelineExecutor& executor, Context& ctx, DeepseekV3& model,
+               std::span<const MicroBatch> micro_batches, const LossWeights& weights,
+               const PipelineRun& how);
+  StepLosses run();
+
+ private:
+  // The cursor of one chunk; what it made leaves with the last step.
+  class Forward;
+  class Backward;
+
+  void compute(const Action& action);
+  void pair(const Action& action);
+  void weight(Chunk chunk);
+  void at(std::string_view phase, Chunk chunk);
+  // Of the tensor that a chunk made: its message's tag, and its name here.
+  int64_t tag(Payload payload, Chunk chunk) const {
+    return (int64_t{payload == Payload::kGradient} * schedule_.n_stages + chunk.stage) *
+               schedule_.n_micro_batches +
+           chunk.micro_batch;
+  }
+  const StageCut& cut(Chunk chunk) const { return cuts_[static_cast<size_t>(chunk.stage)]; }
+  Tensor take(Payload payload, Chunk maker);
+  void hand_over(Payload payload, Chunk maker, Tensor made);
+
+  const PipelineSchedule& schedule_;
+  const std::vector<StageCut>& cuts_;
+  Communicator& comm_;
+  TokenDispatcher& dispatcher_;
+  Context& ctx_;
+  DeepseekV3& model_;
+  const std::span<const MicroBatch> micro_batches_;
+  const LossWeights& weights_;
+  const PipelineRun how_;
+  const std::vector<Action>& actions_;
+
+  std::map<int64_t, int> receivers_;     // by tag: of what this rank sends
+  std::map<int64_t, Receipt> receipts_;  // by tag: of what it receives
+  std::map<int64_t, Tensor> here_;       // by tag: from one stage of this rank to the next
+  std::map<int64_t, StageSaved> saved_;  // by the activation's tag: from F to B
+  std::deque<std::pair<Chunk, StageSaved>> waiting_;  // from B_in to W
+  StepLosses losses_;
+};
+
+class PipelinePass::Forward {
+ public:
+  Forward(PipelinePass& pass, Chunk chunk)
+      : pass_(pass),
+        chunk_(chunk),
+        cursor_(pass.ctx_, pass.dispatcher_, pass.model_, pass.cut(chunk), input(),
+                StageRows::of(pass.micro_batches_[static_cast<size_t>(chunk.micro_batch)],
+                              pass.weights_, pass.model_.config.n_mtp),
+                Keep::kForBackward, pass.saved_[pass.tag(Payload::kActivation, chunk)]) {}
+  bool done() const { return cursor_.done(); }
+  void step() {
+    pass_.at(cursor_.phase(), chunk_);
+    cursor_.step();
+    if (done()) finish();
+  }
+
+ private:
+  Tensor input() {
+    pass_.at("forward", chunk_);
+    if (pass_.cut(chunk_).embedding) return {};
+    return pass_.take(Payload::kActivation, {chunk_.stage - 1, chunk_.micro_batch});
+  }
+  void finish() {
+    StageOutput output = cursor_.output();
+    const StageCut& cut = pass_.cut(chunk_);
+    MicroBatchLosses& losses = pass_.losses_.micro_batches[static_cast<size_t>(chunk_.micro_batch)];
+    for (size_t i = 0; i < output.balance.size(); ++i) {
+      // MTP modules come behind all layers, and their stage's layers are the last.
+      const size_t layer = static_cast<size_t>(cut.first_layer) + i;
+      losses.balance[layer] = output.balance[i];
+      std::vector<int64_t>& load = pass_.losses_.load[layer];
+      for (size_t e = 0; e < load.size(); ++e) load[e] += output.load[i][e];
+    }
+    if (!cut.heads) pass_.hand_over(Payload::kActivation, chunk_, std::move(output.rows));
+  }
+
+  PipelinePass& pass_;
+  const Chunk chunk_;
+  StageForward cursor_;
+};
+
+class PipelinePass::Backward {
+ public:
+  Backward(PipelinePass& pass, Chunk chunk, bool with_weights)
+      : pass_(pass),
+        chunk_(chunk),
+        saved_(pass.saved_.at(pass.tag(Payload::kActivation, chunk))),
+        with_weights_(with_weights),
+        cursor_(pass.ctx_, pass.dispatcher_, pass.model_, with_weights ? &pass.model_ : nullptr,
+                pass.cut(chunk), input(), saved_) {}
+  bool done() const { return cursor_.done(); }
+  void step() {
+    pass_.at(cursor_.phase(), chunk_);
+    cursor_.step();
+    if (done()) finish();
+  }
+
+ private:
+  Tensor input() {
+    pass_.at("backward", chunk_);
+    if (pass_.cut(chunk_).heads) return {};
+    return pass_.take(Payload::kGradient, {chunk_.stage + 1, chunk_.micro_batch});
+  }
+  void finish() {
+    StageGradient gradient = cursor_.output();
+    const StageCut& cut = pass_.cut(chunk_);
+    if (cut.heads) {
+      MicroBatchLosses& losses =
+          pass_.losses_.micro_batches[static_cast<size_t>(chunk_.micro_batch)];
+      losses.ce = gradient.loss.ce;
+      losses.mtp = std::move(gradient.loss.mtp);
+    }
+    if (!cut.embedding) pass_.hand_over(Payload::kGradient, chunk_, std::move(gradient.rows));
+    if (!with_weights_) pass_.waiting_.emplace_back(chunk_, std::move(saved_));
+    pass_.saved_.erase(pass_.tag(Payload::kActivation, chunk_));
+  }
+
+  PipelinePass& pass_;
+  const Chunk chunk_;
+  StageSaved& saved_;
+  const bool with_weights_;
+  StageBackward cursor_;
+};
+
+PipelinePass::PipelinePass(PipelineExecutor& executor, Context& ctx, DeepseekV3& model,
+                           std::span<const MicroBatch> micro_batches, const LossWeights& weights,
+                           const PipelineRun& how)
+    : schedule_(executor.schedule_),
+      cuts_(executor.cuts_),
+      comm_(executor.pipeline_),
+      dispatcher_(executor.dispatcher_),
+      ctx_(ctx),
+      model_(model),
+      micro_batches_(micro_batches),
+      weights_(weights),
+      how_(how),
+      actions_(schedule_.ranks[static_cast<size_t>(comm_.rank())]),
+      losses_(StepLosses::none(model.config, micro_batches.size())) {
+  for (const Action& action : actions_) {
+    if (action.kind == ActionKind::kSend)
+      receivers_[tag(action.payload, action.chunk)] = action.peer;
+  }
+}
+
+StepLosses PipelinePass::run() {
+  for (const Action& action : actions_) {
+    if (action.kind == ActionKind::kReceive) {
+      receipts_[tag(action.payload, action.chunk)] =
+          comm_.receive(action.peer, tag(action.payload, action.chunk),
+                        {DType::kF32, {-1, model_.config.d_model}}, ctx_.arena);
+    } else if (action.kind != ActionKind::kSend) {
+      compute(action);
+    }
+  }
+  if (!waiting_.empty()) throw Error(concat("pipeline: ", waiting_.size(), " chunks had no W"));
+  return std::move(losses_);
+}
+
+void PipelinePass::compute(const Action& action) {
+  if (action.is_pair()) return pair(action);
+  if (action.kind == ActionKind::kWeight) return weight(action.chunk);
+  const auto all_steps = [](auto cursor) {
+    while (!cursor.done()) cursor.step();
+  };
+  if (action.kind == ActionKind::kForward) return all_steps(Forward(*this, action.chunk));
+  all_steps(Backward(*this, action.chunk, action.kind == ActionKind::kBackward));
+}
+
+void PipelinePass::pair(const Action& action) {
+  if (!how_.overlap) {
+    compute({.kind = ActionKind::kForward, .chunk = action.chunk});
+    compute({.kind = ActionKind::kBackward, .chunk = action.backward});
+    return;
+  }
+  Backward backward(*this, action.backward, /*with_weights=*/true);
+  backward.step();
+  Forward forward(*this, action.chunk);
+  while (!forward.done() || !backward.done()) {
+    if (!forward.done()) forward.step();
+    if (!backward.done()) backward.step();
+  }
+}
+
+void PipelinePass::weight(Chunk chunk) {
+  if (waiting_.empty() || waiting_.front().first != chunk) {
+    throw Error(concat("pipeline: ", to_text({.kind = ActionKind::kWeight, .chunk = chunk}),
+                       " is not the next of the queue"));
+  }
+  at("weight", chunk);
+  stage_backward_weight(ctx_, model_, cut(chunk), std::move(waiting_.front().second));
+  waiting_.pop_front();
+}
+
+void PipelinePass::at(std::string_view phase, Chunk chunk) {
+  comm_.at({how_.step, phase, chunk.stage, chunk.micro_batch});
+}
+
+Tensor PipelinePass::take(Payload payload, Chunk maker) {
+  if (const auto own = here_.find(tag(payload, maker)); own != here_.end()) {
+    return std::move(here_.extract(own).mapped());
+  }
+  return receipts_.extract(tag(payload, maker)).mapped().wait();
+}
+
+void PipelinePass::hand_over(Payload payload, Chunk maker, Tensor made) {
+  const auto receiver = receivers_.find(tag(payload, maker));
+  if (receiver == receivers_.end()) {
+    here_[tag(payload, maker)] = std::move(made);
+  } else {
+    comm_.send(receiver->second, receiver->first, std::move(made));
+  }
+}
+
+static void check_cuts(const std::vector<StageCut>& cuts, int64_t n_stages) {
+  const auto n = static_cast<int64_t>(cuts.size());
+  require(n == n_stages, {.field = "cuts",
+                          .problem = "not one for every stage of the schedule",
+                          .found = n,
+                          .expected = n_stages});
+  int64_t next = 0;
+  for (int64_t stage = 0; stage < n; ++stage) {
+    const StageCut& cut = cuts[static_cast<size_t>(stage)];
+    require(cut.embedding == (stage == 0) && cut.heads == (stage == n - 1) &&
+                cut.first_layer == next && cut.last_layer >= next,
+            {.field = "cuts",
+             .problem = "stages do not follow one another",
+             .found = {"stage ", stage, " with layers ", cut.first_layer, " to ", cut.last_layer},
+             .expected = {"layers from ", next, ", embedding first, heads last"}});
+    next = cut.last_layer;
+  }
+}
+
+PipelineExecutor::PipelineExecutor(PipelineSchedule schedule, std::vector<StageCut> cuts,
+                                   Communicator& pipeline, TokenDispatcher& dispatcher)
+    : schedule_(std::move(schedule)),
+      cuts_(std::move(cuts)),
+      pipeline_(pipeline),
+      dispatcher_(dispatcher) {
+  const ScheduleCheck check = check_schedule(schedule_);
+  require(check.ok(), {.field = "schedule",
+                       .problem = {schedule_.name,
+                                   " is not right: ", check.ok() ? "" : check.violations.front()}});
+  check_cuts(cuts_, schedule_.n_stages);
+  require(schedule_.n_ranks == pipeline.n_ranks(),
+          {.field = "schedule",
+           .problem = {schedule_.name, " is for another number of ranks"},
+           .found = schedule_.n_ranks,
+           .expected = pipeline.n_ranks()});
+}
+
+StepLosses PipelineExecutor::run(Context& ctx, DeepseekV3& model,
+                                 std::span<const MicroBatch> micro_batches,
+                                 const LossWeights& weights, const PipelineRun& how) {
+  require(cuts_.back().last_layer == model.config.n_layers,
+          {.field = "cuts",
+           .problem = "not the layers of the model",
+           .found = cuts_.back().last_layer,
+           .expected = model.config.n_layers});
+  require(static_cast<int64_t>(micro_batches.size()) == schedule_.n_micro_batches,
+          {.field = "micro_batches",
+           .problem = "not those of the schedule",
+           .found = micro_batches.size(),
+           .expected = schedule_.n_micro_batches});
+  return PipelinePass(*this, ctx, model, micro_batches, weights, how).run();
+}
+
+}  // namespace hadal

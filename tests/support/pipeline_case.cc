@@ -1,0 +1,171 @@
+#include "tests/support/pipeline_case.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "hadal/comm/thread_ranks.h"
+#include "hadal/core/rng.h"
+
+namespace hadal::test {
+namespace {
+
+std::vector<MicroBatch> micro_batches(const PipelineCase& of, const Trainee& trainee) {
+  std::vector<MicroBatch> all;
+  for (int64_t m = 0; m < of.schedule.n_micro_batches; ++m) {
+    all.push_back(trainee.micro_batch(m * of.sequences, of.sequences));
+  }
+  return all;
+}
+
+std::unique_ptr<Trainee> trainee(const PipelineCase& of) {
+  return std::make_unique<Trainee>(of.config, of.seed, of.sequences * of.schedule.n_micro_batches,
+                                   of.length);
+}
+
+// Whether a parameter is one of a stage's; of shared tables, whether the stage reads or teaches its copy.
+bool needs(const StageCut& cut, DeepseekV3& model, const NamedParam& named) {
+  const bool with_mtp = cut.heads && !model.mtp.empty();
+  if (named.param == &model.embedding) {
+    return cut.embedding || with_mtp || (cut.heads && model.config.tie_word_embeddings);
+  }
+  if (named.name.starts_with("model.layers.")) {
+    const int64_t layer = std::stoll(named.name.substr(13));
+    return layer >= model.config.n_layers ? cut.heads
+                                          : layer >= cut.first_layer && layer < cut.last_layer;
+  }
+  return cut.heads;  // final norm, head
+}
+
+void forget_foreign(const PipelineCase& of, size_t rank, DeepseekV3& model) {
+  for (NamedParam& named : named_params(model)) {
+    const bool held = std::ranges::any_of(of.schedule.held[rank], [&](int32_t stage) {
+      return needs(of.cuts[static_cast<size_t>(stage)], model, named);
+    });
+    if (!held) {
+      std::ranges::fill(named.param->master.flat<float>(), std::numeric_limits<float>::quiet_NaN());
+    }
+  }
+}
+
+}  // namespace
+
+PipelineCase::PipelineCase(const ModelConfig& model, ScheduleKind kind, int32_t n_stages,
+                           int32_t n_micro_batches, int32_t stages_per_rank)
+    : config(model),
+      schedule(make_schedule(kind, n_stages, n_micro_batches, stages_per_rank)),
+      cuts(even_cuts(model, n_stages)),
+      what(concat(schedule.name, ", ", schedule.n_ranks, " ranks, ", n_stages, " stages, ",
+                  n_micro_batches, " micro-batches")) {}
+
+PipelineResult::PipelineResult(const PipelineCase& of, const PipelineRun& how)
+    : totals(static_cast<size_t>(of.schedule.n_ranks)) {
+  const int n_ranks = of.schedule.n_ranks;
+  for (int rank = 0; rank < n_ranks; ++rank) {
+    ranks.push_back(trainee(of));
+    forget_foreign(of, static_cast<size_t>(rank), ranks.back()->model);
+  }
+  run_thread_ranks({.n_ranks = n_ranks, .patience_seconds = 120}, [&](Communicator& comm) {
+    const auto rank = static_cast<size_t>(comm.rank());
+    Trainee& own = *ranks[rank];
+    PipelineExecutor executor(of.schedule, of.cuts, comm, own.dispatcher);
+    const StepLosses losses =
+        executor.run(own.ctx, own.model, micro_batches(of, own), kTestWeights, how);
+    ParallelConfig layout;
+    layout.pipeline = n_ranks;
+    totals[rank] =
+        gather_losses(layout, {.place = comm.rank(), .replica = 0}, comm, losses, own.arena);
+  });
+}
+
+void expect_equals_one_rank(const PipelineCase& of) {
+  SCOPED_TRACE(of.what);
+  const std::unique_ptr<Trainee> one = trainee(of);
+  LossParts want;
+  ExpertLoad want_load;
+  for (const MicroBatch& batch : micro_batches(of, *one)) {
+    const TrainingResult result = forward_backward(one->ctx, one->model, batch, kTestWeights);
+    want.add(result.loss);
+    add_load(want_load, result.load);
+  }
+  const PipelineResult got(of);
+  for (const StepTotals& each : got.totals) {
+    EXPECT_EQ(each.loss.ce, want.ce);
+    EXPECT_EQ(each.loss.mtp, want.mtp);
+    EXPECT_EQ(each.loss.balance, want.balance);
+    EXPECT_EQ(each.load, want_load);
+  }
+  Trainee& sum = *got.ranks.front();
+  for (size_t rank = 1; rank < got.ranks.size(); ++rank) {
+    std::vector<NamedParam> into = named_params(sum.model);
+    const std::vector<NamedParam> from = named_params(got.ranks[rank]->model);
+    for (size_t i = 0; i < into.size(); ++i) {
+      if (into[i].kind == ParamKind::kRouteBias) continue;
+      const auto to = into[i].param->grad.flat<float>();
+      const auto add = std::as_const(from[i].param->grad).flat<float>();
+      for (size_t j = 0; j < to.size(); ++j) to[j] += add[j];
+    }
+  }
+  // The same terms in another order: a sum over all rows of the step, and over the tables' uses.
+  sum.expect_gradient_of(*one, Tolerance::for_sum(of.schedule.n_micro_batches * of.sequences *
+                                                  of.length * (1 + of.config.n_mtp)));
+}
+
+namespace {
+
+// 0 or more layers for every stage.
+std::vector<StageCut> random_cuts(const ModelConfig& config, int64_t n_stages, Rng& rng) {
+  std::vector<int64_t> ends{0, config.n_layers};
+  for (int64_t i = 1; i < n_stages; ++i) {
+    ends.push_back(
+        static_cast<int64_t>(rng.uniform_below(static_cast<uint64_t>(config.n_layers + 1))));
+  }
+  std::ranges::sort(ends);
+  std::vector<StageCut> cuts;
+  for (size_t s = 0; s + 1 < ends.size(); ++s) {
+    cuts.push_back({.embedding = s == 0,
+                    .first_layer = ends[s],
+                    .last_layer = ends[s + 1],
+                    .heads = s + 2 == ends.size()});
+  }
+  return cuts;
+}
+
+}  // namespace
+
+PipelineCase PipelineCase::random(uint64_t seed) {
+  Rng rng(seed, 11);
+  const auto below = [&](int64_t n) {
+    return static_cast<int32_t>(rng.uniform_below(static_cast<uint64_t>(n)));
+  };
+  ModelConfig model = below(4) == 0 ? softmax_config() : odd_config();
+  model.n_layers = 1 + below(6);
+  model.first_k_dense_replace = below(model.n_layers + 1);
+  model.n_mtp = below(3);
+  model.mtp_hidden = below(2) ? MtpHidden::kPostNorm : MtpHidden::kPreNorm;
+  model.tie_word_embeddings = below(3) == 0;
+
+  constexpr ScheduleKind kKinds[] = {ScheduleKind::k1F1B,        ScheduleKind::kZb1p,
+                                     ScheduleKind::kDualPipe,    ScheduleKind::kDualPipeV,
+                                     ScheduleKind::kInterleaved, ScheduleKind::kZbv};
+  const ScheduleKind kind = kKinds[below(6)];
+  const int32_t n_ranks = 2 * (1 + below(2));
+  const int32_t stages_per_rank = kind == ScheduleKind::kInterleaved ? 1 + below(3) : 2;
+  const int32_t n_stages = n_ranks * stages_passed(kind, stages_per_rank);
+  const auto least = static_cast<int32_t>(least_micro_batches(kind, n_stages));
+  int32_t n_micro_batches = least + below(6);
+  if (kind == ScheduleKind::kDualPipe) n_micro_batches += n_micro_batches % 2;
+
+  PipelineCase made(model, kind, n_stages, n_micro_batches, stages_per_rank);
+  made.cuts = random_cuts(model, n_stages, rng);
+  made.seed = seed;
+  made.sequences = 1 + below(2);
+  made.length = 1 + below(9);
+  made.what = concat("seed ", seed, ": ", made.what, ", ", model.n_layers, " layers, ",
+                     model.first_k_dense_replace, " dense, ", model.n_mtp, " MTP modules, ",
+                     model.tie_word_embeddings ? "tied" : "untied");
+  return made;
+}
+
+}  // namespace hadal::test

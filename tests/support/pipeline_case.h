@@ -1,0 +1,39 @@
+// tests/support/pipeline_case.h: a small model trained for one step by a pipeline of thread ranks, held
+// against one rank that had the same micro-batches.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hadal/parallel/pipeline_executor.h"
+#include "hadal/schedule/schedule.h"
+#include "tests/support/trainee.h"
+
+namespace hadal::test {
+
+struct PipelineCase {
+  ModelConfig config;
+  PipelineSchedule schedule;
+  std::vector<StageCut> cuts;
+  uint64_t seed = 1;
+  int64_t sequences = 1, length = 5;  // of a micro-batch
+  std::string what;
+
+  PipelineCase(const ModelConfig& model, ScheduleKind kind, int32_t n_stages,
+               int32_t n_micro_batches, int32_t stages_per_rank = kInterleavedStages);
+  PipelineCase() = default;
+  static PipelineCase random(uint64_t seed);  // schedule, model, cuts and sizes
+};
+
+// One step on all ranks. A rank's model has numbers only where its stages need them, elsewhere NaN.
+struct PipelineResult {
+  explicit PipelineResult(const PipelineCase& of, const PipelineRun& how = {});
+  std::vector<std::unique_ptr<Trainee>> ranks;
+  std::vector<StepTotals> totals;  // what each rank says of the whole step
+};
+
+// Losses and loads to the bit, on every rank; the gradients' sum over the ranks to rounding.
+void expect_equals_one_rank(const PipelineCase& of);
+
+}  // namespace hadal::test
