@@ -37,7 +37,7 @@ struct MtpBlock {
   Tensor head_backward_input(Context& ctx, Tensor dnormed, Tensor dhidden, Saved& saved) const;
   InputGradient combine_backward_input(Context& ctx, Tensor dx, Saved& saved) const;
   void combine_backward_weight(Context& ctx, Saved& saved);
-  void backward_weight(Context& ctx, TokenDispatcher& dispatcher,
+  void backward_weight(Context& ctx,
                        Saved&& saved);  // of the whole block
 
  private:

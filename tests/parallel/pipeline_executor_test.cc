@@ -54,6 +54,18 @@ TEST(PipelineExecutor, EightRanks) {
   }
 }
 
+TEST(PipelineExecutor, ReplicasAndExpertsOverThem) {
+  for (const Kind& each : kKinds) {
+    PipelineCase of(layers(5), each.kind, each.stages_of_two_ranks, each.micro_batches);
+    of.replicas = 2;
+    for (const int32_t expert : {1, 2}) {
+      of.expert = expert;
+      of.what = concat(of.schedule.name, ", 2 replicas, experts over ", expert);
+      expect_equals_one_rank(of);
+    }
+  }
+}
+
 TEST(PipelineExecutor, OneRank) {
   expect_equals_one_rank(PipelineCase(layers(3, 2), ScheduleKind::kZb1p, 1, 3));
   expect_equals_one_rank(PipelineCase(layers(4), ScheduleKind::kInterleaved, 2, 3, 2));
@@ -105,9 +117,9 @@ TEST(PipelineExecutor, OverlapChangesNoBit) {
 TEST(PipelineExecutor, KeepsNothingAfterAStep) {
   const PipelineCase of(layers(4), ScheduleKind::kZbv, 4, 5);
   const PipelineResult result(of);
-  Trainee untouched(of.config, of.seed, of.sequences * of.schedule.n_micro_batches, of.length);
+  const int64_t untouched = of.trainee()->arena.bytes_in_use();
   for (const auto& rank : result.ranks) {
-    EXPECT_EQ(rank->arena.bytes_in_use(), untouched.arena.bytes_in_use());
+    EXPECT_EQ(rank->arena.bytes_in_use(), untouched);
   }
 }
 

@@ -4,25 +4,14 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
 #include "hadal/comm/thread_ranks.h"
 #include "hadal/core/rng.h"
+#include "hadal/parallel/expert_dispatcher.h"
 
 namespace hadal::test {
 namespace {
-
-std::vector<MicroBatch> micro_batches(const PipelineCase& of, const Trainee& trainee) {
-  std::vector<MicroBatch> all;
-  for (int64_t m = 0; m < of.schedule.n_micro_batches; ++m) {
-    all.push_back(trainee.micro_batch(m * of.sequences, of.sequences));
-  }
-  return all;
-}
-
-std::unique_ptr<Trainee> trainee(const PipelineCase& of) {
-  return std::make_unique<Trainee>(of.config, of.seed, of.sequences * of.schedule.n_micro_batches,
-                                   of.length);
-}
 
 // Whether a parameter is one of a stage's; of shared tables, whether the stage reads or teaches its copy.
 bool needs(const StageCut& cut, DeepseekV3& model, const NamedParam& named) {
@@ -38,11 +27,26 @@ bool needs(const StageCut& cut, DeepseekV3& model, const NamedParam& named) {
   return cut.heads;  // final norm, head
 }
 
-void forget_foreign(const PipelineCase& of, size_t rank, DeepseekV3& model) {
+void keep_experts(Moe& moe, ExpertRange range) {
+  for (GroupedLinear* each : {&moe.w_gate, &moe.w_up, &moe.w_down}) {
+    std::vector<Param> kept(std::make_move_iterator(each->weights.begin() + range.first),
+                            std::make_move_iterator(each->weights.begin() + range.last));
+    each->weights = std::move(kept);
+  }
+  moe.range = range;
+}
+
+void forget_foreign(const PipelineCase& of, RankCoordinates at, DeepseekV3& model) {
+  const ExpertRange range = experts_of_rank(model.config.router.n_routed_experts, of.expert,
+                                            at.expert_index(of.layout()));
+  for (DecoderLayer& layer : model.layers) {
+    if (layer.moe()) keep_experts(*layer.moe(), range);
+  }
+  for (MtpBlock& block : model.mtp) keep_experts(*block.layer.moe(), range);
   for (NamedParam& named : named_params(model)) {
-    const bool held = std::ranges::any_of(of.schedule.held[rank], [&](int32_t stage) {
-      return needs(of.cuts[static_cast<size_t>(stage)], model, named);
-    });
+    const bool held = std::ranges::any_of(
+        of.schedule.held[static_cast<size_t>(at.place)],
+        [&](int32_t stage) { return needs(of.cuts[static_cast<size_t>(stage)], model, named); });
     if (!held) {
       std::ranges::fill(named.param->master.flat<float>(), std::numeric_limits<float>::quiet_NaN());
     }
@@ -59,35 +63,59 @@ PipelineCase::PipelineCase(const ModelConfig& model, ScheduleKind kind, int32_t 
       what(concat(schedule.name, ", ", schedule.n_ranks, " ranks, ", n_stages, " stages, ",
                   n_micro_batches, " micro-batches")) {}
 
-PipelineResult::PipelineResult(const PipelineCase& of, const PipelineRun& how)
-    : totals(static_cast<size_t>(of.schedule.n_ranks)) {
-  const int n_ranks = of.schedule.n_ranks;
-  for (int rank = 0; rank < n_ranks; ++rank) {
-    ranks.push_back(trainee(of));
-    forget_foreign(of, static_cast<size_t>(rank), ranks.back()->model);
+ParallelConfig PipelineCase::layout() const {
+  ParallelConfig made;
+  made.pipeline = schedule.n_ranks;
+  made.data = replicas;
+  made.expert = expert;
+  return made;
+}
+
+std::unique_ptr<Trainee> PipelineCase::trainee() const {
+  return std::make_unique<Trainee>(config, seed, sequences * n_micro_batches(), length);
+}
+
+std::vector<MicroBatch> PipelineCase::micro_batches(const Trainee& of, int32_t replica) const {
+  std::vector<MicroBatch> all;
+  for (int64_t m = 0; m < schedule.n_micro_batches; ++m) {
+    all.push_back(of.micro_batch((replica * schedule.n_micro_batches + m) * sequences, sequences));
   }
-  run_thread_ranks({.n_ranks = n_ranks, .patience_seconds = 120}, [&](Communicator& comm) {
-    const auto rank = static_cast<size_t>(comm.rank());
+  return all;
+}
+
+PipelineResult::PipelineResult(const PipelineCase& of, const PipelineRun& how) {
+  const ParallelConfig layout = of.layout();
+  const auto n_ranks = static_cast<int>(layout.n_ranks());
+  totals.resize(static_cast<size_t>(n_ranks));
+  for (int rank = 0; rank < n_ranks; ++rank) {
+    ranks.push_back(of.trainee());
+    forget_foreign(of, coordinates_of(layout, rank), ranks.back()->model);
+  }
+  run_thread_ranks({.n_ranks = n_ranks, .patience_seconds = 120}, [&](Communicator& world) {
+    const auto rank = static_cast<size_t>(world.rank());
     Trainee& own = *ranks[rank];
-    PipelineExecutor executor(of.schedule, of.cuts, comm, own.dispatcher);
-    const StepLosses losses =
-        executor.run(own.ctx, own.model, micro_batches(of, own), kTestWeights, how);
-    ParallelConfig layout;
-    layout.pipeline = n_ranks;
-    totals[rank] =
-        gather_losses(layout, {.place = comm.rank(), .replica = 0}, comm, losses, own.arena);
+    RankGroups groups(layout, world);
+    ExpertDispatcher over_ranks(*groups.expert);
+    TokenDispatcher& dispatcher =
+        of.expert > 1 ? static_cast<TokenDispatcher&>(over_ranks) : own.dispatcher;
+    PipelineExecutor executor(of.schedule, of.cuts, *groups.pipeline, dispatcher);
+    const StepLosses losses = executor.run(
+        own.ctx, own.model, of.micro_batches(own, groups.at.replica), kTestWeights, how);
+    totals[rank] = gather_losses(layout, groups.at, world, losses, own.arena);
   });
 }
 
 void expect_equals_one_rank(const PipelineCase& of) {
   SCOPED_TRACE(of.what);
-  const std::unique_ptr<Trainee> one = trainee(of);
+  const std::unique_ptr<Trainee> one = of.trainee();
   LossParts want;
   ExpertLoad want_load;
-  for (const MicroBatch& batch : micro_batches(of, *one)) {
-    const TrainingResult result = forward_backward(one->ctx, one->model, batch, kTestWeights);
-    want.add(result.loss);
-    add_load(want_load, result.load);
+  for (int32_t replica = 0; replica < of.replicas; ++replica) {
+    for (const MicroBatch& batch : of.micro_batches(*one, replica)) {
+      const TrainingResult result = forward_backward(one->ctx, one->model, batch, kTestWeights);
+      want.add(result.loss);
+      add_load(want_load, result.load);
+    }
   }
   const PipelineResult got(of);
   for (const StepTotals& each : got.totals) {
@@ -96,20 +124,20 @@ void expect_equals_one_rank(const PipelineCase& of) {
     EXPECT_EQ(each.loss.balance, want.balance);
     EXPECT_EQ(each.load, want_load);
   }
-  Trainee& sum = *got.ranks.front();
-  for (size_t rank = 1; rank < got.ranks.size(); ++rank) {
-    std::vector<NamedParam> into = named_params(sum.model);
-    const std::vector<NamedParam> from = named_params(got.ranks[rank]->model);
-    for (size_t i = 0; i < into.size(); ++i) {
-      if (into[i].kind == ParamKind::kRouteBias) continue;
-      const auto to = into[i].param->grad.flat<float>();
-      const auto add = std::as_const(from[i].param->grad).flat<float>();
-      for (size_t j = 0; j < to.size(); ++j) to[j] += add[j];
+  const std::unique_ptr<Trainee> sum = of.trainee();
+  std::map<std::string, Param*> sums;
+  for (const NamedParam& named : named_params(sum->model)) sums[named.name] = named.param;
+  for (const auto& rank : got.ranks) {
+    for (const NamedParam& named : named_params(rank->model)) {
+      if (named.kind == ParamKind::kRouteBias) continue;
+      const auto to = sums.at(named.name)->grad.flat<float>();
+      const auto add = std::as_const(named.param->grad).flat<float>();
+      for (size_t i = 0; i < to.size(); ++i) to[i] += add[i];
     }
   }
   // The same terms in another order: a sum over all rows of the step, and over the tables' uses.
-  sum.expect_gradient_of(*one, Tolerance::for_sum(of.schedule.n_micro_batches * of.sequences *
-                                                  of.length * (1 + of.config.n_mtp)));
+  sum->expect_gradient_of(*one, Tolerance::for_sum(of.n_micro_batches() * of.sequences * of.length *
+                                                   (1 + of.config.n_mtp)));
 }
 
 namespace {
@@ -162,8 +190,13 @@ PipelineCase PipelineCase::random(uint64_t seed) {
   made.seed = seed;
   made.sequences = 1 + below(2);
   made.length = 1 + below(9);
+  constexpr int32_t kReplicas[] = {1, 1, 2, 2, 4}, kExpert[] = {1, 1, 1, 2, 2};
+  const auto layout = static_cast<size_t>(below(n_ranks == 2 ? 5 : 4));
+  made.replicas = kReplicas[layout];
+  made.expert = kExpert[layout];
   made.what = concat("seed ", seed, ": ", made.what, ", ", model.n_layers, " layers, ",
                      model.first_k_dense_replace, " dense, ", model.n_mtp, " MTP modules, ",
+                     made.replicas, " replicas, experts over ", made.expert, ", ",
                      model.tie_word_embeddings ? "tied" : "untied");
   return made;
 }

@@ -1,5 +1,5 @@
-// tests/support/pipeline_case.h: a small model trained for one step by a pipeline of thread ranks, held
-// against one rank that had the same micro-batches.
+// tests/support/pipeline_case.h: a small model trained for one step by thread ranks, held against one rank
+// that had the same micro-batches.
 #pragma once
 
 #include <memory>
@@ -18,19 +18,26 @@ struct PipelineCase {
   std::vector<StageCut> cuts;
   uint64_t seed = 1;
   int64_t sequences = 1, length = 5;  // of a micro-batch
+  int32_t replicas = 1, expert = 1;   // as ParallelConfig's data and expert
   std::string what;
 
   PipelineCase(const ModelConfig& model, ScheduleKind kind, int32_t n_stages,
                int32_t n_micro_batches, int32_t stages_per_rank = kInterleavedStages);
   PipelineCase() = default;
-  static PipelineCase random(uint64_t seed);  // schedule, model, cuts and sizes
+  static PipelineCase random(uint64_t seed);  // schedule, model, cuts, sizes and layout
+
+  ParallelConfig layout() const;
+  int64_t n_micro_batches() const { return int64_t{replicas} * schedule.n_micro_batches; }
+  std::unique_ptr<Trainee> trainee() const;  // the whole model and batch
+  std::vector<MicroBatch> micro_batches(const Trainee& of, int32_t replica) const;
 };
 
-// One step on all ranks. A rank's model has numbers only where its stages need them, elsewhere NaN.
+// One step on all ranks. A rank's model has numbers only where its stages need them, elsewhere NaN, and its
+// own share of experts alone.
 struct PipelineResult {
   explicit PipelineResult(const PipelineCase& of, const PipelineRun& how = {});
-  std::vector<std::unique_ptr<Trainee>> ranks;
-  std::vector<StepTotals> totals;  // what each rank says of the whole step
+  std::vector<std::unique_ptr<Trainee>> ranks;  // of the world
+  std::vector<StepTotals> totals;               // what each rank says of the whole step
 };
 
 // Losses and loads to the bit, on every rank; the gradients' sum over the ranks to rounding.
