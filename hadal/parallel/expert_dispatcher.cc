@@ -144,14 +144,14 @@ class ExpertDispatcher::Journey : public Dispatch::Journey {
   ExpertRange range;
   int n_ranks;
   int64_t top_k;
-  std::vector<RowList> first_hop,
-      second_hop;             // which tokens, or records of the first hop, go where
-  ExpertRows returned;        // over what comes back in a combine
-  Tensor gates;               // of this rank's tokens
-  Metadata metadata;          // until it was sent
-  KeptRows form;              // of tokens under way; no rows
-  RowList order;              // [A] where the token of each record stands
-  std::vector<int64_t> ends;  // [ranks]
+  std::vector<RowList> first_hop;   // [circle] which tokens go to each rank of it
+  std::vector<RowList> second_hop;  // [node] which records of the first hop go on
+  ExpertRows returned;              // over what comes back in a combine
+  Tensor gates;                     // of this rank's tokens
+  Metadata metadata;                // until it was sent
+  KeptRows form;                    // of tokens under way; no rows
+  RowList order;                    // [A] where the token of each record stands
+  std::vector<int64_t> ends;        // [ranks] of each source's tokens
   Exchange exchange;
   bool has_numbers = false;  // beside the rows of the combine under way
   ExpertTraffic traffic;
@@ -359,14 +359,15 @@ Tensor ExpertDispatcher::finish_combine(Context& ctx, View<float, 2> y, Dispatch
   }
   unpack_pieces(ctx, parts, std::move(pieces), count_up(0, n));
   const Tensor numbers = journey.has_numbers ? std::move(parts.back()) : Tensor();
-  if (!sums)
+  if (!sums) {
     return sum_rows(ctx, y, parts.front(), numbers, dispatch.weights, journey.gates, returned);
+  }
   Tensor rows = ctx.empty(parts.front().shape());
   convert(ctx, rows, parts.front());
   gather_rows_backward(ctx, y, std::as_const(rows).mat(), returned);
   if (!numbers.has_data()) return {};
-  Tensor choices =
-      ctx.zeros({returned.n_tokens, journey.top_k});  // a choice's other sums have zeros
+  // A choice's number is in the sum of its place; the others have zeros there.
+  Tensor choices = ctx.zeros({returned.n_tokens, journey.top_k});
   gather_rows_backward(ctx, choices.mat(), numbers.mat(), returned);
   return choices;
 }
