@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 
+#include "hadal/core/clock.h"
 #include "hadal/model/stage_backward.h"
 #include "hadal/model/stage_forward.h"
 #include "hadal/schedule/action_text.h"
@@ -29,6 +30,7 @@ class PipelinePass {
   void pair(const Action& action);
   void weight(Chunk chunk);
   void at(std::string_view phase, Chunk chunk);
+  void begin_step(std::string_view phase, Chunk chunk);
   // Of the tensor that a chunk made: its message's tag, and its name here.
   int64_t tag(Payload payload, Chunk chunk) const {
     return (int64_t{payload == Payload::kGradient} * schedule_.n_stages + chunk.stage) *
@@ -55,6 +57,7 @@ class PipelinePass {
   std::map<int64_t, Tensor> here_;       // by tag: from one stage of this rank to the next
   std::map<int64_t, StageSaved> saved_;  // by the activation's tag: from F to B
   std::deque<std::pair<Chunk, StageSaved>> waiting_;  // from B_in to W
+  std::optional<double> began_;  // the action under way: behind the wait for its first input
   StepLosses losses_;
 };
 
@@ -69,7 +72,7 @@ class PipelinePass::Forward {
                 Keep::kForBackward, pass.saved_[pass.tag(Payload::kActivation, chunk)]) {}
   bool done() const { return cursor_.done(); }
   void step() {
-    pass_.at(cursor_.phase(), chunk_);
+    pass_.begin_step(cursor_.phase(), chunk_);
     cursor_.step();
     if (done()) finish();
   }
@@ -110,7 +113,7 @@ class PipelinePass::Backward {
                 pass.cut(chunk), input(), saved_) {}
   bool done() const { return cursor_.done(); }
   void step() {
-    pass_.at(cursor_.phase(), chunk_);
+    pass_.begin_step(cursor_.phase(), chunk_);
     cursor_.step();
     if (done()) finish();
   }
@@ -169,7 +172,11 @@ StepLosses PipelinePass::run() {
           comm_.receive(action.peer, tag(action.payload, action.chunk),
                         {DType::kF32, {-1, model_.config.d_model}}, ctx_.arena);
     } else if (action.kind != ActionKind::kSend) {
+      began_.reset();
       compute(action);
+      if (how_.trace) {
+        how_.trace->actions.push_back({comm_.rank(), action, *began_, monotonic_seconds()});
+      }
     }
   }
   if (!waiting_.empty()) throw Error(concat("pipeline: ", waiting_.size(), " chunks had no W"));
@@ -206,13 +213,18 @@ void PipelinePass::weight(Chunk chunk) {
     throw Error(concat("pipeline: ", to_text({.kind = ActionKind::kWeight, .chunk = chunk}),
                        " is not the next of the queue"));
   }
-  at("weight", chunk);
+  begin_step("weight", chunk);
   stage_backward_weight(ctx_, model_, cut(chunk), std::move(waiting_.front().second));
   waiting_.pop_front();
 }
 
 void PipelinePass::at(std::string_view phase, Chunk chunk) {
   comm_.at({how_.step, phase, chunk.stage, chunk.micro_batch});
+}
+
+void PipelinePass::begin_step(std::string_view phase, Chunk chunk) {
+  at(phase, chunk);
+  if (!began_) began_ = monotonic_seconds();
 }
 
 Tensor PipelinePass::take(Payload payload, Chunk maker) {

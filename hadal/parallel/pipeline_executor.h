@@ -17,14 +17,16 @@
 
 #include "hadal/comm/communicator.h"
 #include "hadal/model/stage.h"
+#include "hadal/parallel/run_trace.h"
 #include "hadal/parallel/step_losses.h"
 #include "hadal/schedule/schedule.h"
 
 namespace hadal {
 
 struct PipelineRun {
-  int64_t step = 0;     // for messages
-  bool overlap = true;  // false: the two chunks of an F&B one after the other, F first
+  int64_t step = 0;           // for messages
+  bool overlap = true;        // false: the two chunks of an F&B one after the other, F first
+  RunTrace* trace = nullptr;  // what was computed is added to it
 };
 
 class PipelineExecutor {

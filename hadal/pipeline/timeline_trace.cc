@@ -13,10 +13,31 @@ namespace {
 
 constexpr size_t kNoBox = static_cast<size_t>(-1);
 
+// The list of events of a whole trace.
+struct Events {
+  void add(const std::string& fields) {
+    text += n++ == 0 ? "\n{" : ",\n{";
+    text += fields + "}";
+  }
+  std::string file(const Json& other) const {
+    return "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[" + text +
+           "\n],\"otherData\":" + other.dump() + "}\n";
+  }
+  std::string text;
+  int64_t n = 0, n_arrows = 0;
+};
+
+// One timeline, a process of the trace.
 class Trace {
  public:
-  Trace(const PipelineSchedule& schedule, const Simulation& simulation);
-  std::string write();
+  Trace(const TracedTimeline& timeline, int process, double ns_per_unit, Events& events)
+      : timeline_(timeline),
+        schedule_(*timeline.schedule),
+        simulation_(*timeline.timeline),
+        process_(process),
+        ns_per_unit_(ns_per_unit),
+        events_(events) {}
+  void write();
 
  private:
   // Whole nanoseconds: slices that touch must not overlap by a rounding error.
@@ -31,12 +52,9 @@ class Trace {
     return static_cast<size_t>(chunk.stage) * static_cast<size_t>(schedule_.n_micro_batches) +
            static_cast<size_t>(chunk.micro_batch);
   }
-  void event(const std::string& fields) {
-    text_ += n_events_++ == 0 ? "\n{" : ",\n{";
-    text_ += fields + "}";
-  }
+  void event(const std::string& fields) { events_.add(fields); }
   std::string at(int32_t rank, int64_t ns) const {
-    return concat("\"pid\":0,\"tid\":", rank, ",\"ts\":", microseconds(ns));
+    return concat("\"pid\":", process_, ",\"tid\":", rank, ",\"ts\":", microseconds(ns));
   }
 
   void names();
@@ -45,35 +63,31 @@ class Trace {
   void arrows();
   void arrow(const std::vector<size_t>& makers, Chunk maker, const TimedAction& user);
 
+  const TracedTimeline& timeline_;
   const PipelineSchedule& schedule_;
   const Simulation& simulation_;
-  double ns_per_unit_ = 1e6;
-  std::string text_;
-  int64_t n_events_ = 0, n_arrows_ = 0;
+  const int process_;
+  const double ns_per_unit_;
+  Events& events_;
   std::vector<size_t> forward_box_, backward_box_;  // [chunk]: place in the timeline
 };
 
-Trace::Trace(const PipelineSchedule& schedule, const Simulation& simulation)
-    : schedule_(schedule), simulation_(simulation) {
-  const double ns = simulation.makespan * ns_per_unit_;
-  if (ns > 1e15 || (ns > 0 && ns < 1e4)) ns_per_unit_ = 1e9 / simulation.makespan;
-}
-
 void Trace::names() {
-  const std::string title = Json(concat(schedule_title(schedule_.name), ", ", schedule_.n_stages,
+  const std::string title = Json(concat(timeline_.title, timeline_.title.empty() ? "" : ": ",
+                                        schedule_title(schedule_.name), ", ", schedule_.n_stages,
                                         " stages, ", schedule_.n_micro_batches, " micro-batches"))
                                 .dump();
-  event("\"ph\":\"M\",\"name\":\"process_name\",\"pid\":0,\"tid\":0,\"args\":{\"name\":" + title +
-        "}");
+  event("\"ph\":\"M\",\"name\":\"process_name\",\"pid\":" + std::to_string(process_) +
+        ",\"tid\":0,\"args\":{\"name\":" + title + "}");
   for (size_t rank = 0; rank < schedule_.held.size(); ++rank) {
     std::string stages;
     for (const int32_t stage : schedule_.held[rank]) {
       stages += (stages.empty() ? "" : ", ") + std::to_string(stage);
     }
-    event(concat("\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":0,\"tid\":", rank,
+    event(concat("\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":", process_, ",\"tid\":", rank,
                  ",\"args\":{\"name\":\"rank ", rank, " (stages ", stages, ")\"}"));
-    event(concat("\"ph\":\"M\",\"name\":\"thread_sort_index\",\"pid\":0,\"tid\":", rank,
-                 ",\"args\":{\"sort_index\":", rank, "}"));
+    event(concat("\"ph\":\"M\",\"name\":\"thread_sort_index\",\"pid\":", process_,
+                 ",\"tid\":", rank, ",\"args\":{\"sort_index\":", rank, "}"));
   }
 }
 
@@ -112,12 +126,12 @@ void Trace::find_makers() {
 void Trace::arrow(const std::vector<size_t>& makers, Chunk maker, const TimedAction& user) {
   if (maker.stage < 0 || maker.stage >= schedule_.n_stages) return;
   const size_t found = makers[index(maker)];
-  if (found == kNoBox || n_arrows_ >= kMaxArrows) return;
+  if (found == kNoBox || events_.n_arrows >= kMaxArrows) return;
   const TimedAction& made = simulation_.timeline[found];
   if (made.rank == user.rank) return;
   const std::string common =
       concat("\"name\":\"", &makers == &forward_box_ ? "activation" : "gradient",
-             "\",\"cat\":\"transfer\",\"id\":", n_arrows_++, ",");
+             "\",\"cat\":\"transfer\",\"id\":", events_.n_arrows++, ",");
   // An arrow belongs to the slice around its time, so it leaves just before its slice ends.
   const int64_t start = nanoseconds(made.start), end = nanoseconds(made.end);
   event("\"ph\":\"s\"," + common + at(made.rank, end > start ? end - 1 : start));
@@ -138,24 +152,46 @@ void Trace::arrows() {
   }
 }
 
-std::string Trace::write() {
-  text_ = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[";
+void Trace::write() {
   names();
   for (const TimedAction& box : simulation_.timeline) slice(box);
+  for (const TraceSlice& each : timeline_.beside) {
+    const int64_t start = nanoseconds(each.start);
+    event(concat("\"ph\":\"X\",\"name\":", Json(each.name).dump(), ",\"cat\":\"", each.category,
+                 "\",", at(each.rank, start),
+                 ",\"dur\":", microseconds(nanoseconds(each.end) - start)));
+  }
   const int64_t n_crossings =
       2 * int64_t{schedule_.n_stages - 1} * int64_t{schedule_.n_micro_batches};
   if (n_crossings <= kMaxArrows) arrows();
-  Json other;
-  other["schedule"] = schedule_.name;
-  other["makespan"] = simulation_.makespan;
-  other["milliseconds_per_unit"] = ns_per_unit_ / 1e6;
-  return text_ + "\n],\"otherData\":" + other.dump() + "}\n";
 }
 
 }  // namespace
 
 std::string timeline_trace(const PipelineSchedule& schedule, const Simulation& simulation) {
-  return Trace(schedule, simulation).write();
+  double ns_per_unit = 1e6;
+  const double ns = simulation.makespan * ns_per_unit;
+  if (ns > 1e15 || (ns > 0 && ns < 1e4)) ns_per_unit = 1e9 / simulation.makespan;
+  Events events;
+  Trace({"", &schedule, &simulation}, 0, ns_per_unit, events).write();
+  Json other;
+  other["schedule"] = schedule.name;
+  other["makespan"] = simulation.makespan;
+  other["milliseconds_per_unit"] = ns_per_unit / 1e6;
+  return events.file(other);
+}
+
+std::string timelines_trace(const std::vector<TracedTimeline>& timelines) {
+  Events events;
+  Json makespans;
+  int process = 0;
+  for (const TracedTimeline& each : timelines) {
+    Trace(each, process++, 1e9, events).write();
+    makespans[each.title] = each.timeline->makespan;
+  }
+  Json other;
+  other["makespan_seconds"] = makespans;
+  return events.file(other);
 }
 
 }  // namespace hadal

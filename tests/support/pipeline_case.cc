@@ -6,7 +6,6 @@
 #include <limits>
 #include <map>
 
-#include "hadal/comm/thread_ranks.h"
 #include "hadal/core/rng.h"
 #include "hadal/parallel/expert_dispatcher.h"
 
@@ -83,24 +82,31 @@ std::vector<MicroBatch> PipelineCase::micro_batches(const Trainee& of, int32_t r
   return all;
 }
 
-PipelineResult::PipelineResult(const PipelineCase& of, const PipelineRun& how) {
+PipelineResult::PipelineResult(const PipelineCase& of, const PipelineRun& how,
+                               const SlowLink& link) {
   const ParallelConfig layout = of.layout();
   const auto n_ranks = static_cast<int>(layout.n_ranks());
   totals.resize(static_cast<size_t>(n_ranks));
+  traces.resize(static_cast<size_t>(n_ranks));
   for (int rank = 0; rank < n_ranks; ++rank) {
     ranks.push_back(of.trainee());
     forget_foreign(of, coordinates_of(layout, rank), ranks.back()->model);
   }
-  run_thread_ranks({.n_ranks = n_ranks, .patience_seconds = 120}, [&](Communicator& world) {
+  const ThreadRanks threads{.n_ranks = n_ranks, .patience_seconds = 120, .link = link};
+  run_thread_ranks(threads, [&](Communicator& world) {
     const auto rank = static_cast<size_t>(world.rank());
     Trainee& own = *ranks[rank];
+    PipelineRun traced = how;
+    traced.trace = &traces[rank];
     RankGroups groups(layout, world);
-    ExpertDispatcher over_ranks(*groups.expert);
+    TracedCommunicator pipeline(*groups.pipeline, traces[rank], "pipeline");
+    TracedCommunicator experts(*groups.expert, traces[rank], "experts");
+    ExpertDispatcher over_ranks(experts);
     TokenDispatcher& dispatcher =
         of.expert > 1 ? static_cast<TokenDispatcher&>(over_ranks) : own.dispatcher;
-    PipelineExecutor executor(of.schedule, of.cuts, *groups.pipeline, dispatcher);
+    PipelineExecutor executor(of.schedule, of.cuts, pipeline, dispatcher);
     const StepLosses losses = executor.run(
-        own.ctx, own.model, of.micro_batches(own, groups.at.replica), kTestWeights, how);
+        own.ctx, own.model, of.micro_batches(own, groups.at.replica), kTestWeights, traced);
     totals[rank] = gather_losses(layout, groups.at, world, losses, own.arena);
   });
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "hadal/comm/thread_ranks.h"
 #include "hadal/parallel/pipeline_executor.h"
 #include "hadal/schedule/schedule.h"
 #include "tests/support/trainee.h"
@@ -35,8 +36,10 @@ struct PipelineCase {
 // One step on all ranks. A rank's model has numbers only where its stages need them, elsewhere NaN, and its
 // own share of experts alone.
 struct PipelineResult {
-  explicit PipelineResult(const PipelineCase& of, const PipelineRun& how = {});
+  explicit PipelineResult(const PipelineCase& of, const PipelineRun& how = {},
+                          const SlowLink& link = {});
   std::vector<std::unique_ptr<Trainee>> ranks;  // of the world
+  std::vector<RunTrace> traces;                 // likewise
   std::vector<StepTotals> totals;               // what each rank says of the whole step
 };
 

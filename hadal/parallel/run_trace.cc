@@ -1,0 +1,148 @@
+#include "hadal/parallel/run_trace.h"
+
+#include <algorithm>
+
+#include "hadal/core/clock.h"
+
+namespace hadal {
+namespace {
+
+class TracedReceipt : public Receipt::Pending {
+ public:
+  TracedReceipt(Receipt inner, RunTrace& trace, std::string_view network, int from)
+      : inner_(std::move(inner)), trace_(trace), network_(network), from_(from) {}
+  bool arrived() override { return inner_.arrived(); }
+  Tensor wait() override {
+    const double start = monotonic_seconds();
+    Tensor message = inner_.wait();
+    trace_.waits.push_back(
+        {network_, trace_.place, from_, message.bytes(), start, monotonic_seconds()});
+    return message;
+  }
+
+ private:
+  Receipt inner_;
+  RunTrace& trace_;
+  std::string_view network_;
+  int from_;
+};
+
+double first_start(std::span<const RunTrace> ranks) {
+  double first = 0.0;
+  bool any = false;
+  for (const RunTrace& rank : ranks) {
+    if (rank.actions.empty()) continue;
+    const double start = rank.actions.front().start;
+    first = any ? std::min(first, start) : start;
+    any = true;
+  }
+  return first;
+}
+
+double waited_within(const RunTrace& trace, const TimedAction& action) {
+  double sum = 0.0;
+  const auto begin = std::ranges::lower_bound(trace.waits, action.start, {}, &TimedWait::start);
+  for (auto wait = begin; wait != trace.waits.end() && wait->end <= action.end; ++wait) {
+    sum += wait->seconds();
+  }
+  return sum;
+}
+
+struct Mean {
+  double sum = 0.0;
+  int64_t n = 0;
+  void add(double value) {
+    sum += value;
+    ++n;
+  }
+  double value() const { return n > 0 ? sum / static_cast<double>(n) : 0.0; }
+};
+
+}  // namespace
+
+double RunTrace::waited(std::string_view network) const {
+  double sum = 0.0;
+  for (const TimedWait& wait : waits) {
+    if (wait.network == network) sum += wait.seconds();
+  }
+  return sum;
+}
+
+Receipt TracedCommunicator::receive(int from, int64_t tag, const MessageForm& form, Arena& arena) {
+  return Receipt(std::make_unique<TracedReceipt>(inner_.receive(from, tag, form, arena), trace_,
+                                                 network_, from));
+}
+
+Simulation measured_timeline(std::span<const RunTrace> ranks) {
+  const double origin = first_start(ranks);
+  Simulation measured;
+  measured.ranks.resize(ranks.size());
+  for (size_t rank = 0; rank < ranks.size(); ++rank) {
+    for (TimedAction action : ranks[rank].actions) {
+      measured.ranks[rank].busy += action.end - action.start - waited_within(ranks[rank], action);
+      action.rank = static_cast<int32_t>(rank);
+      action.start -= origin;
+      action.end -= origin;
+      measured.makespan = std::max(measured.makespan, action.end);
+      measured.timeline.push_back(action);
+    }
+  }
+  for (RankTimes& rank : measured.ranks) rank.bubble = measured.makespan - rank.busy;
+  return measured;
+}
+
+std::vector<TraceSlice> wait_slices(std::span<const RunTrace> ranks) {
+  const double origin = first_start(ranks);
+  std::vector<TraceSlice> slices;
+  for (size_t rank = 0; rank < ranks.size(); ++rank) {
+    for (const TimedWait& wait : ranks[rank].waits) {
+      if (wait.start < origin) continue;
+      slices.push_back({static_cast<int32_t>(rank),
+                        concat("wait for ", wait.network, ", ", wait.place.phase), "wait",
+                        wait.start - origin, wait.end - origin});
+    }
+  }
+  return slices;
+}
+
+PipelineTimes measured_times(const PipelineSchedule& schedule, std::span<const RunTrace> ranks) {
+  struct StageMeans {
+    Mean forward, backward, backward_input, weight;
+  };
+  std::vector<StageMeans> means(static_cast<size_t>(schedule.n_stages));
+  const auto of = [&](Chunk chunk) -> StageMeans& {
+    return means[static_cast<size_t>(chunk.stage)];
+  };
+  const auto for_each = [&](auto visit) {
+    for (const RunTrace& rank : ranks) {
+      for (const TimedAction& each : rank.actions) {
+        visit(each.action, each.end - each.start - waited_within(rank, each));
+      }
+    }
+  };
+  for_each([&](const Action& action, double seconds) {
+    if (action.kind == ActionKind::kForward) of(action.chunk).forward.add(seconds);
+    if (action.kind == ActionKind::kBackward) of(action.chunk).backward.add(seconds);
+    if (action.kind == ActionKind::kBackwardInput) of(action.chunk).backward_input.add(seconds);
+    if (action.kind == ActionKind::kWeight) of(action.chunk).weight.add(seconds);
+  });
+  PipelineTimes times;
+  times.stages.clear();
+  for (const StageMeans& stage : means) {
+    const double half = 0.5 * stage.backward.value();
+    times.stages.push_back({stage.forward.value(),
+                            stage.backward_input.n > 0 ? stage.backward_input.value() : half,
+                            stage.weight.n > 0 ? stage.weight.value() : half});
+  }
+  double pairs = 0.0, apart = 0.0;
+  for_each([&](const Action& action, double seconds) {
+    if (!action.is_pair()) return;
+    pairs += seconds;
+    apart += times.stages[static_cast<size_t>(action.chunk.stage)].forward +
+             times.stages[static_cast<size_t>(action.backward.stage)].backward();
+  });
+  if (apart > 0.0) times.pair_share = pairs / apart;
+  return times;
+}
+
+}  // namespace hadal

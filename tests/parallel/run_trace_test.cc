@@ -1,0 +1,123 @@
+#include "hadal/parallel/run_trace.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "hadal/core/json.h"
+#include "tests/support/pipeline_case.h"
+
+namespace hadal::test {
+namespace {
+
+PipelineCase dualpipe(int32_t n_micro_batches = 8) {
+  ModelConfig config = odd_config();
+  config.n_layers = 4;
+  return {config, ScheduleKind::kDualPipe, 2, n_micro_batches};
+}
+
+TEST(RunTrace, HoldsEveryComputationOfTheListInItsOrder) {
+  const PipelineCase of = dualpipe();
+  const PipelineResult result(of);
+  for (size_t rank = 0; rank < 2; ++rank) {
+    std::vector<Action> want;
+    for (const Action& action : of.schedule.ranks[rank]) {
+      if (!action.is_transfer()) want.push_back(action);
+    }
+    std::vector<Action> got;
+    double free_at = 0.0;
+    for (const TimedAction& each : result.traces[rank].actions) {
+      EXPECT_GE(each.start, free_at);
+      EXPECT_GE(each.end, each.start);
+      free_at = each.end;
+      got.push_back(each.action);
+    }
+    EXPECT_EQ(got, want);
+    const auto receives = std::ranges::count_if(of.schedule.ranks[rank], [](const Action& action) {
+      return action.kind == ActionKind::kReceive;
+    });
+    EXPECT_EQ(std::ssize(result.traces[rank].waits), receives);
+    EXPECT_GT(result.traces[rank].waited("pipeline"), 0.0);
+    EXPECT_EQ(result.traces[rank].waited("experts"), 0.0);
+  }
+}
+
+// By hand: rank 0 computes [10,13], of which it waits 1, and rank 1 [12,16].
+TEST(RunTrace, ATimelineIsBusyWhereARankDoesNotWait) {
+  std::vector<RunTrace> ranks(2);
+  const Action forward{.kind = ActionKind::kForward}, backward{.kind = ActionKind::kBackward};
+  ranks[0].actions = {{0, forward, 10, 13}};
+  ranks[0].waits = {{"pipeline", {}, 1, 8, 9, 9.5}, {"experts", {}, 1, 8, 11, 12}};
+  ranks[1].actions = {{1, backward, 12, 16}};
+  const Simulation timeline = measured_timeline(ranks);
+  EXPECT_DOUBLE_EQ(timeline.makespan, 6);
+  EXPECT_DOUBLE_EQ(timeline.ranks[0].busy, 2);
+  EXPECT_DOUBLE_EQ(timeline.ranks[1].busy, 4);
+  EXPECT_DOUBLE_EQ(timeline.idle_share(), 0.5);
+  const std::vector<TraceSlice> waits = wait_slices(ranks);
+  ASSERT_EQ(waits.size(), 1U);  // the other was before the first start
+  EXPECT_DOUBLE_EQ(waits[0].start, 1);
+  EXPECT_DOUBLE_EQ(waits[0].end, 2);
+  EXPECT_DOUBLE_EQ(ranks[0].waited("experts"), 1);
+  EXPECT_DOUBLE_EQ(hidden_fraction(1.0, 4.0), 0.75);
+}
+
+// A simulation read as a run: what comes back are the times it was made of.
+TEST(RunTrace, MeasuredTimesOfASimulationAreItsOwn) {
+  for (const ScheduleKind kind : {ScheduleKind::kDualPipe, ScheduleKind::kZb1p}) {
+    const PipelineSchedule schedule = make_schedule(kind, 4, 10);
+    PipelineTimes times;
+    times.stages = {{1, 1, 0.5}, {2, 1.5, 0.5}, {1, 1, 0.5}, {1, 2, 1}};
+    times.pair_share = 0.75;
+    const Simulation simulated = simulate(schedule, times);
+    std::vector<RunTrace> ranks(4);
+    for (const TimedAction& each : simulated.timeline) {
+      ranks[static_cast<size_t>(each.rank)].actions.push_back(each);
+    }
+    const Simulation predicted = simulate(schedule, measured_times(schedule, ranks));
+    EXPECT_NEAR(predicted.makespan, simulated.makespan, 1e-9);
+    EXPECT_NEAR(measured_timeline(ranks).idle_share(), simulated.idle_share(), 1e-9);
+  }
+}
+
+TEST(RunTrace, OneFileHoldsTheRunAndItsPrediction) {
+  const PipelineCase of = dualpipe();
+  const PipelineResult result(of);
+  const Simulation measured = measured_timeline(result.traces);
+  const Simulation predicted = simulate(of.schedule, measured_times(of.schedule, result.traces));
+  EXPECT_GT(predicted.makespan, 0.0);
+  const std::vector<TraceSlice> waits = wait_slices(result.traces);
+  const Json trace = parse_json(timelines_trace({{"measured", &of.schedule, &measured, waits},
+                                                 {"predicted", &of.schedule, &predicted}}),
+                                "trace");
+  std::vector<size_t> slices(2, 0);
+  size_t n_waits = 0;
+  for (const Json& event : trace.at("traceEvents").as_array()) {
+    if (event.at("ph").as_string() != "X") continue;
+    const bool is_wait = event.at("cat").as_string() == "wait";
+    if (is_wait) ++n_waits;
+    if (!is_wait) ++slices[static_cast<size_t>(event.at("pid").as_integer())];
+  }
+  EXPECT_EQ(slices[0], measured.timeline.size());
+  EXPECT_EQ(slices[1], measured.timeline.size());
+  EXPECT_EQ(n_waits, waits.size());
+  EXPECT_EQ(trace.at("otherData").at("makespan_seconds").at("measured").as_number() > 0.0, true);
+}
+
+// Experts on another rank, each message 3 ms away, far longer than anything here computes. Taking turns,
+// the two chunks of a pair wait for one message's way where one after the other they wait for two.
+TEST(RunTrace, APairWaitsLessForExpertsThanItsChunksApart) {
+  PipelineCase of = dualpipe(12);
+  of.replicas = of.expert = 2;
+  const SlowLink link{.latency_seconds = 3e-3};
+  const PipelineResult in_turns(of, {}, link), in_a_row(of, {.overlap = false}, link);
+  for (size_t rank = 0; rank < in_turns.traces.size(); ++rank) {
+    const double exposed = in_turns.traces[rank].waited("experts"),
+                 alone = in_a_row.traces[rank].waited("experts");
+    RecordProperty(concat("hidden_of_rank_", rank), concat(hidden_fraction(exposed, alone)));
+    EXPECT_LT(exposed, 0.9 * alone) << "rank " << rank;
+  }
+}
+
+}  // namespace
+}  // namespace hadal::test
