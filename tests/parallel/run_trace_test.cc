@@ -10,10 +10,10 @@
 namespace hadal::test {
 namespace {
 
-PipelineCase dualpipe(int32_t n_micro_batches = 8) {
+PipelineCase dualpipe() {
   ModelConfig config = odd_config();
   config.n_layers = 4;
-  return {config, ScheduleKind::kDualPipe, 2, n_micro_batches};
+  return {config, ScheduleKind::kDualPipe, 2, 8};
 }
 
 TEST(RunTrace, HoldsEveryComputationOfTheListInItsOrder) {
@@ -104,19 +104,26 @@ TEST(RunTrace, OneFileHoldsTheRunAndItsPrediction) {
   EXPECT_EQ(trace.at("otherData").at("makespan_seconds").at("measured").as_number() > 0.0, true);
 }
 
-// Experts on another rank, each message 3 ms away, far longer than anything here computes. Taking turns,
-// the two chunks of a pair wait for one message's way where one after the other they wait for two.
+// Experts on another rank, each message 10 ms away, far longer than anything here computes. Taking turns,
+// the two chunks of a pair wait for one message's way where one after the other they wait for two: 9 of 12
+// chunks are in pairs, which hides three eighths.
 TEST(RunTrace, APairWaitsLessForExpertsThanItsChunksApart) {
-  PipelineCase of = dualpipe(12);
+  ModelConfig config = odd_config();
+  config.n_layers = 4;
+  config.first_k_dense_replace = 0;
+  config.n_mtp = 0;
+  PipelineCase of(config, ScheduleKind::kDualPipe, 2, 12);
   of.replicas = of.expert = 2;
-  const SlowLink link{.latency_seconds = 3e-3};
+  const SlowLink link{.latency_seconds = 10e-3};
   const PipelineResult in_turns(of, {}, link), in_a_row(of, {.overlap = false}, link);
-  for (size_t rank = 0; rank < in_turns.traces.size(); ++rank) {
-    const double exposed = in_turns.traces[rank].waited("experts"),
-                 alone = in_a_row.traces[rank].waited("experts");
-    RecordProperty(concat("hidden_of_rank_", rank), concat(hidden_fraction(exposed, alone)));
-    EXPECT_LT(exposed, 0.9 * alone) << "rank " << rank;
-  }
+  const auto waited = [](const PipelineResult& result) {
+    double sum = 0.0;
+    for (const RunTrace& rank : result.traces) sum += rank.waited("experts");
+    return sum;
+  };
+  const double hidden = hidden_fraction(waited(in_turns), waited(in_a_row));
+  RecordProperty("hidden", concat(hidden));
+  EXPECT_GT(hidden, 0.2);
 }
 
 }  // namespace
