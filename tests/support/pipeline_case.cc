@@ -7,6 +7,7 @@
 #include <map>
 
 #include "hadal/core/rng.h"
+#include "hadal/model/precision.h"
 #include "hadal/parallel/expert_dispatcher.h"
 
 namespace hadal::test {
@@ -71,7 +72,10 @@ ParallelConfig PipelineCase::layout() const {
 }
 
 std::unique_ptr<Trainee> PipelineCase::trainee() const {
-  return std::make_unique<Trainee>(config, seed, sequences * n_micro_batches(), length);
+  auto made = std::make_unique<Trainee>(config, seed, sequences * n_micro_batches(), length);
+  set_precision(made->model, precision);
+  remake_working_weights(made->ctx, made->model);
+  return made;
 }
 
 std::vector<MicroBatch> PipelineCase::micro_batches(const Trainee& of, int32_t replica) const {
@@ -196,6 +200,9 @@ PipelineCase PipelineCase::random(uint64_t seed) {
   made.seed = seed;
   made.sequences = 1 + below(2);
   made.length = 1 + below(9);
+  constexpr Precision kPrecisions[] = {Precision::kF32, Precision::kF32, Precision::kBf16,
+                                       Precision::kFp8};
+  made.precision = kPrecisions[below(4)];
   constexpr int32_t kReplicas[] = {1, 1, 2, 2, 4}, kExpert[] = {1, 1, 1, 2, 2};
   const auto layout = static_cast<size_t>(below(n_ranks == 2 ? 5 : 4));
   made.replicas = kReplicas[layout];

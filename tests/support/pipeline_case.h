@@ -20,6 +20,7 @@ struct PipelineCase {
   uint64_t seed = 1;
   int64_t sequences = 1, length = 5;  // of a micro-batch
   int32_t replicas = 1, expert = 1;   // as ParallelConfig's data and expert
+  LinearPrecision precision = Precision::kF32;
   std::string what;
 
   PipelineCase(const ModelConfig& model, ScheduleKind kind, int32_t n_stages,
