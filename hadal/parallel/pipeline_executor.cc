@@ -30,7 +30,8 @@ class PipelinePass {
   void pair(const Action& action);
   void weight(Chunk chunk);
   void at(std::string_view phase, Chunk chunk);
-  void begin_step(std::string_view phase, Chunk chunk);
+  template <class Compute>
+  void timed_step(std::string_view phase, Chunk chunk, Compute compute);
   // Of the tensor that a chunk made: its message's tag, and its name here.
   int64_t tag(Payload payload, Chunk chunk) const {
     return (int64_t{payload == Payload::kGradient} * schedule_.n_stages + chunk.stage) *
@@ -61,6 +62,17 @@ class PipelinePass {
   StepLosses losses_;
 };
 
+template <class Compute>
+void PipelinePass::timed_step(std::string_view phase, Chunk chunk, Compute compute) {
+  at(phase, chunk);
+  const double start = monotonic_seconds();
+  if (!began_) began_ = start;
+  compute();
+  if (!how_.trace) return;
+  how_.trace->steps.push_back(
+      {{how_.step, phase, chunk.stage, chunk.micro_batch}, start, monotonic_seconds()});
+}
+
 class PipelinePass::Forward {
  public:
   Forward(PipelinePass& pass, Chunk chunk)
@@ -72,8 +84,7 @@ class PipelinePass::Forward {
                 Keep::kForBackward, pass.saved_[pass.tag(Payload::kActivation, chunk)]) {}
   bool done() const { return cursor_.done(); }
   void step() {
-    pass_.begin_step(cursor_.phase(), chunk_);
-    cursor_.step();
+    pass_.timed_step(cursor_.phase(), chunk_, [this] { cursor_.step(); });
     if (done()) finish();
   }
 
@@ -113,8 +124,7 @@ class PipelinePass::Backward {
                 pass.cut(chunk), input(), saved_) {}
   bool done() const { return cursor_.done(); }
   void step() {
-    pass_.begin_step(cursor_.phase(), chunk_);
-    cursor_.step();
+    pass_.timed_step(cursor_.phase(), chunk_, [this] { cursor_.step(); });
     if (done()) finish();
   }
 
@@ -213,18 +223,14 @@ void PipelinePass::weight(Chunk chunk) {
     throw Error(concat("pipeline: ", to_text({.kind = ActionKind::kWeight, .chunk = chunk}),
                        " is not the next of the queue"));
   }
-  begin_step("weight", chunk);
-  stage_backward_weight(ctx_, model_, cut(chunk), std::move(waiting_.front().second));
+  timed_step("weight", chunk, [&] {
+    stage_backward_weight(ctx_, model_, cut(chunk), std::move(waiting_.front().second));
+  });
   waiting_.pop_front();
 }
 
 void PipelinePass::at(std::string_view phase, Chunk chunk) {
   comm_.at({how_.step, phase, chunk.stage, chunk.micro_batch});
-}
-
-void PipelinePass::begin_step(std::string_view phase, Chunk chunk) {
-  at(phase, chunk);
-  if (!began_) began_ = monotonic_seconds();
 }
 
 Tensor PipelinePass::take(Payload payload, Chunk maker) {

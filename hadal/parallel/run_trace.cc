@@ -91,10 +91,15 @@ Simulation measured_timeline(std::span<const RunTrace> ranks) {
   return measured;
 }
 
-std::vector<TraceSlice> wait_slices(std::span<const RunTrace> ranks) {
+std::vector<TraceSlice> slices_within(std::span<const RunTrace> ranks) {
   const double origin = first_start(ranks);
   std::vector<TraceSlice> slices;
   for (size_t rank = 0; rank < ranks.size(); ++rank) {
+    for (const TimedStep& step : ranks[rank].steps) {
+      slices.push_back({static_cast<int32_t>(rank),
+                        concat(step.place.phase, " ", step.place.micro_batch), "step",
+                        step.start - origin, step.end - origin});
+    }
     for (const TimedWait& wait : ranks[rank].waits) {
       if (wait.start < origin) continue;
       slices.push_back({static_cast<int32_t>(rank),

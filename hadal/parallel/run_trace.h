@@ -24,10 +24,17 @@ struct TimedWait {
   double seconds() const { return end - start; }
 };
 
-// Of one rank. The executor adds computations, a TracedCommunicator waits.
+struct
+    TimedStep {  // of a cursor: a phase, and what follows up to the next start of a communication
+  RankPlace place;
+  double start = 0, end = 0;
+};
+
+// Of one rank. The executor adds computations and their steps, a TracedCommunicator waits.
 struct RunTrace {
   std::vector<TimedAction>
       actions;  // of rank's list; a start is behind the wait for the first input
+  std::vector<TimedStep> steps;
   std::vector<TimedWait> waits;
   RankPlace place;
 
@@ -66,7 +73,8 @@ class TracedCommunicator final : public Communicator {
 // One trace a rank of the pipeline, in order. Time 0 is the first start; a rank is busy where it computes
 // and does not wait, the rest is its bubble. Its idle_share() is the measured bubble.
 Simulation measured_timeline(std::span<const RunTrace> ranks);
-std::vector<TraceSlice> wait_slices(std::span<const RunTrace> ranks);  // on the same axis
+// Steps and waits on the same axis. Categories "step" and "wait".
+std::vector<TraceSlice> slices_within(std::span<const RunTrace> ranks);
 
 // Means of every stage's chunks, waits left out; pair_share from the pairs. What simulate() predicts from
 // them is the step without any communication that is not hidden.

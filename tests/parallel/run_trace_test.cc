@@ -33,6 +33,15 @@ TEST(RunTrace, HoldsEveryComputationOfTheListInItsOrder) {
       got.push_back(each.action);
     }
     EXPECT_EQ(got, want);
+    // A chunk of n layers with experts has 2 n + 1 steps each way; in a pair the two take turns.
+    size_t n_steps = 0;
+    for (const TimedAction& each : result.traces[rank].actions) {
+      const auto steps_of = [&](Chunk chunk) { return chunk.stage == 0 ? size_t{3} : size_t{7}; };
+      if (each.action.goes_forward()) n_steps += steps_of(each.action.chunk);
+      if (each.action.goes_backward()) n_steps += steps_of(each.action.backward_chunk());
+      if (each.action.kind == ActionKind::kWeight) ++n_steps;
+    }
+    EXPECT_EQ(result.traces[rank].steps.size(), n_steps);
     const auto receives = std::ranges::count_if(of.schedule.ranks[rank], [](const Action& action) {
       return action.kind == ActionKind::kReceive;
     });
@@ -54,8 +63,9 @@ TEST(RunTrace, ATimelineIsBusyWhereARankDoesNotWait) {
   EXPECT_DOUBLE_EQ(timeline.ranks[0].busy, 2);
   EXPECT_DOUBLE_EQ(timeline.ranks[1].busy, 4);
   EXPECT_DOUBLE_EQ(timeline.idle_share(), 0.5);
-  const std::vector<TraceSlice> waits = wait_slices(ranks);
+  const std::vector<TraceSlice> waits = slices_within(ranks);
   ASSERT_EQ(waits.size(), 1U);  // the other was before the first start
+  EXPECT_EQ(waits[0].category, "wait");
   EXPECT_DOUBLE_EQ(waits[0].start, 1);
   EXPECT_DOUBLE_EQ(waits[0].end, 2);
   EXPECT_DOUBLE_EQ(ranks[0].waited("experts"), 1);
@@ -86,21 +96,24 @@ TEST(RunTrace, OneFileHoldsTheRunAndItsPrediction) {
   const Simulation measured = measured_timeline(result.traces);
   const Simulation predicted = simulate(of.schedule, measured_times(of.schedule, result.traces));
   EXPECT_GT(predicted.makespan, 0.0);
-  const std::vector<TraceSlice> waits = wait_slices(result.traces);
-  const Json trace = parse_json(timelines_trace({{"measured", &of.schedule, &measured, waits},
+  const std::vector<TraceSlice> within = slices_within(result.traces);
+  const Json trace = parse_json(timelines_trace({{"measured", &of.schedule, &measured, within},
                                                  {"predicted", &of.schedule, &predicted}}),
                                 "trace");
   std::vector<size_t> slices(2, 0);
-  size_t n_waits = 0;
+  size_t n_within = 0;
   for (const Json& event : trace.at("traceEvents").as_array()) {
     if (event.at("ph").as_string() != "X") continue;
-    const bool is_wait = event.at("cat").as_string() == "wait";
-    if (is_wait) ++n_waits;
-    if (!is_wait) ++slices[static_cast<size_t>(event.at("pid").as_integer())];
+    const std::string& category = event.at("cat").as_string();
+    if (category == "wait" || category == "step") {
+      ++n_within;
+    } else {
+      ++slices[static_cast<size_t>(event.at("pid").as_integer())];
+    }
   }
   EXPECT_EQ(slices[0], measured.timeline.size());
   EXPECT_EQ(slices[1], measured.timeline.size());
-  EXPECT_EQ(n_waits, waits.size());
+  EXPECT_EQ(n_within, within.size());
   EXPECT_EQ(trace.at("otherData").at("makespan_seconds").at("measured").as_number() > 0.0, true);
 }
 
