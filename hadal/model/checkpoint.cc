@@ -35,10 +35,13 @@ WeightForm form_of(SaveDType dtype) {
   return WeightForm::kF32;
 }
 
-void require_memory_for(const OpenCheckpoint& checkpoint, LoadAs dtype) {
+void require_memory_for(const OpenCheckpoint& checkpoint, LoadAs dtype,
+                        const std::vector<NamedParam>& held) {
   const bool widened = dtype == LoadAs::kF32;
+  int64_t elements = 0;
+  for (const NamedParam& each : held) elements += each.param->master.size();
   require_memory(checkpoint.config, checkpoint.source.path(),
-                 widened ? f32_bytes(checkpoint.config) : checkpoint.source.unaligned_bytes(),
+                 widened ? elements * int64_t{sizeof(float)} : checkpoint.source.unaligned_bytes(),
                  widened ? HeldBecause::kWidened : HeldBecause::kUnaligned, available_memory());
 }
 
@@ -76,15 +79,21 @@ ModelConfig load_config(const std::string& given) {
 
 DeepseekV3 load_model(Context& ctx, const std::string& folder, const LoadOptions& options) {
   const OpenCheckpoint checkpoint = open_checkpoint(folder, options.with_mtp);
-  require_memory_for(checkpoint, options.dtype);
-  DeepseekV3 model = make_model(checkpoint.config, ctx.arena);
+  DeepseekV3 model = make_model(checkpoint.config, ctx.arena,
+                                options.part.value_or(HeldPart::whole(checkpoint.config)));
   const std::vector<NamedParam> params = named_params(model);
+  require_memory_for(checkpoint, options.dtype, params);
+  Arena unused;
+  std::optional<DeepseekV3> shapes;  // of the whole
+  if (options.part) shapes = make_model(checkpoint.config, unused);
   // A page that is there already, be it for a scale, would keep its neighbours from becoming a huge one.
-  const std::vector<StoredWeight> weights = find_all_stored(checkpoint, params, [&] {
+  const auto read_ahead = [&] {
     if (options.dtype == LoadAs::kAsStored) {
       read_weights_ahead(ctx, checkpoint.source, checkpoint.config);
     }
-  });
+  };
+  const std::vector<StoredWeight> weights = find_all_stored(
+      checkpoint, options.part ? named_params(*shapes) : params, model.held, read_ahead);
   for (size_t i = 0; i < params.size(); ++i) {
     Param& param = *params[i].param;
     const StoredWeight here = placed(weights[i], ctx.arena);

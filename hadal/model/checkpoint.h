@@ -2,6 +2,7 @@
 // Mapped, strictly validated (docs/formats.md, "safetensors"), written atomically.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "hadal/model/deepseek_v3.h"
@@ -18,8 +19,10 @@ enum class LoadAs { kF32, kAsStored };
 struct LoadOptions {
   LoadAs dtype = LoadAs::kF32;
   bool with_mtp = true;  // false: layers >= n_layers are skipped and config.n_mtp becomes 0
+  std::optional<HeldPart> part = {};  // of a model of the same config; else the whole
 };
-// Every tensor must be there with its exact shape; FormatError names file, tensor, found, expected.
+// Every tensor must be there with its exact shape, those of a part's absentees too; FormatError names
+// file, tensor, found, expected. Values are read of what is held alone.
 DeepseekV3 load_model(Context& ctx, const std::string& folder, const LoadOptions& options = {});
 
 enum class SaveDType { kF32, kBF16, kFP8 };

@@ -121,13 +121,14 @@ class ScatteredReads {
 
 std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
                                           const std::vector<NamedParam>& params,
-                                          FunctionRef<void()> before_values) {
+                                          const HeldPart& held, FunctionRef<void()> before_values) {
   std::vector<StoredWeight> weights;
   std::set<std::string> used;
   for (const NamedParam& param : params) {
-    weights.push_back(find_stored(checkpoint.source, param));
-    if (checkpoint.forms) check_form(weights.back(), *checkpoint.forms, param);
-    for (std::string& name : stored_names(weights.back())) used.insert(std::move(name));
+    StoredWeight found = find_stored(checkpoint.source, param);
+    if (checkpoint.forms) check_form(found, *checkpoint.forms, param);
+    for (std::string& name : stored_names(found)) used.insert(std::move(name));
+    if (held.holds(param.place)) weights.push_back(std::move(found));
   }
   check_unused(checkpoint, used);
   before_values();
@@ -138,7 +139,7 @@ std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
 
 std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
                                           const std::vector<NamedParam>& params) {
-  return find_all_stored(checkpoint, params, [] {});
+  return find_all_stored(checkpoint, params, HeldPart::whole(checkpoint.config), [] {});
 }
 
 }  // namespace hadal

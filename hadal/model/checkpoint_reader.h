@@ -27,9 +27,10 @@ OpenCheckpoint open_checkpoint(const std::string& path, bool with_mtp);
 // that is neither a known copy nor ignorable.
 std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
                                           const std::vector<NamedParam>& params);
-// Calls before_values() when only the scales' values are left to check.
+// The same of all, and then only those that `held` holds. Calls before_values() when only the scales'
+// values of these are left to check.
 std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
                                           const std::vector<NamedParam>& params,
-                                          FunctionRef<void()> before_values);
+                                          const HeldPart& held, FunctionRef<void()> before_values);
 
 }  // namespace hadal

@@ -2,6 +2,7 @@
 #include "hadal/model/deepseek_v3.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace hadal {
 namespace {
@@ -49,16 +50,16 @@ Ffn make_ffn(const ModelConfig& config, int64_t width) {
   return ffn;
 }
 
-Moe make_moe(const ModelConfig& config) {
+Moe make_moe(const ModelConfig& config, ExpertRange held) {
   Moe moe;
   moe.config = config.router;
   const int64_t n_experts = config.router.n_routed_experts;
   moe.w_router = shaped({n_experts, config.d_model});
   if (config.router.method == TopkMethod::kNoauxTc) moe.route_bias = shaped({n_experts});
-  moe.range = {0, n_experts};
-  moe.w_gate = grouped_linear(n_experts, config.d_expert, config.d_model);
-  moe.w_up = grouped_linear(n_experts, config.d_expert, config.d_model);
-  moe.w_down = grouped_linear(n_experts, config.d_model, config.d_expert);
+  moe.range = held;
+  moe.w_gate = grouped_linear(held.size(), config.d_expert, config.d_model);
+  moe.w_up = grouped_linear(held.size(), config.d_expert, config.d_model);
+  moe.w_down = grouped_linear(held.size(), config.d_model, config.d_expert);
   moe.swiglu_limit = swiglu_limit(config);
   if (config.n_shared_experts > 0) moe.shared = make_ffn(config, config.d_shared());
   return moe;
@@ -85,7 +86,7 @@ Mla make_mla(const ModelConfig& config) {
   return mla;
 }
 
-DecoderLayer make_layer(const ModelConfig& config, int64_t index) {
+DecoderLayer make_layer(const ModelConfig& config, int64_t index, ExpertRange experts) {
   const auto eps = static_cast<float>(config.rms_norm_eps);
   DecoderLayer layer;
   layer.index = static_cast<int>(index);
@@ -93,20 +94,20 @@ DecoderLayer make_layer(const ModelConfig& config, int64_t index) {
   layer.attn = make_mla(config);
   layer.ffn_norm = norm(config.d_model, eps);
   if (config.is_moe(index)) {
-    layer.ffn = make_moe(config);
+    layer.ffn = make_moe(config, experts);
   } else {
     layer.ffn = make_ffn(config, config.d_ff);
   }
   return layer;
 }
 
-MtpBlock make_mtp(const ModelConfig& config, int64_t depth) {
+MtpBlock make_mtp(const ModelConfig& config, int64_t depth, ExpertRange experts) {
   const auto eps = static_cast<float>(config.rms_norm_eps);
   MtpBlock block;
   block.enorm = norm(config.d_model, eps);
   block.hnorm = norm(config.d_model, eps);
   block.w_eh = linear(config.d_model, 2 * config.d_model);
-  block.layer = make_layer(config, config.n_layers + depth);
+  block.layer = make_layer(config, config.n_layers + depth, experts);
   block.head_norm = norm(config.d_model, eps);
   return block;
 }
@@ -114,13 +115,20 @@ MtpBlock make_mtp(const ModelConfig& config, int64_t depth) {
 }  // namespace
 
 DeepseekV3 make_model(const ModelConfig& config, Arena& arena) {
+  return make_model(config, arena, HeldPart::whole(config));
+}
+
+DeepseekV3 make_model(const ModelConfig& config, Arena& arena, HeldPart part) {
+  const ExpertRange experts = part.experts;
   DeepseekV3 model;
   model.config = config;
+  model.held = std::move(part);
   model.embedding = shaped({config.vocab_size, config.d_model});
-  for (int64_t i = 0; i < config.n_layers; ++i) model.layers.push_back(make_layer(config, i));
+  for (int64_t i = 0; i < config.n_layers; ++i)
+    model.layers.push_back(make_layer(config, i, experts));
   model.final_norm = norm(config.d_model, static_cast<float>(config.rms_norm_eps));
   if (!config.tie_word_embeddings) model.head = shaped({config.vocab_size, config.d_model});
-  for (int64_t k = 0; k < config.n_mtp; ++k) model.mtp.push_back(make_mtp(config, k));
+  for (int64_t k = 0; k < config.n_mtp; ++k) model.mtp.push_back(make_mtp(config, k, experts));
   model.ensure_rope(arena, std::min(config.max_position_embeddings, kFirstRopePositions));
   return model;
 }

@@ -8,13 +8,14 @@
 #include <string>
 #include <vector>
 
-#include "hadal/model/config.h"
+#include "hadal/model/held_part.h"
 #include "hadal/nn/mtp_block.h"
 
 namespace hadal {
 
 struct DeepseekV3 {
   ModelConfig config;
+  HeldPart held;                     // what of the following has data, or will
   Param embedding;                   // [V, d]
   std::vector<DecoderLayer> layers;  // n_layers
   RmsNorm final_norm;
@@ -30,7 +31,9 @@ struct DeepseekV3 {
 
 // Shapes only: every Param has its shape set and no data yet.
 DeepseekV3 make_model(const ModelConfig& config, Arena& arena);
-// N(0, std^2) for matrices in a fixed order, 1 for norms, 0 for route_bias; F32.
+DeepseekV3 make_model(const ModelConfig& config, Arena& arena, HeldPart part);
+// N(0, std^2) for matrices in a fixed order, 1 for norms, 0 for route_bias; F32. A parameter's values
+// depend on seed and position alone: a part has those of the whole model.
 void initialise_weights(DeepseekV3& model, Arena& arena, uint64_t seed, float std_dev = 0.006F);
 void allocate_gradients(DeepseekV3& model, Arena& arena);
 
@@ -40,8 +43,10 @@ struct NamedParam {
   Param* param;
   ParamKind kind;
   Tensor::Shape shape;
+  int64_t position = -1;  // in the list of the whole model
+  ParamPlace place = {};
 };
-// Every parameter once, in a fixed order: embedding, layers ascending, final norm, head (if
+// Every held parameter once, in a fixed order: embedding, layers ascending, final norm, head (if
 // untied), MTP modules (without the copies of embedding and head). Names come from
 // model/hf_names.cc.
 std::vector<NamedParam> named_params(DeepseekV3& model);

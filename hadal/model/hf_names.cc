@@ -18,12 +18,18 @@ constexpr std::pair<WeightClass, std::string_view> kClasses[] = {
 
 std::string layer_name(int64_t index) { return concat(kLayerPrefix, index, "."); }
 
+// Walks the whole model, counts all parameters and lists those that are held.
 class Names {
  public:
+  explicit Names(const HeldPart& held) : held_(held) {}
   std::vector<NamedParam> take() { return std::move(list_); }
 
+  void at(const ParamPlace& place) { place_ = place; }
   void add(const std::string& name, Param& param, ParamKind kind) {
-    list_.push_back({name, &param, kind, param.master.shape()});
+    if (held_.holds(place_)) {
+      list_.push_back({name, &param, kind, param.master.shape(), position_, place_});
+    }
+    ++position_;
   }
   void matrix(const std::string& name, Param& param) { add(name, param, ParamKind::kMatrix); }
   void norm(const std::string& name, RmsNorm& layer) { add(name, layer.weight, ParamKind::kNorm); }
@@ -56,11 +62,15 @@ class Names {
     if (moe.config.method == TopkMethod::kNoauxTc) {
       add(prefix + "gate.e_score_correction_bias", moe.route_bias, ParamKind::kRouteBias);
     }
+    position_ += kMatricesOfExpert * moe.range.first;
     for (int64_t e = moe.range.first; e < moe.range.last; ++e) {
       const auto here = static_cast<size_t>(e - moe.range.first);
+      place_.expert = e;
       gated(concat(prefix, "experts.", e, "."), moe.w_gate.weights[here], moe.w_up.weights[here],
             moe.w_down.weights[here]);
     }
+    place_.expert = -1;
+    position_ += kMatricesOfExpert * (moe.config.n_routed_experts - moe.range.last);
     if (moe.shared) ffn(prefix + "shared_experts.", *moe.shared);
   }
 
@@ -77,6 +87,7 @@ class Names {
   }
 
   void mtp(MtpBlock& block) {
+    at({ParamPlace::Part::kMtp, block.layer.index});
     const std::string prefix = layer_name(block.layer.index);
     norm(prefix + "enorm.weight", block.enorm);
     norm(prefix + "hnorm.weight", block.hnorm);
@@ -86,15 +97,24 @@ class Names {
   }
 
  private:
+  static constexpr int64_t kMatricesOfExpert = 3;
+  const HeldPart& held_;
   std::vector<NamedParam> list_;
+  int64_t position_ = 0;
+  ParamPlace place_;
 };
 
 }  // namespace
 
 std::vector<NamedParam> named_params(DeepseekV3& model) {
-  Names names;
+  Names names(model.held);
+  names.at({ParamPlace::Part::kEmbedding});
   names.matrix(kEmbedding, model.embedding);
-  for (DecoderLayer& layer : model.layers) names.layer(layer);
+  for (DecoderLayer& layer : model.layers) {
+    names.at({ParamPlace::Part::kLayer, layer.index});
+    names.layer(layer);
+  }
+  names.at({ParamPlace::Part::kHeads});
   names.norm("model.norm.weight", model.final_norm);
   if (!model.config.tie_word_embeddings) names.matrix(kHead, model.head);
   for (MtpBlock& block : model.mtp) names.mtp(block);

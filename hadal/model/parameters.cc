@@ -5,11 +5,11 @@
 namespace hadal {
 
 void initialise_weights(DeepseekV3& model, Arena& arena, uint64_t seed, float std_dev) {
-  uint64_t stream = 0;  // one stream a parameter: no tensor's values depend on another's size
   for (NamedParam& each : named_params(model)) {
     each.param->master = Tensor::zeros(arena, DType::kF32, each.shape);
     std::vector<float> values(static_cast<size_t>(each.param->master.size()));
-    Rng rng(seed, stream++);
+    // One stream a parameter: no tensor's values depend on another's size, or on whether it is held.
+    Rng rng(seed, static_cast<uint64_t>(each.position));
     if (each.kind == ParamKind::kMatrix) {
       for (float& value : values) value = static_cast<float>(rng.normal() * double{std_dev});
     } else if (each.kind == ParamKind::kNorm) {

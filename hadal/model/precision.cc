@@ -70,11 +70,18 @@ void set_precision(DeepseekV3& model, LinearPrecision precision) {
   set_precision(model, ModelPrecision::all(precision));
 }
 
-void remake_working_weights(Context& ctx, DeepseekV3& model) {
+std::vector<WorkingWeight> working_weights(DeepseekV3& model) {
   std::vector<WorkingWeight> all;
-  for (DecoderLayer& layer : model.layers) collect(layer, all);
-  for (MtpBlock& block : model.mtp) collect(block.layer, all);
-  remake_working_weights(ctx, all);
+  const auto add = [&](DecoderLayer& layer) {
+    if (model.held.holds_layer(layer.index)) collect(layer, all);
+  };
+  for (DecoderLayer& layer : model.layers) add(layer);
+  for (MtpBlock& block : model.mtp) add(block.layer);
+  return all;
+}
+
+void remake_working_weights(Context& ctx, DeepseekV3& model) {
+  remake_working_weights(ctx, working_weights(model));
 }
 
 }  // namespace hadal

@@ -18,6 +18,8 @@ void set_precision(DeepseekV3& model, const ModelPrecision& precision);
 // The same one for all classes.
 void set_precision(DeepseekV3& model, LinearPrecision precision);
 
+// The weights of all linears that are held, in a fixed order, with the form that products read.
+std::vector<WorkingWeight> working_weights(DeepseekV3& model);
 // Working weights of every linear, straight from the F32 masters (nn/linear.h): after the first
 // values, after every optimizer step, and after every other change of the masters.
 void remake_working_weights(Context& ctx, DeepseekV3& model);
