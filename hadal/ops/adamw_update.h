@@ -5,6 +5,8 @@
 //   p -= lr * (m / bias1) / (sqrt(v / bias2) + eps)                  bias_i = 1 - beta_i^step
 #pragma once
 
+#include <span>
+
 #include "hadal/kernels/adamw_step.h"
 #include "hadal/tensor/context.h"
 
@@ -12,7 +14,7 @@ namespace hadal {
 
 // value, m, v, grad have the same number of elements; m and v are both F32 or both BF16 (rounded to
 // nearest even).
-void adamw_update(Context& ctx, Tensor& value, Tensor& m, Tensor& v, const Tensor& grad,
-                  const AdamwStep& step);
+void adamw_update(Context& ctx, std::span<float> value, Tensor& m, Tensor& v,
+                  std::span<const float> grad, const AdamwStep& step);
 
 }  // namespace hadal

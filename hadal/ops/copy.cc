@@ -1,5 +1,7 @@
 #include "hadal/ops/copy.h"
 
+#include <cstring>
+
 #include "hadal/kernels/copy.h"
 
 namespace hadal {
@@ -21,6 +23,13 @@ void expect_ranges(View<const float, 2> to, View<const float, 2> from,
                               ", want them within from ", shape_text(from.shape()), " and to ",
                               shape_text(to.shape())));
     }
+  }
+}
+
+void expect_filled(const Tensor& message, const Stretches& stretches) {
+  if (message.bytes() != total_bytes(stretches)) {
+    throw ShapeError(concat("message: got ", message.bytes(), " bytes, want ",
+                            total_bytes(stretches), " of its stretches"));
   }
 }
 
@@ -62,6 +71,47 @@ void add_row_ranges(Context& ctx, View<float, 2> to, View<const float, 2> from,
     case Device::kCuda:
       return cuda::add_row_ranges(*ctx.stream, to, from, ranges);
   }
+}
+
+void copy_bytes(Context& ctx, std::span<const ByteCopy> copies) {
+  for (const ByteCopy& each : copies) {
+    if (each.from.size() != each.to.size()) {
+      throw ShapeError(
+          concat("copy_bytes: got ", each.from.size(), " bytes, want ", each.to.size()));
+    }
+  }
+  ctx.pool.parallel_tasks(static_cast<int64_t>(copies.size()), [&](int64_t task, int) {
+    const auto& [to, from] = copies[static_cast<size_t>(task)];
+    if (!to.empty()) std::memcpy(to.data(), from.data(), to.size());
+  });
+}
+
+int64_t total_bytes(const Stretches& stretches) {
+  size_t total = 0;
+  for (const auto& each : stretches) total += each.size();
+  return static_cast<int64_t>(total);
+}
+
+void pack(Context& ctx, Tensor& message, const Stretches& stretches) {
+  expect_filled(message, stretches);
+  auto* to = static_cast<std::byte*>(message.raw());
+  std::vector<ByteCopy> copies;
+  for (const auto& each : stretches) {
+    copies.push_back({{to, each.size()}, each});
+    to += each.size();
+  }
+  copy_bytes(ctx, copies);
+}
+
+void unpack(Context& ctx, const Stretches& stretches, const Tensor& message) {
+  expect_filled(message, stretches);
+  const auto* from = static_cast<const std::byte*>(message.raw());
+  std::vector<ByteCopy> copies;
+  for (const auto& each : stretches) {
+    copies.push_back({each, {from, each.size()}});
+    from += each.size();
+  }
+  copy_bytes(ctx, copies);
 }
 
 }  // namespace hadal

@@ -2,7 +2,9 @@
 // overlap.
 #pragma once
 
+#include <cstddef>
 #include <span>
+#include <vector>
 
 #include "hadal/kernels/row_range.h"
 #include "hadal/tensor/context.h"
@@ -20,5 +22,19 @@ void copy_row_ranges(Context& ctx, View<float, 2> to, View<const float, 2> from,
 //   to[range.to + i] += from[range.from + i]
 void add_row_ranges(Context& ctx, View<float, 2> to, View<const float, 2> from,
                     std::span<const RowRange> ranges);
+
+// Stretches of the host's memory of equal length, which must not overlap: dealt out whole, since messages
+// between ranks are made of many.
+struct ByteCopy {
+  std::span<std::byte> to;
+  std::span<const std::byte> from;
+};
+void copy_bytes(Context& ctx, std::span<const ByteCopy> copies);
+
+// A message and the stretches that lie in it one behind the other; ShapeError unless they fill it.
+using Stretches = std::vector<std::span<std::byte>>;
+int64_t total_bytes(const Stretches& stretches);
+void pack(Context& ctx, Tensor& message, const Stretches& stretches);
+void unpack(Context& ctx, const Stretches& stretches, const Tensor& message);
 
 }  // namespace hadal

@@ -1,8 +1,11 @@
 #include "hadal/ops/elementwise.h"
 
+#include "hadal/kernels/cpu/grain.h"
 #include "hadal/kernels/elementwise.h"
 
 namespace hadal {
+
+static_assert(kSquaresBlock == cpu::kGrainElements);
 
 void add(Context& ctx, std::span<float> y, std::span<const float> x) {
   if (x.size() != y.size()) {

@@ -4,6 +4,7 @@
 
 #include <span>
 
+#include "hadal/ops/copy.h"
 #include "hadal/tensor/context.h"
 #include "hadal/tensor/param.h"
 
@@ -24,5 +25,20 @@ struct WorkingWeight {
 // Small weights are dealt out whole: a model has hundreds of expert matrices, and a parallel region
 // each would cost more than its work. Codes are remade where they lie.
 void remake_working_weights(Context& ctx, std::span<const WorkingWeight> weights);
+
+// Rows of a weight whose master is elsewhere, of `masters` F32 [rows, cols]: what the whole's remaking
+// makes of them, into a working form that is there already. REQUIRES that `first` is a multiple of
+// kFp8Tile and that the rows end at another or with the weight; on the host.
+struct WorkingRows {
+  Param* weight;
+  WorkingForm form;
+  int64_t first;
+  const Tensor* masters;
+};
+void remake_working_rows(Context& ctx, std::span<const WorkingRows> rows);
+
+// Where rows [first, last) of what products read lie, of a vector elements: one stretch of the host's
+// memory, or of codes two.
+Stretches working_bytes(Param& weight, WorkingForm form, int64_t first, int64_t last);
 
 }  // namespace hadal

@@ -9,10 +9,15 @@
 namespace hadal {
 
 AdamW::AdamW(Arena& arena, std::vector<Trainable> params, const AdamwConfig& config)
-    : params_(std::move(params)), config_(config) {
-  moments_.reserve(params_.size());
-  for (const Trainable& each : params_) {
-    const Tensor::Shape& shape = each.param->master.shape();
+    : AdamW(arena, params, whole_shards(params), config) {}
+
+AdamW::AdamW(Arena& arena, std::vector<Trainable> params, std::vector<Shard> shards,
+             const AdamwConfig& config)
+    : params_(std::move(params)), shards_(std::move(shards)), config_(config) {
+  moments_.reserve(shards_.size());
+  for (const Shard& each : shards_) {
+    Tensor::Shape shape = params_[each.param].param->shape();
+    shape[0] = each.last - each.first;
     moments_.push_back({Tensor::zeros(arena, config.moment_dtype, shape),
                         Tensor::zeros(arena, config.moment_dtype, shape)});
   }
@@ -29,13 +34,14 @@ void AdamW::step(Context& ctx, double lr, float grad_scale) {
   step.bias1 = 1.0 - std::pow(config_.beta1, static_cast<double>(steps_));
   step.bias2 = 1.0 - std::pow(config_.beta2, static_cast<double>(steps_));
 
-  for_each_trainable(ctx, params_, [&](size_t i) {
+  for_each_shard(ctx, params_, shards_, [&](size_t i) {
+    const Trainable& of = params_[shards_[i].param];
     AdamwStep own = step;
-    own.weight_decay = params_[i].decay ? static_cast<float>(config_.weight_decay) : 0.0F;
-    Param& param = *params_[i].param;
-    adamw_update(ctx, param.master, moments_[i].m, moments_[i].v, param.grad, own);
+    own.weight_decay = of.decay ? static_cast<float>(config_.weight_decay) : 0.0F;
+    const std::span<float> gradient = shards_[i].gradient(of);
+    adamw_update(ctx, shards_[i].values(of), moments_[i].m, moments_[i].v, gradient, own);
     // Zeroed here, where a small gradient still lies in the cache.
-    fill(ctx, param.grad.flat<float>(), 0.0F);
+    fill(ctx, gradient, 0.0F);
   });
 }
 

@@ -1,4 +1,5 @@
-// optim/adamw.h: AdamW with decoupled weight decay (arXiv:1711.05101) over a list of parameters.
+// optim/adamw.h: AdamW with decoupled weight decay (arXiv:1711.05101) over a list of parameters, or over
+// shards of them (ZeRO-1, arXiv:1910.02054): the same numbers, element by element.
 //
 //   p *= 1 - lr * weight_decay                           (only where Trainable::decay)
 //   m = b1 m + (1-b1) g      v = b2 v + (1-b2) g^2       g = grad_scale * grad
@@ -22,18 +23,21 @@ struct AdamwConfig {  // defaults: DeepSeek-V3; eps is not stated in the report
 class AdamW {
  public:
   struct Moments {
-    Tensor m, v;  // as the parameter, of moment_dtype
+    Tensor m, v;  // as the shard, of moment_dtype
   };
 
   AdamW(Arena& arena, std::vector<Trainable> params, const AdamwConfig& config);
+  AdamW(Arena& arena, std::vector<Trainable> params, std::vector<Shard> shards,
+        const AdamwConfig& config);
 
-  // One step of every parameter, then its gradient is zero: ready for the next batch.
+  // One step of every shard, then its gradient is zero: ready for the next batch.
   // grad_scale is the clip factor.
   void step(Context& ctx, double lr, float grad_scale);
 
   const std::vector<Trainable>& params() const { return params_; }
+  std::vector<Shard>& shards() { return shards_; }  // without others: params(), each whole
   const AdamwConfig& config() const { return config_; }
-  // For checkpoints: in the order of params().
+  // For checkpoints: in the order of shards().
   std::vector<Moments>& moments() { return moments_; }
   const std::vector<Moments>& moments() const { return moments_; }
   int64_t steps() const { return steps_; }
@@ -41,6 +45,7 @@ class AdamW {
 
  private:
   std::vector<Trainable> params_;
+  std::vector<Shard> shards_;
   AdamwConfig config_;
   std::vector<Moments> moments_;
   int64_t steps_ = 0;

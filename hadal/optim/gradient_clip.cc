@@ -9,11 +9,25 @@
 namespace hadal {
 
 GradientNorm gradient_norm(Context& ctx, const std::vector<Trainable>& params) {
-  GradientNorm result;
-  result.squares.resize(params.size());
+  std::vector<double> squares(params.size());
   for_each_trainable(ctx, params, [&](size_t i) {
-    result.squares[i] = sum_of_squares(ctx, std::as_const(params[i].param->grad).flat<float>());
+    squares[i] = sum_of_squares(ctx, std::as_const(params[i].param->grad).flat<float>());
   });
+  return norm_of_squares(std::move(squares));
+}
+
+std::vector<double> block_squares(Context& ctx, std::span<const float> gradient) {
+  std::vector<double> squares;
+  constexpr auto kBlock = static_cast<size_t>(kSquaresBlock);
+  for (size_t at = 0; at < gradient.size(); at += kBlock) {
+    squares.push_back(
+        sum_of_squares(ctx, gradient.subspan(at, std::min(kBlock, gradient.size() - at))));
+  }
+  return squares;
+}
+
+GradientNorm norm_of_squares(std::vector<double> squares) {
+  GradientNorm result{.squares = std::move(squares)};
   double total = 0.0;
   for (const double square : result.squares) total += square;
   result.norm = std::sqrt(total);

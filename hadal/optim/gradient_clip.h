@@ -16,6 +16,12 @@ struct GradientNorm {
 // Sums in f64, in an order that does not depend on the thread count.
 GradientNorm gradient_norm(Context& ctx, const std::vector<Trainable>& params);
 
+// The parts of such a sum, where a gradient lies in several places: |g|^2 of each kSquaresBlock elements
+// (ops/elementwise.h). Where every place but the last has a multiple of those, adding the blocks of all
+// in their order gives the square of the whole, on the CPU bit for bit.
+std::vector<double> block_squares(Context& ctx, std::span<const float> gradient);
+GradientNorm norm_of_squares(std::vector<double> squares);
+
 // max_norm 0 switches clipping off.
 float clip_factor(double norm, double max_norm);
 

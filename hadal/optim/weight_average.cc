@@ -7,18 +7,25 @@
 namespace hadal {
 namespace {
 
-void update(Context& ctx, const std::vector<Trainable>& params, std::vector<Tensor>& average,
-            float decay) {
-  for_each_trainable(ctx, params, [&](size_t i) {
-    ema_update(ctx, average[i].flat<float>(), std::as_const(params[i].param->master).flat<float>(),
-               decay);
+void update(Context& ctx, const std::vector<Trainable>& params, std::vector<Shard>& shards,
+            std::vector<Tensor>& average, float decay) {
+  for_each_shard(ctx, params, shards, [&](size_t i) {
+    ema_update(ctx, average[i].flat<float>(), shards[i].values(params[shards[i].param]), decay);
   });
 }
 
 }  // namespace
 
-WeightAverage::WeightAverage(Arena& arena, const std::vector<Trainable>& params) : params_(params) {
-  for (const Trainable& each : params) tensors_.push_back(each.param->master.clone(arena));
+WeightAverage::WeightAverage(Arena& arena, const std::vector<Trainable>& params,
+                             std::vector<Shard>& shards)
+    : params_(params), shards_(shards) {
+  for (Shard& each : shards) {
+    const Trainable& of = params[each.param];
+    Tensor::Shape shape = of.param->shape();
+    shape[0] = each.last - each.first;
+    tensors_.push_back(Tensor::empty(arena, DType::kF32, std::move(shape)));
+    tensors_.back().read_from(each.values(of).data());
+  }
 }
 
 WeightAverage::~WeightAverage() = default;  // a future of std::async waits
@@ -26,14 +33,14 @@ WeightAverage::~WeightAverage() = default;  // a future of std::async waits
 void WeightAverage::begin_update(Context& ctx, float decay) {
   wait();
   if (ctx.device != Device::kCpu) {
-    update(ctx, params_, tensors_, decay);
+    update(ctx, params_, shards_, tensors_, decay);
     return;
   }
   update_ = std::async(std::launch::async, [this, decay] {
     ThreadPool alone(1);  // the pool is the next step's
     Arena unused;
     Context beside{alone, unused};
-    update(beside, params_, tensors_, decay);
+    update(beside, params_, shards_, tensors_, decay);
   });
 }
 
@@ -48,8 +55,8 @@ std::vector<Tensor>& WeightAverage::tensors() {
 
 void WeightAverage::exchange() {
   wait();
-  for (size_t i = 0; i < params_.size(); ++i) {
-    std::swap(params_[i].param->master, tensors_[i]);
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    std::swap(params_[shards_[i].param].param->master, tensors_[i]);
   }
 }
 

@@ -18,8 +18,8 @@ namespace hadal {
 
 class WeightAverage {
  public:
-  // Begins as the weights are. `params` must outlive it and stay where they are.
-  WeightAverage(Arena& arena, const std::vector<Trainable>& params);
+  // Begins as the weights are, of these shards. Both lists must outlive it and stay where they are.
+  WeightAverage(Arena& arena, const std::vector<Trainable>& params, std::vector<Shard>& shards);
   ~WeightAverage();
   WeightAverage(const WeightAverage&) = delete;
   WeightAverage& operator=(const WeightAverage&) = delete;
@@ -30,13 +30,14 @@ class WeightAverage {
   // The update that was begun, if any, has ended. Before weights change, are loaded, or exchanged.
   void wait();
 
-  // As params, after wait().
+  // As the shards, after wait().
   std::vector<Tensor>& tensors();
-  // Swaps the weights with their average; a second call undoes the first.
+  // Swaps the weights with their average; a second call undoes the first. REQUIRES whole shards.
   void exchange();
 
  private:
   const std::vector<Trainable>& params_;
+  std::vector<Shard>& shards_;
   std::vector<Tensor> tensors_;
   std::future<void> update_;
 };

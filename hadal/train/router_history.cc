@@ -8,7 +8,8 @@ namespace {
 std::vector<Moe*> routers_of(DeepseekV3& model) {
   std::vector<Moe*> routers;
   const auto add = [&](DecoderLayer& layer) {
-    if (Moe* moe = layer.moe()) routers.push_back(moe);
+    Moe* moe = layer.moe();
+    if (moe && model.held.holds_layer(layer.index)) routers.push_back(moe);
   };
   for (DecoderLayer& layer : model.layers) add(layer);
   for (MtpBlock& block : model.mtp) add(block.layer);

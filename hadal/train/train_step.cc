@@ -5,20 +5,11 @@
 #include "hadal/model/precision.h"
 #include "hadal/ops/elementwise.h"
 #include "hadal/optim/gradient_clip.h"
+#include "hadal/parallel/sharded_optimizer.h"
 #include "hadal/train/expert_balance.h"
 
 namespace hadal {
 namespace {
-
-std::vector<Trainable> trainables(const std::vector<NamedParam>& params) {
-  std::vector<Trainable> result;
-  for (const NamedParam& each : params) {
-    if (each.kind == ParamKind::kRouteBias)
-      continue;  // moved by update_route_bias, not by gradient
-    result.push_back({each.name, each.param, each.kind == ParamKind::kMatrix});
-  }
-  return result;
-}
 
 MicroBatch cut(const Batch& batch, int64_t first, int64_t n_sequences, int64_t batch_targets) {
   const auto begin = static_cast<size_t>(first * batch.length);
@@ -36,7 +27,7 @@ void update_route_biases(DeepseekV3& model, const ExpertLoad& load, double gamma
     const size_t n_main = model.layers.size();
     DecoderLayer& block = layer < n_main ? model.layers[layer] : model.mtp[layer - n_main].layer;
     Moe* moe = block.moe();
-    if (moe && moe->config.method == TopkMethod::kNoauxTc) {
+    if (moe && moe->route_bias.master.has_data()) {
       update_route_bias(moe->route_bias, load[layer], static_cast<float>(gamma));
     }
   }
@@ -57,7 +48,7 @@ TrainState::TrainState(Arena& arena, DeepseekV3 initial, const AdamwConfig& adam
       routers(arena, model, router_history) {
   model.ensure_rope(arena, seq_len);
   allocate_gradients(model, arena);
-  if (with_ema) average.emplace(arena, optimizer.params());
+  if (with_ema) average.emplace(arena, optimizer.params(), optimizer.shards());
 }
 
 StepReport compute_gradients(Context& ctx, TrainState& state, const Batch& batch,

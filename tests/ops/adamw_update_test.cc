@@ -55,7 +55,7 @@ TEST(AdamwUpdate, Agrees) {
             m_terms.push_back(std::abs(step.beta1 * m.flat<float>()[i]) +
                               std::abs((1 - step.beta1) * step.grad_scale * grad.flat<float>()[i]));
           }
-          adamw_update(ctx, value, m, v, grad, step);
+          adamw_update(ctx, value.flat<float>(), m, v, grad.flat<float>(), step);
           return {{floats(value), 1}, {floats(m), 1, m_terms}, {floats(v), 1}};
         },
         Tolerance::for_sum(4), std::to_string(n));
@@ -74,7 +74,7 @@ TEST(AdamwUpdate, HalfPrecisionMomentsRoundToNearestEven) {
     Context& ctx = machine.ctx();
     Tensor value = ctx.zeros({5}), m = ctx.zeros({5}, DType::kBF16),
            v = ctx.zeros({5}, DType::kBF16);
-    adamw_update(ctx, value, m, v, filled(ctx, g), step);
+    adamw_update(ctx, value.flat<float>(), m, v, filled(ctx, g).flat<float>(), step);
     const std::vector<float> m_got = floats(m), v_got = floats(v);
     EXPECT_EQ(m_got[0], 1.0F);
     EXPECT_EQ(m_got[1], 1.0F + 0x1p-6F);
@@ -96,7 +96,8 @@ TEST(AdamwUpdate, FirstStepMovesByTheLearningRateAndDecays) {
                    .bias1 = 1 - double{0.9F},
                    .bias2 = 1 - double{0.95F}};
     Tensor value = filled(ctx, {1.0F, 1.0F, 1.0F}), m = ctx.zeros({3}), v = ctx.zeros({3});
-    adamw_update(ctx, value, m, v, filled(ctx, {5.0F, -0.001F, 2.0F}), step);
+    adamw_update(ctx, value.flat<float>(), m, v, filled(ctx, {5.0F, -0.001F, 2.0F}).flat<float>(),
+                 step);
     const std::vector<float> got = floats(value);
     EXPECT_NEAR(got[0], 0.999 - 0.01, 1e-6);
     EXPECT_NEAR(got[1], 0.999 + 0.01, 1e-6);
@@ -108,7 +109,9 @@ TEST(AdamwUpdate, RefusesDifferentSizes) {
   Machine machine(Device::kCpu);
   Context& ctx = machine.ctx();
   Tensor value = ctx.zeros({3}), m = ctx.zeros({3}), v = ctx.zeros({2});
-  EXPECT_THROW(adamw_update(ctx, value, m, v, ctx.zeros({3}), some_step()), ShapeError);
+  EXPECT_THROW(
+      adamw_update(ctx, value.flat<float>(), m, v, ctx.zeros({3}).flat<float>(), some_step()),
+      ShapeError);
 }
 
 }  // namespace

@@ -126,7 +126,7 @@ TEST_P(GoldenOps, Adamw) {
   Tensor value = in("value").clone(ctx().arena), m = in("m").clone(ctx().arena),
          v = in("v").clone(ctx().arena);
   const double step = set("step").as_number();
-  adamw_update(ctx(), value, m, v, grad,
+  adamw_update(ctx(), value.flat<float>(), m, v, grad.flat<float>(),
                {.lr = number("lr"),
                 .beta1 = number("beta1"),
                 .beta2 = number("beta2"),

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
+#include "hadal/ops/elementwise.h"
 #include "hadal/optim/gradient_clip.h"
 #include "tests/support/compare.h"
 
@@ -94,6 +96,36 @@ TEST_F(AdamwTest, LeavesNormsWithoutGradientAndDecaysMatrices) {
   EXPECT_EQ(params_[2].master.vec()(0), norm);
 }
 
+// Cut into rows, and with a master of its own: the bits of the whole.
+TEST_F(AdamwTest, ShardsMakeTheStepOfTheWhole) {
+  std::vector<Tensor> start, whole;
+  for (const Param& param : params_) start.push_back(param.master.clone(arena_));
+  AdamW all(arena_, trainables_, {});
+  set_gradients(7);
+  all.step(ctx_, 1e-2, 0.5F);
+  for (size_t i = 0; i < params_.size(); ++i) {
+    whole.push_back(std::exchange(params_[i].master, start[i].clone(arena_)));
+  }
+  std::vector<Shard> first, second;
+  first.push_back({.param = 0, .first = 0, .last = 256});
+  first.push_back({.param = 2, .first = 0, .last = 33});
+  second.push_back({.param = 0, .first = 256, .last = 500});
+  second.push_back({.param = 1, .first = 0, .last = 7, .master = start[1].share()});
+  AdamW one(arena_, trainables_, std::move(first), {}),
+      other(arena_, trainables_, std::move(second), {});
+  EXPECT_EQ(one.moments()[0].m.shape(), Tensor::Shape({256, 300}));
+  set_gradients(7);
+  one.step(ctx_, 1e-2, 0.5F);
+  EXPECT_EQ(std::as_const(params_[0].grad).mat()(255, 299), 0.0F);
+  EXPECT_NE(std::as_const(params_[0].grad).mat()(256, 0), 0.0F) << "the other's";
+  other.step(ctx_, 1e-2, 0.5F);
+  params_[1].master = start[1].share();
+  for (size_t i = 0; i < params_.size(); ++i) {
+    const auto got = std::as_const(params_[i].master).flat<float>();
+    EXPECT_TRUE(std::ranges::equal(got, std::as_const(whole[i]).flat<float>())) << i;
+  }
+}
+
 TEST_F(AdamwTest, ClearsTheGradientsItHasUsed) {
   AdamW adamw(arena_, trainables_, {});
   set_gradients(7);
@@ -151,6 +183,24 @@ TEST_F(AdamwTest, NormSumsOverAllParameters) {
   const GradientNorm norm = gradient_norm(ctx_, trainables_);
   EXPECT_NEAR(norm.norm, std::sqrt(squares), 1e-12 * norm.norm);
   EXPECT_EQ(first_not_finite(norm), -1);
+}
+
+// 64 rows of 256 are two blocks, 192 rows six.
+TEST_F(AdamwTest, BlocksOfPartsAddUpToTheNormOfTheWhole) {
+  Param param;
+  param.master = Tensor::empty(arena_, DType::kF32, {300, 256});
+  param.grad = param.master.clone(arena_);
+  const auto values = random_values(300 * 256, 8);
+  std::copy(values.begin(), values.end(), param.grad.flat<float>().begin());
+  const GradientNorm whole = gradient_norm(ctx_, {{"p", &param, true}});
+  double square = 0.0;
+  for (const auto& [first, last] : {std::pair{0, 64}, {64, 256}, {256, 300}}) {
+    const Shard part{.param = 0, .first = first, .last = last};
+    const auto blocks = block_squares(ctx_, part.gradient({"p", &param, true}));
+    EXPECT_EQ(std::ssize(blocks), ((last - first) * 256 + kSquaresBlock - 1) / kSquaresBlock);
+    for (const double block : blocks) square += block;
+  }
+  EXPECT_EQ(square, whole.squares[0]);
 }
 
 TEST_F(AdamwTest, FindsTheParameterWhoseGradientIsNotFinite) {

@@ -21,6 +21,7 @@ class WeightAverageTest : public ::testing::Test {
       set_weights(i, static_cast<uint64_t>(i));
       trainables_.push_back({"p", &params_[i], true});
     }
+    shards_ = whole_shards(trainables_);
   }
 
   void set_weights(size_t i, uint64_t seed) {
@@ -35,10 +36,11 @@ class WeightAverageTest : public ::testing::Test {
   Context ctx_{pool_, arena_};
   std::vector<Param> params_;
   std::vector<Trainable> trainables_;
+  std::vector<Shard> shards_;
 };
 
 TEST_F(WeightAverageTest, BeginsAsTheWeightsAndFollowsThem) {
-  WeightAverage average(arena_, trainables_);
+  WeightAverage average(arena_, trainables_, shards_);
   for (size_t i = 0; i < params_.size(); ++i) {
     for (const size_t j : {size_t{0}, params_[i].master.flat<float>().size() - 1}) {
       const float old = at(params_[i].master, j);
@@ -54,7 +56,7 @@ TEST_F(WeightAverageTest, BeginsAsTheWeightsAndFollowsThem) {
 }
 
 TEST_F(WeightAverageTest, ExchangesItselfWithTheWeights) {
-  WeightAverage average(arena_, trainables_);
+  WeightAverage average(arena_, trainables_, shards_);
   const float old = at(params_[1].master, 3);
   set_weights(1, 99);
   const float now = at(params_[1].master, 3);
@@ -67,7 +69,7 @@ TEST_F(WeightAverageTest, ExchangesItselfWithTheWeights) {
 
 // Each time the weights are all one value, so an update that read them while they moved would show.
 TEST_F(WeightAverageTest, WeightsMayChangeAfterWait) {
-  WeightAverage average(arena_, trainables_);
+  WeightAverage average(arena_, trainables_, shards_);
   const auto weights = params_[0].master.flat<float>();
   const auto copy = average.tensors()[0].flat<float>();
   std::ranges::fill(weights, 0.0F);
@@ -81,6 +83,21 @@ TEST_F(WeightAverageTest, WeightsMayChangeAfterWait) {
   }
   average.wait();
   EXPECT_EQ(std::ranges::count(copy, expected), std::ssize(copy));
+}
+
+TEST_F(WeightAverageTest, FollowsTheRowsOfItsShards) {
+  Tensor own = params_[1].master.clone(arena_);
+  std::vector<Shard> rows;
+  rows.push_back({.param = 0, .first = 128, .last = 256});
+  rows.push_back({.param = 1, .first = 0, .last = 7, .master = own.share()});
+  WeightAverage average(arena_, trainables_, rows);
+  EXPECT_EQ(average.tensors()[0].shape(), Tensor::Shape({128, 300}));
+  const float old = at(params_[0].master, 128 * 300), other = at(own, 3);
+  params_[0].master.flat<float>()[128 * 300] = old + 1.0F;
+  own.flat<float>()[3] = other + 2.0F;
+  average.begin_update(ctx_, 0.75F);
+  EXPECT_NEAR(at(average.tensors()[0], 0), old + 0.25F, 1e-6);
+  EXPECT_NEAR(at(average.tensors()[1], 3), other + 0.5F, 1e-6);
 }
 
 }  // namespace
