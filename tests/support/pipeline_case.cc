@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <limits>
 #include <map>
 
 #include "hadal/core/rng.h"
@@ -12,20 +11,6 @@
 
 namespace hadal::test {
 namespace {
-
-// Whether a parameter is one of a stage's; of shared tables, whether the stage reads or teaches its copy.
-bool needs(const StageCut& cut, DeepseekV3& model, const NamedParam& named) {
-  const bool with_mtp = cut.heads && !model.mtp.empty();
-  if (named.param == &model.embedding) {
-    return cut.embedding || with_mtp || (cut.heads && model.config.tie_word_embeddings);
-  }
-  if (named.name.starts_with("model.layers.")) {
-    const int64_t layer = std::stoll(named.name.substr(13));
-    return layer >= model.config.n_layers ? cut.heads
-                                          : layer >= cut.first_layer && layer < cut.last_layer;
-  }
-  return cut.heads;  // final norm, head
-}
 
 void keep_experts(Moe& moe, ExpertRange range) {
   for (GroupedLinear* each : {&moe.w_gate, &moe.w_up, &moe.w_down}) {
@@ -36,21 +21,26 @@ void keep_experts(Moe& moe, ExpertRange range) {
   moe.range = range;
 }
 
+// What the rank's stages do not need has no data.
 void forget_foreign(const PipelineCase& of, RankCoordinates at, DeepseekV3& model) {
   const ExpertRange range = experts_of_rank(model.config.router.n_routed_experts, of.expert,
                                             at.expert_index(of.layout()));
+  std::vector<StageCut> cuts;
+  for (const int32_t stage : of.schedule.held[static_cast<size_t>(at.place)]) {
+    cuts.push_back(of.cuts[static_cast<size_t>(stage)]);
+  }
   for (DecoderLayer& layer : model.layers) {
     if (layer.moe()) keep_experts(*layer.moe(), range);
   }
   for (MtpBlock& block : model.mtp) keep_experts(*block.layer.moe(), range);
+  model.held.experts = range;
+  const HeldPart part = part_of_stages(model.config, cuts, range);
   for (NamedParam& named : named_params(model)) {
-    const bool held = std::ranges::any_of(
-        of.schedule.held[static_cast<size_t>(at.place)],
-        [&](int32_t stage) { return needs(of.cuts[static_cast<size_t>(stage)], model, named); });
-    if (!held) {
-      std::ranges::fill(named.param->master.flat<float>(), std::numeric_limits<float>::quiet_NaN());
-    }
+    if (part.holds(named.place)) continue;
+    named.param->master = {};
+    named.param->grad = {};
   }
+  model.held = part;
 }
 
 }  // namespace
@@ -95,6 +85,7 @@ PipelineResult::PipelineResult(const PipelineCase& of, const PipelineRun& how,
   for (int rank = 0; rank < n_ranks; ++rank) {
     ranks.push_back(of.trainee());
     forget_foreign(of, coordinates_of(layout, rank), ranks.back()->model);
+    bytes_before.push_back(ranks.back()->arena.bytes_in_use());
   }
   const ThreadRanks threads{.n_ranks = n_ranks, .patience_seconds = 120, .link = link};
   run_thread_ranks(threads, [&](Communicator& world) {

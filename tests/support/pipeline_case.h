@@ -34,12 +34,12 @@ struct PipelineCase {
   std::vector<MicroBatch> micro_batches(const Trainee& of, int32_t replica) const;
 };
 
-// One step on all ranks. A rank's model has numbers only where its stages need them, elsewhere NaN, and its
-// own share of experts alone.
+// One step on all ranks. A rank's model has data only where its stages need it, and its own share of experts.
 struct PipelineResult {
   explicit PipelineResult(const PipelineCase& of, const PipelineRun& how = {},
                           const SlowLink& link = {});
   std::vector<std::unique_ptr<Trainee>> ranks;  // of the world
+  std::vector<int64_t> bytes_before;            // likewise: in use before the step
   std::vector<RunTrace> traces;                 // likewise
   std::vector<StepTotals> totals;               // what each rank says of the whole step
 };
