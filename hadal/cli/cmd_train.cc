@@ -3,7 +3,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/interrupt.h"
 #include "hadal/ops/compute_device.h"
-#include "hadal/train/pretrain.h"
+#include "hadal/train/spread_run.h"
 
 namespace hadal::cli {
 namespace {
@@ -22,10 +22,24 @@ void bind(Flags& flags, TrainOptions& o) {
   flags.example("hadal train --resume --out runs/first", "go on where it was interrupted");
   flags.example("hadal train --config run.toml --out runs/lr --set optimizer.learning_rate=1e-3",
                 "the same run with one setting changed");
+  flags.example("mpirun -n 4 hadal train --config run.toml --out runs/four",
+                "on four ranks, spread as [parallel] says");
   flags.option("config,-c", o.config, "run configuration (TOML)");
   flags.option("set", o.set, "section.key=value, stronger than the file; repeatable");
   flags.option("out,-o", o.out, "the run's folder");
   flags.flag("resume", o.resume, "go on from the newest valid checkpoint in --out");
+}
+
+// Settings that cannot be read are for the first process to tell of.
+template <class Settings>
+int follow(int threads, const Settings& settings) {
+  double patience = TrainConfig().parallel.wait_seconds;
+  try {
+    patience = settings().parallel.wait_seconds;
+  } catch (const Error&) {
+  }
+  follow_leader(threads, patience);
+  return 0;
 }
 
 int run(const TrainOptions& o, const CommonOptions& common, Output& out) {
@@ -39,10 +53,22 @@ int run(const TrainOptions& o, const CommonOptions& common, Output& out) {
   if (!o.out.empty()) assignments.push_back("train.out=" + Json(o.out).dump());
   if (common.seed_given) assignments.push_back(concat("train.seed=", common.seed));
   catch_interrupts();
-  const TrainConfig config =
-      read_train_config(from_folder ? o.out + "/run.toml" : o.config, assignments);
-  ThreadPool pool(common.threads);
+  const auto settings = [&] {
+    return read_train_config(from_folder ? o.out + "/run.toml" : o.config, assignments);
+  };
+  if (is_led()) return follow(common.threads, settings);
+  const TrainConfig config = settings();
+  const SpreadRun spread = plan_spread(config, common.threads);
+  if (spread.n_ranks > 1) {
+    require(common.chosen_device() == Device::kCpu, {.field = "--device",
+                                                     .problem = "ranks compute on the host",
+                                                     .found = "another device",
+                                                     .expected = "cpu"});
+    out.report(pretrain_spread(spread, config, o.resume));
+    return 0;
+  }
   const ComputeDevice device(common.chosen_device());
+  ThreadPool pool(common.threads);
   Arena arena(device.memory());
   Context ctx = device.context(pool, arena);
   out.report(pretrain(ctx, config, o.resume));

@@ -64,7 +64,7 @@ class Receipt {
   explicit Receipt(std::unique_ptr<Pending> pending) : pending_(std::move(pending)) {}
 
   bool expected() const { return pending_ != nullptr; }
-  bool arrived() { return pending_->arrived(); }
+  bool arrived() { return pending_->arrived(); }  // CommError where a rank has failed
   Tensor wait();  // once
 
  private:

@@ -58,6 +58,7 @@ class MpiTransport::Pending : public Receipt::Pending {
   bool arrived() override {
     const std::lock_guard lock(transport_.mutex_);
     if (!transfer_->there) transport_.poll();
+    transport_.throw_if_failed();
     return transfer_->there;
   }
 

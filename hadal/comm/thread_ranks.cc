@@ -97,6 +97,7 @@ class PendingParcel : public Receipt::Pending {
       : world_(world), rank_(rank), ticket_(ticket), form_(form) {}
 
   bool arrived() override {
+    if (world_.failed) world_.throw_failure();
     Mailbox& box = world_.mailbox(rank_);
     const std::lock_guard lock(box.mutex);
     const Parcel* parcel = box.lanes.find(ticket_);

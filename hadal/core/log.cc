@@ -20,6 +20,8 @@ Terminal& terminal_slot() {
   return value;
 }
 
+thread_local int silent_depth = 0;
+
 bool line_is_drawn = false;  // a progress line stands on the terminal without its newline
 
 void clear_drawn_line() {
@@ -60,7 +62,11 @@ Terminal detect_terminal() {
   return result;
 }
 
+SilentThread::SilentThread() { ++silent_depth; }
+SilentThread::~SilentThread() { --silent_depth; }
+
 void log_line(const char* level, const std::string& text) {
+  if (silent_depth > 0) return;
   clear_drawn_line();
   std::fprintf(stderr, "hadal: %s%s\n", level, harmless_line(text).c_str());
 }

@@ -28,6 +28,15 @@ void log_warning(const Parts&... parts) {
   log_line("warning: ", concat(parts...));
 }
 
+// While it lives, this thread logs nothing: a rank beside the one that speaks for all.
+class SilentThread {
+ public:
+  SilentThread();
+  ~SilentThread();
+  SilentThread(const SilentThread&) = delete;
+  SilentThread& operator=(const SilentThread&) = delete;
+};
+
 // The live line: redrawn in place on a terminal, one plain line every `plain_interval` seconds
 // elsewhere, silent under --quiet. The destructor clears a drawn line.
 class ProgressLine {

@@ -106,24 +106,37 @@ DeepseekV3 load_model(Context& ctx, const std::string& folder, const LoadOptions
   return model;
 }
 
-void save_model(Context& ctx, const std::string& folder, DeepseekV3& model,
-                const SaveOptions& options) {
-  const WeightForm form = form_of(options.dtype);
-  std::vector<PlannedWeight> weights;
-  std::vector<const Param*> params;
-  std::map<std::string, const Param*> by_name;
-  for (const NamedParam& param : named_params(model)) {
-    weights.push_back({param.name, param.shape, form_for(param, form)});
-    params.push_back(param.param);
-    by_name[param.name] = param.param;
+std::vector<SavedParameter> saved_parameters(const ModelConfig& config) {
+  Arena none;
+  DeepseekV3 shapes = make_model(config, none);
+  std::vector<SavedParameter> saved;
+  std::map<std::string, size_t> by_name;
+  for (const NamedParam& param : named_params(shapes)) {
+    by_name[param.name] = saved.size();
+    saved.push_back({std::ssize(saved), param.name, param.shape, param.kind, false});
   }
   // As in the official files, every MTP layer repeats the shared tables.
-  const WeightForm table_form = form == WeightForm::kF32 ? form : WeightForm::kBF16;
-  for (const HfCopy& copy : hf_mtp_copies(model.config)) {
-    params.push_back(by_name.at(copy.of));
-    weights.push_back({copy.name, params.back()->shape(), table_form});
+  for (const HfCopy& copy : hf_mtp_copies(config)) {
+    SavedParameter table = saved[by_name.at(copy.of)];
+    table.name = copy.name;
+    table.is_copy = true;
+    saved.push_back(std::move(table));
   }
-  ModelConfig config = model.config;
+  return saved;
+}
+
+void save_model(Context& ctx, const std::string& folder, const ModelConfig& model_config,
+                const std::vector<SavedParameter>& saved, const SaveOptions& options,
+                FunctionRef<Tensor(size_t i)> values) {
+  const WeightForm form = form_of(options.dtype);
+  const WeightForm table_form = form == WeightForm::kF32 ? form : WeightForm::kBF16;
+  std::vector<PlannedWeight> weights;
+  for (const SavedParameter& each : saved) {
+    weights.push_back(
+        {each.name, each.shape,
+         each.is_copy ? table_form : form_for({each.name, nullptr, each.kind, each.shape}, form)});
+  }
+  ModelConfig config = model_config;
   config.fp8 = form == WeightForm::kFp8;
   config.torch_dtype = form == WeightForm::kF32 ? "float32" : "bfloat16";
 
@@ -132,8 +145,16 @@ void save_model(Context& ctx, const std::string& folder, DeepseekV3& model,
                               .max_shard_bytes = options.max_shard_bytes,
                               .beside = {}};
   write_checkpoint(folder, weights, files, [&](size_t i) {
-    return encode(ctx, param_values(ctx, *params[i]), weights[i].form,
-                  config.fp8_power_of_two_scales);
+    return encode(ctx, values(i), weights[i].form, config.fp8_power_of_two_scales);
+  });
+}
+
+void save_model(Context& ctx, const std::string& folder, DeepseekV3& model,
+                const SaveOptions& options) {
+  const std::vector<NamedParam> params = named_params(model);
+  const std::vector<SavedParameter> saved = saved_parameters(model.config);
+  save_model(ctx, folder, model.config, saved, options, [&](size_t i) {
+    return param_values(ctx, *params[static_cast<size_t>(saved[i].position)].param);
   });
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "hadal/core/function_ref.h"
 #include "hadal/model/deepseek_v3.h"
 
 namespace hadal {
@@ -33,5 +34,19 @@ struct SaveOptions {
 // Writes config.json, generation_config.json and model*.safetensors into `folder` (created).
 void save_model(Context& ctx, const std::string& folder, DeepseekV3& model,
                 const SaveOptions& options);
+
+// The same of a model whose values are not all here: values(i) gives the F32 ones of saved[i] and is called
+// once for each, in order.
+struct SavedParameter {
+  int64_t position = 0;  // in named_params() of the whole model
+  std::string name;
+  Tensor::Shape shape;
+  ParamKind kind = ParamKind::kMatrix;
+  bool is_copy = false;  // of a table that MTP layers repeat
+};
+std::vector<SavedParameter> saved_parameters(const ModelConfig& config);
+void save_model(Context& ctx, const std::string& folder, const ModelConfig& config,
+                const std::vector<SavedParameter>& saved, const SaveOptions& options,
+                FunctionRef<Tensor(size_t i)> values);
 
 }  // namespace hadal

@@ -5,16 +5,7 @@
 
 namespace hadal {
 
-EvalOutput forward_logits(Context& ctx, const DeepseekV3& model, std::span<const int32_t> tokens,
-                          const Sequences& sequences, bool with_mtp) {
-  LocalDispatcher dispatcher;
-  StageCut cut = StageCut::whole(model.config);
-  cut.mtp = with_mtp;
-  StageSaved saved;
-  StageForward(ctx, dispatcher, model, cut, {}, {.tokens = tokens, .sequences = sequences},
-               Keep::kNothing, saved)
-      .run();
-
+EvalOutput head_outputs(Context& ctx, const DeepseekV3& model, StageSaved& saved) {
   const auto logits_of = [&](HeadRows& head, const char* name, int layer) {
     const Tensor normed = std::move(head.normed);
     if (!normed.has_data()) return ctx.empty({0, model.config.vocab_size});
@@ -28,6 +19,18 @@ EvalOutput forward_logits(Context& ctx, const DeepseekV3& model, std::span<const
         logits_of(saved.mtp[k].head, "mtp.logits", model.mtp[k].layer.index));
   }
   return output;
+}
+
+EvalOutput forward_logits(Context& ctx, const DeepseekV3& model, std::span<const int32_t> tokens,
+                          const Sequences& sequences, bool with_mtp) {
+  LocalDispatcher dispatcher;
+  StageCut cut = StageCut::whole(model.config);
+  cut.mtp = with_mtp;
+  StageSaved saved;
+  StageForward(ctx, dispatcher, model, cut, {}, {.tokens = tokens, .sequences = sequences},
+               Keep::kNothing, saved)
+      .run();
+  return head_outputs(ctx, model, saved);
 }
 
 }  // namespace hadal

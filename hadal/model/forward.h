@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "hadal/model/deepseek_v3.h"
+#include "hadal/model/stage.h"
 
 namespace hadal {
 
@@ -13,6 +13,8 @@ struct EvalOutput {
   Tensor logits;                   // [T, V]
   std::vector<Tensor> mtp_logits;  // depth k: rows of each sequence s are its first length-k rows
 };
+// Of the heads behind a forward pass that kept nothing else.
+EvalOutput head_outputs(Context& ctx, const DeepseekV3& model, StageSaved& saved);
 // With a probe in ctx, offers it hidden, final_norm, logits and the MTP modules' hidden and logits.
 EvalOutput forward_logits(Context& ctx, const DeepseekV3& model, std::span<const int32_t> tokens,
                           const Sequences& sequences, bool with_mtp);

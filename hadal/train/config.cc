@@ -297,6 +297,11 @@ TrainConfig read_recorded_config(const std::string& path) {
   return config_of_layers({file_layer(path)});
 }
 
+TrainConfig parse_recorded_config(const std::string& toml) {
+  TomlDocument document = parse_toml(toml, "run.toml");
+  return config_of_layers({{"run.toml", std::move(document.root), std::move(document.line_of)}});
+}
+
 ModelConfig named_shape(const TrainConfig::Model& model) {
   const int n = int{!model.preset.empty()} + int{!model.config.empty()} + int{!model.init.empty()};
   require(n == 1,

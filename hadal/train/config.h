@@ -125,6 +125,8 @@ TrainConfig read_train_config(const std::string& path, const std::vector<std::st
 
 // What a run left in its run.toml, nothing beside it.
 TrainConfig read_recorded_config(const std::string& path);
+// What resolved_toml wrote.
+TrainConfig parse_recorded_config(const std::string& toml);
 
 // The shape that [model] describes, its vocabulary fitted to the tokenizer's size unless given.
 ModelConfig model_shape(const TrainConfig& config, int64_t tokenizer_vocab_size);

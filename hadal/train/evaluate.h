@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "hadal/data/batch.h"
-#include "hadal/model/deepseek_v3.h"
+#include "hadal/model/forward.h"
 
 namespace hadal {
 
@@ -27,6 +27,18 @@ struct HeldOutBatch {
 };
 Evaluation evaluate(Context& ctx, const DeepseekV3& model,
                     const std::vector<HeldOutBatch>& held_out);
+
+// In parts, where batches are scored in different places: what one of them adds, and all together.
+struct BatchScore {
+  struct Agreement {
+    int64_t same = 0, compared = 0;
+  };
+  double nats = 0.0;
+  int64_t tokens = 0, bytes = 0;
+  std::vector<Agreement> mtp;  // of depth 1, 2, ...
+};
+BatchScore score(Context& ctx, const EvalOutput& out, const HeldOutBatch& held_out);
+Evaluation evaluation_of(const std::vector<BatchScore>& scores);
 
 // How many sequences at once keep the logits of one pass at about 64 MB.
 int64_t evaluation_batch(const ModelConfig& config, int64_t seq_len);

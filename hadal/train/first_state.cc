@@ -6,14 +6,14 @@
 namespace hadal {
 
 DeepseekV3 first_weights(Context& ctx, const ModelConfig& shape, const TrainConfig& config,
-                         const RunStart& start) {
-  if (!config.model.init.empty() && start.checkpoint.empty()) {
+                         bool from_checkpoint, const HeldPart& part) {
+  if (!config.model.init.empty() && !from_checkpoint) {
     log_note("beginning with the weights of ", config.model.init);
-    DeepseekV3 model = load_model(ctx, config.model.init);
+    DeepseekV3 model = load_model(ctx, config.model.init, {.part = part});
     model.config = shape;
     return model;
   }
-  DeepseekV3 model = make_model(shape, ctx.arena);
+  DeepseekV3 model = make_model(shape, ctx.arena, part);
   initialise_weights(model, ctx.arena, static_cast<uint64_t>(config.train.seed),
                      static_cast<float>(config.model.init_std));
   return model;

@@ -6,9 +6,9 @@
 
 namespace hadal {
 
-// Random, or those of the model to go on from; a checkpoint's are restored into them.
+// Random, or those of the model to go on from; a checkpoint's are restored into them. Of what `part` holds.
 DeepseekV3 first_weights(Context& ctx, const ModelConfig& shape, const TrainConfig& config,
-                         const RunStart& start);
+                         bool from_checkpoint, const HeldPart& part);
 AdamwConfig adamw_config(const TrainConfig::Optimizer& optimizer);
 // With the special tokens of the tokenizer.
 ModelConfig shape_for(const TrainConfig& config, const Tokenizer& tokenizer);

@@ -5,11 +5,13 @@
 
 namespace hadal {
 
-TrainState& LocalTrainer::begin(const TrainConfig& config, const ModelConfig& shape,
-                                const RunStart& start) {
+const StepCount& LocalTrainer::begin(const TrainConfig& config, const ModelConfig& shape,
+                                     const RunStart& start) {
   state_ = std::make_unique<TrainState>(
-      ctx_.arena, first_weights(ctx_, shape, config, start), adamw_config(config.optimizer),
-      config.optimizer.ema_decay > 0, config.train.seq_len, config.stability.older_router_steps);
+      ctx_.arena,
+      first_weights(ctx_, shape, config, !start.checkpoint.empty(), HeldPart::whole(shape)),
+      adamw_config(config.optimizer), config.optimizer.ema_decay > 0, config.train.seq_len,
+      config.stability.older_router_steps);
   set_precision(state_->model, model_precision(config.precision));
   state_->model.config.fp8_power_of_two_scales = config.precision.scales == "power-of-two";
   return *state_;

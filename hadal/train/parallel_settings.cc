@@ -18,15 +18,11 @@ int64_t data_ranks(const TrainConfig::Parallel& p, int started) {
   return started / p.pipeline;
 }
 
-int64_t n_stages(const ParallelConfig& layout) {
-  return int64_t{layout.pipeline} * stages_passed(layout.schedule, layout.stages_per_rank);
-}
-
 void fit_shape(const ParallelConfig& layout, const ModelConfig& shape) {
-  require(layout.pipeline == 1 || n_stages(layout) <= shape.n_layers,
+  require(layout.pipeline == 1 || stages_of(layout) <= shape.n_layers,
           {.field = "parallel.pipeline",
            .problem = "more stages than layers",
-           .found = {n_stages(layout), " stages"},
+           .found = {stages_of(layout), " stages"},
            .expected = {"at most ", shape.n_layers},
            .advice = "lower {parallel.pipeline}"});
   const int64_t n_experts = shape.router.n_routed_experts;
@@ -54,7 +50,7 @@ void fit_batch(const TrainConfig& config, const ParallelConfig& layout, const ch
                         micro_batch_sequences(config), " sequences, ", layout.data, " replicas)"},
            .advice = "change it, {train.micro_batch_sequences} or {parallel.data}"});
   const int64_t n = replica_micro_batches(config, layout, batch);
-  const int64_t least = least_micro_batches(layout.schedule, n_stages(layout));
+  const int64_t least = least_micro_batches(layout.schedule, stages_of(layout));
   require(layout.pipeline == 1 || n >= least,
           {.field = field,
            .problem = {"too few micro-batches for the schedule ", config.parallel.schedule},
@@ -75,6 +71,20 @@ void fit_batches(const TrainConfig& config, const ParallelConfig& layout) {
            .found = config.parallel.data,
            .expected = layout.data,
            .advice = "set it"});
+}
+
+// What looks at one rank's tensors alone.
+void refuse_what_one_rank_measures(const TrainConfig& config) {
+  const std::pair<const char*, bool> settings[] = {
+      {"log.layers_every_steps", config.log.layers_every_steps > 0},
+      {"log.retiling", config.log.retiling},
+      {"stability.older_router_steps", config.stability.older_router_steps > 0},
+  };
+  for (const auto& [name, on] : settings) {
+    require(!on, {.field = name,
+                  .problem = "needs a run on one rank",
+                  .advice = "leave it out, or train on one"});
+  }
 }
 
 }  // namespace
@@ -144,8 +154,20 @@ ParallelConfig parallel_layout(const TrainConfig& config, const ModelConfig& sha
                                  .found = p.expert,
                                  .expected = {"a divisor of the ", data, " replicas"}});
   fit_shape(layout, shape);
-  if (layout.n_ranks() > 1) fit_batches(config, layout);
+  if (layout.n_ranks() > 1) {
+    fit_batches(config, layout);
+    refuse_what_one_rank_measures(config);
+  }
   return layout;
+}
+
+int64_t stages_of(const ParallelConfig& layout) {
+  return int64_t{layout.pipeline} * stages_passed(layout.schedule, layout.stages_per_rank);
+}
+
+ExpertExchange expert_exchange(const TrainConfig& config) {
+  return {.dispatch = dispatch_form(config.parallel.dispatch),
+          .combine = combine_form(config.parallel.combine)};
 }
 
 int64_t replica_micro_batches(const TrainConfig& config, const ParallelConfig& layout,

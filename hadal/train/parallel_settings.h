@@ -1,6 +1,7 @@
 // train/parallel_settings.h: [parallel], how a run spreads over ranks (parallel/layout.h).
 #pragma once
 
+#include "hadal/parallel/expert_dispatcher.h"
 #include "hadal/parallel/layout.h"
 #include "hadal/train/config.h"
 
@@ -16,6 +17,9 @@ void validate_parallel(const TrainConfig& config);
 // or the batch of a phase do not fit each other.
 ParallelConfig parallel_layout(const TrainConfig& config, const ModelConfig& shape, int started);
 
+int64_t stages_of(const ParallelConfig& layout);
+// What travels between experts and tokens.
+ExpertExchange expert_exchange(const TrainConfig& config);
 // Micro-batches of one replica in a batch of n_sequences. REQUIRES a layout that parallel_layout accepted.
 int64_t replica_micro_batches(const TrainConfig& config, const ParallelConfig& layout,
                               int64_t n_sequences);

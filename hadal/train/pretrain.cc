@@ -44,7 +44,7 @@ class Session {
         data_(prepare()),
         shape_(start_.shape ? *start_.shape : shape_for(config_, data_.tokenizer)),
         held_out_(held_out_rows(data_, shape_, config_.eval.sequences, config_.train.seq_len)),
-        state_(trainer.begin(config_, shape_, start_)),
+        count_(trainer.begin(config_, shape_, start_)),
         plan_(config_),
         watch_(config_.stability) {
     check_room(config_, shape_, data_.tokenizer.vocab_size());
@@ -56,7 +56,7 @@ class Session {
     trainer_.remake_working_weights();
     open_metrics();
     events_ = std::make_unique<StabilityEvents>(run_.path(), watch_.state().n_events);
-    since_ = {state_.steps, data_.train->position()};
+    since_ = {count_.steps, data_.train->position()};
   }
 
   bool in_last_phase() const { return start_.phase() + 1 == n_phases(whole_); }
@@ -90,12 +90,12 @@ class Session {
     }
     if (stopped() && stop_.look && !done()) {
       const auto [batch, plan] = next_batch();
-      stop_.look(state_, batch, plan);
+      stop_.look(*trainer_.whole_state(), batch, plan);
       left_ = true;
       return {};
     }
     const bool at_end = done();
-    if (at_end && !evaluated_at(state_.steps)) evaluate_now();
+    if (at_end && !evaluated_at(count_.steps)) evaluate_now();
     if (at_end && !in_last_phase()) {
       end_phase();
       left_ = stopped() && !stop_.look;
@@ -106,14 +106,14 @@ class Session {
     if (!at_end && !stopped()) {
       throw Interrupted(Complaint{
           .place = "train",
-          .problem = {"stopped by a signal after step ", state_.steps, ", saved in ", checkpoint_},
+          .problem = {"stopped by a signal after step ", count_.steps, ", saved in ", checkpoint_},
           .advice = {"go on with hadal train {resume} {out} ", run_.path()}});
     }
     return finish(at_end);
   }
 
  private:
-  bool stopped() const { return stop_.after_step && state_.steps >= *stop_.after_step; }
+  bool stopped() const { return stop_.after_step && count_.steps >= *stop_.after_step; }
   bool done() const { return plan_.finished(clock(), elapsed()) || (stopped() && stop_.ends_run); }
 
   void record_settings(int64_t step) {
@@ -156,9 +156,9 @@ class Session {
       restore_position();
     }
     plan_.restore(progress_.planned_tokens, progress_.elapsed_seconds);
-    saved_step_ = state_.steps;
-    record_settings(state_.steps);
-    log_note("going on from ", checkpoint_, ", step ", state_.steps);
+    saved_step_ = count_.steps;
+    record_settings(count_.steps);
+    log_note("going on from ", checkpoint_, ", step ", count_.steps);
     warn(plan_change_warning(config_, progress_.planned_tokens, plan_, clock()));
   }
 
@@ -188,7 +188,7 @@ class Session {
     const StepReport report =
         trainer_.compute_gradients(batch, plan, config_.log.retiling ? &retiling : nullptr);
     const Json thresholds = watch_.thresholds();
-    if (const auto trouble = watch_.find_trouble(report, state_.steps + 1)) {
+    if (const auto trouble = watch_.find_trouble(report, count_.steps + 1)) {
       if (!treat(*trouble, report, batch, plan, position)) return false;
     } else {
       update(report, batch, plan);
@@ -203,28 +203,28 @@ class Session {
     if (++steps_here_ == 3 && done < 1.0) log_note(expected_end(seconds_left(done)));
 
     const StepFigures figures = step_figures(report, batch, data_.target_bytes(batch), seconds);
-    const bool with_load = due(config_.log.load_every_steps) || state_.steps == 1;
+    const bool with_load = due(config_.log.load_every_steps) || count_.steps == 1;
     Json values = step_metrics(report, plan, figures, with_load);
     for (const Json& more : {layer_metrics(report.layers), thresholds, watch_.counts(),
                              config_.log.retiling ? retiling.metrics() : Json::object()}) {
       for (const auto& [name, value] : more.as_object()) values[name] = value;
     }
-    metrics_->write(state_.steps, state_.tokens, "train", values);
+    metrics_->write(count_.steps, count_.tokens, "train", values);
     if (line_.due()) {
-      line_.show(progress_text(figures, state_.steps, done, seconds_left(done)));
+      line_.show(progress_text(figures, count_.steps, done, seconds_left(done)));
     }
     return true;
   }
 
   void update(const StepReport& report, const Batch& batch, const StepPlan& plan) {
     trainer_.update(batch, plan, report);
-    watch_.took(report, state_.steps);
+    watch_.took(report, count_.steps);
   }
 
   // What [stability] asks for. False: the run went back.
   bool treat(const Trouble& trouble, const StepReport& report, const Batch& batch,
              const StepPlan& plan, const Json& position) {
-    const int64_t step = state_.steps + 1;
+    const int64_t step = count_.steps + 1;
     const Remedy remedy = watch_.remedy(trouble);
     events_->write(trouble_record(trouble, remedy, step, position, since_));
     if (remedy == Remedy::kStop) throw Error(watch_.last_words(trouble));
@@ -252,15 +252,15 @@ class Session {
     }
     checkpoint_ = *place;
     const RunProgress then = trainer_.restore(checkpoint_);
-    discard_checkpoints_after(run_, state_.steps);
+    discard_checkpoints_after(run_, count_.steps);
     trainer_.drop_gradients();
     trainer_.remake_working_weights();
     progress_.evaluations = then.evaluations;
     if (!then.stability.is_null()) watch_.go_back(stability_from(then.stability));
-    if (state_.steps == phase_begin().steps) watch_.begin_phase();
+    if (count_.steps == phase_begin().steps) watch_.begin_phase();
     plan_.restore(plan_.planned_tokens(), elapsed());
-    saved_step_ = state_.steps;
-    since_ = {state_.steps, data_.train->position()};
+    saved_step_ = count_.steps;
+    since_ = {count_.steps, data_.train->position()};
     open_metrics();
     log_warning(trouble.text, "; back to ", checkpoint_, " and on with the text behind this batch");
   }
@@ -273,15 +273,15 @@ class Session {
   std::optional<int64_t> newest_place() const {
     std::optional<int64_t> newest;
     for (const int64_t step : checkpoint_steps(run_.checkpoints())) {
-      if (step <= state_.steps && is_place(step)) newest = step;
+      if (step <= count_.steps && is_place(step)) newest = step;
     }
-    return is_place(state_.steps) ? state_.steps : newest;
+    return is_place(count_.steps) ? count_.steps : newest;
   }
 
   void open_metrics() {
     metrics_.reset();
     metrics_ = std::make_unique<Metrics>(run_.path(), fs::path(run_.path()).filename().string(),
-                                         state_.steps, config_.log.tensorboard);
+                                         count_.steps, config_.log.tensorboard);
   }
 
   StepPlan plan_step(int64_t batch_tokens) const {
@@ -299,7 +299,7 @@ class Session {
             clock().tokens);
     plan.ema_decay = config_.optimizer.ema_decay;
     plan.micro_batch_sequences = micro_batch_sequences(config_);
-    const int64_t step = state_.steps + 1;
+    const int64_t step = count_.steps + 1;
     plan.choose_by_older_router = watch_.chooses_by_older_router(step);
     plan.with_layers = config_.log.layers_every_steps > 0 &&
                        (step % config_.log.layers_every_steps == 0 || step == 1);
@@ -309,14 +309,14 @@ class Session {
   void evaluate_now() {
     if (held_out_.empty()) return;
     const Evaluation result = trainer_.evaluate(held_out_);
-    metrics_->write(state_.steps, state_.tokens, "val", evaluation_metrics(result));
-    progress_.evaluations.push_back(evaluation_record(result, state_.steps, state_.tokens));
-    if (!terminal().quiet) line_.finish(evaluation_text(result, state_.steps));
+    metrics_->write(count_.steps, count_.tokens, "val", evaluation_metrics(result));
+    progress_.evaluations.push_back(evaluation_record(result, count_.steps, count_.tokens));
+    if (!terminal().quiet) line_.finish(evaluation_text(result, count_.steps));
   }
 
   void save() {
     metrics_->sync();  // lines up to this step cannot be written again
-    if (saved_step_ == state_.steps) return;
+    if (saved_step_ == count_.steps) return;
     progress_.data_position = data_.train->position();
     progress_.planned_tokens = plan_.planned_tokens();
     write_checkpoint();
@@ -325,20 +325,20 @@ class Session {
   // Written in place of one of the same step: now it is where the next phase begins.
   void end_phase() {
     metrics_->sync();
-    progress_.phases.push_back({state_.steps, state_.tokens, data_.train->position()});
+    progress_.phases.push_back({count_.steps, count_.tokens, data_.train->position()});
     progress_.data_position = Json();
     progress_.planned_tokens = 0;
     write_checkpoint();
   }
 
   void write_checkpoint() {
-    since_ = {state_.steps, data_.train->position()};
+    since_ = {count_.steps, data_.train->position()};
     if (watch_.on()) progress_.stability = stability_json(watch_.state());
     RunProgress now = progress_;
     now.elapsed_seconds = elapsed();
     checkpoint_ = trainer_.save(run_, now, checkpoint_options());
-    saved_step_ = state_.steps;
-    write_report(run_.path(), config_, state_.model.config, state_.steps);
+    saved_step_ = count_.steps;
+    write_report(run_.path(), config_, shape_, count_.steps);
     last_save_ = monotonic_seconds();
   }
 
@@ -361,16 +361,16 @@ class Session {
     end.checkpoint = checkpoint_;
     end.tokens_per_s =
         seconds_trained_ > 0 ? static_cast<double>(tokens_trained_) / seconds_trained_ : 0.0;
-    if (at_end && state_.average) {
+    if (at_end && config_.optimizer.ema_decay > 0) {
       trainer_.swap_average();
       end.ema = trainer_.evaluate(held_out_);
       end.ema_folder = trainer_.save_average(run_, checkpoint_options());
       trainer_.swap_average();
     }
-    return run_summary(run_.path(), state_, progress_, end);
+    return run_summary(run_.path(), count_, progress_, end);
   }
 
-  bool due(int64_t every) const { return every > 0 && state_.steps % every == 0; }
+  bool due(int64_t every) const { return every > 0 && count_.steps % every == 0; }
   bool evaluated_at(int64_t step) const {
     const Json::Array& done = progress_.evaluations.as_array();
     return !done.empty() && done.back().at("step").as_integer() == step;
@@ -381,7 +381,7 @@ class Session {
   // Of the phase.
   TrainingClock clock() const {
     const PhaseBegin begin = phase_begin();
-    return {state_.steps - begin.steps, state_.tokens - begin.tokens, 0};
+    return {count_.steps - begin.steps, count_.tokens - begin.tokens, 0};
   }
   // Of the whole run, former sessions included.
   double elapsed() const { return progress_.elapsed_seconds + monotonic_seconds() - started_; }
@@ -401,7 +401,7 @@ class Session {
   PreparedData data_;
   ModelConfig shape_;
   std::vector<HeldOutBatch> held_out_;
-  TrainState& state_;  // the trainer's
+  const StepCount& count_;
   RunPlan plan_;
   RunProgress progress_;
   StabilityWatch watch_;

@@ -22,10 +22,10 @@ Json mean_after(const std::vector<Json>& lines, const char* name, int64_t step) 
 
 }  // namespace
 
-Json run_summary(const std::string& run_folder, const TrainState& state,
-                 const RunProgress& progress, const RunEnd& end) {
-  const std::vector<Json> lines = read_metrics(run_folder, state.steps);
-  const int64_t last_tenth = state.steps - std::max<int64_t>(1, state.steps / 10);
+Json run_summary(const std::string& run_folder, const StepCount& count, const RunProgress& progress,
+                 const RunEnd& end) {
+  const std::vector<Json> lines = read_metrics(run_folder, count.steps);
+  const int64_t last_tenth = count.steps - std::max<int64_t>(1, count.steps / 10);
   Json last;
   if (!progress.evaluations.as_array().empty()) last = progress.evaluations.as_array().back();
   const auto evaluated = [&](const char* name) {
@@ -33,9 +33,9 @@ Json run_summary(const std::string& run_folder, const TrainState& state,
     return value ? *value : Json();
   };
   Json json = Json::object();
-  json["step"] = state.steps;
-  json["tokens"] = state.tokens;
-  json["train_loss"] = mean_after(lines, "train/loss", state.steps - 20);
+  json["step"] = count.steps;
+  json["tokens"] = count.tokens;
+  json["train_loss"] = mean_after(lines, "train/loss", count.steps - 20);
   json["val_loss"] = evaluated("loss");
   json["val_bits_per_byte"] = evaluated("bits_per_byte");
   json["tokens_per_s"] = end.tokens_per_s > 0 ? Json(end.tokens_per_s) : Json();

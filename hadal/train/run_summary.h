@@ -19,7 +19,7 @@ struct RunEnd {
 // step, tokens, train_loss (mean of the last 20 steps), val_loss, val_bits_per_byte, tokens_per_s,
 // max_violation (mean over the layers, averaged over the last tenth of the steps), mtp_acceptance,
 // checkpoint; null where nothing was measured. skipped_steps and rollbacks with a policy of [stability].
-Json run_summary(const std::string& run_folder, const TrainState& state,
-                 const RunProgress& progress, const RunEnd& end);
+Json run_summary(const std::string& run_folder, const StepCount& count, const RunProgress& progress,
+                 const RunEnd& end);
 
 }  // namespace hadal

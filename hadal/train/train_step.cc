@@ -11,34 +11,27 @@
 namespace hadal {
 namespace {
 
-MicroBatch cut(const Batch& batch, int64_t first, int64_t n_sequences, int64_t batch_targets) {
-  const auto begin = static_cast<size_t>(first * batch.length);
-  const auto count = static_cast<size_t>(n_sequences * batch.length);
-  return {std::span(batch.tokens).subspan(begin, count),
-          std::span(batch.targets).subspan(begin, count),
-          n_sequences,
-          batch.length,
-          batch_targets,
-          batch.n_sequences};
-}
-
-void update_route_biases(DeepseekV3& model, const ExpertLoad& load, double gamma) {
-  for (size_t layer = 0; layer < load.size(); ++layer) {
-    const size_t n_main = model.layers.size();
-    DecoderLayer& block = layer < n_main ? model.layers[layer] : model.mtp[layer - n_main].layer;
-    Moe* moe = block.moe();
-    if (moe && moe->route_bias.master.has_data()) {
-      update_route_bias(moe->route_bias, load[layer], static_cast<float>(gamma));
-    }
-  }
-}
-
 void count(TrainState& state, const Batch& batch) {
   ++state.steps;
   state.tokens += batch.n_sequences * batch.length;
 }
 
 }  // namespace
+
+std::vector<MicroBatch> micro_batches(const Batch& batch, int64_t n_sequences) {
+  const int64_t batch_targets =
+      std::count_if(batch.targets.begin(), batch.targets.end(), [](int32_t id) { return id >= 0; });
+  std::vector<MicroBatch> result;
+  for (int64_t first = 0; first < batch.n_sequences; first += n_sequences) {
+    const int64_t n = std::min(n_sequences, batch.n_sequences - first);
+    const auto begin = static_cast<size_t>(first * batch.length);
+    const auto count = static_cast<size_t>(n * batch.length);
+    result.push_back({std::span(batch.tokens).subspan(begin, count),
+                      std::span(batch.targets).subspan(begin, count), n, batch.length,
+                      batch_targets, batch.n_sequences});
+  }
+  return result;
+}
 
 TrainState::TrainState(Arena& arena, DeepseekV3 initial, const AdamwConfig& adamw, bool with_ema,
                        int64_t seq_len, int64_t router_history)
@@ -54,17 +47,12 @@ TrainState::TrainState(Arena& arena, DeepseekV3 initial, const AdamwConfig& adam
 StepReport compute_gradients(Context& ctx, TrainState& state, const Batch& batch,
                              const StepPlan& plan) {
   const int64_t step = state.steps + 1;
-  const int64_t batch_targets =
-      std::count_if(batch.targets.begin(), batch.targets.end(), [](int32_t id) { return id >= 0; });
-
   StepReport report;
   OutputProbe outputs(ctx, report.layers.outputs);
   Context listening = ctx;
   if (plan.with_layers) listening.probe = &outputs;
   if (plan.choose_by_older_router) state.routers.choose_by_oldest();
-  for (int64_t first = 0; first < batch.n_sequences; first += plan.micro_batch_sequences) {
-    const int64_t n = std::min(plan.micro_batch_sequences, batch.n_sequences - first);
-    const MicroBatch micro = cut(batch, first, n, batch_targets);
+  for (const MicroBatch& micro : micro_batches(batch, plan.micro_batch_sequences)) {
     const TrainingResult result = forward_backward(listening, state.model, micro, plan.loss);
     report.not_finite = find_not_finite_loss(ctx, state.model, micro, result.loss, plan.loss, step);
     report.loss.add(result.loss);
@@ -94,6 +82,17 @@ void update_state(Context& ctx, TrainState& state, const Batch& batch, const Ste
   update_route_biases(state.model, report.load, plan.bias_gamma);
   if (state.average) state.average->begin_update(ctx, static_cast<float>(plan.ema_decay));
   count(state, batch);
+}
+
+void update_route_biases(DeepseekV3& model, const ExpertLoad& load, double gamma) {
+  for (size_t layer = 0; layer < load.size(); ++layer) {
+    const size_t n_main = model.layers.size();
+    DecoderLayer& block = layer < n_main ? model.layers[layer] : model.mtp[layer - n_main].layer;
+    Moe* moe = block.moe();
+    if (moe && moe->route_bias.master.has_data()) {
+      update_route_bias(moe->route_bias, load[layer], static_cast<float>(gamma));
+    }
+  }
 }
 
 void skip_update(Context& ctx, TrainState& state, const Batch& batch) {

@@ -24,8 +24,13 @@
 
 namespace hadal {
 
+// Batches and their tokens, those of skipped updates included.
+struct StepCount {
+  int64_t steps = 0, tokens = 0;
+};
+
 // Everything that a step changes. AdamW points into the model, so a state stays where it was made.
-struct TrainState {
+struct TrainState : StepCount {  // optimizer.steps(): updates made
   // The model must have its values; gradients, moments and, with_ema, the average are made here.
   TrainState(Arena& arena, DeepseekV3 initial, const AdamwConfig& adamw, bool with_ema,
              int64_t seq_len, int64_t router_history = 0);
@@ -37,8 +42,6 @@ struct TrainState {
   AdamW optimizer;                 // those with a gradient, in the same order
   std::optional<WeightAverage> average;
   RouterHistory routers;  // of the last `router_history` updates
-  // Batches and their tokens, those of skipped updates included; optimizer.steps(): updates made.
-  int64_t steps = 0, tokens = 0;
 };
 
 // What the schedules say about one step.
@@ -72,6 +75,12 @@ void update_state(Context& ctx, TrainState& state, const Batch& batch, const Ste
 // No update: the gradients are dropped, and the batch counts as seen.
 void skip_update(Context& ctx, TrainState& state, const Batch& batch);
 void drop_gradients(Context& ctx, TrainState& state);
+
+// The batch in micro-batches of so many sequences, the last perhaps of fewer.
+std::vector<MicroBatch> micro_batches(const Batch& batch, int64_t n_sequences);
+
+// Moves the routers' biases of what the model holds by the load of the whole batch.
+void update_route_biases(DeepseekV3& model, const ExpertLoad& load, double gamma);
 
 // Gradients and update. Error, before anything is updated, if the loss or a gradient is not finite; the text names the
 // step and the layer or parameter.

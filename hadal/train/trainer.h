@@ -2,7 +2,7 @@
 // each batch; a trainer does it with the state, alone (here) or as the first of several ranks
 // (train/team_trainer.h).
 //
-// The state belongs to the trainer. Alone it is the whole model; of a team it is the leading rank's part.
+// The state belongs to the trainer: a session sees how far it is.
 #pragma once
 
 #include <memory>
@@ -20,8 +20,8 @@ class Trainer {
 
   // The state of a phase: the weights that the run begins with; restore() reads a checkpoint into them.
   // `config`: the phase's settings.
-  virtual TrainState& begin(const TrainConfig& config, const ModelConfig& shape,
-                            const RunStart& start) = 0;
+  virtual const StepCount& begin(const TrainConfig& config, const ModelConfig& shape,
+                                 const RunStart& start) = 0;
   virtual RunProgress restore(const std::string& checkpoint) = 0;
   // The forms that products read follow the weights again: after begin() and restore().
   virtual void remake_working_weights() = 0;
@@ -39,15 +39,16 @@ class Trainer {
   virtual void swap_average() = 0;
   virtual std::string save_average(const RunFolder& run,
                                    const TrainingCheckpointOptions& options) = 0;
-  // One micro-batch of a replica on this many threads is what a run is started with.
-  virtual int threads() const = 0;
+  virtual int threads() const = 0;  // that compute a micro-batch
+  // What has everything in it; nullptr where it is spread over ranks.
+  virtual TrainState* whole_state() { return nullptr; }
 };
 
 class LocalTrainer final : public Trainer {
  public:
   explicit LocalTrainer(Context& ctx) : ctx_(ctx) {}
-  TrainState& begin(const TrainConfig& config, const ModelConfig& shape,
-                    const RunStart& start) override;
+  const StepCount& begin(const TrainConfig& config, const ModelConfig& shape,
+                         const RunStart& start) override;
   RunProgress restore(const std::string& checkpoint) override;
   void remake_working_weights() override;
   StepReport compute_gradients(const Batch& batch, const StepPlan& plan, Probe* probe) override;
@@ -60,6 +61,7 @@ class LocalTrainer final : public Trainer {
   void swap_average() override;
   std::string save_average(const RunFolder& run, const TrainingCheckpointOptions& options) override;
   int threads() const override { return ctx_.pool.n_threads(); }
+  TrainState* whole_state() override { return state_.get(); }
 
  private:
   Context& ctx_;

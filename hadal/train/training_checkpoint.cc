@@ -30,12 +30,13 @@ void for_each_state_tensor(TrainState& state, const Take& take) {
   state.routers.for_each(take);
 }
 
-Json state_json(const TrainState& state, const RunProgress& progress, bool save_clock) {
+Json state_json(const StepCount& count, int64_t optimizer_steps, const RunProgress& progress,
+                bool save_clock) {
   Json json = Json::object();
   json["format"] = "hadal training state 1";
-  json["step"] = state.steps;
-  json["tokens"] = state.tokens;
-  json["optimizer_steps"] = state.optimizer.steps();
+  json["step"] = count.steps;
+  json["tokens"] = count.tokens;
+  json["optimizer_steps"] = optimizer_steps;
   json["planned_tokens"] = progress.planned_tokens;
   if (save_clock) json["elapsed_seconds"] = progress.elapsed_seconds;
   json["data_position"] = progress.data_position;
@@ -96,33 +97,49 @@ void save_model_folder(Context& ctx, const std::string& folder, DeepseekV3& mode
   SaveOptions save;
   save.dtype = options.dtype;
   save_model(ctx, folder, model, save);
+  copy_tokenizer(folder, options);
+}
+
+void copy_tokenizer(const std::string& folder, const TrainingCheckpointOptions& options) {
   for (const std::string& file : options.tokenizer_files) {
     write_file_atomically(folder + "/" + fs::path(file).filename().string(), read_text_file(file));
   }
 }
 
-std::string save_training_checkpoint(Context& ctx, const RunFolder& run, TrainState& state,
-                                     const RunProgress& progress,
-                                     const TrainingCheckpointOptions& options) {
-  const std::string name = checkpoint_name(state.steps);
+std::string save_training_checkpoint(const RunFolder& run, const StepCount& count,
+                                     int64_t optimizer_steps, const RunProgress& progress,
+                                     const TrainingCheckpointOptions& options,
+                                     FunctionRef<void(const std::string& folder)> write_tensors) {
+  const std::string name = checkpoint_name(count.steps);
   remove_abandoned(run.checkpoints(), [](const std::string& other) {
     return other.starts_with("step-") || other.starts_with("damaged-step-");
   });
   AtomicFolder folder(run.checkpoints() + "/" + name);
   const std::string& temporary = folder.temporary();
-  save_model_folder(ctx, temporary, state.model, options);
-  std::vector<std::pair<std::string, const Tensor*>> tensors;
-  for_each_state_tensor(state, [&](const std::string& tensor_name, const Tensor& tensor) {
-    tensors.emplace_back(tensor_name, &tensor);
-  });
-  write_safetensors(temporary + "/" + state_file_name(0, 1), tensors);
-  write_file_atomically(temporary + "/" + kStateJson,
-                        state_json(state, progress, options.save_clock).dump(2) + "\n");
+  write_tensors(temporary);
+  write_file_atomically(
+      temporary + "/" + kStateJson,
+      state_json(count, optimizer_steps, progress, options.save_clock).dump(2) + "\n");
   write_manifest(temporary);
   folder.commit();
   replace_link(run.latest(), "checkpoints/" + name);
   prune(run, options.keep, options.keep_too);
   return run.checkpoints() + "/" + name;
+}
+
+std::string save_training_checkpoint(Context& ctx, const RunFolder& run, TrainState& state,
+                                     const RunProgress& progress,
+                                     const TrainingCheckpointOptions& options) {
+  const auto write_tensors = [&](const std::string& folder) {
+    save_model_folder(ctx, folder, state.model, options);
+    std::vector<std::pair<std::string, const Tensor*>> tensors;
+    for_each_state_tensor(state, [&](const std::string& name, const Tensor& tensor) {
+      tensors.emplace_back(name, &tensor);
+    });
+    write_safetensors(folder + "/" + state_file_name(0, 1), tensors);
+  };
+  return save_training_checkpoint(run, state, state.optimizer.steps(), progress, options,
+                                  write_tensors);
 }
 
 void discard_checkpoints_after(const RunFolder& run, int64_t step) {
@@ -171,10 +188,14 @@ RunProgress load_training_checkpoint(const std::string& folder, TrainState& stat
                        .expected = expected,
                        .advice = "resume with the settings it was started with"});
   }
+  return read_counts(folder, state, state.optimizer);
+}
+
+RunProgress read_counts(const std::string& folder, StepCount& count, AdamW& optimizer) {
   const Json json = parse_json_file(folder + "/" + kStateJson);
-  state.steps = json.at("step").as_integer();
-  state.tokens = json.at("tokens").as_integer();
-  state.optimizer.set_steps(json.at("optimizer_steps").as_integer());
+  count.steps = json.at("step").as_integer();
+  count.tokens = json.at("tokens").as_integer();
+  optimizer.set_steps(json.at("optimizer_steps").as_integer());
   return progress_of(json);
 }
 

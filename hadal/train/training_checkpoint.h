@@ -45,6 +45,7 @@ struct TrainingCheckpointOptions {
   bool save_clock = false;                   // elapsed_seconds; a file without it repeats exactly
 };
 
+void copy_tokenizer(const std::string& folder, const TrainingCheckpointOptions& options);
 // The model and its tokenizer alone, into an existing folder.
 void save_model_folder(Context& ctx, const std::string& folder, DeepseekV3& model,
                        const TrainingCheckpointOptions& options);
@@ -53,6 +54,13 @@ void save_model_folder(Context& ctx, const std::string& folder, DeepseekV3& mode
 std::string save_training_checkpoint(Context& ctx, const RunFolder& run, TrainState& state,
                                      const RunProgress& progress,
                                      const TrainingCheckpointOptions& options);
+
+// The same of a state that is not all here: write_tensors writes model and state into a folder and returns
+// when all is on the disk.
+std::string save_training_checkpoint(const RunFolder& run, const StepCount& count,
+                                     int64_t optimizer_steps, const RunProgress& progress,
+                                     const TrainingCheckpointOptions& options,
+                                     FunctionRef<void(const std::string& folder)> write_tensors);
 
 // Newest checkpoint whose files all match its manifest; damaged ones after it are moved aside with
 // a warning, and RUN/latest names it. FormatError if all are damaged, IoError if the system cannot read
@@ -65,6 +73,8 @@ void discard_checkpoints_after(const RunFolder& run, int64_t step);
 // state.json alone.
 RunProgress read_run_progress(const std::string& folder);
 
+// How far the run was; the updates made go to the optimizer.
+RunProgress read_counts(const std::string& folder, StepCount& count, AdamW& optimizer);
 // FormatError unless the checkpoint's parameters are exactly those of `state`.
 RunProgress load_training_checkpoint(const std::string& folder, TrainState& state);
 
