@@ -33,6 +33,7 @@ void mtp_forward(Context& ctx, TokenDispatcher& dispatcher, const DeepseekV3& mo
     StageSaved::Mtp& mtp = saved.mtp[k];
     const auto depth = static_cast<int64_t>(k) + 1;
     mtp.pass = Pass::over(shortened(*from), model.rope, balance);
+    mtp.pass.recompute = saved.pass.recompute;
     MtpBlock::Output out;
     if (mtp.has_rows()) {
       const Sequences& to = mtp.pass.sequences;
@@ -148,11 +149,12 @@ Tensor walk_back(Gradients gradients, const StageCut& cut, Tensor drows,
 
 StageOutput blocks_forward(Context& ctx, TokenDispatcher& dispatcher, const DeepseekV3& model,
                            const StageCut& cut, Tensor x, const TokenRows& rows,
-                           const BalanceLoss& balance, Keep keep, StageSaved& saved,
-                           OnHead on_head) {
+                           const BalanceLoss& balance, Keep keep, StageSaved& saved, OnHead on_head,
+                           const RecomputePolicy& recompute) {
   check_tokens(model, rows.tokens.size(), rows.sequences);
   StageOutput output;
   saved.pass = Pass::over(rows.sequences, model.rope, balance);
+  saved.pass.recompute = recompute;
   saved.tokens.assign(rows.tokens.begin(), rows.tokens.end());
   if (cut.embedding) x = embed(ctx, model, rows.tokens);
   TrainingAttention attention(saved.pass);

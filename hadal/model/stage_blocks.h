@@ -23,8 +23,8 @@ struct TokenRows {
 // With a probe, offers it hidden, final_norm and mtp.hidden.
 StageOutput blocks_forward(Context& ctx, TokenDispatcher& dispatcher, const DeepseekV3& model,
                            const StageCut& cut, Tensor x, const TokenRows& rows,
-                           const BalanceLoss& balance, Keep keep, StageSaved& saved,
-                           OnHead on_head);
+                           const BalanceLoss& balance, Keep keep, StageSaved& saved, OnHead on_head,
+                           const RecomputePolicy& recompute = {});
 
 // dnormed[0] is the gradient of the main head's input, dnormed[k] that of depth k. Returns the
 // gradient of the stage's rows; that of embedded tokens stays in saved.

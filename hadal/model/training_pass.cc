@@ -31,14 +31,15 @@ Tensor head_at_once(Context& ctx, DeepseekV3& model, const HeadPart& part, doubl
 }  // namespace
 
 TrainingResult forward_backward(Context& ctx, DeepseekV3& model, const MicroBatch& batch,
-                                const LossWeights& weights) {
+                                const LossWeights& weights, const RecomputePolicy& recompute) {
   LocalDispatcher dispatcher;
   const StageCut cut = StageCut::whole(model.config);
   StageSaved saved;
   StageOutput output = blocks_forward(
       ctx, dispatcher, model, cut, {},
       {batch.tokens, batch.targets, Sequences::equal(batch.n_sequences, batch.length)},
-      balance_of(batch, weights), Keep::kForBackward, saved, [](int64_t, const Tensor&) {});
+      balance_of(batch, weights), Keep::kForBackward, saved, [](int64_t, const Tensor&) {},
+      recompute);
   std::vector<Tensor> dnormed(1 + model.mtp.size());
   size_t next = 0;
   for (const HeadPart& part : head_parts(batch, weights, saved, output.loss)) {

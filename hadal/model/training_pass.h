@@ -15,7 +15,7 @@ struct TrainingResult {
 // layer's Saved dies as soon as the gradient has passed it and the head goes through its rows in
 // chunks ([T,V] logits never exist). Adds to the gradients.
 TrainingResult forward_backward(Context& ctx, DeepseekV3& model, const MicroBatch& batch,
-                                const LossWeights& weights);
+                                const LossWeights& weights, const RecomputePolicy& recompute = {});
 
 // F alone, for its numbers.
 TrainingResult training_loss(Context& ctx, const DeepseekV3& model, const MicroBatch& batch,

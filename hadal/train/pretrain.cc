@@ -313,6 +313,7 @@ class Session {
             clock().tokens);
     plan.ema_decay = config_.optimizer.ema_decay;
     plan.micro_batch_sequences = micro_batch_sequences(config_);
+    plan.recompute = recompute_policy(config_.train.recompute, model_precision(config_.precision));
     const int64_t step = state_.steps + 1;
     plan.choose_by_older_router = watch_.chooses_by_older_router(step);
     plan.with_layers = config_.log.layers_every_steps > 0 &&

@@ -74,7 +74,8 @@ StepReport compute_gradients(Context& ctx, TrainState& state, const Batch& batch
   for (int64_t first = 0; first < batch.n_sequences; first += plan.micro_batch_sequences) {
     const int64_t n = std::min(plan.micro_batch_sequences, batch.n_sequences - first);
     const MicroBatch micro = cut(batch, first, n, batch_targets);
-    const TrainingResult result = forward_backward(listening, state.model, micro, plan.loss);
+    const TrainingResult result =
+        forward_backward(listening, state.model, micro, plan.loss, plan.recompute);
     report.not_finite = find_not_finite_loss(ctx, state.model, micro, result.loss, plan.loss, step);
     report.loss.add(result.loss);
     add_load(report.load, result.load);
