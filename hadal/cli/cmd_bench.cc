@@ -186,6 +186,8 @@ void bind_train(Flags& flags, TrainBench& o) {
                "where FP8's operands of weight gradients come from");
   flags.choice("norms", o.measure.norms, {"inputs", "outputs"},
                "what of norms waits for backward in FP8");
+  flags.choice("recompute", o.measure.recompute, {"auto", "selective", "none"},
+               "what backward forms again, as train.recompute");
 }
 
 int run_train(const TrainBench& o, const CommonOptions& common, Output& out) {

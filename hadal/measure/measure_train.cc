@@ -108,15 +108,17 @@ MeasureReport measure_train(Context& ctx, const MeasureTrainOptions& o) {
   precision.compute = o.precision;
   precision.weight_gradient = o.weight_gradient;
   precision.norms = o.norms;
+  const RecomputePolicy recompute = recompute_policy(o.recompute, model_precision(precision));
   set_precision(state.model, model_precision(precision));
   remake_working_weights(ctx, state.model);
   const double state_bytes = static_cast<double>(ctx.arena.bytes_in_use() - without_state) /
                              static_cast<double>(count.total + count.mtp);
-  const SavedActivations saved = saved_activations(ctx, state.model, o.seq, o.seed);
+  const SavedActivations saved = saved_activations(ctx, state.model, o.seq, o.seed, recompute);
   const Batch batch = random_batch(o);
   const int64_t chosen = chosen_micro_batch(o.seq, ctx.pool.n_threads());
   StepPlan plan;
   plan.learning_rate = 1e-3;
+  plan.recompute = recompute;
   plan.micro_batch_sequences = std::min(o.batch, o.micro_batch > 0 ? o.micro_batch : chosen);
 
   std::vector<double> losses;
@@ -153,6 +155,7 @@ MeasureReport measure_train(Context& ctx, const MeasureTrainOptions& o) {
   d["precision"] = o.precision;
   d["weight_gradient"] = o.weight_gradient;
   d["norms"] = o.norms;
+  d["recompute"] = recompute.norm_outputs ? "selective" : "none";
   add_saved(d, saved);
   d["state_bytes_per_parameter"] = state_bytes;
   d["retiled_values"] = retiling.values;

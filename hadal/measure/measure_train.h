@@ -16,6 +16,7 @@ struct MeasureTrainOptions {
   std::string precision = "fp32";           // or bf16, fp8: of all linears' products
   std::string weight_gradient = "retiled";  // or columns: FP8's operands (train/config.h)
   std::string norms = "inputs";             // or outputs: what of norms waits in FP8
+  std::string recompute = "auto";           // or selective, none (train/config.h)
   uint64_t seed = 1;
 };
 

@@ -16,13 +16,15 @@ std::vector<StageCut> even_cuts(const ModelConfig& config, int64_t n) {
   return cuts;
 }
 
-StageRows StageRows::of(const MicroBatch& batch, const LossWeights& weights, int64_t n_mtp) {
+StageRows StageRows::of(const MicroBatch& batch, const LossWeights& weights, int64_t n_mtp,
+                        const RecomputePolicy& recompute) {
   return {.tokens = batch.tokens,
           .targets = batch.targets,
           .sequences = Sequences::equal(batch.n_sequences, batch.length),
           .balance = balance_of(batch, weights),
           .per_target = hadal::per_target(batch),
-          .mtp_weight = double{weights.mtp} / static_cast<double>(n_mtp)};
+          .mtp_weight = double{weights.mtp} / static_cast<double>(n_mtp),
+          .recompute = recompute};
 }
 
 }  // namespace hadal

@@ -36,7 +36,10 @@ struct StageRows {
   double per_target = 0.0;  // a row's share in a mean over the global batch
   double mtp_weight = 0.0;  // of the sum of all depths' losses in the total
 
-  static StageRows of(const MicroBatch& batch, const LossWeights& weights, int64_t n_mtp);
+  RecomputePolicy recompute = {};
+
+  static StageRows of(const MicroBatch& batch, const LossWeights& weights, int64_t n_mtp,
+                      const RecomputePolicy& recompute = {});
 };
 
 // What one head reads, and what its loss needs. The loss itself is formed by B, a few rows at a time, so

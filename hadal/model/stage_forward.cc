@@ -34,6 +34,7 @@ StageForward::StageForward(Context& ctx, TokenDispatcher& dispatcher, const Deep
       saved_(saved) {
   check_tokens(model, in.tokens.size(), in.sequences);
   saved.pass = Pass::over(in.sequences, model.rope, in.balance);
+  saved.pass.recompute = in.recompute;
   saved.tokens.assign(in.tokens.begin(), in.tokens.end());
   saved.per_target = in.per_target;
   saved.layers.resize(static_cast<size_t>(cut.n_layers()));
@@ -134,6 +135,7 @@ Tensor StageForward::enter_mtp(size_t k) {
   StageSaved::Mtp& mtp = saved_.mtp[k];
   const Sequences& from = k > 0 ? saved_.mtp[k - 1].pass.sequences : saved_.pass.sequences;
   mtp.pass = Pass::over(shortened(from), model_.rope, in_.balance);
+  mtp.pass.recompute = in_.recompute;
   mtp.head.weight = in_.mtp_weight;
   if (!mtp.has_rows()) return {};
   const Sequences& to = mtp.pass.sequences;

@@ -9,10 +9,11 @@ namespace {
 
 struct WholePass {
   WholePass(Context& ctx, const DeepseekV3& model, const MicroBatch& batch,
-            const LossWeights& weights, Keep keep)
+            const LossWeights& weights, Keep keep, const RecomputePolicy& recompute = {})
       : cut(StageCut::whole(model.config)),
         output(StageForward(ctx, dispatcher, model, cut, {},
-                            StageRows::of(batch, weights, model.config.n_mtp), keep, saved)
+                            StageRows::of(batch, weights, model.config.n_mtp, recompute), keep,
+                            saved)
                    .run()) {}
   TrainingResult result(LossParts loss) {
     for (const double each : output.balance) loss.balance += each;
@@ -28,8 +29,8 @@ struct WholePass {
 }  // namespace
 
 TrainingResult forward_backward(Context& ctx, DeepseekV3& model, const MicroBatch& batch,
-                                const LossWeights& weights) {
-  WholePass pass(ctx, model, batch, weights, Keep::kForBackward);
+                                const LossWeights& weights, const RecomputePolicy& recompute) {
+  WholePass pass(ctx, model, batch, weights, Keep::kForBackward, recompute);
   StageBackward backward(ctx, pass.dispatcher, model, &model, pass.cut, {}, pass.saved);
   return pass.result(backward.run().loss);
 }

@@ -13,7 +13,7 @@ struct TrainingResult {
 
 // F, then B and W at once. Adds to the gradients.
 TrainingResult forward_backward(Context& ctx, DeepseekV3& model, const MicroBatch& batch,
-                                const LossWeights& weights);
+                                const LossWeights& weights, const RecomputePolicy& recompute = {});
 
 // F and the losses, for their numbers.
 TrainingResult training_loss(Context& ctx, const DeepseekV3& model, const MicroBatch& batch,

@@ -80,7 +80,7 @@ class PipelinePass::Forward {
         chunk_(chunk),
         cursor_(pass.ctx_, pass.dispatcher_, pass.model_, pass.cut(chunk), input(),
                 StageRows::of(pass.micro_batches_[static_cast<size_t>(chunk.micro_batch)],
-                              pass.weights_, pass.model_.config.n_mtp),
+                              pass.weights_, pass.model_.config.n_mtp, pass.how_.recompute),
                 Keep::kForBackward, pass.saved_[pass.tag(Payload::kActivation, chunk)]) {}
   bool done() const { return cursor_.done(); }
   void step() {

@@ -27,6 +27,7 @@ struct PipelineRun {
   int64_t step = 0;           // for messages
   bool overlap = true;        // false: the two chunks of an F&B one after the other, F first
   RunTrace* trace = nullptr;  // what was computed is added to it
+  RecomputePolicy recompute = {};
 };
 
 class PipelineExecutor {

@@ -11,14 +11,15 @@
 namespace hadal {
 namespace {
 
-// Operations that the CPU trainer does per token: the count for a GPU that recomputes MLA's
-// up-projections (training's convention, MTP, recomputation), and the scores once more, which
-// attention_backward forms again (ops/attention.h).
-void add_work(Worksheet& sheet, const ModelConfig& config, double sequence_length) {
+// Operations that the CPU trainer does per token: the count for a GPU (training's convention, MTP, MLA's
+// up-projections again with recompute), and the scores once more, which attention_backward forms
+// again (ops/attention.h).
+void add_work(Worksheet& sheet, const ModelConfig& config, double sequence_length, bool recompute) {
   add_model(sheet, config);
   sheet.section("work", "Work per token");
   sheet.input("sequence_length", sequence_length, "tokens", Origin::kGiven, "tokens of a sequence");
-  sheet.input("recompute", 1, "", Origin::kModel, "the trainer forms MLA's up-projections again");
+  sheet.input("recompute", recompute ? 1 : 0, "", Origin::kModel,
+              "1 with train.recompute = \"selective\": less is kept and more formed again");
   sheet.input("uses_fp8", 0, "", Origin::kModel, "F32 throughout");
   add_flops(sheet);
   sheet.formula("flops_scores_again_per_token",
@@ -30,7 +31,7 @@ void add_work(Worksheet& sheet, const ModelConfig& config, double sequence_lengt
 
 void add_machine(Worksheet& sheet, const MachineFigures& m) {
   Worksheet bench;  // the benchmark's own model
-  add_work(bench, m.bench_config, m.bench_sequence);
+  add_work(bench, m.bench_config, m.bench_sequence, m.bench_recompute);
   bench.formula("parameters_trained", "parameters_total + parameters_mtp", "parameters", "");
 
   sheet.section("machine", "This machine, as measured");
@@ -133,6 +134,9 @@ MachineFigures read_machine_figures(
                                 .advice = kWriteIt});
   }
   m.bench_config = shape_of(preset->as_string());
+  const Json* recompute = bench.find("recompute");  // before there was a choice: selective
+  m.bench_recompute =
+      recompute == nullptr || !recompute->is_string() || recompute->as_string() != "none";
   m.bench_tokens_per_s = number_in(bench, "tok_s_best", source, 1e-9);
   m.bench_sequence = number_in(bench, "seq", source, 1);
   m.bench_batch = number_in(bench, "batch", source, 1);
@@ -146,7 +150,7 @@ MachineFigures read_machine_figures(
 Worksheet make_machine_sheet(const ModelConfig& config, const MachineFigures& machine,
                              const MachineRun& run) {
   Worksheet sheet;
-  add_work(sheet, config, static_cast<double>(run.sequence_length));
+  add_work(sheet, config, static_cast<double>(run.sequence_length), /*recompute=*/false);
   add_machine(sheet, machine);
   add_run(sheet, run);
   add_machine_memory(sheet);

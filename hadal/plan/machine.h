@@ -19,6 +19,7 @@ struct MachineFigures {
   std::string source;                          // the file, or how it was measured
   ModelConfig bench_config;                    // the shape that was trained
   double bench_sequence = 0, bench_batch = 0;  // tokens, sequences per step
+  bool bench_recompute = false;                // train.recompute: selective, or nothing
   double bench_tokens_per_s = 0;
   double threads = 0;
   double peak_flops = 0;        // FLOP/s of F32 multiply-adds, all threads

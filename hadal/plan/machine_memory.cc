@@ -3,8 +3,8 @@
 // From forward to backward a layer keeps (nn/decoder_layer.h, nn/mla.h, nn/moe.h): its input and
 // the one of its feed-forward network, the latents, attention's output and log-sum-exp, gate and up
 // of the network; a layer with experts also its scores, their gradient and the rows' indices.
-// Queries, keys, values, normed inputs and SwiGLU outputs are formed again. Logits exist for 256
-// rows at a time. Freed blocks wait for the next request of their size, so what different moments
+// Queries, keys, values, normed inputs and SwiGLU outputs are kept, too, or with `recompute` formed
+// again (nn/recompute.h). Logits exist for 256 rows at a time. Freed blocks wait for the next request of their size, so what different moments
 // need adds up (tensor/arena.h).
 #include "hadal/plan/machine_cells.h"
 
@@ -48,12 +48,15 @@ void add_machine_memory(Worksheet& sheet) {
 
   floats("saved_by_attention",
          "2 * d_model + 2 + (q_lora_rank > 0 ? q_lora_rank + 1 : 0) + kv_lora_rank"
-         " + qk_rope_head_dim + 1 + n_heads * (v_head_dim + 1)",
-         "inputs of both halves of a layer, latents, attention's output");
-  floats("saved_by_dense", "2 * d_ff", "gate and up of a dense layer");
+         " + qk_rope_head_dim + 1 + n_heads * (v_head_dim + 1)"
+         " + (1 - recompute) * (2 * d_model + q_lora_rank + kv_lora_rank"
+         " + n_heads * (d_qk + qk_nope_head_dim + v_head_dim))",
+         "inputs of both halves of a layer, latents, attention's operands and output");
+  floats("saved_by_dense", "(3 - recompute) * d_ff", "gate, up and their product of a dense layer");
   floats("saved_by_experts",
-         "2 * n_routed_experts + 5 * top_k + 2 * (top_k + n_shared_experts) * d_expert",
-         "scores and their gradient, gates and indices, gate and up of the experts");
+         "2 * n_routed_experts + 5 * top_k"
+         " + (3 - recompute) * (top_k + n_shared_experts) * d_expert",
+         "scores and their gradient, gates and indices, gate, up and product of the experts");
   floats("saved_per_token",
          "n_layers * saved_by_attention + n_dense_layers * saved_by_dense"
          " + n_moe_layers * saved_by_experts + 2 * d_model"
@@ -62,8 +65,8 @@ void add_machine_memory(Worksheet& sheet) {
   bytes("memory_saved", "4 * micro_batch_tokens * saved_per_token", "from forward to backward");
   bytes("memory_logits", "4 * min(256, micro_batch_tokens) * vocab_size", "of 256 rows at a time");
   floats("passing_attention",
-         "n_heads * (2 * d_qk + 2 * (qk_nope_head_dim + v_head_dim) + v_head_dim)",
-         "queries, keys, values and their gradients of one layer");
+         "n_heads * ((1 + recompute) * (d_qk + qk_nope_head_dim + v_head_dim) + v_head_dim)",
+         "gradients of queries, keys and values of one layer, and these where they are not kept");
   floats(
       "passing_ffn",
       "n_moe_layers + n_mtp > 0 ? 2 * top_k * d_model + 3 * (top_k + n_shared_experts) * d_expert"

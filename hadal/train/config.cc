@@ -103,6 +103,11 @@ std::vector<Setting> settings_table(TrainConfig& c) {
        "tokens until the batch has its full size", 0, kManyTokens},
       {"train.micro_batch_sequences", &c.train.micro_batch_sequences,
        "sequences computed at once; 0: about 1024 tokens, more on more than four threads", 0, 1e9},
+      {.name = "train.recompute",
+       .target = &c.train.recompute,
+       .help = "what backward forms again in place of keeping it: norms' outputs, attention's up-"
+               "projections and SwiGLU's outputs, or none; auto: none in fp32",
+       .choices = {"auto", "selective", "none"}},
       {"train.steps", &c.train.steps, "stop after so many steps; 0: no such limit", 0, 1e12},
       {"train.tokens", &c.train.tokens, "stop after so many tokens; 0: no such limit", 0,
        kManyTokens},
@@ -395,6 +400,16 @@ ModelPrecision model_precision(const TrainConfig::Precision& settings) {
   };
   return {of_class(settings.attention), of_class(settings.dense), of_class(settings.shared),
           of_class(settings.experts)};
+}
+
+RecomputePolicy recompute_policy(const std::string& recompute, const ModelPrecision& precision) {
+  const auto is_f32 = [](const LinearPrecision& of_class) {
+    return of_class.products == Precision::kF32;
+  };
+  const bool all_f32 = is_f32(precision.attention) && is_f32(precision.dense) &&
+                       is_f32(precision.shared) && is_f32(precision.experts);
+  if (recompute == "none" || (recompute == "auto" && all_f32)) return {false, false, false};
+  return {};
 }
 
 BatchRamp batch_ramp(const TrainConfig& config) {

@@ -32,6 +32,7 @@ struct TrainConfig {
     int64_t batch_sequences = 8;
     int64_t batch_ramp_start_sequences = 0, batch_ramp_tokens = 0;
     int64_t micro_batch_sequences = 0;  // 0: chosen_micro_batch
+    std::string recompute = "auto";     // or selective, none: recompute_policy
     int64_t steps = 0, tokens = 0;
     double max_seconds = 0;
     int64_t seed = 0;
@@ -149,6 +150,10 @@ std::string resolved_toml(const TrainConfig& config);
 LearningRateSchedule learning_rate_schedule(const TrainConfig& config, int64_t planned_tokens);
 // What [precision] asks for.
 ModelPrecision model_precision(const TrainConfig::Precision& settings);
+// What train.recompute asks for: nothing, or what the report forms again. `auto`: nothing where all
+// products are F32, which costs memory and no bit; else as the report, whose accounts of memory are for
+// rounded activations.
+RecomputePolicy recompute_policy(const std::string& recompute, const ModelPrecision& precision);
 BatchRamp batch_ramp(const TrainConfig& config);
 int64_t micro_batch_sequences(const TrainConfig& config);
 // Sequences of a micro-batch that keep `n_threads` busy: about 1024 tokens for up to four threads, 256

@@ -290,15 +290,15 @@ class Session {
     plan.learning_rate =
         learning_rate(plan_.learning_rates(), {clock().steps, clock().tokens, batch_tokens});
     plan.clip_norm = config_.optimizer.clip_norm;
-    plan.loss.mtp = static_cast<float>(
-        SwitchSchedule{loss.mtp_weight, loss.mtp_weight_late, loss.mtp_late_from_tokens}.at(
-            clock().tokens));
+    const int64_t seen = clock().tokens;
+    const SwitchSchedule mtp{loss.mtp_weight, loss.mtp_weight_late, loss.mtp_late_from_tokens};
+    plan.loss.mtp = static_cast<float>(mtp.at(seen));
     plan.loss.balance = static_cast<float>(loss.balance_alpha);
-    plan.bias_gamma =
-        SwitchSchedule{loss.bias_gamma, loss.bias_gamma_late, loss.bias_late_from_tokens}.at(
-            clock().tokens);
+    const SwitchSchedule bias{loss.bias_gamma, loss.bias_gamma_late, loss.bias_late_from_tokens};
+    plan.bias_gamma = bias.at(seen);
     plan.ema_decay = config_.optimizer.ema_decay;
     plan.micro_batch_sequences = micro_batch_sequences(config_);
+    plan.recompute = recompute_policy(config_.train.recompute, model_precision(config_.precision));
     const int64_t step = count_.steps + 1;
     plan.choose_by_older_router = watch_.chooses_by_older_router(step);
     plan.with_layers = config_.log.layers_every_steps > 0 &&

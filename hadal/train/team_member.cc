@@ -76,8 +76,9 @@ StepReport TeamMember::compute_gradients(const Batch& batch, const StepPlan& pla
   Phase& p = *phase_;
   const int64_t step = p.count.steps + 1;
   const std::vector<MicroBatch> own = own_micro_batches(batch, plan);
-  const StepLosses losses =
-      executor(std::ssize(own)).run(ctx_, p.model, own, plan.loss, {.step = step});
+  PipelineRun how{.step = step};
+  how.recompute = recompute_policy(p.config.train.recompute, model_precision(p.config.precision));
+  const StepLosses losses = executor(std::ssize(own)).run(ctx_, p.model, own, plan.loss, how);
   world_.at({step, "adding up"});
   StepTotals totals = gather_losses(p.layout, groups_->at, world_, losses, ctx_.arena);
   StepReport report;

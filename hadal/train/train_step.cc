@@ -53,7 +53,8 @@ StepReport compute_gradients(Context& ctx, TrainState& state, const Batch& batch
   if (plan.with_layers) listening.probe = &outputs;
   if (plan.choose_by_older_router) state.routers.choose_by_oldest();
   for (const MicroBatch& micro : micro_batches(batch, plan.micro_batch_sequences)) {
-    const TrainingResult result = forward_backward(listening, state.model, micro, plan.loss);
+    const TrainingResult result =
+        forward_backward(listening, state.model, micro, plan.loss, plan.recompute);
     report.not_finite = find_not_finite_loss(ctx, state.model, micro, result.loss, plan.loss, step);
     report.loss.add(result.loss);
     add_load(report.load, result.load);

@@ -52,6 +52,7 @@ struct StepPlan {
   double bias_gamma = 0.001;  // speed of the router biases
   double ema_decay = 0.0;
   int64_t micro_batch_sequences = 1;
+  RecomputePolicy recompute;
   bool choose_by_older_router = false;  // REQUIRES a router_history
   bool with_layers = false;             // measure LayerFigures
 };

@@ -299,6 +299,16 @@ TEST(TrainingPass, SequencesShorterThanTheMtpDepth) {
   }
 }
 
+// What backward has kept or forms again: a matter of memory alone, in MTP modules, too.
+TEST(TrainingPass, RecomputationChangesNoBit) {
+  Trainee again(odd_config(), 3, 2, 7), kept(odd_config(), 3, 2, 7);
+  again.at_once(kTestWeights);
+  const int64_t least = again.arena.peak_bytes_in_use();
+  forward_backward(kept.ctx, kept.model, kept.whole(), kTestWeights, {false, false, false});
+  EXPECT_EQ(kept.gradient(), again.gradient());
+  EXPECT_GT(kept.arena.peak_bytes_in_use(), least);
+}
+
 TEST(TrainingPass, UntrainedModelKnowsNothing) {
   ModelConfig config = odd_config();
   Arena arena;

@@ -22,9 +22,9 @@ struct Case {
   AttentionDims dims;
   int64_t q_pad = 2, kv_pad = 1, rope_pad = 5;  // between rows
 };
-// Empty and one-token sequences, lengths around the blocks of 96 queries and 256 keys, widths that
+// Empty and one-token sequences, lengths around the blocks of 64 queries and 256 keys, widths that
 // are not multiples of a vector, no rotary part, more value than key dims, the widths of DeepSeek-V3, more
-// than a block of a card holds.
+// than a block of a card holds, more than a product sums at once.
 const std::vector<Case> kCases{
     {{0, 1}, {1, 1, 1, 1}},
     {{0, 0, 5, 6, 6}, {2, 5, 2, 3}},
@@ -34,6 +34,7 @@ const std::vector<Case> kCases{
     {{0, 33}, {2, 12, 0, 20}},
     {{0, 65, 200}, {2, 128, 64, 128}},
     {{0, 70}, {1, 200, 8, 140}},
+    {{0, 70}, {1, 290, 8, 12}},
     {{0, 65, 130}, {2, 20, 12, 72}, 8, 4, 4},  // rows begin at 16 bytes
 };
 

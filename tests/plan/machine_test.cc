@@ -8,6 +8,7 @@
 #include "hadal/core/error.h"
 #include "hadal/measure/measure_train.h"
 #include "hadal/measure/model_flops.h"
+#include "hadal/train/config.h"
 #include "hadal/train/train_step.h"
 #include "tests/plan/laptop.h"
 
@@ -18,7 +19,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // Bytes that the arena took from the system for one training step.
-double arena_bytes(const ModelConfig& config, int64_t batch, int64_t micro_batch, int64_t length) {
+double arena_bytes(const ModelConfig& config, int64_t batch, int64_t micro_batch, int64_t length,
+                   const RecomputePolicy& recompute) {
   ThreadPool pool(1);
   Arena arena;
   Context ctx{.pool = pool, .arena = arena};
@@ -33,6 +35,7 @@ double arena_bytes(const ModelConfig& config, int64_t batch, int64_t micro_batch
   StepPlan plan;
   plan.learning_rate = 1e-3;
   plan.micro_batch_sequences = micro_batch;
+  plan.recompute = recompute;
   train_step(ctx, state, tokens, plan);
   return static_cast<double>(arena.bytes_reserved());
 }
@@ -53,13 +56,19 @@ TEST(Machine, MemoryIsTheTrainersOwn) {
                                           .sequence_length = c.length,
                                           .batch_sequences = c.batch,
                                           .micro_batch_sequences = c.micro_batch});
-    // Weights, gradients and moments are certain and would hide an error in the rest.
-    const double states = sheet.value("memory_weights") + sheet.value("memory_gradients") +
-                          sheet.value("memory_moments");
-    const double planned = sheet.value("step_memory") - sheet.value("memory_program") - states;
-    const double measured = arena_bytes(c.config, c.batch, c.micro_batch, c.length) - states;
-    // Which freed blocks are reused depends on sizes: the plan is an estimate.
-    EXPECT_NEAR(planned / measured, 1, 0.18) << c.config.d_model << " " << c.micro_batch;
+    for (const std::string recompute : {"auto", "selective"}) {
+      if (recompute == "selective") sheet.set("recompute", 1);
+      // Weights, gradients and moments are certain and would hide an error in the rest.
+      const double states = sheet.value("memory_weights") + sheet.value("memory_gradients") +
+                            sheet.value("memory_moments");
+      const double planned = sheet.value("step_memory") - sheet.value("memory_program") - states;
+      const double measured = arena_bytes(c.config, c.batch, c.micro_batch, c.length,
+                                          recompute_policy(recompute, model_precision({}))) -
+                              states;
+      // Which freed blocks are reused depends on sizes: the plan is an estimate.
+      EXPECT_NEAR(planned / measured, 1, 0.18)
+          << c.config.d_model << " " << c.micro_batch << " " << recompute;
+    }
   }
 }
 
@@ -76,10 +85,13 @@ TEST(Machine, TheBenchmarksOwnShapeTakesTheBenchmarksTime) {
 // Without MTP and latent queries the work is the published convention's, plus what is formed again.
 TEST(Machine, WorkByHand) {
   ModelConfig c = training_peer_shape();
-  const Worksheet sheet = make_machine_sheet(c, laptop(), {.tokens = 1, .sequence_length = 256});
+  Worksheet sheet = make_machine_sheet(c, laptop(), {.tokens = 1, .sequence_length = 256});
+  const double scores = 6 * 4 * 48 * 256.0;  // of six layers
+  EXPECT_DOUBLE_EQ(sheet.value("flops_done_per_token"), training_flops_per_token(c, 256) + scores);
+  sheet.set("recompute", 1);
   const double up = 128.0 * 4 * 48 + 64.0 * 4 * (32 + 32);  // W_UQ and W_UKV
-  const double again = 6 * (2 * up + 4 * 48 * 256.0);       // projections and scores, six layers
-  EXPECT_DOUBLE_EQ(sheet.value("flops_done_per_token"), training_flops_per_token(c, 256) + again);
+  EXPECT_DOUBLE_EQ(sheet.value("flops_done_per_token"),
+                   training_flops_per_token(c, 256) + 6 * 2 * up + scores);
 }
 
 TEST(Machine, InputsMoveOutputs) {

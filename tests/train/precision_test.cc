@@ -132,6 +132,20 @@ TEST(TrainingPrecision, ThreadsChangeNoBit) {
   }
 }
 
+// train.recompute = "auto" keeps everything only where nothing waits rounded.
+TEST(TrainingPrecision, RecomputationByItselfIsOfRoundedActivations) {
+  const auto forms_again = [](const std::string& recompute,
+                              const TrainConfig::Precision& settings) {
+    return recompute_policy(recompute, model_precision(settings)).norm_outputs;
+  };
+  TrainConfig::Precision f32, mixed;
+  mixed.experts = "fp8";
+  EXPECT_FALSE(forms_again("auto", f32));
+  EXPECT_TRUE(forms_again("selective", f32));
+  EXPECT_TRUE(forms_again("auto", mixed));
+  EXPECT_FALSE(forms_again("none", mixed));
+}
+
 // precision.shared = ... and its like.
 TEST(TrainingPrecision, EveryClassHasItsOwn) {
   TrainConfig::Precision settings;

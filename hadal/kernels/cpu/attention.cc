@@ -7,7 +7,9 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <vector>
 
+#include "hadal/core/checked_math.h"
 #include "hadal/kernels/cpu/attention_rows.h"
 #include "hadal/kernels/cpu/block_gemm.h"
 #include "hadal/kernels/cpu/scratch.h"
@@ -15,8 +17,8 @@
 namespace hadal::cpu {
 namespace {
 
-// Few queries waste little on keys in their future; many repay packing the keys.
-constexpr int64_t kQueries = 96;
+// Few queries waste little on keys in their future.
+constexpr int64_t kQueries = 64;
 constexpr int64_t kKeys = 256;  // also ops/attention.h, kKeyGrain
 
 // One head of a [T, H, d] tensor, from column `first` on, as a matrix.
@@ -56,16 +58,53 @@ struct HeadTask {
   Operand queries(int64_t i) const { return head(q, h, 0).at(i, 0); }
   Operand values(int64_t j) const { return head(kv, h, d_nope).at(j, 0); }
 
-  // Keys [n_keys, d_qk] side by side with the shared rotary part, so that a score is one product.
-  Operand gather_keys(float* keys) const {
-    for (int64_t j = 0; j < n_keys; ++j) {
-      const float* nope = kv.data() + j * kv.stride(0) + h * kv.stride(1);
+  // Keys [n, d_qk] from j0 on, side by side with the shared rotary part, so that a score is one product.
+  Operand gather_keys(float* keys, int64_t j0, int64_t n) const {
+    for (int64_t j = 0; j < n; ++j) {
+      const float* nope = kv.data() + (j0 + j) * kv.stride(0) + h * kv.stride(1);
       float* key = std::copy(nope, nope + d_nope, keys + j * d_qk());
-      std::copy_n(k_rope.row(j).data(), d_rope, key);
+      std::copy_n(k_rope.row(j0 + j).data(), d_rope, key);
     }
     return {keys, d_qk(), 1};
   }
 };
+
+// Packs one operand behind the other into memory that is large enough.
+struct Packer {
+  float* next;
+  PackedB operator()(int64_t n, int64_t k, const Operand& b) {
+    const PackedB packed = pack_b(next, n, k, b);
+    next += packed_b_floats(n, k);
+    return packed;
+  }
+};
+
+// The keys of a task, kKeys of them at a time, as the products of all its queries read them.
+struct KeyBlock {
+  PackedB keys, keys_turned, values, values_turned;
+
+  // Floats of `n_blocks` of them and of the keys of one, gathered.
+  static int64_t floats(const HeadTask& task, int64_t n_blocks) {
+    const auto both = [](int64_t width) {
+      return packed_b_floats(width, kKeys) + packed_b_floats(kKeys, width);
+    };
+    return n_blocks * (both(task.d_qk()) + both(task.d_v)) + kKeys * task.d_qk();
+  }
+};
+
+// of_block(block, keys, values, n, pack) packs what a pass reads.
+template <class OfBlock>
+std::vector<KeyBlock> key_blocks(const HeadTask& task, Scratch& scratch, const OfBlock& of_block) {
+  std::vector<KeyBlock> blocks(static_cast<size_t>(ceil_div(task.n_keys, kKeys)));
+  float* gathered = scratch.take(KeyBlock::floats(task, std::ssize(blocks)));
+  Packer pack{gathered + kKeys * task.d_qk()};
+  for (int64_t j0 = 0; j0 < task.n_keys; j0 += kKeys) {
+    const int64_t n = std::min(kKeys, task.n_keys - j0);
+    of_block(blocks[static_cast<size_t>(j0 / kKeys)], task.gather_keys(gathered, j0, n),
+             task.values(j0), n, pack);
+  }
+  return blocks;
+}
 
 // state [n_queries, H, 2], the largest score and the sum of each query, passes from one part of the keys
 // to the next; o is divided by the sum behind the last one. One part alone needs no state.
@@ -73,7 +112,12 @@ void forward_head(const HeadTask& task, View<float, 3> o, View<float, 3> state, 
                   int64_t lse_stride) {
   thread_local Scratch score_scratch, key_scratch;
   float* s = score_scratch.take(kQueries * kKeys);
-  const Operand keys = task.gather_keys(key_scratch.take(task.n_keys * task.d_qk()));
+  const auto blocks =
+      key_blocks(task, key_scratch,
+                 [&](KeyBlock& block, Operand keys, Operand values, int64_t n, Packer& pack) {
+                   block.keys_turned = pack(n, task.d_qk(), keys.transposed());
+                   block.values = pack(task.d_v, n, values);
+                 });
   const bool is_first = task.first_key == 0;
   for (int64_t i0 = 0; i0 < task.n_queries; i0 += kQueries) {
     const int64_t n_rows = std::min(kQueries, task.n_queries - i0);
@@ -87,15 +131,15 @@ void forward_head(const HeadTask& task, View<float, 3> o, View<float, 3> state, 
     for (int64_t j0 = 0; j0 < n_visible; j0 += kKeys) {
       const int64_t n = std::min(kKeys, n_visible - j0);
       const bool accumulate = !is_first || j0 > 0;
-      block_gemm(s, kKeys, n_rows, n, task.d_qk(), task.queries(i0), keys.at(j0, 0).transposed(),
-                 false);
+      const KeyBlock& block = blocks[static_cast<size_t>(j0 / kKeys)];
+      block_gemm(s, kKeys, n_rows, n, task.d_qk(), task.queries(i0), block.keys_turned, false);
       for (int64_t r = 0; r < n_rows; ++r) {
         const int64_t n_seen = std::clamp<int64_t>(task.visible(i0 + r) - j0, 0, n);
         const float factor = softmax_next_block(softmax[static_cast<size_t>(r)], s + r * kKeys,
                                                 n_seen, n, task.scale);
         if (accumulate) scale_row(out + r * o.stride(0), task.d_v, factor);
       }
-      block_gemm(out, o.stride(0), n_rows, task.d_v, n, {s, kKeys, 1}, task.values(j0), accumulate);
+      block_gemm(out, o.stride(0), n_rows, task.d_v, n, {s, kKeys, 1}, block.values, accumulate);
     }
     for (int64_t r = 0; r < n_rows; ++r) {
       const RunningSoftmax& row = softmax[static_cast<size_t>(r)];
@@ -119,18 +163,23 @@ struct HeadGradients {
 };
 
 void backward_head(const HeadTask& task, const HeadGradients& g) {
-  thread_local Scratch score_scratch, key_scratch;
+  thread_local Scratch score_scratch, key_scratch, dk_scratch;
   const int64_t T = task.n_keys, d_qk = task.d_qk(), ldv = g.dkv.stride(0), ldq = g.dq.stride(0);
   float* s = score_scratch.take(2 * kQueries * kKeys);
   float* dp = s + kQueries * kKeys;
-  float* key_block = key_scratch.take(2 * T * d_qk);
-  const Operand keys = task.gather_keys(key_block);
-  float* dk = key_block + T * d_qk;
-  std::fill(dk, dk + T * d_qk, 0.0F);
+  float* dk = dk_scratch.take(T * d_qk);
   float* dv = g.dkv.data() + task.h * g.dkv.stride(1) + task.d_nope;
-  for (int64_t j = 0; j < T; ++j) std::fill_n(dv + j * ldv, task.d_v, 0.0F);
+  const auto blocks =
+      key_blocks(task, key_scratch,
+                 [&](KeyBlock& block, Operand keys, Operand values, int64_t n, Packer& pack) {
+                   block.keys = pack(d_qk, n, keys);
+                   block.keys_turned = pack(n, d_qk, keys.transposed());
+                   block.values_turned = pack(n, task.d_v, values.transposed());
+                 });
 
-  for (int64_t i0 = 0; i0 < T; i0 += kQueries) {
+  // The last queries first: they see all keys, so that sums begin with them.
+  const int64_t last = (T - 1) / kQueries * kQueries;
+  for (int64_t i0 = last; i0 >= 0; i0 -= kQueries) {
     const int64_t n_rows = std::min(kQueries, T - i0);
     const int64_t n_visible = i0 + n_rows;
     const Operand d_o = head(g.d_o, task.h, 0).at(i0, 0);
@@ -141,18 +190,20 @@ void backward_head(const HeadTask& task, const HeadGradients& g) {
     }
     for (int64_t j0 = 0; j0 < n_visible; j0 += kKeys) {
       const int64_t n = std::min(kKeys, n_visible - j0);
-      block_gemm(s, kKeys, n_rows, n, d_qk, task.queries(i0), keys.at(j0, 0).transposed(), false);
-      block_gemm(dp, kKeys, n_rows, n, task.d_v, d_o, task.values(j0).transposed(), false);
+      const KeyBlock& block = blocks[static_cast<size_t>(j0 / kKeys)];
+      block_gemm(s, kKeys, n_rows, n, d_qk, task.queries(i0), block.keys_turned, false);
+      block_gemm(dp, kKeys, n_rows, n, task.d_v, d_o, block.values_turned, false);
       for (int64_t r = 0; r < n_rows; ++r) {
         softmax_backward_block(s + r * kKeys, dp + r * kKeys,
                                std::clamp<int64_t>(i0 + r + 1 - j0, 0, n), n, task.scale,
                                g.lse(i0 + r, task.h), o_dot_do[static_cast<size_t>(r)]);
       }
       const Operand p{s, kKeys, 1}, ds{dp, kKeys, 1};
-      block_gemm(dv + j0 * ldv, ldv, n, task.d_v, n_rows, p.transposed(), d_o, true);
-      block_gemm(dk + j0 * d_qk, d_qk, n, d_qk, n_rows, ds.transposed(), task.queries(i0), true);
+      block_gemm(dv + j0 * ldv, ldv, n, task.d_v, n_rows, p.transposed(), d_o, i0 < last);
+      block_gemm(dk + j0 * d_qk, d_qk, n, d_qk, n_rows, ds.transposed(), task.queries(i0),
+                 i0 < last);
       block_gemm(g.dq.data() + i0 * ldq + task.h * g.dq.stride(1), ldq, n_rows, d_qk, n, ds,
-                 keys.at(j0, 0), j0 > 0);
+                 block.keys, j0 > 0);
     }
   }
   for (int64_t j = 0; j < T; ++j) {

@@ -186,13 +186,19 @@ void compute_tile(float* c, int64_t ldc, Tile tile, const float* panel, int64_t 
   }
 }
 
+// A packed block of B, and how far its panels stand apart.
+struct BlockOfB {
+  const float* data;
+  int64_t panel_floats;
+};
+
 // c (+)= a block of A and the packed block of B; tile_at(i) begins at row i of the former.
 template <class Order, class TileAt>
-void multiply_blocks(float* c, int64_t ldc, const TileAt& tile_at, const float* packed_b,
-                     int64_t mc, int64_t nc, int64_t depth, const Finish& finish) {
+void multiply_blocks(float* c, int64_t ldc, const TileAt& tile_at, const BlockOfB& b, int64_t mc,
+                     int64_t nc, int64_t depth, const Finish& finish) {
   for (int64_t j = 0; j < nc; j += kPanel) {
     for (int64_t i = 0; i < mc; i += Order::kTileRows) {
-      compute_tile<Order>(c + i * ldc + j, ldc, tile_at(i), packed_b + j * (depth + Order::kGap),
+      compute_tile<Order>(c + i * ldc + j, ldc, tile_at(i), b.data + j / kPanel * b.panel_floats,
                           depth, std::min(Order::kTileRows, mc - i), std::min(kPanel, nc - j),
                           finish);
     }
@@ -216,18 +222,19 @@ bool is_read_in_place(const Operand& a, const float* factors) {
 namespace {
 
 // Columns [jc, jc + nc) of c. `factors` [k]: what the columns of A are multiplied by; none: 1.
-template <class Pack>
+// b_at(k, n) is the packed block of n rows from row k on.
+template <class BAt>
 void multiply_chains(float* c, int64_t ldc, int64_t m, int64_t k, const Operand& a,
                      const float* factors, int64_t jc, int64_t nc, const Finish& finish,
-                     float* packed_a, float* packed_b, const Pack& pack) {
+                     float* packed_a, const BAt& b_at) {
   for (int64_t pc = 0; pc < k; pc += Chain::kDepth) {
     const int64_t kc = std::min(Chain::kDepth, k - pc);
-    pack(pc, kc);
+    const BlockOfB b = b_at(pc, kc);
     for (int64_t ic = 0; ic < m; ic += Chain::kRows) {
       const int64_t mc = std::min(Chain::kRows, m - ic);
       const Operand block = a.at(ic, pc);
       const auto multiply = [&](const auto& tile_at) HWY_ATTR {
-        multiply_blocks<Chain>(c + ic * ldc + jc, ldc, tile_at, packed_b, mc, nc, kc,
+        multiply_blocks<Chain>(c + ic * ldc + jc, ldc, tile_at, b, mc, nc, kc,
                                {finish.factor, finish.accumulate || pc > 0});
       };
       if (is_read_in_place(a, factors)) {
@@ -252,8 +259,9 @@ void block_gemm_serial(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, c
       const int64_t nc = std::min(Chain::kCols, end_of_columns(w, jc) - jc);
       column_factors(factors, w, jc);
       multiply_chains(c, ldc, m, k, a, factors, jc, nc, {kSumFactor, accumulate}, packed_a,
-                      packed_b, [&](int64_t pc, int64_t kc) HWY_ATTR {
+                      [&](int64_t pc, int64_t kc) HWY_ATTR {
                         pack_b_rows(packed_b, Fp8CodeRows(w), pc, jc, kc, nc);
+                        return BlockOfB{packed_b, kPanel * kc};
                       });
       jc += nc;
     }
@@ -261,11 +269,32 @@ void block_gemm_serial(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, c
   }
   for (int64_t jc = 0; jc < n; jc += Chain::kCols) {
     const int64_t nc = std::min(Chain::kCols, n - jc);
-    multiply_chains(c, ldc, m, k, a, nullptr, jc, nc, {1.0F, accumulate}, packed_a, packed_b,
-                    [&](int64_t pc, int64_t kc)
-                        HWY_ATTR { pack_b(packed_b, w, transpose_w, pc, jc, kc, nc); });
+    multiply_chains(c, ldc, m, k, a, nullptr, jc, nc, {1.0F, accumulate}, packed_a,
+                    [&](int64_t pc, int64_t kc) HWY_ATTR {
+                      pack_b(packed_b, w, transpose_w, pc, jc, kc, nc);
+                      return BlockOfB{packed_b, kPanel * kc};
+                    });
   }
 }
+
+// Every cut of the depth whole, a cut behind the other.
+void pack_b_serial(float* packed, int64_t n, int64_t k, const WeightView& w, bool transpose_w) {
+  for (int64_t pc = 0; pc < k; pc += Chain::kDepth) {
+    pack_b(packed + pc * round_up(n, kPanel), w, transpose_w, pc, 0,
+           std::min(Chain::kDepth, k - pc), n);
+  }
+}
+
+void block_gemm_packed(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Operand& a,
+                       const PackedB& b, bool accumulate, float* packed_a) {
+  multiply_chains(c, ldc, m, k, a, nullptr, 0, n, {1.0F, accumulate}, packed_a,
+                  [&](int64_t pc, int64_t) HWY_ATTR {
+                    return BlockOfB{b.data + pc * round_up(b.cols, kPanel),
+                                    kPanel * std::min(Chain::kDepth, b.rows - pc)};
+                  });
+}
+
+int64_t packed_whole_b_floats(int64_t n, int64_t k) { return round_up(n, kPanel) * k; }
 
 namespace {
 
@@ -281,8 +310,8 @@ void multiply_columns(View<float, 2> y, const RowOf& x_row, const WeightView& w,
       const int64_t mc = std::min(Lanes::kRows, y.dim(0) - ic);
       pack_a_lanes(packed_a, x_row, ic, pc, mc, kc);
       multiply_blocks<Lanes>(y.data() + ic * y.stride(0) + jc, y.stride(0),
-                             tiles_of<Lanes>(packed_a), packed_b, mc, nc, depth,
-                             {factor, accumulate || pc > 0});
+                             tiles_of<Lanes>(packed_a), {packed_b, kPanel * (depth + Lanes::kGap)},
+                             mc, nc, depth, {factor, accumulate || pc > 0});
     }
   }
 }
@@ -335,8 +364,21 @@ namespace {
 
 HWY_EXPORT(block_gemm_serial);
 HWY_EXPORT(block_gemm_lanes);
+HWY_EXPORT(block_gemm_packed);
+HWY_EXPORT(pack_b_serial);
 HWY_EXPORT(packed_a_floats);
 HWY_EXPORT(packed_b_floats);
+HWY_EXPORT(packed_whole_b_floats);
+
+WeightView as_weight(const Operand& b, int64_t n, int64_t k) {
+  WeightView w;
+  const bool transpose = b.col_stride != 1;
+  w.data = b.data;
+  w.rows = transpose ? n : k;
+  w.cols = transpose ? k : n;
+  w.row_stride = transpose ? b.col_stride : b.row_stride;
+  return w;
+}
 
 }  // namespace
 
@@ -354,13 +396,23 @@ void block_gemm(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Op
 
 void block_gemm(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Operand& a,
                 const Operand& b, bool accumulate) {
-  WeightView w;
-  const bool transpose = b.col_stride != 1;
-  w.data = b.data;
-  w.rows = transpose ? n : k;
-  w.cols = transpose ? k : n;
-  w.row_stride = transpose ? b.col_stride : b.row_stride;
-  block_gemm(c, ldc, m, n, k, a, w, transpose, accumulate);
+  block_gemm(c, ldc, m, n, k, a, as_weight(b, n, k), b.col_stride != 1, accumulate);
+}
+
+int64_t packed_b_floats(int64_t n, int64_t k) {
+  return HWY_DYNAMIC_DISPATCH(packed_whole_b_floats)(n, k);
+}
+
+PackedB pack_b(float* memory, int64_t n, int64_t k, const Operand& b) {
+  HWY_DYNAMIC_DISPATCH(pack_b_serial)(memory, n, k, as_weight(b, n, k), b.col_stride != 1);
+  return {memory, k, n};
+}
+
+void block_gemm(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Operand& a,
+                const PackedB& b, bool accumulate) {
+  thread_local Scratch packed_a;
+  HWY_DYNAMIC_DISPATCH(block_gemm_packed)
+  (c, ldc, m, n, k, a, b, accumulate, packed_a.take(HWY_DYNAMIC_DISPATCH(packed_a_floats)(m)));
 }
 
 void block_gemm_nt(View<float, 2> y, View<const float, 2> x, const WeightView& w, bool accumulate) {

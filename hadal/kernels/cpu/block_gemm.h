@@ -27,6 +27,17 @@ struct Operand {
 void block_gemm(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Operand& a,
                 const Operand& b, bool accumulate);
 
+// B [k,n] as the kernel reads it, for several products with it or with its first rows and columns.
+struct PackedB {
+  const float* data = nullptr;
+  int64_t rows = 0, cols = 0;
+};
+int64_t packed_b_floats(int64_t n, int64_t k);
+PackedB pack_b(float* memory, int64_t n, int64_t k, const Operand& b);
+// REQUIRES k <= b.rows, n <= b.cols.
+void block_gemm(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Operand& a,
+                const PackedB& b, bool accumulate);
+
 // The same for a weight in any form: B is w [k,n] or its transpose, w being [n,k].
 void block_gemm(float* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Operand& a,
                 const WeightView& w, bool transpose_w, bool accumulate);

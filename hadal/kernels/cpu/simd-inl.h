@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
@@ -31,11 +32,31 @@ HWY_INLINE void for_each_vector(int64_t n, const Body& body) {
   for (; i < n; ++i) body(OneFloat(), i);
 }
 
-// e^x over the whole range: NaN stays NaN, large x give infinity (hwy's Exp promises neither).
+// e^x over the whole range: NaN stays NaN, what F32 cannot hold is infinity, and what lies below its
+// normal numbers is 0. The series is hwy's Exp's, in two thirds of its instructions: that one knows
+// neither NaN nor infinity, and multiplies by two powers of two where here q goes into the exponent.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp_all(D d, V x) {
-  const V y = hn::Exp(d, hn::Min(x, hn::Set(d, 104.0F)));
-  return hn::IfThenElse(hn::IsNaN(x), x, y);
+  const auto set = [d](float value) HWY_ATTR { return hn::Set(d, value); };
+  const hn::RebindToSigned<D> bits;
+  // x = q ln 2 + r. Adding 1.5 * 2^23 rounds to a whole number, which then stands in the lowest bits.
+  const V shifted = hn::MulAdd(x, set(1.442695040888963407F), set(0x1.8p23F));
+  const V q = hn::Sub(shifted, set(0x1.8p23F));
+  const V r =
+      hn::MulAdd(q, set(-1.428606765330187045e-6F), hn::MulAdd(q, set(-0.693145751953125F), x));
+  const V r2 = hn::Mul(r, r), r4 = hn::Mul(r2, r2);
+  const V k01 = hn::MulAdd(r, set(0.166666671633720397949219F), set(0.5F));
+  const V k23 =
+      hn::MulAdd(r, set(0.00833336077630519866943359F), set(0.0416664853692054748535156F));
+  const V k45 =
+      hn::MulAdd(r, set(0.000198527617612853646278381F), set(0.00139304355252534151077271F));
+  const V series = hn::MulAdd(r4, k45, hn::MulAdd(r2, k23, k01));
+  const V of_r = hn::Add(hn::MulAdd(series, r2, r), set(1.0F));
+  const V y = hn::BitCast(
+      d, hn::Add(hn::BitCast(bits, of_r), hn::ShiftLeft<23>(hn::BitCast(bits, shifted))));
+  const V beyond = hn::Add(x, set(std::numeric_limits<float>::infinity()));  // infinity, or NaN
+  return hn::IfThenZeroElse(hn::Lt(x, set(-87.33654F)),
+                            hn::IfThenElse(hn::Le(x, set(88.72283F)), y, beyond));
 }
 
 // 1 / (1 + e^-x)
