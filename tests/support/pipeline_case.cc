@@ -39,6 +39,7 @@ void forget_foreign(const PipelineCase& of, RankCoordinates at, DeepseekV3& mode
     if (part.holds(named.place)) continue;
     named.param->master = {};
     named.param->grad = {};
+    named.param->working = {};
   }
   model.held = part;
 }
