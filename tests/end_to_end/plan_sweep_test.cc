@@ -107,7 +107,7 @@ TEST(PlanMachine, PlansFromABenchmark) {
   const RunResult small =
       plan({"machine", "--bench", bench, "--model", "small", "--set", "machine_memory=1e9"});
   EXPECT_EQ(small.exit_code, 0);
-  EXPECT_THAT(small.out, HasSubstr("does not fit: 2.3 GB of 900 MB usable"));
+  EXPECT_THAT(small.out, HasSubstr("does not fit: 2.5 GB of 900 MB usable"));
   const RunResult why = plan({"machine", "--bench", bench, "--explain", "run_seconds"});
   EXPECT_THAT(why.out, HasSubstr("steps * step_seconds"));
 }
