@@ -1,7 +1,5 @@
 #include "hadal/measure/rank_links.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -9,6 +7,7 @@
 
 #include "hadal/comm/collectives.h"
 #include "hadal/core/clock.h"
+#include "hadal/core/host_name.h"
 
 namespace hadal {
 namespace {
@@ -42,7 +41,7 @@ struct RankCard {
 
 std::vector<RankCard> gather_cards(Communicator& comm, int n_threads, Arena& arena) {
   RankCard mine{.host = {}, .n_threads = n_threads, .n_cores = available_cores()};
-  gethostname(mine.host.data(), mine.host.size() - 1);
+  host_name().copy(mine.host.data(), mine.host.size() - 1);
   Tensor bytes = Tensor::empty(arena, DType::kU8, {sizeof(RankCard)});
   std::memcpy(bytes.raw(), &mine, sizeof(mine));
   std::vector<RankCard> cards;

@@ -7,6 +7,7 @@
 
 #include "hadal/core/clock.h"
 #include "hadal/core/error.h"
+#include "hadal/core/host_name.h"
 #include "hadal/io/atomic_write.h"
 
 namespace hadal {
@@ -52,11 +53,9 @@ std::string event_header(double wall_time, int64_t step) {
 }
 
 std::string path_in(const std::string& folder) {
-  char host[256] = "localhost";
-  gethostname(host, sizeof(host) - 1);
   make_folders(folder);
-  return concat(folder, "/events.out.tfevents.", static_cast<int64_t>(unix_seconds()), ".", host,
-                ".", getpid());
+  return concat(folder, "/events.out.tfevents.", static_cast<int64_t>(unix_seconds()), ".",
+                host_name(), ".", getpid());
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include "hadal/train/parallel_settings.h"
 
+#include <algorithm>
+#include <map>
+
 #include "hadal/core/error.h"
 
 namespace hadal {
@@ -108,6 +111,12 @@ void add_parallel_settings(std::vector<Setting>& table, TrainConfig::Parallel& p
        .target = &p.combine,
        .help = "what experts send back; f32 gives the sums of one rank bit for bit",
        .choices = {"f32", "bf16"}},
+      {.name = "parallel.route",
+       .target = &p.route,
+       .help =
+           "to experts on other hosts: flat, straight to every rank; nodes, once to every host and "
+           "handed on there; auto: nodes where every host has equally many ranks of a group",
+       .choices = {"auto", "flat", "nodes"}},
       {"parallel.wait_seconds", &p.wait_seconds,
        "how long a rank waits for another before the run ends", 1, 1e7},
   };
@@ -165,9 +174,21 @@ int64_t stages_of(const ParallelConfig& layout) {
   return int64_t{layout.pipeline} * stages_passed(layout.schedule, layout.stages_per_rank);
 }
 
-ExpertExchange expert_exchange(const TrainConfig& config) {
+bool goes_by_nodes(const std::string& route, const std::vector<int>& node_of) {
+  if (route != "auto") return route == "nodes";
+  std::map<int, int> ranks_of;
+  for (const int node : node_of) ++ranks_of[node];
+  const int n = ranks_of.begin()->second;
+  return ranks_of.size() > 1 && n > 1 &&
+         std::ranges::all_of(ranks_of, [n](const auto& each) { return each.second == n; });
+}
+
+ExpertExchange expert_exchange(const TrainConfig& config, std::vector<int> node_of) {
+  const bool by_nodes = goes_by_nodes(config.parallel.route, node_of);
   return {.dispatch = dispatch_form(config.parallel.dispatch),
-          .combine = combine_form(config.parallel.combine)};
+          .combine = combine_form(config.parallel.combine),
+          .node_of = std::move(node_of),
+          .hierarchical = by_nodes};
 }
 
 int64_t replica_micro_batches(const TrainConfig& config, const ParallelConfig& layout,

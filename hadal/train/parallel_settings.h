@@ -18,8 +18,9 @@ void validate_parallel(const TrainConfig& config);
 ParallelConfig parallel_layout(const TrainConfig& config, const ModelConfig& shape, int started);
 
 int64_t stages_of(const ParallelConfig& layout);
-// What travels between experts and tokens.
-ExpertExchange expert_exchange(const TrainConfig& config);
+// What travels between tokens and experts, and which way; node_of: of the expert group's ranks.
+ExpertExchange expert_exchange(const TrainConfig& config, std::vector<int> node_of);
+bool goes_by_nodes(const std::string& route, const std::vector<int>& node_of);  // parallel.route
 // Micro-batches of one replica in a batch of n_sequences. REQUIRES a layout that parallel_layout accepted.
 int64_t replica_micro_batches(const TrainConfig& config, const ParallelConfig& layout,
                               int64_t n_sequences);

@@ -3,17 +3,22 @@
 #include <algorithm>
 #include <cmath>
 
+#include "hadal/core/host_name.h"
 #include "hadal/model/precision.h"
 #include "hadal/parallel/holders.h"
+#include "hadal/parallel/node_map.h"
 #include "hadal/train/first_state.h"
 #include "hadal/train/parallel_settings.h"
 
 namespace hadal {
 namespace {
 
-std::unique_ptr<TokenDispatcher> dispatcher_for(RankGroups& groups, const TrainConfig& config) {
-  if (groups.expert->n_ranks() == 1) return std::make_unique<LocalDispatcher>();
-  return std::make_unique<ExpertDispatcher>(*groups.expert, expert_exchange(config));
+std::unique_ptr<TokenDispatcher> dispatcher_for(RankGroups& groups, const TrainConfig& config,
+                                                Arena& arena) {
+  Communicator& group = *groups.expert;
+  if (group.n_ranks() == 1) return std::make_unique<LocalDispatcher>();
+  return std::make_unique<ExpertDispatcher>(
+      group, expert_exchange(config, nodes_by_name(group, host_name(), arena)));
 }
 
 // Of the stages alone: how many micro-batches there are does not change who holds what.
@@ -31,7 +36,7 @@ const StepCount& TeamMember::begin(const TrainConfig& config, const ModelConfig&
   const ParallelConfig layout = parallel_layout(config, shape, world_.n_ranks());
   if (!groups_) {
     groups_.emplace(layout, world_);
-    dispatcher_ = dispatcher_for(*groups_, config);
+    dispatcher_ = dispatcher_for(*groups_, config, ctx_.arena);
   }
   phase_ = nullptr;  // its memory goes before the next one's comes
   phase_ = std::make_unique<Phase>();

@@ -70,6 +70,15 @@ TEST(ParallelLayout, RefusesExpertsThatDoNotDivide) {
   EXPECT_THAT(refused(config, 3), testing::HasSubstr("whole groups of replicas"));
 }
 
+TEST(ParallelLayout, TokensGoByNodesWhereThatSavesSomething) {
+  EXPECT_TRUE(goes_by_nodes("auto", {0, 0, 1, 1}));
+  EXPECT_FALSE(goes_by_nodes("auto", {0, 0, 0, 0})) << "one host";
+  EXPECT_FALSE(goes_by_nodes("auto", {0, 1, 2, 3})) << "nobody to hand on to";
+  EXPECT_FALSE(goes_by_nodes("auto", {0, 0, 0, 1})) << "no rank with the same index";
+  EXPECT_FALSE(goes_by_nodes("flat", {0, 0, 1, 1}));
+  EXPECT_TRUE(goes_by_nodes("nodes", {0, 0}));
+}
+
 TEST(ParallelLayout, RefusesBatchesThatDoNotCut) {
   TrainConfig config = eight_sequences();
   EXPECT_THAT(refused(config, 3),

@@ -74,6 +74,7 @@ struct Layout {
 const std::vector<Layout> kLayouts = {
     {"replicas", {"parallel.data=4"}},
     {"experts", {"parallel.data=2", "parallel.expert=2"}},
+    {"nodes", {"parallel.data=2", "parallel.expert=2", "parallel.route=nodes"}},
     {"1f1b", {"parallel.pipeline=2"}},
     {"zb1p", {"parallel.pipeline=2", "parallel.schedule=zb1p"}},
     {"dualpipe", {"parallel.pipeline=2", "parallel.schedule=dualpipe"}},
