@@ -22,7 +22,7 @@ int64_t data_ranks(const TrainConfig::Parallel& p, int started) {
 }
 
 void fit_shape(const ParallelConfig& layout, const ModelConfig& shape) {
-  require(layout.pipeline == 1 || stages_of(layout) <= shape.n_layers,
+  require(stages_of(layout) == 1 || stages_of(layout) <= shape.n_layers,
           {.field = "parallel.pipeline",
            .problem = "more stages than layers",
            .found = {stages_of(layout), " stages"},
@@ -54,7 +54,7 @@ void fit_batch(const TrainConfig& config, const ParallelConfig& layout, const ch
            .advice = "change it, {train.micro_batch_sequences} or {parallel.data}"});
   const int64_t n = replica_micro_batches(config, layout, batch);
   const int64_t least = least_micro_batches(layout.schedule, stages_of(layout));
-  require(layout.pipeline == 1 || n >= least,
+  require(stages_of(layout) == 1 || n >= least,
           {.field = field,
            .problem = {"too few micro-batches for the schedule ", config.parallel.schedule},
            .found = {n, " a replica"},
@@ -103,6 +103,8 @@ void add_parallel_settings(std::vector<Setting>& table, TrainConfig::Parallel& p
        .help = "of the pipeline; hadal pipeline compares them",
        .choices = schedule_names()},
       {"parallel.stages_per_rank", &p.stages_per_rank, "of the schedule interleaved", 1, 64},
+      {"parallel.overlap", &p.overlap,
+       "the two chunks of an F&B take turns; false: one after the other, to see what that hides"},
       {.name = "parallel.dispatch",
        .target = &p.dispatch,
        .help = "tokens on their way to experts; compute: as the experts' products round them",
@@ -163,7 +165,7 @@ ParallelConfig parallel_layout(const TrainConfig& config, const ModelConfig& sha
                                  .found = p.expert,
                                  .expected = {"a divisor of the ", data, " replicas"}});
   fit_shape(layout, shape);
-  if (layout.n_ranks() > 1) {
+  if (layout.n_ranks() > 1 || stages_of(layout) > 1) {
     fit_batches(config, layout);
     refuse_what_one_rank_measures(config);
   }

@@ -81,7 +81,7 @@ StepReport TeamMember::compute_gradients(const Batch& batch, const StepPlan& pla
   Phase& p = *phase_;
   const int64_t step = p.count.steps + 1;
   const std::vector<MicroBatch> own = own_micro_batches(batch, plan);
-  PipelineRun how{.step = step};
+  PipelineRun how{.step = step, .overlap = p.config.parallel.overlap};
   how.recompute = recompute_policy(p.config.train.recompute, model_precision(p.config.precision));
   const StepLosses losses = executor(std::ssize(own)).run(ctx_, p.model, own, plan.loss, how);
   world_.at({step, "adding up"});
