@@ -7,9 +7,12 @@
 
 #include <csignal>
 
+#include "hadal/comm/thread_ranks.h"
 #include "hadal/core/error.h"
 #include "hadal/io/path_status.h"
+#include "hadal/io/safetensors.h"
 #include "hadal/train/metrics.h"
+#include "hadal/train/team_trainer.h"
 #include "tests/support/small_run.h"
 
 namespace hadal {
@@ -95,6 +98,66 @@ TEST_F(SpreadRunTest, EvaluatesAsOneRank) {
   const Json spread = train("all", kLayouts.back().set);
   EXPECT_NEAR(alone.at("val_loss").as_number(), spread.at("val_loss").as_number(), 2e-6);
   EXPECT_EQ(alone.at("mtp_acceptance").dump(), spread.at("mtp_acceptance").dump());
+}
+
+// More batches than replicas, and one that no replica is left for.
+TEST(SpreadEvaluation, EveryBatchCountsOnce) {
+  test::SmallRun run;
+  TrainConfig config = run.config("run", joined(kCut, {"parallel.data=2", "parallel.expert=2"}));
+  ModelConfig shape = model_shape(config, 300);
+  std::vector<HeldOutBatch> held_out;
+  for (const uint64_t seed : {1, 2, 3}) {
+    held_out.push_back({test::small_batch(2, 24, seed), static_cast<int64_t>(100 * seed)});
+  }
+  Arena arenas[2];
+  ThreadPool pool(1);
+  Context alone_ctx{pool, arenas[0]};
+  LocalTrainer alone(alone_ctx);
+  alone.begin(config, shape, {});
+  alone.remake_working_weights();
+  const Evaluation expected = alone.evaluate(held_out);
+  Evaluation found;
+  run_thread_ranks({.n_ranks = 2}, [&](Communicator& world) {
+    ThreadPool own(1);
+    Context ctx{own, arenas[world.rank()]};
+    if (world.rank() != 0) return follow(ctx, world);
+    TeamTrainer trainer(ctx, world);
+    trainer.begin(config, shape, {});
+    found = trainer.evaluate(held_out);
+    trainer.end();
+  });
+  EXPECT_EQ(expected.loss, found.loss);
+  EXPECT_EQ(expected.tokens, found.tokens);
+  EXPECT_EQ(expected.bytes, found.bytes);
+  EXPECT_EQ(expected.mtp_acceptance, found.mtp_acceptance);
+}
+
+// The largest difference between the weights of two folders.
+float largest_difference(const std::string& a, const std::string& b) {
+  const TensorSource one = TensorSource::open(a), other = TensorSource::open(b);
+  float largest = 0.0F;
+  for (const auto& [name, entry] : one.entries()) {
+    const Tensor x = one.tensor(entry), y = other.tensor(*other.find(name));
+    for (int64_t i = 0; i < x.size(); ++i) {
+      const auto at = static_cast<size_t>(i);
+      largest = std::max(largest, std::abs(x.flat<float>()[at] - y.flat<float>()[at]));
+    }
+  }
+  return largest;
+}
+
+TEST_F(SpreadRunTest, TheAverageIsSavedAsOnOneRank) {
+  for (const char* precision : {"fp32", "fp8"}) {
+    SCOPED_TRACE(precision);
+    const std::string alone = concat("ema-alone-", precision), spread = concat("ema-", precision);
+    const std::vector<std::string> set = {concat("precision.compute=", precision),
+                                          "optimizer.ema_decay=0.9", "checkpoint.dtype=f32"};
+    run_.train(alone, joined(kCut, set));
+    train(spread, joined(kLayouts.back().set, set));
+    const std::string averages[] = {run_.path(alone) + "/ema", run_.path(spread) + "/ema"};
+    const float moved = largest_difference(averages[0], test::step_folder(run_, alone, 8));
+    EXPECT_LT(largest_difference(averages[0], averages[1]), 0.3F * moved);
+  }
 }
 
 TEST_F(SpreadRunTest, GoesOnBitForBit) {
