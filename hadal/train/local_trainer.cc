@@ -7,6 +7,13 @@ namespace hadal {
 
 const StepCount& LocalTrainer::begin(const TrainConfig& config, const ModelConfig& shape,
                                      const RunStart& start) {
+  const TrainConfig::Parallel& ranks = config.parallel;
+  require(ranks.pipeline == 1 && ranks.data <= 1 && ranks.expert == 1,
+          {.field = "parallel.data",
+           .problem = "this command computes on one rank, which would give other bits",
+           .found = {"pipeline ", ranks.pipeline, ", data ", ranks.data, ", expert ", ranks.expert},
+           .expected = "1 for each",
+           .advice = "only `hadal train` spreads a run"});
   state_ = std::make_unique<TrainState>(
       ctx_.arena,
       first_weights(ctx_, shape, config, !start.checkpoint.empty(), HeldPart::whole(shape)),

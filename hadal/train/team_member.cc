@@ -71,7 +71,7 @@ PipelineExecutor& TeamMember::executor(int64_t n_micro_batches) {
 
 std::vector<MicroBatch> TeamMember::own_micro_batches(const Batch& batch,
                                                       const StepPlan& plan) const {
-  const int64_t n = batch.n_sequences / (plan.micro_batch_sequences * phase_->layout.data);
+  const int64_t n = replica_micro_batches(phase_->config, phase_->layout, batch.n_sequences);
   const int64_t first = groups_->at.replica * n;
   const std::vector<MicroBatch> all = micro_batches(batch, plan.micro_batch_sequences);
   return {all.begin() + first, all.begin() + first + n};

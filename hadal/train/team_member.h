@@ -44,7 +44,6 @@ class TeamMember {
 
   const StepCount& count() const { return phase_->count; }
   int64_t updates() const { return phase_->optimizer->adamw().steps(); }
-  const ParallelConfig& layout() const { return phase_->layout; }
   bool leads() const { return world_.rank() == 0; }
   Communicator& world() { return world_; }
   Context& context() const { return ctx_; }

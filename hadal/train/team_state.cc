@@ -48,8 +48,9 @@ void TeamMember::write_state(const std::string& folder) {
     const auto piece = [&](const char* what) {
       return piece_name(concat(what, of.name), shard.first, shard.last, whole[0]);
     };
-    masters.emplace_back(piece("master."), copy_of(ctx_.arena, shard.values(of),
-                                                   rows_of(whole, shard.first, shard.last)));
+    masters.emplace_back(piece("master."),  // where they are
+                         Tensor::borrowed(DType::kF32, rows_of(whole, shard.first, shard.last),
+                                          shard.values(of).data(), nullptr));
     tensors.emplace_back(piece("m."), &adamw.moments()[i].m);
     tensors.emplace_back(piece("v."), &adamw.moments()[i].v);
     if (p.optimizer->average()) {

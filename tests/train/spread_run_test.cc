@@ -113,7 +113,7 @@ TEST(SpreadEvaluation, EveryBatchCountsOnce) {
   ThreadPool pool(1);
   Context alone_ctx{pool, arenas[0]};
   LocalTrainer alone(alone_ctx);
-  alone.begin(config, shape, {});
+  alone.begin(run.config("alone", kCut), shape, {});
   alone.remake_working_weights();
   const Evaluation expected = alone.evaluate(held_out);
   Evaluation found;
@@ -220,6 +220,13 @@ TEST_F(SpreadRunTest, AnErrorEndsAllRanks) {
   EXPECT_THAT([&] { train("run", joined(kLayouts.back().set, {"train.steps=8"}), true); },
               testing::ThrowsMessage<Error>(testing::HasSubstr("model.safetensors")));
   EXPECT_EQ(checkpoint_steps(run_.path("run") + "/checkpoints"), std::vector<int64_t>{4});
+}
+
+// repeat, replay and reproduce compute on one rank: a run of several is not quietly another one there.
+TEST_F(SpreadRunTest, IsRefusedByTheTrainerOfOneRank) {
+  EXPECT_THAT([&] { run_.train("alone", joined(kCut, {"parallel.data=2"})); },
+              testing::ThrowsMessage<ConfigError>(
+                  testing::HasSubstr("parallel.data: this command computes on one rank")));
 }
 
 TEST_F(SpreadRunTest, WhatOnlyOneRankMeasuresIsRefused) {
