@@ -5,6 +5,7 @@
 
 #include "hadal/core/checked_math.h"
 #include "hadal/core/error.h"
+#include "hadal/schedule/replica_split.h"
 
 namespace hadal {
 
@@ -36,11 +37,11 @@ PlacementShape placement_shape(const ExpertPlanOptions& options, int64_t n_exper
   return shape;
 }
 
-double ExpertPlan::time_share() const {
+double ExpertPlan::time_share(const std::vector<std::vector<double>>& of_gpus) const {
   double time_before = 0.0, time_after = 0.0;
   for (size_t layer = 0; layer < gpu_before.size(); ++layer) {
     time_before += *std::max_element(gpu_before[layer].begin(), gpu_before[layer].end());
-    time_after += *std::max_element(gpu_after[layer].begin(), gpu_after[layer].end());
+    time_after += *std::max_element(of_gpus[layer].begin(), of_gpus[layer].end());
   }
   return time_before > 0.0 ? time_after / time_before : 1.0;
 }
@@ -57,6 +58,13 @@ ExpertPlan plan_experts(LayerLoads loads, const PlacementShape& shape) {
   plan.gpu_after = gpu_loads(load, plan.placement, shape.n_gpus);
   plan.before = balancedness(load, in_order, shape.n_gpus);
   plan.after = balancedness(load, plan.placement, shape.n_gpus);
+  for (size_t layer = 0; layer < load.size(); ++layer) {
+    const std::vector<int32_t>& slots = plan.placement.expert_of_slot[layer];
+    const MinMaxSplit split = split_by_program(load[layer], slots, shape.n_gpus);
+    plan.gpu_split.push_back(gpu_sums(split.load_of_slot, shape.n_gpus));
+    plan.slot_shares.push_back(slot_shares(split.load_of_slot, slots, plan.n_experts()));
+  }
+  plan.split = balancedness(plan.gpu_split);
   if (plan.n_experts() % shape.n_gpus == 0) {
     PlacementShape without = shape;
     without.n_replicas = plan.n_experts();

@@ -36,12 +36,16 @@ struct ExpertPlan {
   PlacementShape shape;
   ExpertPlacement placement;
   std::vector<std::vector<double>> gpu_before, gpu_after;  // [L][G] in order, as placed
-  Balancedness before, after;
+  Balancedness before, after;                              // copies share equally
+  Balancedness split;  // tokens go to copies by the program (schedule/replica_split.h)
+  std::vector<std::vector<double>> gpu_split;    // [L][G]
+  std::vector<std::vector<double>> slot_shares;  // [L][R] of the program
   std::optional<Balancedness> packed;  // by load without redundancy; absent if G does not divide N
   int64_t n_experts() const { return static_cast<int64_t>(loads.load.front().size()); }
   int64_t n_redundant() const { return shape.n_replicas - n_experts(); }
   // Time of all layers' experts after over before: a layer is done when its heaviest GPU is.
-  double time_share() const;
+  double time_share() const { return time_share(gpu_after); }
+  double time_share(const std::vector<std::vector<double>>& of_gpus) const;
 };
 ExpertPlan plan_experts(LayerLoads loads, const PlacementShape& shape);
 

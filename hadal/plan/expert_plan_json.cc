@@ -17,6 +17,7 @@ Json balance_json(const Balancedness& balance) {
 
 // Nested vectors as nested lists.
 Json nested(int32_t value) { return Json(int64_t{value}); }
+Json nested(double value) { return Json(value); }
 template <class T>
 Json nested(const std::vector<T>& values) {
   Json list = Json::array();
@@ -42,8 +43,10 @@ Json expert_plan_json(const ExpertPlan& plan) {
   balance["in_order"] = balance_json(plan.before);
   balance["placed_without_redundancy"] = plan.packed ? balance_json(*plan.packed) : Json();
   balance["placed"] = balance_json(plan.after);
+  balance["placed_split_by_program"] = balance_json(plan.split);
   json["balancedness"] = std::move(balance);
   json["expert_time_share"] = plan.time_share();
+  json["expert_time_share_by_program"] = plan.time_share(plan.gpu_split);
   Json kept = Json::array();
   for (const int64_t layer : plan.placement.replaced) {
     kept.push_back(plan.loads.layers[static_cast<size_t>(layer)]);
@@ -52,6 +55,7 @@ Json expert_plan_json(const ExpertPlan& plan) {
   json["phy2log"] = nested(plan.placement.expert_of_slot);
   json["log2phy"] = nested(plan.placement.slots_of_expert);
   json["logcnt"] = nested(plan.placement.replica_count);
+  json["slot_shares"] = nested(plan.slot_shares);
   return json;
 }
 

@@ -118,8 +118,16 @@ std::string expert_plan_text(const ExpertPlan& plan) {
   if (plan.packed) text += balance_line(plan, "placed by load, no redundancy", *plan.packed);
   text +=
       balance_line(plan, concat("placed, ", plan.n_redundant(), " redundant").c_str(), plan.after);
+  if (plan.n_redundant() > 0) {
+    text += balance_line(plan, "the same, tokens by program", plan.split);
+  }
   text += concat("  A layer waits for its heaviest GPU: its experts now take ",
-                 printed("%.0f", 100 * plan.time_share()), " % of the time in order.\n");
+                 printed("%.0f", 100 * plan.time_share()), " % of the time in order",
+                 plan.n_redundant() == 0
+                     ? ""
+                     : concat(", ", printed("%.0f", 100 * plan.time_share(plan.gpu_split)),
+                              " % with tokens among copies by the program"),
+                 ".\n");
   if (!plan.placement.replaced.empty()) {
     text += concat("  In ", plural(static_cast<int64_t>(plan.placement.replaced.size()), "layer"),
                    " a placement without redundancy is better balanced, and is kept.\n");

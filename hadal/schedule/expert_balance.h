@@ -15,7 +15,9 @@ namespace hadal {
 inline int64_t gpu_of_slot(int64_t slot, int64_t n_slots, int64_t n_gpus) {
   return slot * n_gpus / n_slots;
 }
-// Load of every GPU [G] in one layer: load [N], expert_of_slot [R], replica_count [N].
+// Load of every GPU [G] from that of every slot [R].
+std::vector<double> gpu_sums(const std::vector<double>& load_of_slot, int64_t n_gpus);
+// Load of every GPU [G] in one layer, copies sharing equally: load [N], expert_of_slot [R], replica_count [N].
 std::vector<double> gpu_loads(const std::vector<double>& load,
                               const std::vector<int32_t>& expert_of_slot,
                               const std::vector<int32_t>& replica_count, int64_t n_gpus);
@@ -30,6 +32,7 @@ struct Balancedness {
   std::vector<double> per_layer;     // [L]
   std::vector<double> heaviest_gpu;  // [L] load of the most loaded GPU over the mean GPU
 };
+Balancedness balancedness(const std::vector<std::vector<double>>& of_gpus);  // [L][G]
 Balancedness balancedness(const std::vector<std::vector<double>>& load,
                           const ExpertPlacement& placement, int64_t n_gpus);
 

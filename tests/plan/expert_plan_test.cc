@@ -9,6 +9,7 @@
 namespace hadal {
 namespace {
 
+using ::testing::DoubleNear;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -80,6 +81,25 @@ TEST(ExpertPlan, ComparesWithExpertsInOrder) {
   EXPECT_NEAR(plan.packed->per_layer[0], 6.0 / 9.0, 1e-12);
   // (19/3 + 2) / (10 + 2)
   EXPECT_NEAR(plan.time_share(), 25.0 / 36.0, 1e-12);
+}
+
+// Expert 0 has two copies on one GPU and one on the other: 8 = 4 + 4 makes both GPUs 6.
+TEST(ExpertPlan, SplitsTokensAmongCopiesByTheProgram) {
+  const ExpertPlan plan = small_plan();
+  EXPECT_THAT(plan.gpu_split[0], ElementsAre(DoubleNear(6, 1e-12), DoubleNear(6, 1e-12)));
+  EXPECT_NEAR(plan.split.per_layer[0], 1.0, 1e-12);
+  EXPECT_NEAR(plan.time_share(plan.gpu_split), 8.0 / 12.0, 1e-12);
+  const Json json = expert_plan_json(plan);
+  EXPECT_NEAR(json.at("balancedness").at("placed_split_by_program").at("mean").as_number(), 1.0,
+              1e-12);
+  double of_first = 0.0;
+  const std::vector<int32_t>& slots = plan.placement.expert_of_slot[0];
+  for (size_t slot = 0; slot < slots.size(); ++slot) {
+    if (slots[slot] == 0) {
+      of_first += json.at("slot_shares").as_array()[0].as_array()[slot].as_number();
+    }
+  }
+  EXPECT_NEAR(of_first, 1.0, 1e-12);
 }
 
 TEST(ExpertPlan, JsonHasThePublishedTables) {
