@@ -6,8 +6,8 @@ namespace hadal {
 namespace {
 
 // Behind a cache nothing is learned: nobody asks for a loss, and Saved is dropped layer by layer.
-Tensor layer_forward(Context& ctx, const DecoderLayer& layer, AttentionForm& attention, Tensor x) {
-  LocalDispatcher dispatcher;
+Tensor layer_forward(Context& ctx, const DecoderLayer& layer, AttentionForm& attention,
+                     TokenDispatcher& dispatcher, Tensor x) {
   DecoderLayer::Saved dropped;
   return layer.forward(ctx, attention, dispatcher, std::move(x), Pass{}, dropped).hidden;
 }
@@ -15,10 +15,11 @@ Tensor layer_forward(Context& ctx, const DecoderLayer& layer, AttentionForm& att
 }  // namespace
 
 HiddenRows cached_forward(Context& ctx, const DeepseekV3& model, std::span<const int32_t> tokens,
-                          AttentionForm& attention) {
+                          AttentionForm& attention, PassTurns& turns) {
+  TokenDispatcher& dispatcher = turns.begin(ctx, PassTurns::kMain);
   Tensor x = embed(ctx, model, tokens);
   for (const DecoderLayer& layer : model.layers) {
-    x = layer_forward(ctx, layer, attention, std::move(x));
+    x = layer_forward(ctx, layer, attention, dispatcher, std::move(x));
   }
   RmsNorm::Saved dropped;
   Tensor normed = model.final_norm.forward(ctx, x, dropped);
@@ -27,9 +28,9 @@ HiddenRows cached_forward(Context& ctx, const DeepseekV3& model, std::span<const
 
 HiddenRows cached_mtp_forward(Context& ctx, const DeepseekV3& model, int64_t module,
                               std::span<const int32_t> tokens, const Tensor& state,
-                              AttentionForm& attention) {
+                              AttentionForm& attention, PassTurns& turns) {
   const MtpBlock& block = model.mtp[static_cast<size_t>(module)];
-  LocalDispatcher dispatcher;
+  TokenDispatcher& dispatcher = turns.begin(ctx, static_cast<int>(module) + 1);
   MtpBlock::Saved dropped;
   MtpBlock::Output out =
       block.forward(ctx, attention, dispatcher, embed(ctx, model, tokens), state, Pass{}, dropped);

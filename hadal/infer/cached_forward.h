@@ -4,6 +4,7 @@
 #include <span>
 
 #include "hadal/infer/cached_attention.h"
+#include "hadal/infer/pass_turns.h"
 #include "hadal/model/deepseek_v3.h"
 #include "hadal/ops/copy.h"
 
@@ -20,16 +21,17 @@ struct HiddenRows {
 };
 
 // The main model over `tokens`, the next rows of the sequences that `attention` serves
-// (infer/cached_attention.h). Appends to the pages of the main layers.
+// (infer/cached_attention.h). Appends to the pages of the main layers. Without tokens it is the pass of one
+// who only shares experts.
 HiddenRows cached_forward(Context& ctx, const DeepseekV3& model, std::span<const int32_t> tokens,
-                          AttentionForm& attention);
+                          AttentionForm& attention, PassTurns& turns = local_turns());
 
 // MTP module `module` (0-based) over the rows behind its own pages: state[i] is the state of
 // position i from the module before (or the main model), tokens[i] the token module + 1 places
 // after it.
 HiddenRows cached_mtp_forward(Context& ctx, const DeepseekV3& model, int64_t module,
                               std::span<const int32_t> tokens, const Tensor& state,
-                              AttentionForm& attention);
+                              AttentionForm& attention, PassTurns& turns = local_turns());
 
 // The same rows for the module's pages alone: nobody reads their outputs, so neither attention nor
 // experts run.

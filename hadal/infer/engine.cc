@@ -40,10 +40,12 @@ int64_t usual_chunk(const ModelConfig& config) {
   return std::clamp(kBytes / row_bytes / kLeast * kLeast, kLeast, kMost);
 }
 
-Engine::Engine(Context& ctx, const DeepseekV3& model, const EngineOptions& options)
+Engine::Engine(Context& ctx, const DeepseekV3& model, const EngineOptions& options,
+               PassTurns& turns)
     : ctx_(ctx),
       model_(model),
       options_(checked(model, options)),
+      turns_(turns),
       pages_(model.config, pages_for(options_.capacity), options.with_mtp ? model.config.n_mtp : 0,
              options.cache.form, ctx.arena.memory()),
       prefixes_(pages_, options.cache.reuse, options.cache.folder) {}
@@ -72,7 +74,7 @@ void Engine::start_waiting() {
     auto [id, request, sequence] = std::move(waiting_.front());
     waiting_.pop_front();
     if (!sequence) {
-      sequence = std::make_unique<Sequence>(model_, pages_);
+      sequence = std::make_unique<Sequence>(model_, pages_, turns_);
       sequence->start(std::move(request));
     }
     running_.push_back({id, std::move(sequence)});
@@ -195,7 +197,7 @@ std::vector<EngineEvent> Engine::run(std::vector<Part> parts) {
   Context ctx = ctx_;
   if (records) ctx.probe = &routing;
   MixedAttention attention(model_.rope, std::move(absorbed), std::move(prefill));
-  const HiddenRows out = cached_forward(ctx, model_, rows, attention);
+  const HiddenRows out = cached_forward(ctx, model_, rows, attention, turns_);
   Tensor logits;
   if (n_logits > 0) {
     logits = head_logits(ctx_, model_, picked_rows(ctx_, out.normed, with_logits).mat()).to_host();

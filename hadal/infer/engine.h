@@ -56,9 +56,10 @@ struct EngineCounts {
 // Not thread-safe: one thread adds, steps and cancels. A server hands it its requests.
 class Engine {
  public:
-  // ConfigError when the model has fewer positions than `context`. Context and model outlive the
+  // ConfigError when the model has fewer positions than `context`. Context, model and turns outlive the
   // engine; REQUIRES model.ensure_rope(arena, context).
-  Engine(Context& ctx, const DeepseekV3& model, const EngineOptions& options);
+  Engine(Context& ctx, const DeepseekV3& model, const EngineOptions& options,
+         PassTurns& turns = local_turns());
 
   // Nothing when as many wait as may wait. ConfigError when the request could never run.
   std::optional<RequestId> add(Request request);
@@ -111,6 +112,7 @@ class Engine {
   Context& ctx_;
   const DeepseekV3& model_;
   EngineOptions options_;
+  PassTurns& turns_;
   LatentPages pages_;
   PrefixCache prefixes_;
   StepCosts costs_;

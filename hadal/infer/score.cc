@@ -6,9 +6,10 @@
 namespace hadal {
 
 std::vector<double> score_tokens(Context& ctx, const DeepseekV3& model,
-                                 const std::vector<int32_t>& tokens, const ScoreOptions& options) {
+                                 const std::vector<int32_t>& tokens, const ScoreOptions& options,
+                                 PassTurns& turns) {
   std::vector<double> logprobs;
-  ScoredLogits read(ctx, model, options, std::ssize(tokens));
+  ScoredLogits read(ctx, model, options, std::ssize(tokens), turns);
   for_each_scored(model.config, tokens, options, [&](const ScoredPiece& piece) {
     const Tensor logits = read.of(piece);
     Tensor loss = ctx.empty({logits.dim(0)});

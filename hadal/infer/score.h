@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "hadal/infer/latent_pages.h"
+#include "hadal/infer/pass_turns.h"
 #include "hadal/model/deepseek_v3.h"
 
 namespace hadal {
@@ -27,6 +28,7 @@ struct ScoreOptions {
 // window (or the text, if shorter).
 std::vector<double> score_tokens(Context& ctx, const DeepseekV3& model,
                                  const std::vector<int32_t>& tokens,
-                                 const ScoreOptions& options = {});
+                                 const ScoreOptions& options = {},
+                                 PassTurns& turns = local_turns());
 
 }  // namespace hadal

@@ -77,9 +77,10 @@ void for_each_scored(const ModelConfig& config, std::span<const int32_t> tokens,
 }
 
 ScoredLogits::ScoredLogits(Context& ctx, const DeepseekV3& model, const ScoreOptions& options,
-                           int64_t n_tokens)
+                           int64_t n_tokens, PassTurns& turns)
     : ctx_(ctx),
       model_(model),
+      turns_(turns),
       pages_(model.config, pages_for(std::min(window_of(model.config, options), n_tokens)), 0,
              options.cache, ctx.arena.memory()) {
   expect_positions(model, std::min(window_of(model.config, options), n_tokens));
@@ -93,7 +94,7 @@ Tensor ScoredLogits::of(const ScoredPiece& piece) {
     window_ = piece.window;
   }
   PrefillAttention attention(model_.rope, *sequence_);
-  const HiddenRows out = cached_forward(ctx_, model_, piece.tokens, attention);
+  const HiddenRows out = cached_forward(ctx_, model_, piece.tokens, attention, turns_);
   if (piece.targets.empty()) return ctx_.empty({0, model_.config.vocab_size});
   return head_logits(ctx_, model_,
                      out.normed.mat().rows(piece.n_context, std::ssize(piece.tokens)));

@@ -31,14 +31,15 @@ void for_each_scored(const ModelConfig& config, std::span<const int32_t> tokens,
 class ScoredLogits {
  public:
   // REQUIRES model.ensure_rope for a window (or the text, if shorter).
-  ScoredLogits(Context& ctx, const DeepseekV3& model, const ScoreOptions& options,
-               int64_t n_tokens);
+  ScoredLogits(Context& ctx, const DeepseekV3& model, const ScoreOptions& options, int64_t n_tokens,
+               PassTurns& turns = local_turns());
   // [targets, V]; of no rows where all is context.
   Tensor of(const ScoredPiece& piece);
 
  private:
   Context& ctx_;
   const DeepseekV3& model_;
+  PassTurns& turns_;
   LatentPages pages_;
   std::optional<LatentSequence> sequence_;
   int64_t window_ = -1;

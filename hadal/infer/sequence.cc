@@ -14,8 +14,9 @@ constexpr int64_t kMostWaiting = 64;
 
 }  // namespace
 
-Sequence::Sequence(const DeepseekV3& model, LatentPages& pages) : model_(model), cache_(pages) {
-  if (pages.n_mtp() > 0) drafter_.emplace(model_, cache_);
+Sequence::Sequence(const DeepseekV3& model, LatentPages& pages, PassTurns& turns)
+    : model_(model), cache_(pages) {
+  if (pages.n_mtp() > 0) drafter_.emplace(model_, cache_, turns);
 }
 
 void Sequence::start(Request request) {

@@ -21,7 +21,8 @@ namespace hadal {
 
 class Sequence {
  public:
-  Sequence(const DeepseekV3& model, LatentPages& pages);  // which outlive it
+  // All outlive it.
+  Sequence(const DeepseekV3& model, LatentPages& pages, PassTurns& turns = local_turns());
 
   void start(Request request);
   // Begins behind what is cached of its tokens; returns how many of the rows that put_back() gave away

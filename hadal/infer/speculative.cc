@@ -5,8 +5,11 @@
 #include "hadal/model/head.h"
 
 namespace hadal {
-MtpDrafter::MtpDrafter(const DeepseekV3& model, LatentSequence& sequence)
-    : model_(model), sequence_(sequence), waiting_(static_cast<size_t>(sequence.pages().n_mtp())) {}
+MtpDrafter::MtpDrafter(const DeepseekV3& model, LatentSequence& sequence, PassTurns& turns)
+    : model_(model),
+      sequence_(sequence),
+      turns_(turns),
+      waiting_(static_cast<size_t>(sequence.pages().n_mtp())) {}
 
 void MtpDrafter::observe(Context& ctx, View<const float, 2> states) {
   waiting(0).rows.push(ctx, states);
@@ -47,7 +50,8 @@ HiddenRows MtpDrafter::run(Context& ctx, const DeepseekV3& model, int64_t module
   const bool prefill = form == Form::kPrefill;
   MixedAttention attention(model.rope, prefill ? std::vector<BatchShare>() : rows.shares,
                            prefill ? rows.shares : std::vector<BatchShare>());
-  HiddenRows out = cached_mtp_forward(ctx, model, module, rows.tokens, rows.state, attention);
+  HiddenRows out = cached_mtp_forward(ctx, model, module, rows.tokens, rows.state, attention,
+                                      wishes.front().drafter->turns_);
   int64_t first = 0;
   for (const Wish& wish : wishes) {
     if (module + 1 == wish.drafter->n_modules()) break;
@@ -116,7 +120,8 @@ HiddenRows MtpDrafter::run_drafts(Context& ctx, const DeepseekV3& model, int64_t
       add_last(1);
     }
     AbsorbedAttention attention(model.rope, rows.shares);
-    return cached_mtp_forward(ctx, model, n_modules - 1, rows.tokens, rows.state, attention);
+    return cached_mtp_forward(ctx, model, n_modules - 1, rows.tokens, rows.state, attention,
+                              jobs.front().drafter->turns_);
   }
   std::vector<Wish> wishes, before;
   for (const Job& job : jobs) {

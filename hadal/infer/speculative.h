@@ -24,9 +24,9 @@ namespace hadal {
 // call and made again once their tokens are known.
 class MtpDrafter {
  public:
-  // Uses the modules that `sequence` has pages for. Both arguments outlive the drafter. Whoever
+  // Uses the modules that `sequence` has pages for. All arguments outlive the drafter. Whoever
   // calls catch_up or draft_together has reserved rows for the known tokens and the drafts behind.
-  MtpDrafter(const DeepseekV3& model, LatentSequence& sequence);
+  MtpDrafter(const DeepseekV3& model, LatentSequence& sequence, PassTurns& turns = local_turns());
 
   // Rows [n,d] of the main model's state (HiddenRows::state), behind those given before.
   void observe(Context& ctx, View<const float, 2> states);
@@ -48,6 +48,7 @@ class MtpDrafter {
     const SamplingOptions* sampling;
   };
   // The next draft of all in one pass, then the one behind it. Nobody's drafts depend on the others'.
+  // REQUIRES drafters with the same turns.
   static void draft_together(Context& ctx, const DeepseekV3& model, std::span<const Job> jobs);
 
  private:
@@ -86,6 +87,7 @@ class MtpDrafter {
 
   const DeepseekV3& model_;
   LatentSequence& sequence_;
+  PassTurns& turns_;
   std::vector<Waiting> waiting_;  // per module: states of the one before it
 };
 

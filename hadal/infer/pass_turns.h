@@ -1,0 +1,28 @@
+// infer/pass_turns.h: who decides when a pass of the model runs, and where its experts are. An engine alone
+// runs when it likes, with all experts at hand; one of several that share their experts waits for its turn.
+#pragma once
+
+#include "hadal/nn/token_dispatcher.h"
+
+namespace hadal {
+
+class PassTurns {
+ public:
+  static constexpr int kMain = 0;  // kind of pass: the main model; m > 0: MTP module m
+
+  virtual ~PassTurns() = default;
+  // Returns when a pass of this kind may run: what moves its tokens, until the next begin(). Once a pass,
+  // before anything of it.
+  virtual TokenDispatcher& begin(Context& ctx, int kind) = 0;
+};
+
+class LocalTurns final : public PassTurns {
+ public:
+  TokenDispatcher& begin(Context& ctx, int kind) override;
+
+ private:
+  LocalDispatcher dispatcher_;  // without state: many threads may have it
+};
+LocalTurns& local_turns();
+
+}  // namespace hadal
