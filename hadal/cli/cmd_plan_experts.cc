@@ -13,10 +13,10 @@ namespace hadal::cli {
 namespace {
 
 struct PlanExpertsOptions {
-  std::string load, model, policy = "auto", out, svg;
+  std::string load, judge, model, policy = "auto", out, svg;
   std::optional<double> zipf;
   std::optional<int64_t> layers, experts, groups;
-  int64_t last = 10;
+  int64_t last = 10, skip = 0;
   ExpertPlanOptions plan;
 };
 
@@ -29,7 +29,8 @@ void bind(Flags& flags, PlanExpertsOptions& o) {
                        {"n_groups", "--groups"},
                        {"n_replicas", "--replicas"},
                        {"n_redundant", "--redundant"},
-                       {"n_records", "--last"}});
+                       {"n_records", "--last"},
+                       {"n_skipped", "--skip"}});
   flags.example("hadal plan experts --zipf 0.5 --svg experts.svg",
                 "DeepSeek-V3's 256 experts on 32 GPUs (prefill), a made-up load");
   flags.example("hadal plan experts --zipf 0.5 --gpus 144", "the same on the 144 GPUs of decoding");
@@ -37,9 +38,16 @@ void bind(Flags& flags, PlanExpertsOptions& o) {
                 "from the load that a training run recorded");
   flags.example("hadal plan experts --load loads.json --groups 8 --gpus 32 --out placement.json",
                 "from a list of loads per layer");
+  flags.example("hadal plan experts --load runs/first --last 5 --skip 5 --judge runs/first",
+                "placed by five records of a run, judged on the five after them");
   flags.option("load", o.load,
                "folder of a run, or JSON: [[load of each expert], ...], a list per layer");
   flags.option("last", o.last, "of a run: how many of the last records of moe/load to average");
+  flags.option("skip", o.skip,
+               "of a run: how many of its last records the placement must not know");
+  flags.option("judge", o.judge,
+               "loads of another time, as --load (of a run without --skip): all figures are about "
+               "them");
   flags.option("zipf", o.zipf,
                "no file: the k-th busiest expert has a load of k^-X, in random order per layer");
   flags.option("layers", o.layers, "with --zipf: layers with experts (default: the model's)");
@@ -104,6 +112,13 @@ LayerLoads zipf_loads(const PlanExpertsOptions& o, const ModelConfig& model, uin
   return loads;
 }
 
+LayerLoads recorded_loads(const std::string& path, int64_t last, int64_t skip) {
+  if (!is_run(path)) return read_layer_loads(path);
+  const RunLoad run = read_run_load(run_folder(path), last, skip);
+  return number_layers(run.rows, concat(path, ", mean of ", run.n_records, " records, steps ",
+                                        run.first_step, " to ", run.last_step));
+}
+
 LayerLoads loads_of(const PlanExpertsOptions& o, const std::optional<ModelConfig>& model,
                     uint64_t seed) {
   require(o.load.empty() != !o.zipf.has_value(),
@@ -117,10 +132,7 @@ LayerLoads loads_of(const PlanExpertsOptions& o, const std::optional<ModelConfig
                                     .problem = "only with --zipf",
                                     .found = "--load, which has its own",
                                     .advice = "leave it out"});
-  if (!is_run(o.load)) return read_layer_loads(o.load);
-  const RunLoad run = read_run_load(run_folder(o.load), o.last);
-  return number_layers(run.rows, concat(o.load, ", mean of ", run.n_records, " records, steps ",
-                                        run.first_step, " to ", run.last_step));
+  return recorded_loads(o.load, o.last, o.skip);
 }
 
 int run(const PlanExpertsOptions& o, const CommonOptions& common, Output& out) {
@@ -132,7 +144,10 @@ int run(const PlanExpertsOptions& o, const CommonOptions& common, Output& out) {
   options.n_groups = o.groups.value_or(model ? model->router.n_group : 1);
   LayerLoads loads = loads_of(o, model, common.seed);
   const auto n_experts = static_cast<int64_t>(loads.load.front().size());
-  const ExpertPlan plan = plan_experts(std::move(loads), placement_shape(options, n_experts));
+  std::optional<LayerLoads> judged;
+  if (!o.judge.empty()) judged = recorded_loads(o.judge, o.last, 0);
+  const ExpertPlan plan =
+      plan_experts(std::move(loads), placement_shape(options, n_experts), std::move(judged));
   const Json document = expert_plan_json(plan);
   if (!o.svg.empty()) write_file_atomically(o.svg, load_maps_svg(expert_load_maps(plan)));
   if (!o.out.empty()) write_file_atomically(o.out, document.dump() + "\n");

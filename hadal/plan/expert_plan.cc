@@ -46,29 +46,64 @@ double ExpertPlan::time_share(const std::vector<std::vector<double>>& of_gpus) c
   return time_before > 0.0 ? time_after / time_before : 1.0;
 }
 
-ExpertPlan plan_experts(LayerLoads loads, const PlacementShape& shape) {
+namespace {
+
+// How load falls on GPUs where tokens go to copies by the program: for these loads themselves, and by the
+// shares that other loads had.
+void split_tokens(ExpertPlan& plan) {
+  const int64_t n_gpus = plan.shape.n_gpus;
+  std::vector<std::vector<double>> ahead;
+  for (size_t layer = 0; layer < plan.load().size(); ++layer) {
+    const std::vector<int32_t>& slots = plan.placement.expert_of_slot[layer];
+    const std::vector<double>& load = plan.load()[layer];
+    const MinMaxSplit split = split_by_program(load, slots, n_gpus);
+    plan.gpu_split.push_back(gpu_sums(split.load_of_slot, n_gpus));
+    const std::vector<double> planned =
+        plan.judged ? split_by_program(plan.loads.load[layer], slots, n_gpus).load_of_slot
+                    : split.load_of_slot;
+    std::vector<double>& shares =
+        plan.slot_shares.emplace_back(slot_shares(planned, slots, plan.n_experts()));
+    std::vector<double> of_slot;
+    for (size_t slot = 0; slot < slots.size(); ++slot) {
+      of_slot.push_back(shares[slot] * load[static_cast<size_t>(slots[slot])]);
+    }
+    ahead.push_back(gpu_sums(of_slot, n_gpus));
+  }
+  plan.split = balancedness(plan.gpu_split);
+  if (plan.judged) plan.split_ahead = balancedness(ahead);
+}
+
+void check_judged(const LayerLoads& loads, const LayerLoads& judged) {
+  require(
+      judged.layers == loads.layers && judged.load.front().size() == loads.load.front().size(),
+      {.place = judged.source,
+       .problem = "loads of other layers or experts than those to place",
+       .found = {judged.load.size(), " layers of ", judged.load.front().size(), " experts"},
+       .expected = {loads.load.size(), " of ", loads.load.front().size(), ", the same layers"}});
+}
+
+}  // namespace
+
+ExpertPlan plan_experts(LayerLoads loads, const PlacementShape& shape,
+                        std::optional<LayerLoads> judged) {
   ExpertPlan plan;
   plan.loads = std::move(loads);
+  plan.judged = std::move(judged);
+  if (plan.judged) check_judged(plan.loads, *plan.judged);
   plan.shape = shape;
-  const std::vector<std::vector<double>>& load = plan.loads.load;
-  plan.placement = place_experts(load, shape);
+  const std::vector<std::vector<double>>&planned = plan.loads.load, &load = plan.load();
+  plan.placement = place_experts(planned, shape);
   const ExpertPlacement in_order =
       place_in_order(static_cast<int64_t>(load.size()), plan.n_experts(), shape.n_gpus);
   plan.gpu_before = gpu_loads(load, in_order, shape.n_gpus);
   plan.gpu_after = gpu_loads(load, plan.placement, shape.n_gpus);
   plan.before = balancedness(load, in_order, shape.n_gpus);
   plan.after = balancedness(load, plan.placement, shape.n_gpus);
-  for (size_t layer = 0; layer < load.size(); ++layer) {
-    const std::vector<int32_t>& slots = plan.placement.expert_of_slot[layer];
-    const MinMaxSplit split = split_by_program(load[layer], slots, shape.n_gpus);
-    plan.gpu_split.push_back(gpu_sums(split.load_of_slot, shape.n_gpus));
-    plan.slot_shares.push_back(slot_shares(split.load_of_slot, slots, plan.n_experts()));
-  }
-  plan.split = balancedness(plan.gpu_split);
+  split_tokens(plan);
   if (plan.n_experts() % shape.n_gpus == 0) {
     PlacementShape without = shape;
     without.n_replicas = plan.n_experts();
-    plan.packed = balancedness(load, place_experts(load, without), shape.n_gpus);
+    plan.packed = balancedness(load, place_experts(planned, without), shape.n_gpus);
   }
   return plan;
 }

@@ -32,22 +32,29 @@ struct ExpertPlanOptions {
 PlacementShape placement_shape(const ExpertPlanOptions& options, int64_t n_experts);
 
 struct ExpertPlan {
-  LayerLoads loads;
+  LayerLoads loads;                  // that the placement was made for
+  std::optional<LayerLoads> judged;  // that all figures are about; none: the same
   PlacementShape shape;
   ExpertPlacement placement;
   std::vector<std::vector<double>> gpu_before, gpu_after;  // [L][G] in order, as placed
   Balancedness before, after;                              // copies share equally
   Balancedness split;  // tokens go to copies by the program (schedule/replica_split.h)
+  std::optional<Balancedness> split_ahead;  // by slot_shares, where others than `loads` are judged
   std::vector<std::vector<double>> gpu_split;    // [L][G]
-  std::vector<std::vector<double>> slot_shares;  // [L][R] of the program
+  std::vector<std::vector<double>> slot_shares;  // [L][R] of the program for `loads`
   std::optional<Balancedness> packed;  // by load without redundancy; absent if G does not divide N
+  const std::vector<std::vector<double>>& load() const {
+    return judged ? judged->load : loads.load;
+  }
   int64_t n_experts() const { return static_cast<int64_t>(loads.load.front().size()); }
   int64_t n_redundant() const { return shape.n_replicas - n_experts(); }
   // Time of all layers' experts after over before: a layer is done when its heaviest GPU is.
   double time_share() const { return time_share(gpu_after); }
   double time_share(const std::vector<std::vector<double>>& of_gpus) const;
 };
-ExpertPlan plan_experts(LayerLoads loads, const PlacementShape& shape);
+// ConfigError where the loads to judge by are of other layers or experts.
+ExpertPlan plan_experts(LayerLoads loads, const PlacementShape& shape,
+                        std::optional<LayerLoads> judged = {});
 
 // phy2log [L][R], log2phy [L][N][max count] and logcnt [L][N] are the published balancer's outputs.
 Json expert_plan_json(const ExpertPlan& plan);

@@ -31,6 +31,7 @@ Json expert_plan_json(const ExpertPlan& plan) {
   const PlacementShape& shape = plan.shape;
   Json json = Json::object();
   json["load"] = plan.loads.source;
+  json["judged_on"] = plan.judged ? Json(plan.judged->source) : Json();
   json["layers"] = Json::array_of(plan.loads.layers);
   json["experts"] = plan.n_experts();
   json["gpus"] = shape.n_gpus;
@@ -44,6 +45,7 @@ Json expert_plan_json(const ExpertPlan& plan) {
   balance["placed_without_redundancy"] = plan.packed ? balance_json(*plan.packed) : Json();
   balance["placed"] = balance_json(plan.after);
   balance["placed_split_by_program"] = balance_json(plan.split);
+  balance["placed_split_ahead"] = plan.split_ahead ? balance_json(*plan.split_ahead) : Json();
   json["balancedness"] = std::move(balance);
   json["expert_time_share"] = plan.time_share();
   json["expert_time_share_by_program"] = plan.time_share(plan.gpu_split);

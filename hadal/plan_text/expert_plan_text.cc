@@ -77,7 +77,7 @@ struct Copied {
 std::vector<Copied> most_replicated(const ExpertPlan& plan, size_t n_shown) {
   std::vector<Copied> copied;
   for (size_t layer = 0; layer < plan.loads.load.size(); ++layer) {
-    const std::vector<double>& load = plan.loads.load[layer];
+    const std::vector<double>& load = plan.load()[layer];
     const double mean =
         std::accumulate(load.begin(), load.end(), 0.0) / static_cast<double>(load.size());
     for (size_t expert = 0; expert < load.size(); ++expert) {
@@ -109,6 +109,7 @@ std::string expert_plan_text(const ExpertPlan& plan) {
   std::string text =
       concat(plural(static_cast<int64_t>(plan.loads.load.size()), "layer"), " of ",
              plural(plan.n_experts(), "expert"), ", load: ", plan.loads.source, "\n",
+             plan.judged ? concat("judged on: ", plan.judged->source, "\n") : "",
              plural(shape.n_gpus, "GPU"), " on ", plural(shape.n_nodes, "node"), ", ",
              plural(shape.n_replicas, "replica"), " per layer: ", shape.n_replicas / shape.n_gpus,
              " per GPU, ", plan.n_redundant(), " redundant\n", policy_text(plan), "\n\n");
@@ -119,6 +120,9 @@ std::string expert_plan_text(const ExpertPlan& plan) {
   text +=
       balance_line(plan, concat("placed, ", plan.n_redundant(), " redundant").c_str(), plan.after);
   if (plan.n_redundant() > 0) {
+    if (plan.split_ahead) {
+      text += balance_line(plan, "the same, shares by program", *plan.split_ahead);
+    }
     text += balance_line(plan, "the same, tokens by program", plan.split);
   }
   text += concat("  A layer waits for its heaviest GPU: its experts now take ",

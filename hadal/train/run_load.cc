@@ -26,18 +26,22 @@ bool same_shape(const std::vector<std::vector<double>>& a,
 
 }  // namespace
 
-RunLoad read_run_load(const std::string& run_folder, int64_t n_records) {
+RunLoad read_run_load(const std::string& run_folder, int64_t n_records, int64_t n_skipped) {
   require(n_records >= 1, {.field = "n_records",
                            .problem = "out of range",
                            .found = n_records,
                            .expected = "1 or more"});
+  require(n_skipped >= 0, {.field = "n_skipped",
+                           .problem = "out of range",
+                           .found = n_skipped,
+                           .expected = "0 or more"});
   const std::string path = run_folder + "/metrics.jsonl";
   try {
     std::vector<Json> lines = read_metrics(run_folder, std::numeric_limits<int64_t>::max());
     RunLoad run;
     for (auto line = lines.rbegin(); line != lines.rend() && run.n_records < n_records; ++line) {
       const Json* record = line->find("moe/load");
-      if (!record) continue;
+      if (!record || n_skipped-- > 0) continue;
       const std::vector<std::vector<double>> rows = rows_of(*record);
       run.first_step = line->at("step").as_integer();
       if (run.n_records++ == 0) {
@@ -55,7 +59,8 @@ RunLoad read_run_load(const std::string& run_folder, int64_t n_records) {
     }
     if (run.n_records == 0) {
       throw FormatError(
-          "no record of the experts' load (found no moe/load, expected one at least)");
+          "no record of the experts' load (found no moe/load that is not left out, expected one at "
+          "least)");
     }
     for (std::vector<double>& row : run.rows) {
       for (double& load : row) load /= static_cast<double>(run.n_records);

@@ -14,7 +14,7 @@ struct RunLoad {
 };
 
 // The last `n_records` records of moe/load (one every log.load_every_steps steps), or as many as
-// there are. FormatError names the file: no metrics, no record, a record of another shape.
-RunLoad read_run_load(const std::string& run_folder, int64_t n_records);
+// there are, n_skipped left out at the end. FormatError names the file: no metrics, no record, a record of another shape.
+RunLoad read_run_load(const std::string& run_folder, int64_t n_records, int64_t n_skipped = 0);
 
 }  // namespace hadal

@@ -65,6 +65,18 @@ TEST(PlanExperts, ReadsTheLoadOfARun) {
   }
 }
 
+TEST(PlanExperts, JudgesARunOnRecordsThatThePlacementDoesNotKnow) {
+  const test::SmallRun small;
+  small.train("run");
+  const RunResult result = plan_experts({"--load", small.path("run"), "--last", "1", "--skip", "1",
+                                         "--judge", small.path("run"), "--gpus", "2"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("mean of 1 records, steps 6 to 6\njudged on: "));
+  EXPECT_THAT(result.out, HasSubstr("mean of 1 records, steps 8 to 8\n"));
+  EXPECT_THAT(result.out, HasSubstr("the same, shares by program"));
+  EXPECT_THAT(result.out, HasSubstr("the same, tokens by program"));
+}
+
 TEST(PlanExperts, WrongInputIsOneLineAndExitCodeTwo) {
   const test::TemporaryFolder folder;
   const std::string good = folder.write("good.json", "[[1,2,3,4]]");
@@ -97,6 +109,10 @@ TEST(PlanExperts, WrongInputIsOneLineAndExitCodeTwo) {
       {{"--load", good, "--redundant", "9223372036854775807"}, "--replicas: too many"},
       {{"--load", good, "--replicas", "8", "--redundant", "4"}, "--redundant: given beside"},
       {{"--load", folder.path(), "--last", "0"}, "--last: out of range"},
+      {{"--load", folder.path(), "--skip", "-1"}, "--skip: out of range"},
+      {{"--load", good, "--judge", ragged}, folder / "ragged.json: layers differ"},
+      {{"--load", good, "--gpus", "2", "--judge", folder.write("other.json", "[[1,2]]")},
+       folder / "other.json: loads of other layers or experts"},
       {{"--load", good, "--gpus", "4", "--nodes", "2", "--policy", "hierarchical"},
        "--policy: hierarchical placement needs whole groups"},
       {{"--load", good, "--policy", "globl"}, "--policy: unknown value"},

@@ -102,6 +102,29 @@ TEST(ExpertPlan, SplitsTokensAmongCopiesByTheProgram) {
   EXPECT_NEAR(of_first, 1.0, 1e-12);
 }
 
+// Placed for loads 8 2 1 1, judged on 2 2 1 1: shares that suited the first do not suit the second.
+TEST(ExpertPlan, JudgesOnLoadsOfAnotherTime) {
+  LayerLoads planned, judged;
+  planned.load = {{8, 2, 1, 1}};
+  judged.load = {{2, 2, 1, 1}};
+  planned.layers = judged.layers = {1};
+  judged.source = "later";
+  const PlacementShape shape{.n_replicas = 6, .n_gpus = 2};
+  const ExpertPlan plan = plan_experts(planned, shape, judged);
+  EXPECT_EQ(plan.placement.expert_of_slot, plan_experts(planned, shape).placement.expert_of_slot);
+  EXPECT_THAT(plan.gpu_before[0], ElementsAre(4, 2));
+  // GPUs (0 0 3) and (0 1 2): 4/3 + 1 and 2/3 + 3 by equal parts; the 5/8 and 3/8 of before make them 2.25
+  // and 3.75; the program 2 + 1 and 3.
+  EXPECT_NEAR(plan.after.mean, 3.0 / (11.0 / 3.0), 1e-12);
+  ASSERT_TRUE(plan.split_ahead);
+  EXPECT_NEAR(plan.split_ahead->mean, 3.0 / 3.75, 1e-12);
+  EXPECT_NEAR(plan.split.mean, 1.0, 1e-12);
+  judged.layers = {2};
+  EXPECT_EQ(test::error_of([&] { plan_experts(planned, shape, judged); }),
+            "later: loads of other layers or experts than those to place (found 1 layers of 4 "
+            "experts, expected 1 of 4, the same layers)");
+}
+
 TEST(ExpertPlan, JsonHasThePublishedTables) {
   const Json json = expert_plan_json(small_plan());
   EXPECT_EQ(json.at("experts").as_integer(), 4);

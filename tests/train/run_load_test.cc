@@ -34,6 +34,11 @@ TEST(RunLoad, AveragesTheLastRecords) {
   const RunLoad all = read_run_load(folder.path(), 1000);
   EXPECT_EQ(all.n_records, 3);
   EXPECT_THAT(all.rows[1], ElementsAre(5, 3));
+  const RunLoad before = read_run_load(folder.path(), 1, 1);
+  EXPECT_EQ(before.last_step, 10);
+  EXPECT_THAT(before.rows[1], ElementsAre(4, 2));
+  test::expect_refused<FormatError>([&] { read_run_load(folder.path(), 1, 3); },
+                                    "no record of the experts' load");
 }
 
 TEST(RunLoad, ReadsWhatTrainingWrites) {
@@ -79,6 +84,8 @@ TEST(RunLoad, RefusesInOneLineThatNamesTheFile) {
                                     "metrics.jsonl: no record of the experts' load");
   test::expect_refused<ConfigError>([&] { read_run_load(empty.path(), 0); },
                                     "n_records: out of range");
+  test::expect_refused<ConfigError>([&] { read_run_load(empty.path(), 1, -1); },
+                                    "n_skipped: out of range");
 }
 
 }  // namespace
