@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "hadal/cli/commands.h"
+#include "hadal/cli/measured_pipeline.h"
 #include "hadal/core/log.h"
 #include "hadal/core/number_text.h"
 #include "hadal/draw/timeline_svg.h"
@@ -25,7 +26,7 @@ struct PipelineOptions {
   std::string forward, backward, weight, overlapped, comm, bytes, bandwidth;
   std::string layers, all_to_all, overlap_efficiency;
   bool blocking = false;
-  std::string stage_times, svg, zoom, trace, write_schedule;
+  std::string stage_times, measured, svg, zoom, trace, write_schedule;
   bool compare = false, actions = false;
 };
 
@@ -78,6 +79,10 @@ void bind(Flags& flags, PipelineOptions& o) {
   flags.option("stage-times", o.stage_times,
                "TOML or JSON file with forward, backward, weight, overlapped, layers, all_to_all, "
                "overlap_efficiency, latency, bytes, bandwidth, blocking; options go before it");
+  flags.option(
+      "measured", o.measured,
+      "what a run recorded (parallel.trace of hadal train): what it waited for, its bubble "
+      "beside the simulated one, and pictures of it");
   flags.flag("compare", o.compare, "all six schedules, and --schedule-file's");
   flags.option("schedule-file", o.schedule_file,
                "your own schedule (JSON); it is checked before it is simulated");
@@ -290,6 +295,7 @@ void refuse_useless_options(const PipelineOptions& o) {
 
 int run(const PipelineOptions& o, const CommonOptions&, Output& out) {
   refuse_useless_options(o);
+  if (!o.measured.empty()) return show_measured({o.measured, o.svg, o.trace, zoom_of(o)}, out);
   const PipelineInputs inputs = read_inputs(o);
   if (o.compare) return run_comparison(o, inputs, out);
   PipelineResult result;

@@ -12,7 +12,6 @@ int world_rank_of(const ParallelConfig& config, RankCoordinates at) {
 
 RankGroups::RankGroups(const ParallelConfig& config, Communicator& all)
     : world(all), at(coordinates_of(config, all.rank())) {
-  std::vector<int> places, experts;
   for (int32_t place = 0; place < config.pipeline; ++place) {
     places.push_back(world_rank_of(config, {place, at.replica}));
   }

@@ -37,6 +37,7 @@ struct RankGroups {
   RankGroups(const ParallelConfig& config, Communicator& world);
   Communicator& world;
   RankCoordinates at;
+  std::vector<int> places, experts;        // world ranks of the two below
   std::unique_ptr<Communicator> pipeline;  // the P places of this replica, in order of place
   std::unique_ptr<Communicator> expert;    // the E replicas that share the experts of this place
 };

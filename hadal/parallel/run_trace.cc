@@ -2,30 +2,8 @@
 
 #include <algorithm>
 
-#include "hadal/core/clock.h"
-
 namespace hadal {
 namespace {
-
-class TracedReceipt : public Receipt::Pending {
- public:
-  TracedReceipt(Receipt inner, RunTrace& trace, std::string_view network, int from)
-      : inner_(std::move(inner)), trace_(trace), network_(network), from_(from) {}
-  bool arrived() override { return inner_.arrived(); }
-  Tensor wait() override {
-    const double start = monotonic_seconds();
-    Tensor message = inner_.wait();
-    trace_.waits.push_back(
-        {network_, trace_.place, from_, message.bytes(), start, monotonic_seconds()});
-    return message;
-  }
-
- private:
-  Receipt inner_;
-  RunTrace& trace_;
-  std::string_view network_;
-  int from_;
-};
 
 double first_start(std::span<const RunTrace> ranks) {
   double first = 0.0;
@@ -66,11 +44,6 @@ double RunTrace::waited(std::string_view network) const {
     if (wait.network == network) sum += wait.seconds();
   }
   return sum;
-}
-
-Receipt TracedCommunicator::receive(int from, int64_t tag, const MessageForm& form, Arena& arena) {
-  return Receipt(std::make_unique<TracedReceipt>(inner_.receive(from, tag, form, arena), trace_,
-                                                 network_, from));
 }
 
 Simulation measured_timeline(std::span<const RunTrace> ranks) {

@@ -2,7 +2,7 @@
 // (pipeline/simulator.h): both are drawn by one writer (pipeline/timeline_trace.h), and the simulator
 // predicts a step from measured times.
 //
-// Seconds of one clock: of ranks on one host.
+// Seconds of one clock: of ranks on one host, or of the first rank (parallel/trace_gather.h).
 #pragma once
 
 #include <span>
@@ -15,59 +15,54 @@
 
 namespace hadal {
 
+// The same at both ends of a message, and no other's.
+struct MessageKey {
+  int from = 0, to = 0;  // world ranks
+  int64_t group = 0;     // of the ranks that the communicator has
+  int64_t tag = 0;
+  int64_t number = 0;  // of those before it with the same of all the rest
+  auto operator<=>(const MessageKey&) const = default;
+};
+
+struct TimedSend {
+  MessageKey message;
+  int64_t bytes = 0;
+  double at = 0;
+};
+
 struct TimedWait {
-  std::string_view network;  // static text: "pipeline", "experts"
+  std::string_view network;  // static text: "pipeline", "experts", "gradients"
   RankPlace place;
   int from = 0;  // rank of the communicator that was waited for
   int64_t bytes = 0;
   double start = 0, end = 0;
+  MessageKey message = {};
   double seconds() const { return end - start; }
 };
 
-struct
-    TimedStep {  // of a cursor: a phase, and what follows up to the next start of a communication
+// Of a cursor: a phase, and what follows up to the next start of a communication.
+struct TimedStep {
   RankPlace place;
   double start = 0, end = 0;
 };
 
-// Of one rank. The executor adds computations and their steps, a TracedCommunicator waits.
+// Of one rank. The executor adds computations and their steps, a TracedCommunicator what travels.
 struct RunTrace {
+  bool on = true;             // false: nothing is added
+  double start = 0, end = 0;  // of the training step
   std::vector<TimedAction>
       actions;  // of rank's list; a start is behind the wait for the first input
   std::vector<TimedStep> steps;
+  std::vector<TimedSend> sends;
   std::vector<TimedWait> waits;
   RankPlace place;
 
   double waited(std::string_view network) const;  // seconds
-};
-
-// A communicator whose waits are noted. Both that it is made of outlive it.
-class TracedCommunicator final : public Communicator {
- public:
-  TracedCommunicator(Communicator& inner, RunTrace& trace, std::string_view network)
-      : inner_(inner), trace_(trace), network_(network) {}
-
-  int rank() const override { return inner_.rank(); }
-  int n_ranks() const override { return inner_.n_ranks(); }
-  void send(int to, int64_t tag, Tensor message) override {
-    inner_.send(to, tag, std::move(message));
+  void clear() {
+    const bool kept = on;
+    *this = {};
+    on = kept;
   }
-  Receipt receive(int from, int64_t tag, const MessageForm& form, Arena& arena) override;
-  void progress() override { inner_.progress(); }
-  void finish_sends() override { inner_.finish_sends(); }
-  void at(const RankPlace& place) override {
-    trace_.place = place;
-    inner_.at(place);
-  }
-  void fail(const std::string& reason) override { inner_.fail(reason); }
-  std::unique_ptr<Communicator> group(const std::vector<int>& ranks) override {  // not traced
-    return inner_.group(ranks);
-  }
-
- private:
-  Communicator& inner_;
-  RunTrace& trace_;
-  std::string_view network_;
 };
 
 // One trace a rank of the pipeline, in order. Time 0 is the first start; a rank is busy where it computes

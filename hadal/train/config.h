@@ -98,6 +98,8 @@ struct TrainConfig {
     bool overlap = true;
     std::string dispatch = "compute", combine = "f32", route = "auto";
     double wait_seconds = 600;
+    std::string trace;  // file
+    int64_t trace_first = 3, trace_steps = 4;
   } parallel;
 
   struct Log {  // [log]

@@ -121,6 +121,12 @@ void add_parallel_settings(std::vector<Setting>& table, TrainConfig::Parallel& p
        .choices = {"auto", "flat", "nodes"}},
       {"parallel.wait_seconds", &p.wait_seconds,
        "how long a rank waits for another before the run ends", 1, 1e7},
+      {.name = "parallel.trace",
+       .target = &p.trace,
+       .help = "file for what all ranks did and when, to be shown by hadal pipeline"},
+      {"parallel.trace_first", &p.trace_first, "the first step in it", 1, 1'000'000'000},
+      {"parallel.trace_steps", &p.trace_steps,
+       "steps in it; every second one runs without overlap, for comparison", 1, 1000},
   };
   table.insert(table.end(), own.begin(), own.end());
 }

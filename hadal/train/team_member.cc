@@ -13,9 +13,8 @@
 namespace hadal {
 namespace {
 
-std::unique_ptr<TokenDispatcher> dispatcher_for(RankGroups& groups, const TrainConfig& config,
+std::unique_ptr<TokenDispatcher> dispatcher_for(Communicator& group, const TrainConfig& config,
                                                 Arena& arena) {
-  Communicator& group = *groups.expert;
   if (group.n_ranks() == 1) return std::make_unique<LocalDispatcher>();
   return std::make_unique<ExpertDispatcher>(
       group, expert_exchange(config, nodes_by_name(group, host_name(), arena)));
@@ -36,7 +35,10 @@ const StepCount& TeamMember::begin(const TrainConfig& config, const ModelConfig&
   const ParallelConfig layout = parallel_layout(config, shape, world_.n_ranks());
   if (!groups_) {
     groups_.emplace(layout, world_);
-    dispatcher_ = dispatcher_for(*groups_, config, ctx_.arena);
+    RunTrace& trace = trace_.of_rank();
+    pipeline_.emplace(*groups_->pipeline, trace, "pipeline", groups_->places);
+    experts_.emplace(*groups_->expert, trace, "experts", groups_->experts);
+    dispatcher_ = dispatcher_for(*experts_, config, ctx_.arena);
   }
   phase_ = nullptr;  // its memory goes before the next one's comes
   phase_ = std::make_unique<Phase>();
@@ -55,7 +57,7 @@ const StepCount& TeamMember::begin(const TrainConfig& config, const ModelConfig&
   set_precision(p.model, model_precision(config.precision));
   p.model.config.fp8_power_of_two_scales = config.precision.scales == "power-of-two";
   p.params = named_params(p.model);
-  p.optimizer.emplace(ctx_, world_, p.holders, p.model, adamw_config(config.optimizer),
+  p.optimizer.emplace(ctx_, synced_, p.holders, p.model, adamw_config(config.optimizer),
                       config.optimizer.ema_decay > 0);
   return p.count;
 }
@@ -64,7 +66,7 @@ PipelineExecutor& TeamMember::executor(int64_t n_micro_batches) {
   std::unique_ptr<PipelineExecutor>& found = phase_->executors[n_micro_batches];
   if (!found) {
     found = std::make_unique<PipelineExecutor>(schedule_of(phase_->layout, n_micro_batches),
-                                               phase_->cuts, *groups_->pipeline, *dispatcher_);
+                                               phase_->cuts, *pipeline_, *dispatcher_);
   }
   return *found;
 }
@@ -81,10 +83,13 @@ StepReport TeamMember::compute_gradients(const Batch& batch, const StepPlan& pla
   Phase& p = *phase_;
   const int64_t step = p.count.steps + 1;
   const std::vector<MicroBatch> own = own_micro_batches(batch, plan);
-  PipelineRun how{.step = step, .overlap = p.config.parallel.overlap};
+  PipelineRun how{.step = step, .overlap = trace_.begin(p.config.parallel, step)};
+  if (trace_.on()) how.trace = &trace_.of_rank();
   how.recompute = recompute_policy(p.config.train.recompute, model_precision(p.config.precision));
-  const StepLosses losses = executor(std::ssize(own)).run(ctx_, p.model, own, plan.loss, how);
-  world_.at({step, "adding up"});
+  PipelineExecutor& pipeline = executor(std::ssize(own));
+  p.schedule = &pipeline.schedule();
+  const StepLosses losses = pipeline.run(ctx_, p.model, own, plan.loss, how);
+  synced_.at({step, "sum"});
   StepTotals totals = gather_losses(p.layout, groups_->at, world_, losses, ctx_.arena);
   StepReport report;
   report.loss = std::move(totals.loss);
@@ -114,12 +119,13 @@ void TeamMember::count_in(const Batch& batch) {
 
 void TeamMember::update(const Batch& batch, const StepPlan& plan) {
   Phase& p = *phase_;
-  world_.at({p.count.steps + 1, "update"});
+  synced_.at({p.count.steps + 1, "update"});
   p.optimizer->step(ctx_, plan.learning_rate, static_cast<float>(p.report.clip));
   update_route_biases(p.model, p.report.load, plan.bias_gamma);
   if (p.config.optimizer.ema_decay > 0) {
     p.optimizer->begin_average(ctx_, static_cast<float>(plan.ema_decay));
   }
+  if (trace_.on()) trace_.end(world_, *p.schedule, p.layout.data, ctx_.arena);
   count_in(batch);
   world_.at({});
 }

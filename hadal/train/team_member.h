@@ -13,6 +13,7 @@
 #include "hadal/parallel/sharded_optimizer.h"
 #include "hadal/train/config.h"
 #include "hadal/train/evaluate.h"
+#include "hadal/train/team_trace.h"
 #include "hadal/train/train_step.h"
 #include "hadal/train/training_checkpoint.h"
 
@@ -20,7 +21,8 @@ namespace hadal {
 
 class TeamMember {
  public:
-  TeamMember(Context& ctx, Communicator& world) : ctx_(ctx), world_(world) {}
+  TeamMember(Context& ctx, Communicator& world)
+      : ctx_(ctx), world_(world), synced_(world, trace_.of_rank(), "gradients") {}
   TeamMember(const TeamMember&) = delete;
   TeamMember& operator=(const TeamMember&) = delete;
 
@@ -60,6 +62,7 @@ class TeamMember {
     std::vector<NamedParam> params;
     std::optional<ShardedOptimizer> optimizer;
     std::map<int64_t, std::unique_ptr<PipelineExecutor>> executors;  // by micro-batches
+    const PipelineSchedule* schedule = nullptr;                      // of the step under way
     StepCount count;
     StepReport report;
   };
@@ -79,7 +82,10 @@ class TeamMember {
 
   Context& ctx_;
   Communicator& world_;
+  TeamTrace trace_;
+  TracedCommunicator synced_;  // the world, for gradients and weights
   std::optional<RankGroups> groups_;
+  std::optional<TracedCommunicator> pipeline_, experts_;
   std::unique_ptr<TokenDispatcher> dispatcher_;
   std::unique_ptr<Phase> phase_;
   bool average_shown_ = false;

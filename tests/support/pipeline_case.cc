@@ -8,6 +8,7 @@
 #include "hadal/core/rng.h"
 #include "hadal/model/precision.h"
 #include "hadal/parallel/expert_dispatcher.h"
+#include "hadal/parallel/traced_communicator.h"
 
 namespace hadal::test {
 namespace {
@@ -95,8 +96,8 @@ PipelineResult::PipelineResult(const PipelineCase& of, const PipelineRun& how,
     PipelineRun traced = how;
     traced.trace = &traces[rank];
     RankGroups groups(layout, world);
-    TracedCommunicator pipeline(*groups.pipeline, traces[rank], "pipeline");
-    TracedCommunicator experts(*groups.expert, traces[rank], "experts");
+    TracedCommunicator pipeline(*groups.pipeline, traces[rank], "pipeline", groups.places);
+    TracedCommunicator experts(*groups.expert, traces[rank], "experts", groups.experts);
     ExpertDispatcher over_ranks(experts);
     TokenDispatcher& dispatcher =
         of.expert > 1 ? static_cast<TokenDispatcher&>(over_ranks) : own.dispatcher;
