@@ -33,12 +33,12 @@ void bind(Flags& flags, TrainOptions& o) {
 // Settings that cannot be read are for the first process to tell of.
 template <class Settings>
 int follow(int threads, const Settings& settings) {
-  double patience = TrainConfig().parallel.wait_seconds;
+  TrainConfig::Parallel parallel;
   try {
-    patience = settings().parallel.wait_seconds;
+    parallel = settings().parallel;
   } catch (const Error&) {
   }
-  follow_leader(threads, patience);
+  follow_leader(threads, parallel);
   return 0;
 }
 

@@ -44,19 +44,19 @@ void all_reduce(Communicator& comm, std::span<T> values, Arena& arena) {
 }  // namespace
 
 Exchange::Exchange(Communicator& comm, std::vector<Tensor> pieces, const MessageForm& form,
-                   Arena& arena) {
+                   Arena& arena, int64_t tag) {
   const int n = comm.n_ranks();
   if (pieces.size() != at(n)) {
     throw ShapeError(concat("exchange: a piece for every rank is needed (found ", pieces.size(),
                             ", expected ", n, ")"));
   }
   for (int from = 0; from < n; ++from) {
-    receipts_.push_back(comm.receive(from, Communicator::kCollectiveTag, form, arena));
+    receipts_.push_back(comm.receive(from, tag, form, arena));
   }
   // Everybody begins with a neighbour of its own, so that no rank gets all messages at once.
   for (int i = 0; i < n; ++i) {
     const int to = (comm.rank() + i) % n;
-    comm.send(to, Communicator::kCollectiveTag, std::move(pieces[at(to)]));
+    comm.send(to, tag, std::move(pieces[at(to)]));
   }
 }
 

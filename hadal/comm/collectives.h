@@ -14,8 +14,10 @@ namespace hadal {
 class Exchange {
  public:
   Exchange() = default;
-  // Starts it. REQUIRES n_ranks pieces, each of `form`; the piece for oneself is not copied.
-  Exchange(Communicator& comm, std::vector<Tensor> pieces, const MessageForm& form, Arena& arena);
+  // Starts it. REQUIRES n_ranks pieces, each of `form`; the piece for oneself is not copied. Exchanges with
+  // a tag of their own may be started in another order than on other ranks.
+  Exchange(Communicator& comm, std::vector<Tensor> pieces, const MessageForm& form, Arena& arena,
+           int64_t tag = Communicator::kCollectiveTag);
   bool started() const { return !receipts_.empty(); }
   bool arrived();  // all of it
   std::vector<Tensor> finish();

@@ -65,7 +65,7 @@ class Receipt {
 
   bool expected() const { return pending_ != nullptr; }
   bool arrived() { return pending_->arrived(); }  // CommError where a rank has failed
-  Tensor wait();  // once
+  Tensor wait();                                  // once
 
  private:
   std::unique_ptr<Pending> pending_;
@@ -93,6 +93,7 @@ class Communicator {
   virtual void finish_sends() = 0;
 
   virtual void at(const RankPlace& place) = 0;
+  virtual double patience_seconds() const = 0;  // of a wait
   // The rank cannot go on: the waits of all other ranks throw CommError with this reason.
   virtual void fail(const std::string& reason) = 0;
 

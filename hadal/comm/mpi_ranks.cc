@@ -36,7 +36,8 @@ void start_mpi(const LaunchedAs& launched) {
 
 }  // namespace
 
-void run_mpi_rank(double patience_seconds, const std::function<void(Communicator&)>& body) {
+void run_mpi_rank(double patience_seconds, const std::function<void(Communicator&)>& body,
+                  const SlowLink& link) {
   const LaunchedAs launched = launched_as();
   // A launcher that we do not know may speak PMIx; then MPI knows how many there are.
   if (!launched.by_launcher && std::getenv("PMIX_RANK") == nullptr) {
@@ -44,7 +45,7 @@ void run_mpi_rank(double patience_seconds, const std::function<void(Communicator
   }
   start_mpi(launched);
   {
-    MpiTransport transport(patience_seconds);
+    MpiTransport transport(patience_seconds, link);
     try {
       RankGroup communicator(transport);
       body(communicator);

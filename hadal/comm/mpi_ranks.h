@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "hadal/comm/communicator.h"
+#include "hadal/comm/slow_link.h"
 
 namespace hadal {
 
@@ -22,6 +23,7 @@ LaunchedAs launched_as();
 // If body throws, its error is printed with the rank before it and the whole job ends (MPI_Abort) with
 // the error's exit code. Arenas of messages must outlive the call: one may still leave when body returns.
 // Unavailable: the launcher's processes do not know each other, being started for another MPI.
-void run_mpi_rank(double patience_seconds, const std::function<void(Communicator&)>& body);
+void run_mpi_rank(double patience_seconds, const std::function<void(Communicator&)>& body,
+                  const SlowLink& link = {});
 
 }  // namespace hadal

@@ -59,12 +59,12 @@ class MpiTransport::Pending : public Receipt::Pending {
     const std::lock_guard lock(transport_.mutex_);
     if (!transfer_->there) transport_.poll();
     transport_.throw_if_failed();
-    return transfer_->there;
+    return transfer_->can_be_had();
   }
 
   Tensor wait() override {
     std::unique_lock lock(transport_.mutex_);
-    if (!transport_.wait_until(lock, [&] { return transfer_->there; })) {
+    if (!transport_.wait_until(lock, [&] { return transfer_->can_be_had(); })) {
       throw_silent({transport_.rank_, ticket_.from, ticket_.channel.tag}, transport_.place_,
                    transport_.patience_seconds_, "");
     }
@@ -78,7 +78,8 @@ class MpiTransport::Pending : public Receipt::Pending {
   std::shared_ptr<MpiTransfer> transfer_;
 };
 
-MpiTransport::MpiTransport(double patience_seconds) : patience_seconds_(patience_seconds) {
+MpiTransport::MpiTransport(double patience_seconds, const SlowLink& link)
+    : patience_seconds_(patience_seconds) {
   check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &world_), "MPI_Comm_dup");
   check_mpi(MPI_Comm_set_errhandler(world_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   check_mpi(MPI_Comm_rank(world_, &rank_), "MPI_Comm_rank");
@@ -88,6 +89,7 @@ MpiTransport::MpiTransport(double patience_seconds) : patience_seconds_(patience
   check_mpi(MPI_Comm_get_attr(world_, MPI_TAG_UB, static_cast<void*>(&most), &known), "MPI_TAG_UB");
   n_element_tags_ = std::min<int64_t>(known != 0 ? *most : 32767, kMostElementTags);
   n_sent_.resize(static_cast<size_t>(n_ranks_));
+  links_.emplace(link, rank_, n_ranks_);
   mover_ = std::jthread([this] { move_while_computing(); });
 }
 
@@ -109,6 +111,7 @@ void MpiTransport::send(int to, const Channel& channel, Tensor message) {
   const std::lock_guard lock(mutex_);
   if (to == rank_) return put(rank_, channel, {envelope, {}, std::move(message)});
   envelope.number = n_sent_[static_cast<size_t>(to)]++;
+  envelope.not_before = links_->arrival(to, envelope.bytes).time_since_epoch().count();
   const auto transfer = std::make_shared<MpiTransfer>();
   if (envelope.bytes <= kMostInside) {
     const auto* elements = static_cast<const std::byte*>(std::as_const(message).raw());
@@ -148,6 +151,7 @@ void MpiTransport::start_receiving(const std::shared_ptr<MpiTransfer>& transfer,
                                    const Ticket& ticket) {
   MpiParcel parcel = lanes_.take(ticket);
   const MpiEnvelope& envelope = parcel.envelope;
+  transfer->not_before = LinkClock::time_point(LinkClock::duration(envelope.not_before));
   try {
     check_form({rank_, ticket.from, ticket.channel.tag}, envelope.dtype, envelope.shape,
                transfer->form);

@@ -15,11 +15,13 @@
 #include <exception>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <thread>
 #include <type_traits>
 
 #include "hadal/comm/lanes.h"
+#include "hadal/comm/slow_link.h"
 
 namespace hadal {
 
@@ -35,6 +37,7 @@ struct MpiEnvelope {
   Shape shape = {};
   int64_t number = 0;  // of the messages from one rank to another
   int64_t bytes = 0;
+  LinkClock::rep not_before = 0;  // of a slow link: the sender's clock
 };
 static_assert(std::is_trivially_copyable_v<MpiEnvelope>);
 
@@ -53,6 +56,8 @@ struct MpiTransfer {
   int n_open = 0;                   // requests
   // Of one that is received:
   bool sending = true, there = false;
+  LinkClock::time_point not_before;
+  bool can_be_had() const { return there && not_before <= LinkClock::now(); }
   MessageForm form;
   Arena* arena = nullptr;
   std::exception_ptr refused;  // not of this form
@@ -61,7 +66,7 @@ struct MpiTransfer {
 class MpiTransport : public Transport {
  public:
   // REQUIRES MPI started with MPI_THREAD_SERIALIZED or better, and that it is not ended before this is.
-  explicit MpiTransport(double patience_seconds);
+  explicit MpiTransport(double patience_seconds, const SlowLink& link = {});
   ~MpiTransport() override;
 
   int rank() const override { return rank_; }
@@ -71,6 +76,7 @@ class MpiTransport : public Transport {
   void progress() override;
   void finish_sends() override;
   void at(const RankPlace& place) override;
+  double patience_seconds() const override { return patience_seconds_; }
   void fail(const std::string& reason) override;
   std::string place() const;
 
@@ -107,6 +113,7 @@ class MpiTransport : public Transport {
   std::vector<MPI_Request> requests_;
   std::vector<std::shared_ptr<MpiTransfer>> of_request_;  // beside requests_
   std::vector<int64_t> n_sent_;                           // [to] messages
+  std::optional<SlowLinks> links_;
   RankPlace place_;
   std::string failure_;        // why no wait goes on
   std::exception_ptr broken_;  // what the thread met

@@ -8,7 +8,8 @@ MpiInfo ask_mpi() {
   return {false, "not in this build (libopenmpi-dev, then cmake --preset mpi)", 0, 1};
 }
 
-void run_mpi_rank(double patience_seconds, const std::function<void(Communicator&)>& body) {
+void run_mpi_rank(double patience_seconds, const std::function<void(Communicator&)>& body,
+                  const SlowLink&) {
   const LaunchedAs launched = launched_as();
   if (launched.n_ranks > 1) {
     throw Unavailable(concat("MPI: not in this build, and this is one of ", launched.n_ranks,

@@ -31,6 +31,7 @@ class RankGroup : public Communicator {
   void progress() override { transport_.progress(); }
   void finish_sends() override { transport_.finish_sends(); }
   void at(const RankPlace& place) override { transport_.at(place); }
+  double patience_seconds() const override { return transport_.patience_seconds(); }
   void fail(const std::string& reason) override { transport_.fail(reason); }
   std::unique_ptr<Communicator> group(const std::vector<int>& ranks) override;
 

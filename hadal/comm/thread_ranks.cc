@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -15,14 +14,8 @@
 namespace hadal {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Clock = LinkClock;
 using Moment = Clock::time_point;
-
-Clock::duration to_duration(double seconds) {
-  constexpr double kLongest = 1e8;  // three years: what a clock can add to now
-  return std::chrono::duration_cast<Clock::duration>(
-      std::chrono::duration<double>(std::min(seconds, kLongest)));
-}
 
 struct Parcel {
   Tensor message;
@@ -115,7 +108,7 @@ class PendingParcel : public Receipt::Pending {
     Mailbox& box = world_.mailbox(rank_);
     const double patience = world_.settings.patience_seconds;
     std::unique_lock lock(box.mutex);
-    const Moment deadline = Clock::now() + to_duration(patience);
+    const Moment deadline = Clock::now() + link_duration(patience);
     for (;;) {
       if (world_.failed) world_.throw_failure();
       const Moment now = Clock::now();
@@ -139,13 +132,13 @@ class PendingParcel : public Receipt::Pending {
 class ThreadTransport : public Transport {
  public:
   ThreadTransport(ThreadWorld& world, int rank)
-      : world_(world), rank_(rank), link_free_(static_cast<size_t>(world.settings.n_ranks)) {}
+      : world_(world), rank_(rank), links_(world.settings.link, rank, world.settings.n_ranks) {}
 
   int rank() const override { return rank_; }
   int n_ranks() const override { return world_.settings.n_ranks; }
 
   void send(int to, const Channel& channel, Tensor message) override {
-    const Moment there = arrival(to, message.bytes());
+    const Moment there = links_.arrival(to, message.bytes());
     Mailbox& box = world_.mailbox(to);
     const std::lock_guard lock(box.mutex);
     box.lanes.put(rank_, channel, {std::move(message), there});
@@ -161,24 +154,13 @@ class ThreadTransport : public Transport {
 
   void finish_sends() override {}  // a message is in the other's mailbox at once
   void at(const RankPlace& place) override { world_.place(rank_).set(place); }
+  double patience_seconds() const override { return world_.settings.patience_seconds; }
   void fail(const std::string& reason) override { world_.fail(rank_, reason); }
 
  private:
-  // When a message of so many bytes is there: links carry one message after the other.
-  Moment arrival(int to, int64_t bytes) {
-    const SlowLink& link = world_.settings.link;
-    Moment& free = link_free_[static_cast<size_t>(to)];
-    if (to == rank_) return free;  // no link: long ago
-    free = std::max(free, Clock::now());
-    if (link.bytes_per_second > 0) {
-      free += to_duration(static_cast<double>(bytes) / link.bytes_per_second);
-    }
-    return free + to_duration(link.latency_seconds);
-  }
-
   ThreadWorld& world_;
   int rank_;
-  std::vector<Moment> link_free_;  // [to]
+  SlowLinks links_;
 };
 
 // One rank from start to end; what it throws is kept for whoever started the ranks.

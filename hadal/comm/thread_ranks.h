@@ -4,16 +4,9 @@
 #include <functional>
 
 #include "hadal/comm/communicator.h"
+#include "hadal/comm/slow_link.h"
 
 namespace hadal {
-
-// A network that is slower than memory, for measuring how much of it is hidden: a message can be had
-// `latency_seconds` + bytes / `bytes_per_second` after it was sent, one after the other on each link
-// between two ranks. Without numbers it is there at once.
-struct SlowLink {
-  double latency_seconds = 0.0;
-  double bytes_per_second = 0.0;  // 0: no limit
-};
 
 struct ThreadRanks {
   int n_ranks = 1;

@@ -27,6 +27,7 @@ class Transport {
   virtual void progress() {}
   virtual void finish_sends() = 0;
   virtual void at(const RankPlace& place) = 0;
+  virtual double patience_seconds() const = 0;
   virtual void fail(const std::string& reason) = 0;
 };
 

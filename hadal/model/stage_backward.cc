@@ -26,7 +26,7 @@ void head_weight(Context& ctx, DeepseekV3& model, HeadRows& head, double per_tar
 
 StageBackward::StageBackward(Context& ctx, TokenDispatcher& dispatcher, const DeepseekV3& model,
                              DeepseekV3* trained, const StageCut& cut, Tensor drows,
-                             StageSaved& saved)
+                             StageSaved& saved, TakeWeightWork later)
     : ctx_(ctx),
       dispatcher_(dispatcher),
       model_(model),
@@ -36,6 +36,7 @@ StageBackward::StageBackward(Context& ctx, TokenDispatcher& dispatcher, const De
       next_(cut.heads ? Next::kHeads : Next::kBlock),
       block_(saved.layers.size() + saved.mtp.size()),
       in_layers_(!cut.heads),
+      later_(std::move(later)),
       dx_(std::move(drows)),
       dhidden_(saved.mtp.size() + 1) {}
 
@@ -64,6 +65,12 @@ std::string_view StageBackward::phase() const {
       break;
   }
   return "";
+}
+
+bool StageBackward::ready() {
+  if (next_ != Next::kExperts && next_ != Next::kDispatch) return true;
+  const Block here = block();
+  return here.layer.arrived(ctx_, dispatcher_, here.saved);
 }
 
 void StageBackward::step() {
@@ -130,18 +137,27 @@ bool StageBackward::begin_block() {
 void StageBackward::finish_block() {
   const Block here = block();
   here.layer.dispatch_backward(ctx_, dispatcher_, here.saved);
-  if (here.trained) here.trained->ffn_backward_weight(ctx_, here.saved);
+  if (here.trained && !later_) here.trained->ffn_backward_weight(ctx_, here.saved);
   Tensor dx = here.layer.attention_backward(ctx_, here.pass, here.saved);
-  if (here.trained) {
-    here.trained->attn_backward_weight(ctx_, here.saved);
-    here.saved = {};
-  }
+  if (here.trained) finish_weights(here);
   if (in_layers_) {
     dx_ = std::move(dx);
   } else {
     leave_mtp(block_ - 1 - n_layers(), std::move(dx));
   }
   --block_;
+}
+
+void StageBackward::finish_weights(const Block& here) {
+  if (later_) {
+    const auto saved = std::make_shared<DecoderLayer::Saved>(std::move(here.saved));
+    later_([&ctx = ctx_, layer = here.trained, saved] { layer->ffn_backward_weight(ctx, *saved); });
+    later_(
+        [&ctx = ctx_, layer = here.trained, saved] { layer->attn_backward_weight(ctx, *saved); });
+  } else {
+    here.trained->attn_backward_weight(ctx_, here.saved);
+  }
+  here.saved = {};
 }
 
 // The gradient of what the module's layer gave; no data where it has no row.

@@ -6,11 +6,15 @@
 // because each block's Saved dies as soon as the gradient has passed it and a head multiplies once.
 #pragma once
 
+#include <functional>
 #include <string_view>
 
 #include "hadal/model/stage.h"
 
 namespace hadal {
+
+using WeightWork = std::function<void()>;
+using TakeWeightWork = std::function<void(WeightWork)>;
 
 struct StageGradient {
   Tensor rows;     // [T,d] of the stage's rows; empty where it has the embedding
@@ -21,11 +25,15 @@ class StageBackward {
  public:
   // drows [T,d] from the next stage, empty where this one has heads. trained: the same model where W is
   // done at once, else nullptr. All but `drows` outlive it.
+  // later: takes W of each block in place of doing it, two parts a block; they own what they need and must
+  // run in the order in which they came.
   StageBackward(Context& ctx, TokenDispatcher& dispatcher, const DeepseekV3& model,
-                DeepseekV3* trained, const StageCut& cut, Tensor drows, StageSaved& saved);
+                DeepseekV3* trained, const StageCut& cut, Tensor drows, StageSaved& saved,
+                TakeWeightWork later = {});
 
   bool done() const { return next_ == Next::kNothing; }
   std::string_view phase() const;  // that the next step begins with, as text
+  bool ready();                    // whether the next step need not wait. REQUIRES !done()
   void step();                     // REQUIRES !done()
   StageGradient output();          // REQUIRES done(); once
   StageGradient run();             // all steps
@@ -44,6 +52,7 @@ class StageBackward {
   void heads();
   bool begin_block();
   void finish_block();
+  void finish_weights(const Block& here);
   Tensor enter_mtp(size_t k);
   void leave_mtp(size_t k, Tensor dx);
   void enter_layers();
@@ -58,6 +67,7 @@ class StageBackward {
   Next next_;
   size_t block_;  // one past the next
   bool in_layers_;
+  TakeWeightWork later_;
   Tensor dx_;                    // of the residual stream between layers
   std::vector<Tensor> dnormed_;  // of each head's input, the main head's first
   std::vector<Tensor> dhidden_;  // likewise of what was normed, beside its norm; pre_norm only

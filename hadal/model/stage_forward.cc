@@ -65,6 +65,12 @@ std::string_view StageForward::phase() const {
   return "";
 }
 
+bool StageForward::ready() {
+  if (next_ == Next::kBlock) return true;
+  const Block here = block();
+  return here.layer.arrived(ctx_, dispatcher_, here.saved);
+}
+
 void StageForward::step() {
   if (next_ == Next::kExperts) {
     const Block here = block();

@@ -33,6 +33,7 @@ class StageForward {
 
   bool done() const { return next_ == Next::kNothing; }
   std::string_view phase() const;  // that the next step begins with, as text
+  bool ready();                    // whether the next step need not wait. REQUIRES !done()
   void step();                     // REQUIRES !done()
   StageOutput output();            // REQUIRES done(); once
   StageOutput run();               // all steps

@@ -64,6 +64,10 @@ DecoderLayer::Output DecoderLayer::forward(Context& ctx, AttentionForm& form,
   return combine(ctx, dispatcher, saved);
 }
 
+bool DecoderLayer::arrived(Context& ctx, TokenDispatcher& dispatcher, Saved& saved) const {
+  return !moe() || dispatcher.arrived(ctx, std::get<Moe::Saved>(saved.ffn).dispatch);
+}
+
 void DecoderLayer::combine_backward(Context& ctx, TokenDispatcher& dispatcher, Tensor dy,
                                     Saved& saved) const {
   saved.stream = copied(ctx, dy);  // dy itself waits for W

@@ -38,6 +38,8 @@ struct DecoderLayer {
                  const Pass& pass, Saved& saved) const;
 
   // The way back, last phase first; the last returns dx. Only what TrainingAttention saved has one.
+  // Whether the phase behind a start of communication, in F or B, can run without a wait.
+  bool arrived(Context& ctx, TokenDispatcher& dispatcher, Saved& saved) const;
   void combine_backward(Context& ctx, TokenDispatcher& dispatcher, Tensor dy, Saved& saved) const;
   void experts_backward(Context& ctx, TokenDispatcher& dispatcher, const Pass& pass,
                         Saved& saved) const;

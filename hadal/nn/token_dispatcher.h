@@ -57,6 +57,10 @@ class TokenDispatcher {
   //   y[t] += sum_k weight(t,k) row(t,k)
   // Returns the numbers of this place's choices [T,K].
   virtual Tensor finish_combine(Context& ctx, View<float, 2> y, Dispatch& dispatch) = 0;
+
+  // Whether what was started can be finished without a wait. Asking may move it on.
+  virtual bool arrived(Context&, Dispatch&) { return true; }
+  virtual bool between_places() const { return false; }  // whether anything travels
 };
 
 // y[t] += sum_k weight(t,k) rows[row_of[t,k]], gates [T,K], and the numbers [T,K] of the choices, if any.

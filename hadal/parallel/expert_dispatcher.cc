@@ -10,6 +10,8 @@
 namespace hadal {
 namespace {
 
+constexpr int64_t kTagF = 0, kTagB = 1;
+
 RowList count_up(int64_t first, int64_t n) {
   RowList list(static_cast<size_t>(n));
   std::iota(list.begin(), list.end(), static_cast<int32_t>(first));
@@ -153,6 +155,8 @@ class ExpertDispatcher::Journey : public Dispatch::Journey {
   RowList order;                    // [A] where the token of each record stands
   std::vector<int64_t> ends;        // [ranks] of each source's tokens
   Exchange exchange;
+  bool goes_back = false;    // B is under way
+  bool goes_on = false;      // what arrives of the exchange under way is to be handed on
   bool has_numbers = false;  // beside the rows of the combine under way
   ExpertTraffic traffic;
 };
@@ -250,32 +254,35 @@ void ExpertDispatcher::plan_route(View<const int32_t, 2> indices, Journey& journ
 
 Exchange ExpertDispatcher::send(Context& ctx, std::span<const Tensor> parts,
                                 const std::vector<RowList>& rows, const Circle& circle,
-                                ExpertTraffic& traffic) const {
+                                Journey& journey) const {
   std::vector<Tensor> pieces;
   for (size_t i = 0; i < rows.size(); ++i) {
     pieces.push_back(packed_rows(ctx, parts, rows[i]));
     const int to = circle.ranks[i];
     if (to == group_.rank()) continue;
     const bool near = node_of(to) == node_of(group_.rank());
+    ExpertTraffic& traffic = journey.traffic;
     (near ? traffic.bytes_in_node : traffic.bytes_across) += pieces.back().bytes();
   }
   const MessageForm form{DType::kU8, {-1, pieces.front().dim(1)}};
-  return {*circle.comm, std::move(pieces), form, ctx.arena};
+  return {*circle.comm, std::move(pieces), form, ctx.arena, journey.goes_back ? kTagB : kTagF};
 }
 
 void ExpertDispatcher::start_dispatch(Context& ctx, KeptRows tokens, Dispatch& dispatch) {
   Journey& journey = journey_of(dispatch);
   const KeptRows sent = in_form(ctx, tokens, how_.dispatch);
   std::vector<Tensor> parts = sent.parts();
-  if (!journey.arrived_before()) parts = in_a_row(journey.metadata.parts(), std::move(parts));
+  journey.goes_back = journey.arrived_before();
+  if (!journey.goes_back) parts = in_a_row(journey.metadata.parts(), std::move(parts));
   journey.form = sent.empty_as(ctx, 0);
+  journey.goes_on = how_.hierarchical;
   journey.exchange =
-      send(ctx, parts, journey.first_hop, how_.hierarchical ? column_ : all_, journey.traffic);
+      send(ctx, parts, journey.first_hop, how_.hierarchical ? column_ : all_, journey);
 }
 
 // What came from other nodes and this one, on its way to the ranks of this node that have its experts.
-std::vector<Tensor> ExpertDispatcher::handed_on(Context& ctx, std::vector<Tensor> pieces,
-                                                Journey& journey) const {
+void ExpertDispatcher::hand_on(Context& ctx, Journey& journey) const {
+  std::vector<Tensor> pieces = journey.exchange.finish();
   if (!journey.arrived_before()) {
     const Metadata metadata = Metadata::of_pieces(ctx, pieces, journey.top_k);
     const auto place_of = [&](int32_t expert) { return journey.place_of(expert); };
@@ -289,13 +296,22 @@ std::vector<Tensor> ExpertDispatcher::handed_on(Context& ctx, std::vector<Tensor
   std::vector<Tensor> records;
   records.push_back(ctx.empty({n, pieces.front().dim(1)}, DType::kU8));
   unpack_pieces(ctx, records, std::move(pieces), count_up(0, n));
-  return send(ctx, records, journey.second_hop, node_, journey.traffic).finish();
+  journey.exchange = send(ctx, records, journey.second_hop, node_, journey);
+  journey.goes_on = false;
+}
+
+bool ExpertDispatcher::arrived(Context& ctx, Dispatch& dispatch) {
+  Journey& journey = journey_of(dispatch);
+  if (!journey.exchange.arrived()) return false;
+  if (!journey.goes_on) return true;
+  hand_on(ctx, journey);
+  return journey.exchange.arrived();
 }
 
 KeptRows ExpertDispatcher::finish_dispatch(Context& ctx, Dispatch& dispatch) {
   Journey& journey = journey_of(dispatch);
+  if (journey.goes_on) hand_on(ctx, journey);
   std::vector<Tensor> pieces = journey.exchange.finish();
-  if (how_.hierarchical) pieces = handed_on(ctx, std::move(pieces), journey);
   const bool first = !journey.arrived_before();
   Metadata metadata;
   if (first) {
@@ -338,7 +354,7 @@ void ExpertDispatcher::start_combine(Context& ctx, Tensor rows, Tensor numbers, 
   }
   if (has_numbers) parts.push_back(std::move(numbers));
   journey.has_numbers = has_numbers;
-  journey.exchange = send(ctx, parts, lists, all_, journey.traffic);
+  journey.exchange = send(ctx, parts, lists, all_, journey);
 }
 
 Tensor ExpertDispatcher::finish_combine(Context& ctx, View<float, 2> y, Dispatch& dispatch) {

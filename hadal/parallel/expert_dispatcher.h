@@ -5,7 +5,8 @@
 // what came by (source rank, token), so an expert's rows are those of one rank that has all tokens, in
 // the same order. No token is ever dropped: CommError where fewer rows come back than were chosen.
 //
-// All ranks of the group run the same phases in the same order, whether they have tokens or not.
+// All ranks of the group run the same F in the same order, and the same B, whether they have tokens or not. How
+// F and B take turns is each rank's own matter: their messages have different tags.
 #pragma once
 
 #include <string_view>
@@ -64,6 +65,8 @@ class ExpertDispatcher final : public TokenDispatcher {
   void start_combine(Context& ctx, Tensor rows, Tensor numbers, Weights weights,
                      Dispatch& dispatch) override;
   Tensor finish_combine(Context& ctx, View<float, 2> y, Dispatch& dispatch) override;
+  bool arrived(Context& ctx, Dispatch& dispatch) override;
+  bool between_places() const override { return group_.n_ranks() > 1; }
 
   // REQUIRES a dispatch that this dispatcher planned.
   static const ExpertTraffic& traffic(const Dispatch& dispatch);
@@ -80,8 +83,8 @@ class ExpertDispatcher final : public TokenDispatcher {
   int node_of(int rank) const { return how_.node_of[static_cast<size_t>(rank)]; }
   void plan_route(View<const int32_t, 2> indices, Journey& journey) const;
   Exchange send(Context& ctx, std::span<const Tensor> parts, const std::vector<RowList>& rows,
-                const Circle& circle, ExpertTraffic& traffic) const;
-  std::vector<Tensor> handed_on(Context& ctx, std::vector<Tensor> pieces, Journey& journey) const;
+                const Circle& circle, Journey& journey) const;
+  void hand_on(Context& ctx, Journey& journey) const;
 
   Communicator& group_;
   ExpertExchange how_;

@@ -1,9 +1,11 @@
 #include "hadal/parallel/pipeline_executor.h"
 
 #include <algorithm>
+#include <chrono>
 #include <deque>
 #include <map>
 #include <optional>
+#include <thread>
 
 #include "hadal/core/clock.h"
 #include "hadal/model/stage_backward.h"
@@ -12,6 +14,16 @@
 #include "hadal/schedule/schedule_check.h"
 
 namespace hadal {
+namespace {
+
+// Parts of W that wait, two a layer: what they hold stays in memory.
+constexpr size_t kMostLateWeights = 4;
+
+// Of a rank with nothing to do. Whoever sleeps comes back at once, also where others want its core; whoever
+// yields does not.
+constexpr std::chrono::microseconds kBetweenLooks(20);
+
+}  // namespace
 
 // One run of one rank's list.
 class PipelinePass {
@@ -22,12 +34,22 @@ class PipelinePass {
   StepLosses run();
 
  private:
-  // The cursor of one chunk; what it made leaves with the last step.
+  // One chunk's F or B; what it made leaves with the last step.
+  class Walk {
+   public:
+    virtual ~Walk() = default;
+    virtual bool done() const = 0;
+    virtual bool ready() = 0;  // whether the next step need not wait
+    virtual void step() = 0;
+  };
   class Forward;
   class Backward;
 
   void compute(const Action& action);
   void pair(const Action& action);
+  void walk(Walk& walk);
+  Walk& next_of(Walk& first, Walk& second);
+  bool do_late_weights();  // a part of them; false: there are none
   void weight(Chunk chunk);
   void at(std::string_view phase, Chunk chunk);
   template <class Compute>
@@ -39,6 +61,7 @@ class PipelinePass {
            chunk.micro_batch;
   }
   const StageCut& cut(Chunk chunk) const { return cuts_[static_cast<size_t>(chunk.stage)]; }
+  bool is_there(Payload payload, Chunk maker);
   Tensor take(Payload payload, Chunk maker);
   void hand_over(Payload payload, Chunk maker, Tensor made);
 
@@ -57,7 +80,8 @@ class PipelinePass {
   std::map<int64_t, Receipt> receipts_;  // by tag: of what it receives
   std::map<int64_t, Tensor> here_;       // by tag: from one stage of this rank to the next
   std::map<int64_t, StageSaved> saved_;  // by the activation's tag: from F to B
-  std::deque<std::pair<Chunk, StageSaved>> waiting_;  // from B_in to W
+  std::deque<std::pair<Chunk, StageSaved>> waiting_;       // from B_in to W
+  std::deque<std::pair<Chunk, WeightWork>> late_weights_;  // of B, for when there would be a wait
   std::optional<double> began_;  // the action under way: behind the wait for its first input
   StepLosses losses_;
 };
@@ -73,18 +97,17 @@ void PipelinePass::timed_step(std::string_view phase, Chunk chunk, Compute compu
       {{how_.step, phase, chunk.stage, chunk.micro_batch}, start, monotonic_seconds()});
 }
 
-class PipelinePass::Forward {
+class PipelinePass::Forward final : public Walk {
  public:
-  Forward(PipelinePass& pass, Chunk chunk)
-      : pass_(pass),
-        chunk_(chunk),
-        cursor_(pass.ctx_, pass.dispatcher_, pass.model_, pass.cut(chunk), input(),
-                StageRows::of(pass.micro_batches_[static_cast<size_t>(chunk.micro_batch)],
-                              pass.weights_, pass.model_.config.n_mtp, pass.how_.recompute),
-                Keep::kForBackward, pass.saved_[pass.tag(Payload::kActivation, chunk)]) {}
-  bool done() const { return cursor_.done(); }
-  void step() {
-    pass_.timed_step(cursor_.phase(), chunk_, [this] { cursor_.step(); });
+  Forward(PipelinePass& pass, Chunk chunk) : pass_(pass), chunk_(chunk) {}
+  bool done() const override { return cursor_ && cursor_->done(); }
+  bool ready() override {
+    if (cursor_) return cursor_->ready();
+    return pass_.cut(chunk_).embedding || pass_.is_there(Payload::kActivation, maker());
+  }
+  void step() override {
+    if (!cursor_) begin();
+    pass_.timed_step(cursor_->phase(), chunk_, [this] { cursor_->step(); });
     if (done()) finish();
   }
 
@@ -92,10 +115,18 @@ class PipelinePass::Forward {
   Tensor input() {
     pass_.at("forward", chunk_);
     if (pass_.cut(chunk_).embedding) return {};
-    return pass_.take(Payload::kActivation, {chunk_.stage - 1, chunk_.micro_batch});
+    return pass_.take(Payload::kActivation, maker());
+  }
+  Chunk maker() const { return {chunk_.stage - 1, chunk_.micro_batch}; }
+  void begin() {
+    const MicroBatch& batch = pass_.micro_batches_[static_cast<size_t>(chunk_.micro_batch)];
+    const int64_t n_mtp = pass_.model_.config.n_mtp;
+    cursor_.emplace(pass_.ctx_, pass_.dispatcher_, pass_.model_, pass_.cut(chunk_), input(),
+                    StageRows::of(batch, pass_.weights_, n_mtp, pass_.how_.recompute),
+                    Keep::kForBackward, pass_.saved_[pass_.tag(Payload::kActivation, chunk_)]);
   }
   void finish() {
-    StageOutput output = cursor_.output();
+    StageOutput output = cursor_->output();
     const StageCut& cut = pass_.cut(chunk_);
     MicroBatchLosses& losses = pass_.losses_.micro_batches[static_cast<size_t>(chunk_.micro_batch)];
     for (size_t i = 0; i < output.balance.size(); ++i) {
@@ -110,21 +141,25 @@ class PipelinePass::Forward {
 
   PipelinePass& pass_;
   const Chunk chunk_;
-  StageForward cursor_;
+  std::optional<StageForward> cursor_;
 };
 
-class PipelinePass::Backward {
+class PipelinePass::Backward final : public Walk {
  public:
   Backward(PipelinePass& pass, Chunk chunk, bool with_weights)
       : pass_(pass),
         chunk_(chunk),
         saved_(pass.saved_.at(pass.tag(Payload::kActivation, chunk))),
-        with_weights_(with_weights),
-        cursor_(pass.ctx_, pass.dispatcher_, pass.model_, with_weights ? &pass.model_ : nullptr,
-                pass.cut(chunk), input(), saved_) {}
-  bool done() const { return cursor_.done(); }
-  void step() {
-    pass_.timed_step(cursor_.phase(), chunk_, [this] { cursor_.step(); });
+        with_weights_(with_weights) {}
+  bool done() const override { return cursor_ && cursor_->done(); }
+  bool ready() override {
+    if (cursor_) return cursor_->ready();
+    return pass_.cut(chunk_).heads || pass_.is_there(Payload::kGradient, maker());
+  }
+  void step() override {
+    if (!cursor_) begin();
+    pass_.timed_step(cursor_->phase(), chunk_, [this] { cursor_->step(); });
+    while (pass_.late_weights_.size() > kMostLateWeights) pass_.do_late_weights();
     if (done()) finish();
   }
 
@@ -132,10 +167,22 @@ class PipelinePass::Backward {
   Tensor input() {
     pass_.at("backward", chunk_);
     if (pass_.cut(chunk_).heads) return {};
-    return pass_.take(Payload::kGradient, {chunk_.stage + 1, chunk_.micro_batch});
+    return pass_.take(Payload::kGradient, maker());
+  }
+  Chunk maker() const { return {chunk_.stage + 1, chunk_.micro_batch}; }
+  void begin() {
+    TakeWeightWork later;
+    if (pass_.how_.overlap && pass_.dispatcher_.between_places()) {
+      later = [this](WeightWork work) {
+        pass_.late_weights_.emplace_back(chunk_, std::move(work));
+      };
+    }
+    cursor_.emplace(pass_.ctx_, pass_.dispatcher_, pass_.model_,
+                    with_weights_ ? &pass_.model_ : nullptr, pass_.cut(chunk_), input(), saved_,
+                    std::move(later));
   }
   void finish() {
-    StageGradient gradient = cursor_.output();
+    StageGradient gradient = cursor_->output();
     const StageCut& cut = pass_.cut(chunk_);
     if (cut.heads) {
       MicroBatchLosses& losses =
@@ -152,7 +199,7 @@ class PipelinePass::Backward {
   const Chunk chunk_;
   StageSaved& saved_;
   const bool with_weights_;
-  StageBackward cursor_;
+  std::optional<StageBackward> cursor_;
 };
 
 PipelinePass::PipelinePass(PipelineExecutor& executor, Context& ctx, DeepseekV3& model,
@@ -189,6 +236,8 @@ StepLosses PipelinePass::run() {
       }
     }
   }
+  while (do_late_weights()) {
+  }
   if (!waiting_.empty()) throw Error(concat("pipeline: ", waiting_.size(), " chunks had no W"));
   return std::move(losses_);
 }
@@ -196,29 +245,66 @@ StepLosses PipelinePass::run() {
 void PipelinePass::compute(const Action& action) {
   if (action.is_pair()) return pair(action);
   if (action.kind == ActionKind::kWeight) return weight(action.chunk);
-  const auto all_steps = [](auto cursor) {
-    while (!cursor.done()) cursor.step();
-  };
-  if (action.kind == ActionKind::kForward) return all_steps(Forward(*this, action.chunk));
-  all_steps(Backward(*this, action.chunk, action.kind == ActionKind::kBackward));
+  if (action.kind == ActionKind::kForward) {
+    Forward forward(*this, action.chunk);
+    return walk(forward);
+  }
+  Backward backward(*this, action.chunk, action.kind == ActionKind::kBackward);
+  walk(backward);
+}
+
+void PipelinePass::walk(Walk& walk) {
+  while (!walk.done()) {
+    while (!walk.ready() && do_late_weights()) {
+    }
+    walk.step();
+  }
 }
 
 void PipelinePass::pair(const Action& action) {
-  if (!how_.overlap) {
-    compute({.kind = ActionKind::kForward, .chunk = action.chunk});
-    compute({.kind = ActionKind::kBackward, .chunk = action.backward});
-    return;
-  }
-  Backward backward(*this, action.backward, /*with_weights=*/true);
-  backward.step();
   Forward forward(*this, action.chunk);
-  while (!forward.done() || !backward.done()) {
-    if (!forward.done()) forward.step();
-    if (!backward.done()) backward.step();
+  Backward backward(*this, action.backward, /*with_weights=*/true);
+  if (!how_.overlap) {
+    walk(forward);
+    return walk(backward);
+  }
+  Walk *turn = &backward, *other = &forward;
+  while (!turn->done() && !other->done()) {
+    if (Walk& next = next_of(*turn, *other); &next == turn) std::swap(turn, other);
+    other->step();
+  }
+  walk(turn->done() ? *other : *turn);
+}
+
+// The one to go on: whose turn it is, where it can; else the other; else who can first. Meanwhile parts of
+// W fill the wait.
+PipelinePass::Walk& PipelinePass::next_of(Walk& turn, Walk& other) {
+  std::optional<double> idle_since;
+  for (;;) {
+    for (Walk* each : {&turn, &other}) {
+      if (!each->ready()) continue;
+      if (how_.trace) how_.trace->idle_since = idle_since;
+      return *each;
+    }
+    if (!idle_since && do_late_weights()) continue;
+    if (!idle_since) idle_since = monotonic_seconds();
+    // What silence means is for a wait to say.
+    if (monotonic_seconds() > *idle_since + comm_.patience_seconds()) return turn;
+    std::this_thread::sleep_for(kBetweenLooks);
   }
 }
 
+bool PipelinePass::do_late_weights() {
+  if (late_weights_.empty()) return false;
+  const auto [chunk, work] = std::move(late_weights_.front());
+  late_weights_.pop_front();
+  timed_step("weight", chunk, work);
+  return true;
+}
+
 void PipelinePass::weight(Chunk chunk) {
+  while (do_late_weights()) {  // gradients are added in the order of the list
+  }
   if (waiting_.empty() || waiting_.front().first != chunk) {
     throw Error(concat("pipeline: ", to_text({.kind = ActionKind::kWeight, .chunk = chunk}),
                        " is not the next of the queue"));
@@ -231,6 +317,11 @@ void PipelinePass::weight(Chunk chunk) {
 
 void PipelinePass::at(std::string_view phase, Chunk chunk) {
   comm_.at({how_.step, phase, chunk.stage, chunk.micro_batch});
+}
+
+bool PipelinePass::is_there(Payload payload, Chunk maker) {
+  if (here_.contains(tag(payload, maker))) return true;
+  return receipts_.at(tag(payload, maker)).arrived();
 }
 
 Tensor PipelinePass::take(Payload payload, Chunk maker) {

@@ -5,11 +5,15 @@
 // as soon as it is made, wherever the list has its send; a receive is posted where the list has it;
 // neighbouring stages of one rank hand over directly.
 //
-// F&B: the backward chunk and the forward chunk take turns, step by step, the backward one first, so that
-// what each started is on its way while the other computes:
+// F&B: the backward chunk and the forward chunk take turns, step by step, so that what each started is on
+// its way while the other computes:
 //
 //   B  combine_backward |           | experts_backward |         | dispatch_backward, attention_backward, ... |
 //   F                   | attention |                  | experts |                                            | combine, ...
+//
+// Whose turn it is waits for nothing that the other could use: where its messages are not there yet the other
+// goes on, and where both wait, W of blocks that B has passed is done. A few parts of W are kept for that,
+// also into the next action. Gradients are added in the same order whatever arrives first.
 #pragma once
 
 #include <span>

@@ -19,9 +19,8 @@ double first_start(std::span<const RunTrace> ranks) {
 
 double waited_within(const RunTrace& trace, const TimedAction& action) {
   double sum = 0.0;
-  const auto begin = std::ranges::lower_bound(trace.waits, action.start, {}, &TimedWait::start);
-  for (auto wait = begin; wait != trace.waits.end() && wait->end <= action.end; ++wait) {
-    sum += wait->seconds();
+  for (const TimedWait& wait : trace.waits) {
+    if (wait.start >= action.start && wait.end <= action.end) sum += wait.seconds();
   }
   return sum;
 }

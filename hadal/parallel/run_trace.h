@@ -5,6 +5,7 @@
 // Seconds of one clock: of ranks on one host, or of the first rank (parallel/trace_gather.h).
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -56,6 +57,8 @@ struct RunTrace {
   std::vector<TimedSend> sends;
   std::vector<TimedWait> waits;
   RankPlace place;
+  // Set by who waits for one of several messages: the wait for the one that it takes has lasted since then.
+  std::optional<double> idle_since;
 
   double waited(std::string_view network) const;  // seconds
   void clear() {

@@ -1,6 +1,7 @@
 #include "hadal/parallel/traced_communicator.h"
 
 #include <numeric>
+#include <utility>
 
 #include "hadal/core/clock.h"
 
@@ -18,7 +19,8 @@ class TracedReceipt : public Receipt::Pending {
         message_(message) {}
   bool arrived() override { return inner_.arrived(); }
   Tensor wait() override {
-    const double start = monotonic_seconds();
+    double start = monotonic_seconds();
+    if (message_.from != message_.to) start = std::exchange(trace_.idle_since, {}).value_or(start);
     Tensor message = inner_.wait();
     if (trace_.on) {
       trace_.waits.push_back(

@@ -22,6 +22,7 @@ class TracedCommunicator final : public Communicator {
   void progress() override { inner_.progress(); }
   void finish_sends() override { inner_.finish_sends(); }
   void at(const RankPlace& place) override;
+  double patience_seconds() const override { return inner_.patience_seconds(); }
   void fail(const std::string& reason) override { inner_.fail(reason); }
   std::unique_ptr<Communicator> group(const std::vector<int>& ranks) override;
 

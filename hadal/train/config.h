@@ -100,6 +100,7 @@ struct TrainConfig {
     double wait_seconds = 600;
     std::string trace;  // file
     int64_t trace_first = 3, trace_steps = 4;
+    double link_latency_ms = 0, link_mb_per_second = 0;
   } parallel;
 
   struct Log {  // [log]

@@ -127,6 +127,11 @@ void add_parallel_settings(std::vector<Setting>& table, TrainConfig::Parallel& p
       {"parallel.trace_first", &p.trace_first, "the first step in it", 1, 1'000'000'000},
       {"parallel.trace_steps", &p.trace_steps,
        "steps in it; every second one runs without overlap, for comparison", 1, 1000},
+      {"parallel.link_latency_ms", &p.link_latency_ms,
+       "holds messages back as a slower network would, to see what is hidden; ranks of one host", 0,
+       1e6},
+      {"parallel.link_mb_per_second", &p.link_mb_per_second,
+       "the same by bytes, one message after the other; 0: no limit", 0, 1e9},
   };
   table.insert(table.end(), own.begin(), own.end());
 }
@@ -176,6 +181,11 @@ ParallelConfig parallel_layout(const TrainConfig& config, const ModelConfig& sha
     refuse_what_one_rank_measures(config);
   }
   return layout;
+}
+
+SlowLink slow_link(const TrainConfig::Parallel& p) {
+  return {.latency_seconds = p.link_latency_ms / 1e3,
+          .bytes_per_second = p.link_mb_per_second * 1e6};
 }
 
 int64_t stages_of(const ParallelConfig& layout) {

@@ -1,6 +1,7 @@
 // train/parallel_settings.h: [parallel], how a run spreads over ranks (parallel/layout.h).
 #pragma once
 
+#include "hadal/comm/slow_link.h"
 #include "hadal/parallel/expert_dispatcher.h"
 #include "hadal/parallel/layout.h"
 #include "hadal/train/config.h"
@@ -17,6 +18,7 @@ void validate_parallel(const TrainConfig& config);
 // or the batch of a phase do not fit each other.
 ParallelConfig parallel_layout(const TrainConfig& config, const ModelConfig& shape, int started);
 
+SlowLink slow_link(const TrainConfig::Parallel& p);  // parallel.link_*
 int64_t stages_of(const ParallelConfig& layout);
 // What travels between tokens and experts, and which way; node_of: of the expert group's ranks.
 ExpertExchange expert_exchange(const TrainConfig& config, std::vector<int> node_of);

@@ -59,14 +59,15 @@ SpreadRun plan_spread(const TrainConfig& config, int threads) {
 
 bool is_led() { return launched_as().rank > 0; }
 
-void follow_leader(int threads, double wait_seconds) {
+void follow_leader(int threads, const TrainConfig::Parallel& settings) {
   Arena arena;
-  run_mpi_rank(wait_seconds, [&](Communicator& world) {
+  const auto body = [&](Communicator& world) {
     ThreadPool pool(threads_of_process(launched_as(), threads));
     const SilentThread silent;
     Context ctx{pool, arena};
     follow(ctx, world);
-  });
+  };
+  run_mpi_rank(settings.wait_seconds, body, slow_link(settings));
 }
 
 Json pretrain_spread(const SpreadRun& spread, const TrainConfig& config, bool resume) {
@@ -82,9 +83,10 @@ Json pretrain_spread(const SpreadRun& spread, const TrainConfig& config, bool re
     follow(ctx, world);
   };
   if (spread.by_launcher) {
-    run_mpi_rank(config.parallel.wait_seconds, body);
+    run_mpi_rank(config.parallel.wait_seconds, body, slow_link(config.parallel));
   } else {
-    run_thread_ranks({spread.n_ranks, config.parallel.wait_seconds, {}}, body);
+    run_thread_ranks({spread.n_ranks, config.parallel.wait_seconds, slow_link(config.parallel)},
+                     body);
   }
   if (outcome.error) std::rethrow_exception(outcome.error);
   return std::move(*outcome.summary);

@@ -23,6 +23,6 @@ Json pretrain_spread(const SpreadRun& spread, const TrainConfig& config, bool re
 // The other processes of a launcher: they do what the first one says, which alone reads settings and text,
 // and speaks.
 bool is_led();
-void follow_leader(int threads, double wait_seconds);
+void follow_leader(int threads, const TrainConfig::Parallel& settings);
 
 }  // namespace hadal

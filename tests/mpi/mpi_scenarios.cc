@@ -2,8 +2,8 @@
 //
 //   mpirun -n N mpi_scenarios CASE        (kCases)
 //
-// `all` runs what threads run, and prints a line per scenario; `moves_by_itself` must hold, too. Every
-// other case must end the whole job, with an error that names a rank.
+// `all` runs what threads run, and prints a line per scenario; `moves_by_itself` and `slow_link` must
+// hold, too. Every other case must end the whole job, with an error that names a rank.
 #include <csignal>
 #include <cstdio>
 #include <string_view>
@@ -12,6 +12,7 @@
 
 #include "hadal/comm/collectives.h"
 #include "hadal/comm/mpi_ranks.h"
+#include "hadal/core/clock.h"
 #include "tests/comm/scenarios.h"
 
 namespace hadal::test {
@@ -87,10 +88,27 @@ void killed(Communicator& comm, Arena& arena) {
   comm.receive(1, 5, kFourColumns, arena).wait();
 }
 
+constexpr SlowLink kSlow{.latency_seconds = 0.05, .bytes_per_second = 64e4};
+
+void slow_link(Communicator& comm, Arena& arena) {
+  const int other = 1 - comm.rank();
+  Receipt receipt = comm.receive(other, 5, kFourColumns, arena);
+  barrier(comm, arena);  // leaves them by at most the latency apart
+  const double sending = monotonic_seconds();
+  comm.send(other, 5, Tensor::zeros(arena, DType::kF32, {4000, 4}));
+  receipt.wait();
+  const double seconds = monotonic_seconds() - sending;
+  // 64 kB take 0.1 s and the latency, which is as much as the other may have been ahead.
+  if (seconds < 0.1) throw Error(concat("the link was not slow: ", seconds, " s"));
+  barrier(comm, arena);
+  if (comm.rank() == 0) std::printf("held back\n");
+}
+
 struct Case {
   std::string_view name;
   double patience_seconds;
   void (*run)(Communicator&, Arena&);
+  SlowLink link = {};
 };
 constexpr Case kCases[] = {
     {"all", 60, all},
@@ -101,16 +119,19 @@ constexpr Case kCases[] = {
     {"throws", 600, throws},
     {"fails", 600, fails},
     {"killed", 600, killed},
+    {"slow_link", 60, slow_link, kSlow},
 };
 
 }  // namespace
 }  // namespace hadal::test
 
 int main(int argc, char** argv) {
-  for (const auto& [name, patience_seconds, run] : hadal::test::kCases) {
-    if (argc != 2 || name != argv[1]) continue;
+  for (const auto& each : hadal::test::kCases) {
+    if (argc != 2 || each.name != argv[1]) continue;
     hadal::Arena arena;
-    hadal::run_mpi_rank(patience_seconds, [&](hadal::Communicator& comm) { run(comm, arena); });
+    hadal::run_mpi_rank(
+        each.patience_seconds, [&](hadal::Communicator& comm) { each.run(comm, arena); },
+        each.link);
     return 0;
   }
   std::fprintf(stderr, "mpi_scenarios: no such case\n");

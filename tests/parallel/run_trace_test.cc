@@ -41,7 +41,7 @@ TEST(RunTrace, HoldsEveryComputationOfTheListInItsOrder) {
       if (each.action.goes_backward()) n_steps += steps_of(each.action.backward_chunk());
       if (each.action.kind == ActionKind::kWeight) ++n_steps;
     }
-    EXPECT_EQ(result.traces[rank].steps.size(), n_steps);
+    EXPECT_EQ(result.traces[rank].steps.size(), n_steps);  // experts are here: no W is late
     const auto receives = std::ranges::count_if(of.schedule.ranks[rank], [](const Action& action) {
       return action.kind == ActionKind::kReceive;
     });
@@ -137,6 +137,31 @@ TEST(RunTrace, APairWaitsLessForExpertsThanItsChunksApart) {
   const double hidden = hidden_fraction(waited(in_turns), waited(in_a_row));
   RecordProperty("hidden", concat(hidden));
   EXPECT_GT(hidden, 0.2);
+}
+
+// A chunk waits for messages of experts; parts of W that are done meanwhile change no bit of any gradient, and
+// neither does who goes first. Replicas lie on two nodes as often as on one.
+TEST(RunTrace, WhatFillsAWaitChangesNoBit) {
+  ModelConfig config = odd_config();
+  config.n_layers = 5;
+  config.n_mtp = 2;
+  for (const ScheduleKind kind : {ScheduleKind::kDualPipe, ScheduleKind::kDualPipeV}) {
+    PipelineCase of(config, kind, kind == ScheduleKind::kDualPipe ? 2 : 4, 8);
+    of.replicas = of.expert = 2;
+    const PipelineResult apart(of, {.overlap = false});
+    for (const double seconds : {0.0, 1e-4, 2e-3}) {
+      const PipelineResult in_turns(of, {}, SlowLink{.latency_seconds = seconds});
+      size_t n_late = 0;
+      for (size_t rank = 0; rank < 4; ++rank) {
+        EXPECT_EQ(in_turns.ranks[rank]->gradient(), apart.ranks[rank]->gradient());
+        EXPECT_EQ(in_turns.totals[rank].loss.ce, apart.totals[rank].loss.ce);
+        n_late += static_cast<size_t>(
+            std::ranges::count(in_turns.traces[rank].steps, "weight",
+                               [](const TimedStep& step) { return step.place.phase; }));
+      }
+      EXPECT_GT(n_late, 0U);
+    }
+  }
 }
 
 }  // namespace
