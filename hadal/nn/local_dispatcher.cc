@@ -15,10 +15,16 @@ Tensor sum_rows(Context& ctx, View<float, 2> y, const Tensor& rows, const Tensor
   return choices;
 }
 
-Dispatch LocalDispatcher::plan(Context& /*ctx*/, View<const int32_t, 2> indices,
-                               const Tensor& gates, ExpertRange experts) {
+Dispatch LocalDispatcher::plan(Context& ctx, View<const int32_t, 2> indices, const Tensor& gates,
+                               const HeldExperts& experts) {
   Dispatch dispatch;
-  dispatch.rows = ExpertRows::from(indices, experts);
+  if (experts.slots == nullptr) {
+    dispatch.rows = ExpertRows::from(indices, experts.range);
+  } else {
+    Tensor slots = ctx.empty(Shape{indices.dim(0), indices.dim(1)}, DType::kI32);
+    choose_slots(slots.view<int32_t, 2>(), indices, *experts.slots, 0);
+    dispatch.rows = ExpertRows::from(std::as_const(slots).view<int32_t, 2>(), experts.slots->here);
+  }
   dispatch.gates = gates.share();
   return dispatch;
 }

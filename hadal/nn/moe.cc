@@ -72,7 +72,7 @@ RoutingResult Moe::dispatch(Context& ctx, TokenDispatcher& dispatcher, const Ten
                             const Pass& pass, Saved& saved) const {
   RoutingResult result = route(ctx, x, layer, pass, saved);
   saved.dispatch =
-      dispatcher.plan(ctx, std::as_const(result.chosen).view<int32_t, 2>(), saved.gates, range);
+      dispatcher.plan(ctx, std::as_const(result.chosen).view<int32_t, 2>(), saved.gates, held());
   result.chosen = {};
   dispatcher.start_dispatch(ctx, sent_input(ctx, x, w_gate.precision), saved.dispatch);
   return result;

@@ -30,6 +30,8 @@ struct Moe {
   Param w_router;     // [E, d]
   Param route_bias;   // [E], no gradient, moved by the optimizer step; without data unless noaux_tc
   ExpertRange range;  // the experts that live here
+  // Of a model that only infers: the copies of experts, those that live here in place of the range.
+  std::optional<ExpertSlots> slots;
   GroupedLinear w_gate, w_up, w_down;  // of those: [f,d], [f,d], [d,f]
   std::optional<Ffn> shared;
   float swiglu_limit = kNoSwigluLimit;  // of the routed experts
@@ -66,6 +68,8 @@ struct Moe {
                         Saved& saved) const;
   Tensor dispatch_backward(Context& ctx, TokenDispatcher& dispatcher, Saved& saved) const;
   void backward_weight(Context& ctx, Saved&& saved);
+
+  HeldExperts held() const { return {range, slots ? &*slots : nullptr}; }
 
  private:
   // Rows of experts as F's and B's products read them, of tokens that came.

@@ -7,13 +7,13 @@
 //
 // A token travels once to every place that has an expert of it; the place gathers rows of experts from
 // what came (ops/permute.h) as often as it needs them. Sums run in ascending expert id, however experts
-// are spread.
+// are spread and whichever copies are taken.
 #pragma once
 
 #include <memory>
 
 #include "hadal/nn/kept_rows.h"
-#include "hadal/ops/permute.h"
+#include "hadal/ops/expert_slots.h"
 
 namespace hadal {
 
@@ -44,9 +44,9 @@ class TokenDispatcher {
  public:
   virtual ~TokenDispatcher() = default;
   // Which experts this place's tokens chose, indices and gates [T,K], and which live here. The gates
-  // travel with the first dispatch.
+  // travel with the first dispatch. Where experts have slots, a dispatcher chooses among them.
   virtual Dispatch plan(Context& ctx, View<const int32_t, 2> indices, const Tensor& gates,
-                        ExpertRange experts) = 0;
+                        const HeldExperts& experts) = 0;
 
   virtual void start_dispatch(Context& ctx, KeptRows tokens, Dispatch& dispatch) = 0;
   virtual KeptRows finish_dispatch(Context& ctx, Dispatch& dispatch) = 0;
@@ -71,7 +71,7 @@ Tensor sum_rows(Context& ctx, View<float, 2> y, const Tensor& rows, const Tensor
 class LocalDispatcher final : public TokenDispatcher {
  public:
   Dispatch plan(Context& ctx, View<const int32_t, 2> indices, const Tensor& gates,
-                ExpertRange experts) override;
+                const HeldExperts& experts) override;
   void start_dispatch(Context& ctx, KeptRows tokens, Dispatch& dispatch) override;
   KeptRows finish_dispatch(Context& ctx, Dispatch& dispatch) override;
   void start_combine(Context& ctx, Tensor rows, Tensor numbers, Weights weights,

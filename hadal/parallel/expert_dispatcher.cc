@@ -6,6 +6,7 @@
 
 #include "hadal/ops/convert.h"
 #include "hadal/ops/row_records.h"
+#include "hadal/schedule/replica_split.h"
 
 namespace hadal {
 namespace {
@@ -210,23 +211,42 @@ const ExpertTraffic& ExpertDispatcher::traffic(const Dispatch& dispatch) {
   return static_cast<const Journey&>(*dispatch.journey).traffic;
 }
 
+// Every rank splits its own tokens by the same shares; the turn differs, so that not all begin alike.
+void ExpertDispatcher::choose_copies(Context& ctx, View<int32_t, 2> slots,
+                                     View<const int32_t, 2> indices, const ExpertSlots& of) {
+  const int64_t turn = n_choices_++ + group_.rank();
+  if (how_.copies == CopyChoice::kShares) return choose_slots(slots, indices, of, turn);
+  const std::vector<int64_t> mine = expert_load(indices, std::ssize(of.slots_of));
+  std::vector<double> load(mine.begin(), mine.end());
+  all_reduce_sum(group_, std::span<double>(load), ctx.arena);
+  ExpertSlots now = of;
+  now.shares = slot_shares(split_by_program(load, of.expert_of, group_.n_ranks()).load_of_slot,
+                           of.expert_of, std::ssize(load));
+  choose_slots(slots, indices, now, turn);
+}
+
 Dispatch ExpertDispatcher::plan(Context& ctx, View<const int32_t, 2> indices, const Tensor& gates,
-                                ExpertRange experts) {
+                                const HeldExperts& held) {
   const int n_ranks = group_.n_ranks(), rank = group_.rank();
+  const ExpertRange experts = held.here();
   if (experts.first != rank * experts.size()) {
-    throw ShapeError(concat("expert parallelism: rank ", rank, " of ", n_ranks, " has experts ",
-                            experts.first, " to ", experts.last, ", want the ", rank,
-                            "-th of equal ranges"));
+    throw ShapeError(concat("expert parallelism: rank ", rank, " of ", n_ranks, " has ",
+                            held.slots != nullptr ? "slots " : "experts ", experts.first, " to ",
+                            experts.last, ", want the ", rank, "-th of equal ranges"));
   }
   const int64_t n_tokens = indices.dim(0), top_k = indices.dim(1);
   auto journey = std::make_unique<Journey>(experts, n_ranks, top_k);
   journey->gates = gates.share();
   journey->metadata = {ctx.empty({n_tokens, top_k}, DType::kI32), gates.share(),
                        ctx.empty({n_tokens}, DType::kI32)};
-  journey->metadata.indices.read_from(indices.data());
+  if (held.slots == nullptr) {
+    journey->metadata.indices.read_from(indices.data());
+  } else {
+    choose_copies(ctx, journey->metadata.indices.view<int32_t, 2>(), indices, *held.slots);
+  }
   const RowList sources(static_cast<size_t>(n_tokens), rank);
   journey->metadata.sources.read_from(sources.data());
-  plan_route(indices, *journey);
+  plan_route(std::as_const(journey->metadata.indices).view<int32_t, 2>(), *journey);
   Dispatch dispatch;
   dispatch.from_elsewhere = n_ranks > 1;
   dispatch.journey = std::move(journey);

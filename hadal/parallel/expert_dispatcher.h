@@ -1,5 +1,6 @@
 // parallel/expert_dispatcher.h: experts spread over the ranks of an expert group (report section 3.2.2;
-// docs/expert_parallelism.md). Rank r holds the r-th of equally long ranges.
+// docs/expert_parallelism.md). Rank r holds the r-th of equally long ranges of
+// experts, or of their slots.
 //
 // A token travels once to every rank that has an expert of it, with its choices and gates in F. Ranks list
 // what came by (source rank, token), so an expert's rows are those of one rank that has all tokens, in
@@ -30,6 +31,12 @@ enum class CombineForm {
   kBf16,  // a rank's rows are summed in F32 and rounded once; added in ascending rank
 };
 
+// Which copy of an expert takes a token, where experts have slots (docs/expert_placement.md).
+enum class CopyChoice {
+  kShares,  // by the shares that came with the slots
+  kProgram,  // by a min-max program over the loads of the moment, which ranks add up before every dispatch
+};
+
 struct ExpertExchange {
   DispatchForm dispatch = DispatchForm::kCompute;
   CombineForm combine = CombineForm::kF32;
@@ -37,6 +44,7 @@ struct ExpertExchange {
   // A token goes once to every node, to the rank with the same index there, which hands it on. The same
   // bytes arrive. REQUIRES equally many ranks on every node.
   bool hierarchical = false;
+  CopyChoice copies = CopyChoice::kShares;
 };
 
 // Of parallel.dispatch (compute, f32, bf16, fp8) and parallel.combine (f32, bf16); ConfigError for others.
@@ -59,7 +67,7 @@ class ExpertDispatcher final : public TokenDispatcher {
   explicit ExpertDispatcher(Communicator& group, ExpertExchange how = {});
 
   Dispatch plan(Context& ctx, View<const int32_t, 2> indices, const Tensor& gates,
-                ExpertRange experts) override;
+                const HeldExperts& experts) override;
   void start_dispatch(Context& ctx, KeptRows tokens, Dispatch& dispatch) override;
   KeptRows finish_dispatch(Context& ctx, Dispatch& dispatch) override;
   void start_combine(Context& ctx, Tensor rows, Tensor numbers, Weights weights,
@@ -81,6 +89,8 @@ class ExpertDispatcher final : public TokenDispatcher {
   static Journey& journey_of(Dispatch& dispatch);
 
   int node_of(int rank) const { return how_.node_of[static_cast<size_t>(rank)]; }
+  void choose_copies(Context& ctx, View<int32_t, 2> slots, View<const int32_t, 2> indices,
+                     const ExpertSlots& of);
   void plan_route(View<const int32_t, 2> indices, Journey& journey) const;
   Exchange send(Context& ctx, std::span<const Tensor> parts, const std::vector<RowList>& rows,
                 const Circle& circle, Journey& journey) const;
@@ -89,6 +99,7 @@ class ExpertDispatcher final : public TokenDispatcher {
   Communicator& group_;
   ExpertExchange how_;
   int n_nodes_ = 1;
+  int64_t n_choices_ = 0;  // among copies so far, the same on all ranks
   std::unique_ptr<Communicator> column_comm_, node_comm_;
   Circle all_, column_, node_;  // column: the ranks with this one's index in their nodes
 };

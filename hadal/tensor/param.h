@@ -25,6 +25,14 @@ struct Param {
     if (const auto* codes = std::get_if<Quantized>(&working)) return WeightView(*codes);
     return WeightView(master);
   }
+  // The same values once more, without a gradient.
+  Param share_values() const {
+    Param same;
+    same.master = master.share();
+    if (const auto* plain = std::get_if<Tensor>(&working)) same.working = plain->share();
+    if (const auto* codes = std::get_if<Quantized>(&working)) same.working = codes->share();
+    return same;
+  }
   void allocate_grad(Arena& arena) { grad = Tensor::zeros(arena, DType::kF32, shape()); }
 };
 

@@ -24,8 +24,8 @@ class HalfDispatcher final : public TokenDispatcher {
       : sent_(sent), n_experts_(n_experts), home_(home) {}
 
   Dispatch plan(Context& ctx, View<const int32_t, 2> indices, const Tensor& gates,
-                ExpertRange experts) override {
-    all_ = local_.plan(ctx, indices, gates, {0, n_experts_});
+                const HeldExperts& experts) override {
+    all_ = local_.plan(ctx, indices, gates, {.range = {0, n_experts_}});
     return local_.plan(ctx, indices, gates, experts);
   }
   void start_dispatch(Context& ctx, KeptRows tokens, Dispatch& dispatch) override {

@@ -106,7 +106,7 @@ TEST(Moe, ATokenIsTheSameInAnyCompany) {
 class WatchedDispatcher final : public TokenDispatcher {
  public:
   Dispatch plan(Context& ctx, View<const int32_t, 2> indices, const Tensor& gates,
-                ExpertRange experts) override {
+                const HeldExperts& experts) override {
     return local_.plan(ctx, indices, gates, experts);
   }
   void start_dispatch(Context& ctx, KeptRows tokens, Dispatch& dispatch) override {
