@@ -7,9 +7,12 @@ namespace {
 
 // Behind a cache nothing is learned: nobody asks for a loss, and Saved is dropped layer by layer.
 Tensor layer_forward(Context& ctx, const DecoderLayer& layer, AttentionForm& attention,
-                     TokenDispatcher& dispatcher, Tensor x) {
+                     PassTurns& turns, TokenDispatcher& dispatcher, Tensor x) {
   DecoderLayer::Saved dropped;
-  return layer.forward(ctx, attention, dispatcher, std::move(x), Pass{}, dropped).hidden;
+  DecoderLayer::Output out =
+      layer.forward(ctx, attention, dispatcher, std::move(x), Pass{}, dropped);
+  if (layer.moe() != nullptr) turns.routed(layer.index, out.routing);
+  return std::move(out.hidden);
 }
 
 }  // namespace
@@ -19,7 +22,7 @@ HiddenRows cached_forward(Context& ctx, const DeepseekV3& model, std::span<const
   TokenDispatcher& dispatcher = turns.begin(ctx, PassTurns::kMain);
   Tensor x = embed(ctx, model, tokens);
   for (const DecoderLayer& layer : model.layers) {
-    x = layer_forward(ctx, layer, attention, dispatcher, std::move(x));
+    x = layer_forward(ctx, layer, attention, turns, dispatcher, std::move(x));
   }
   RmsNorm::Saved dropped;
   Tensor normed = model.final_norm.forward(ctx, x, dropped);
@@ -34,6 +37,7 @@ HiddenRows cached_mtp_forward(Context& ctx, const DeepseekV3& model, int64_t mod
   MtpBlock::Saved dropped;
   MtpBlock::Output out =
       block.forward(ctx, attention, dispatcher, embed(ctx, model, tokens), state, Pass{}, dropped);
+  if (block.layer.moe() != nullptr) turns.routed(block.layer.index, out.routing);
   return {std::move(out.hidden), std::move(out.normed)};
 }
 

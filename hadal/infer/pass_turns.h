@@ -2,7 +2,7 @@
 // runs when it likes, with all experts at hand; one of several that share their experts waits for its turn.
 #pragma once
 
-#include "hadal/nn/token_dispatcher.h"
+#include "hadal/nn/moe.h"
 
 namespace hadal {
 
@@ -14,6 +14,8 @@ class PassTurns {
   // Returns when a pass of this kind may run: what moves its tokens, until the next begin(). Once a pass,
   // before anything of it.
   virtual TokenDispatcher& begin(Context& ctx, int kind) = 0;
+  // What the routers of the pass decided, layer by layer; layers without experts say nothing.
+  virtual void routed(int /*layer*/, const RoutingResult& /*routing*/) {}
 };
 
 class LocalTurns final : public PassTurns {

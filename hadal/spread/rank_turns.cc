@@ -24,22 +24,31 @@ class BegunTurn final : public PassTurns {
 int RankTurns::agreed(Context& ctx, int wanted) {
   ++n_turns_;
   group_.at({.step = n_turns_, .phase = "asking for a pass"});
-  const int32_t mine = wanted;
-  Tensor message = Tensor::empty(ctx.arena, DType::kI32, {1});
-  message.read_from(&mine);
+  const int32_t mine[] = {wanted, work_ != nullptr && work_->ready() ? 1 : 0};
+  Tensor message = Tensor::empty(ctx.arena, DType::kI32, {2});
+  message.read_from(mine);
   int next = kLeave;
+  bool all_ready = true;
   const auto precedes = [](int a, int b) {  // MTP 1, 2, ..., main, nothing, leave
     if (a > kMain && b > kMain) return a < b;
     return a > b;
   };
   for (const Tensor& answer : start_all_gather(group_, message, ctx.arena).finish()) {
-    const int other = answer.flat<int32_t>().front();
+    const int other = answer.flat<int32_t>()[0];
     if (precedes(other, next)) next = other;
+    all_ready = all_ready && answer.flat<int32_t>()[1] != 0;
   }
   group_.at({.step = n_turns_,
              .phase = next == kMain  ? "main model"
                       : next > kMain ? "MTP"
                                      : "idle"});
+  if (work_ != nullptr) {
+    if (next == kLeave) {
+      work_->finish();
+    } else {
+      work_->before_turn(all_ready, next >= kMain);
+    }
+  }
   return next;
 }
 

@@ -16,6 +16,7 @@
 #include "hadal/comm/communicator.h"
 #include "hadal/infer/pass_turns.h"
 #include "hadal/model/deepseek_v3.h"
+#include "hadal/spread/turn_work.h"
 
 namespace hadal {
 
@@ -25,7 +26,13 @@ class RankTurns final : public PassTurns {
   RankTurns(Communicator& group, TokenDispatcher& dispatcher, const DeepseekV3& model)
       : group_(group), dispatcher_(dispatcher), model_(model) {}
 
+  // What is done between passes from now on, at the same turn on all ranks; nullptr: nothing.
+  void do_between(TurnWork* work) { work_ = work; }
+
   TokenDispatcher& begin(Context& ctx, int kind) override;
+  void routed(int layer, const RoutingResult& routing) override {
+    if (work_ != nullptr) work_->took(layer, routing.load);
+  }
 
   enum class Turn { kPass, kNobody, kAllLeave };
   // A turn in which this rank wants nothing. kNobody: nor did another.
@@ -47,6 +54,7 @@ class RankTurns final : public PassTurns {
   Communicator& group_;
   TokenDispatcher& dispatcher_;
   const DeepseekV3& model_;
+  TurnWork* work_ = nullptr;
   int64_t n_turns_ = 0, n_passes_ = 0;
 };
 

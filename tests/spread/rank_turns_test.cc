@@ -11,14 +11,6 @@
 namespace hadal::test {
 namespace {
 
-using Numbers = std::vector<std::vector<int>>;  // [rank] of its requests
-
-std::vector<int> all_of(const Numbers& numbers) {
-  std::vector<int> all;
-  for (const std::vector<int>& mine : numbers) all.insert(all.end(), mine.begin(), mine.end());
-  return all;
-}
-
 SpreadAnswers answers_together(const std::string& folder, const Numbers& numbers,
                                const ExpertExchange& how = {}) {
   SpreadAnswers all;

@@ -58,6 +58,13 @@ struct SpreadAnswer {
   bool operator==(const SpreadAnswer&) const = default;
 };
 using SpreadAnswers = std::map<int, SpreadAnswer>;  // by the request's number
+using Numbers = std::vector<std::vector<int>>;      // [rank] of its requests
+
+inline std::vector<int> all_of(const Numbers& numbers) {
+  std::vector<int> all;
+  for (const std::vector<int>& mine : numbers) all.insert(all.end(), mine.begin(), mine.end());
+  return all;
+}
 
 // The same number is the same request: greedy or sampled, with drafts of either source or without.
 inline Request numbered_request(const ModelConfig& config, int number) {
