@@ -26,6 +26,7 @@ std::vector<Command> all_commands() {
       make_bench_prefill_command(),
       make_bench_decode_command(),
       make_bench_mixed_command(),
+      make_bench_experts_command(),
       make_bench_train_command(),
       make_bench_gemm_command(),
       make_bench_load_command(),

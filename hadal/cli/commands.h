@@ -18,6 +18,7 @@ Command make_pipeline_command();
 Command make_bench_prefill_command();
 Command make_bench_decode_command();
 Command make_bench_mixed_command();
+Command make_bench_experts_command();
 Command make_bench_train_command();
 Command make_bench_gemm_command();
 Command make_bench_load_command();
