@@ -5,7 +5,8 @@
 #
 # starts COMMAND as N processes under mpirun, each in a namespace with its own address, joined by a bridge; messages
 # go over TCP. Every way out of a namespace is slowed down by tc: `--delay` needs the kernel's netem, `--rate` alone
-# only its token bucket. All of it is taken down at the end.
+# only its token bucket. All of it is taken down at the end. Messages up to 1 MiB leave without asking whether they may:
+# the question and its answer would each wait behind the messages before them.
 set -euo pipefail
 n=$1; shift
 delay="" rate=""
@@ -57,4 +58,4 @@ chmod +x "$work/enter"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 ip netns exec "$me-1" unshare --uts sh -c 'hostname "$1"; shift; exec "$@"' sh "$me-1" \
   mpirun -n "$n" --host "$hosts" --bind-to none --mca plm_rsh_agent "$work/enter" --mca plm_rsh_no_tree_spawn 1 \
-  --mca btl tcp,self --mca btl_tcp_if_include 10.77.0.0/24 --mca oob_tcp_if_include 10.77.0.0/24 "$@"
+  --mca btl tcp,self --mca btl_tcp_eager_limit 1048576 --mca btl_tcp_if_include 10.77.0.0/24 --mca oob_tcp_if_include 10.77.0.0/24 "$@"

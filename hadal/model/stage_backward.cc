@@ -151,9 +151,11 @@ void StageBackward::finish_block() {
 void StageBackward::finish_weights(const Block& here) {
   if (later_) {
     const auto saved = std::make_shared<DecoderLayer::Saved>(std::move(here.saved));
-    later_([&ctx = ctx_, layer = here.trained, saved] { layer->ffn_backward_weight(ctx, *saved); });
-    later_(
-        [&ctx = ctx_, layer = here.trained, saved] { layer->attn_backward_weight(ctx, *saved); });
+    later_(here.layer.index,
+           [&ctx = ctx_, layer = here.trained, saved] { layer->ffn_backward_weight(ctx, *saved); });
+    later_(here.layer.index, [&ctx = ctx_, layer = here.trained, saved] {
+      layer->attn_backward_weight(ctx, *saved);
+    });
   } else {
     here.trained->attn_backward_weight(ctx_, here.saved);
   }

@@ -14,7 +14,7 @@
 namespace hadal {
 
 using WeightWork = std::function<void()>;
-using TakeWeightWork = std::function<void(WeightWork)>;
+using TakeWeightWork = std::function<void(int64_t layer, WeightWork)>;
 
 struct StageGradient {
   Tensor rows;     // [T,d] of the stage's rows; empty where it has the embedding

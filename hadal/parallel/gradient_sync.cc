@@ -1,7 +1,7 @@
 #include "hadal/parallel/gradient_sync.h"
 
-#include <deque>
-#include <map>
+#include <algorithm>
+#include <functional>
 
 #include "hadal/ops/copy.h"
 #include "hadal/ops/elementwise.h"
@@ -10,12 +10,6 @@ namespace hadal {
 namespace {
 
 constexpr size_t kExchangesUnderWay = 4;
-
-struct Started {
-  SyncedGroup* group;
-  const Bucket* bucket;
-  Exchange exchange;
-};
 
 Shard shard_of(const ShardUnit& unit) {
   return {.param = unit.param, .first = unit.first, .last = unit.last};
@@ -112,9 +106,14 @@ std::vector<SyncedGroup> synced_groups(Communicator& world, std::vector<HolderGr
 void for_each_exchange(std::vector<SyncedGroup>& groups,
                        FunctionRef<Exchange(SyncedGroup&, const Bucket&)> start,
                        FunctionRef<void(SyncedGroup&, const Bucket&, std::vector<Tensor>)> finish) {
-  std::deque<Started> under_way;
+  struct UnderWay {
+    SyncedGroup* group;
+    const Bucket* bucket;
+    Exchange exchange;
+  };
+  std::deque<UnderWay> under_way;
   const auto finish_first = [&] {
-    Started& first = under_way.front();
+    UnderWay& first = under_way.front();
     finish(*first.group, *first.bucket, first.exchange.finish());
     under_way.pop_front();
   };
@@ -128,16 +127,46 @@ void for_each_exchange(std::vector<SyncedGroup>& groups,
   while (!under_way.empty()) finish_first();
 }
 
-void sum_gradients(Context& ctx, std::vector<SyncedGroup>& groups,
-                   const std::vector<Trainable>& params) {
-  for_each_exchange(
-      groups,
-      [&](SyncedGroup& group, const Bucket& bucket) {
-        return start_sum(ctx, group, bucket, params);
-      },
-      [&](SyncedGroup& group, const Bucket& bucket, std::vector<Tensor> pieces) {
-        finish_sum(ctx, group, bucket, std::move(pieces), params);
-      });
+GradientSums::GradientSums(Context& ctx, std::vector<SyncedGroup>& groups,
+                           const std::vector<Trainable>& params, const std::vector<int64_t>& layers)
+    : ctx_(ctx), params_(params) {
+  for (SyncedGroup& group : groups) {
+    if (group.is_alone()) continue;
+    for (size_t i = 0; i < group.layout.buckets.size(); ++i) {
+      parts_.push_back({&group, i, layers[group.layout.buckets[i].front().param]});
+    }
+  }
+  std::ranges::stable_sort(parts_, std::greater<>(), &Part::layer);
+}
+
+void GradientSums::layer_done(int64_t layer) {
+  done_.insert(layer);
+  while (!under_way_.empty() && under_way_.front().exchange.arrived()) finish_first();
+  while (next_ < parts_.size() && under_way_.size() < kExchangesUnderWay &&
+         done_.contains(parts_[next_].layer)) {
+    start(parts_[next_++]);
+  }
+}
+
+void GradientSums::finish() {
+  while (next_ < parts_.size()) {
+    if (under_way_.size() == kExchangesUnderWay) finish_first();
+    start(parts_[next_++]);
+  }
+  while (!under_way_.empty()) finish_first();
+}
+
+void GradientSums::start(const Part& part) {
+  const Bucket& bucket = part.group->layout.buckets[part.bucket];
+  under_way_.push_back({part, start_sum(ctx_, *part.group, bucket, params_)});
+}
+
+void GradientSums::finish_first() {
+  const Part part = under_way_.front().part;
+  std::vector<Tensor> pieces = under_way_.front().exchange.finish();
+  under_way_.pop_front();
+  finish_sum(ctx_, *part.group, part.group->layout.buckets[part.bucket], std::move(pieces),
+             params_);
 }
 
 std::vector<TrainedParameter> trained_parameters(const ModelConfig& config) {

@@ -5,7 +5,9 @@
 // parameters of the whole model, each once.
 #pragma once
 
+#include <deque>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,9 +33,37 @@ void for_each_exchange(std::vector<SyncedGroup>& groups,
                        FunctionRef<Exchange(SyncedGroup&, const Bucket&)> start,
                        FunctionRef<void(SyncedGroup&, const Bucket&, std::vector<Tensor>)> finish);
 
-// Rows that this rank owns then have the sum of all holders; others still this rank's own part.
-void sum_gradients(Context& ctx, std::vector<SyncedGroup>& groups,
-                   const std::vector<Trainable>& params);
+// The sums of one step. Rows that this rank owns then have the sum of all holders; others still this rank's
+// own part. Buckets leave in one order on all ranks: those of layers from the last layer to the first, then
+// the rest. One leaves as soon as its layer's gradients are done and those before it have left, as long as
+// few are under way.
+class GradientSums {
+ public:
+  // layers: of params, -1 where a parameter belongs to none. All outlive it.
+  GradientSums(Context& ctx, std::vector<SyncedGroup>& groups, const std::vector<Trainable>& params,
+               const std::vector<int64_t>& layers);
+  void layer_done(int64_t layer);  // its gradients get nothing more on this rank; never waits
+  void finish();                   // all gradients are done
+ private:
+  struct Part {
+    SyncedGroup* group;
+    size_t bucket;
+    int64_t layer;
+  };
+  struct Started {
+    Part part;
+    Exchange exchange;
+  };
+  void start(const Part& part);
+  void finish_first();
+
+  Context& ctx_;
+  const std::vector<Trainable>& params_;
+  std::vector<Part> parts_;  // in the order in which they leave
+  size_t next_ = 0;
+  std::set<int64_t> done_;
+  std::deque<Started> under_way_;
+};
 
 // A trained parameter of the whole model.
 struct TrainedParameter {

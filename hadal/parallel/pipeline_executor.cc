@@ -16,8 +16,8 @@
 namespace hadal {
 namespace {
 
-// Parts of W that wait, two a layer: what they hold stays in memory.
-constexpr size_t kMostLateWeights = 4;
+constexpr int64_t kPartsOfWeights = 2;  // of a layer: experts, attention
+constexpr size_t kMostLateWeights = 4;  // parts that wait: what they hold stays in memory
 
 // Of a rank with nothing to do. Whoever sleeps comes back at once, also where others want its core; whoever
 // yields does not.
@@ -50,6 +50,8 @@ class PipelinePass {
   void walk(Walk& walk);
   Walk& next_of(Walk& first, Walk& second);
   bool do_late_weights();  // a part of them; false: there are none
+  void count_weights(int64_t layer, int64_t n_parts);
+  void count_weights_of(Chunk chunk);  // all of them
   void weight(Chunk chunk);
   void at(std::string_view phase, Chunk chunk);
   template <class Compute>
@@ -80,8 +82,14 @@ class PipelinePass {
   std::map<int64_t, Receipt> receipts_;  // by tag: of what it receives
   std::map<int64_t, Tensor> here_;       // by tag: from one stage of this rank to the next
   std::map<int64_t, StageSaved> saved_;  // by the activation's tag: from F to B
-  std::deque<std::pair<Chunk, StageSaved>> waiting_;       // from B_in to W
-  std::deque<std::pair<Chunk, WeightWork>> late_weights_;  // of B, for when there would be a wait
+  std::deque<std::pair<Chunk, StageSaved>> waiting_;  // from B_in to W
+  struct LateWeights {
+    Chunk chunk;
+    int64_t layer;
+    WeightWork work;
+  };
+  std::deque<LateWeights> late_weights_;     // of B, for when there would be a wait
+  std::map<int64_t, int64_t> open_weights_;  // by layer: parts of W that are still to be done
   std::optional<double> began_;  // the action under way: behind the wait for its first input
   StepLosses losses_;
 };
@@ -172,9 +180,10 @@ class PipelinePass::Backward final : public Walk {
   Chunk maker() const { return {chunk_.stage + 1, chunk_.micro_batch}; }
   void begin() {
     TakeWeightWork later;
-    if (pass_.how_.overlap && pass_.dispatcher_.between_places()) {
-      later = [this](WeightWork work) {
-        pass_.late_weights_.emplace_back(chunk_, std::move(work));
+    late_ = with_weights_ && pass_.how_.overlap && pass_.dispatcher_.between_places();
+    if (late_) {
+      later = [this](int64_t layer, WeightWork work) {
+        pass_.late_weights_.push_back({chunk_, layer, std::move(work)});
       };
     }
     cursor_.emplace(pass_.ctx_, pass_.dispatcher_, pass_.model_,
@@ -192,6 +201,7 @@ class PipelinePass::Backward final : public Walk {
     }
     if (!cut.embedding) pass_.hand_over(Payload::kGradient, chunk_, std::move(gradient.rows));
     if (!with_weights_) pass_.waiting_.emplace_back(chunk_, std::move(saved_));
+    if (with_weights_ && !late_) pass_.count_weights_of(chunk_);
     pass_.saved_.erase(pass_.tag(Payload::kActivation, chunk_));
   }
 
@@ -199,6 +209,7 @@ class PipelinePass::Backward final : public Walk {
   const Chunk chunk_;
   StageSaved& saved_;
   const bool with_weights_;
+  bool late_ = false;
   std::optional<StageBackward> cursor_;
 };
 
@@ -219,6 +230,11 @@ PipelinePass::PipelinePass(PipelineExecutor& executor, Context& ctx, DeepseekV3&
   for (const Action& action : actions_) {
     if (action.kind == ActionKind::kSend)
       receivers_[tag(action.payload, action.chunk)] = action.peer;
+    if (!action.goes_backward()) continue;
+    const StageCut& of = cut(action.backward_chunk());
+    for (int64_t layer = of.first_layer; layer < of.last_layer; ++layer) {
+      open_weights_[layer] += kPartsOfWeights;
+    }
   }
 }
 
@@ -296,10 +312,24 @@ PipelinePass::Walk& PipelinePass::next_of(Walk& turn, Walk& other) {
 
 bool PipelinePass::do_late_weights() {
   if (late_weights_.empty()) return false;
-  const auto [chunk, work] = std::move(late_weights_.front());
+  const LateWeights late = std::move(late_weights_.front());
   late_weights_.pop_front();
-  timed_step("weight", chunk, work);
+  timed_step("weight", late.chunk, late.work);
+  count_weights(late.layer, 1);
   return true;
+}
+
+void PipelinePass::count_weights(int64_t layer, int64_t n_parts) {
+  if (layer >= model_.config.n_layers) return;  // an MTP module's
+  int64_t& open = open_weights_[layer];
+  open -= n_parts;
+  if (open == 0 && how_.layer_done) how_.layer_done(layer);
+}
+
+void PipelinePass::count_weights_of(Chunk chunk) {
+  for (int64_t layer = cut(chunk).last_layer; layer-- > cut(chunk).first_layer;) {
+    count_weights(layer, kPartsOfWeights);
+  }
 }
 
 void PipelinePass::weight(Chunk chunk) {
@@ -313,6 +343,7 @@ void PipelinePass::weight(Chunk chunk) {
     stage_backward_weight(ctx_, model_, cut(chunk), std::move(waiting_.front().second));
   });
   waiting_.pop_front();
+  count_weights_of(chunk);
 }
 
 void PipelinePass::at(std::string_view phase, Chunk chunk) {

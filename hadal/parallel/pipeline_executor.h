@@ -16,6 +16,7 @@
 // also into the next action. Gradients are added in the same order whatever arrives first.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -32,6 +33,8 @@ struct PipelineRun {
   bool overlap = true;        // false: the two chunks of an F&B one after the other, F first
   RunTrace* trace = nullptr;  // what was computed is added to it
   RecomputePolicy recompute = {};
+  // Called once for each layer of this rank's stages when its gradients are complete.
+  std::function<void(int64_t layer)> layer_done = {};
 };
 
 class PipelineExecutor {

@@ -16,7 +16,9 @@ class Dealer {
         bucket_elements_(bucket_bytes / int64_t{sizeof(float)}),
         owned_(group.ranks.size()) {}
 
-  void deal(size_t param, const Tensor::Shape& shape) {
+  void deal(size_t param, const Tensor::Shape& shape, int64_t layer) {
+    if (layer != layer_) in_bucket_ = bucket_elements_;  // the next begins
+    layer_ = layer;
     const int64_t rows = shape[0], step = unit_rows(shape);
     const int64_t row_elements = shape.size() == 2 ? shape[1] : 1;
     for (int64_t first = 0; first < rows; first += step) {
@@ -39,7 +41,7 @@ class Dealer {
   }
 
   HolderGroup& group_;
-  int64_t bucket_elements_, in_bucket_ = 0;
+  int64_t bucket_elements_, in_bucket_ = 0, layer_ = -1;
   std::vector<int64_t> owned_;  // elements
 };
 
@@ -60,7 +62,7 @@ std::vector<HolderGroup> shard_layout(const Holders& holders, int rank,
     Dealer dealer(group, bucket_bytes);
     for (size_t i = 0; i < params.size(); ++i) {
       if (holders.group_of[static_cast<size_t>(params[i].position)] == g) {
-        dealer.deal(i, params[i].shape);
+        dealer.deal(i, params[i].shape, params[i].layer);
       }
     }
   }

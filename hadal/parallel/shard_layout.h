@@ -26,12 +26,13 @@ using Bucket = std::vector<ShardUnit>;
 
 struct HolderGroup {
   std::vector<int> ranks;       // world ranks, ascending
-  std::vector<Bucket> buckets;  // its parameters in their order
+  std::vector<Bucket> buckets;  // its parameters in their order; none has those of two layers
 };
 
 struct HeldParameter {
   int64_t position;  // in the whole model
   Tensor::Shape shape;
+  int64_t layer = -1;  // of the decoder; -1: none of them
 };
 
 // The groups that `rank` is in, in the order of Holders::groups, of its parameters that are trained.

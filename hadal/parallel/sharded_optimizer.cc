@@ -14,7 +14,9 @@ namespace {
 std::vector<HeldParameter> held_parameters(const std::vector<NamedParam>& params) {
   std::vector<HeldParameter> held;
   for (const NamedParam& each : params) {
-    if (each.kind != ParamKind::kRouteBias) held.push_back({each.position, each.shape});
+    if (each.kind == ParamKind::kRouteBias) continue;
+    const bool in_layer = each.place.part == ParamPlace::Part::kLayer;
+    held.push_back({each.position, each.shape, in_layer ? each.place.layer : -1});
   }
   return held;
 }
@@ -79,7 +81,10 @@ ShardedOptimizer::ShardedOptimizer(Context& ctx, Communicator& world, const Hold
     : world_(world), holders_(holders), trained_(trained_parameters(model.config)) {
   const std::vector<NamedParam> named = named_params(model);
   const std::vector<HeldParameter> held = held_parameters(named);
-  for (const HeldParameter& each : held) positions_.push_back(each.position);
+  for (const HeldParameter& each : held) {
+    positions_.push_back(each.position);
+    layers_.push_back(each.layer);
+  }
   std::vector<Trainable> params = trainables(named);
   forms_ = forms_of(model, params);
   groups_ = synced_groups(world, shard_layout(holders, world.rank(), held));
@@ -109,8 +114,19 @@ void ShardedOptimizer::keep_own_masters(Context& ctx) {
   }
 }
 
+void ShardedOptimizer::layer_done(Context& ctx, int64_t layer) {
+  if (!sums_) sums_.emplace(ctx, groups_, adamw_->params(), layers_);
+  sums_->layer_done(layer);
+}
+
+void ShardedOptimizer::finish_sums(Context& ctx) {
+  if (!sums_) sums_.emplace(ctx, groups_, adamw_->params(), layers_);
+  sums_->finish();
+  sums_.reset();
+}
+
 GradientNorm ShardedOptimizer::sum_gradients(Context& ctx) {
-  hadal::sum_gradients(ctx, groups_, adamw_->params());
+  finish_sums(ctx);
   return summed_gradient_norm(ctx, world_, holders_, groups_, adamw_->params(), positions_,
                               trained_);
 }

@@ -37,7 +37,12 @@ class ShardedOptimizer {
   ShardedOptimizer(const ShardedOptimizer&) = delete;
   ShardedOptimizer& operator=(const ShardedOptimizer&) = delete;
 
-  // The gradients of all holders, added; the norm of the whole model's. squares: as trained().
+  // While gradients are computed: those of a layer of the decoder get nothing more on this rank, so their
+  // sums may begin. Never waits. For any layers, in any order, or not at all.
+  void layer_done(Context& ctx, int64_t layer);
+  // The gradients of all holders, added.
+  void finish_sums(Context& ctx);
+  // The same; the norm of the whole model's. squares: as trained().
   GradientNorm sum_gradients(Context& ctx);
   const std::vector<TrainedParameter>& trained() const { return trained_; }
   // Where a gradient that is not finite was made: the same words on every rank, naming the rank, the step
@@ -73,11 +78,13 @@ class ShardedOptimizer {
   const Holders& holders_;
   std::vector<TrainedParameter> trained_;
   std::vector<int64_t> positions_;  // of adamw().params()
+  std::vector<int64_t> layers_;     // the same; -1: of none
   std::vector<WorkingForm> forms_;  // the same
   std::vector<SyncedGroup> groups_;
   std::optional<AdamW> adamw_;
   std::optional<WeightAverage> average_;
-  std::vector<Tensor> hidden_;  // the own units' weights while the average is shown
+  std::optional<GradientSums> sums_;  // under way
+  std::vector<Tensor> hidden_;        // the own units' weights while the average is shown
 };
 
 }  // namespace hadal

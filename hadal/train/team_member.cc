@@ -85,6 +85,12 @@ StepReport TeamMember::compute_gradients(const Batch& batch, const StepPlan& pla
   const std::vector<MicroBatch> own = own_micro_batches(batch, plan);
   PipelineRun how{.step = step, .overlap = trace_.begin(p.config.parallel, step)};
   if (trace_.on()) how.trace = &trace_.of_rank();
+  if (how.overlap) {
+    how.layer_done = [&](int64_t layer) {
+      synced_.at({step, "sum"});
+      p.optimizer->layer_done(ctx_, layer);
+    };
+  }
   how.recompute = recompute_policy(p.config.train.recompute, model_precision(p.config.precision));
   PipelineExecutor& pipeline = executor(std::ssize(own));
   p.schedule = &pipeline.schedule();
@@ -96,6 +102,7 @@ StepReport TeamMember::compute_gradients(const Batch& batch, const StepPlan& pla
   report.load = std::move(totals.load);
   report.total_loss = report.loss.total(plan.loss);
   if (!std::isfinite(report.total_loss)) {
+    p.optimizer->finish_sums(ctx_);
     report.not_finite = NotFinite{
         true, report.total_loss, "",
         concat("the loss of step ", step, " is not finite (found ", report.total_loss, ")")};

@@ -101,5 +101,20 @@ TEST(ShardLayout, BucketsAreOfLimitedSizeUnlessOneUnitIsLarger) {
   EXPECT_GT(several, 1U);
 }
 
+TEST(ShardLayout, ABucketHasParametersOfOneLayer) {
+  std::vector<HeldParameter> held = held_by(1);
+  for (HeldParameter& each : held) each.layer = each.position / 2;
+  size_t several = 0;
+  for (const HolderGroup& group : shard_layout(some_holders(), 1, held)) {
+    for (const Bucket& bucket : group.buckets) {
+      for (const ShardUnit& unit : bucket) {
+        EXPECT_EQ(held[unit.param].layer, held[bucket.front().param].layer);
+      }
+      several += bucket.front().param != bucket.back().param ? 1U : 0U;
+    }
+  }
+  EXPECT_GT(several, 0U);
+}
+
 }  // namespace
 }  // namespace hadal
