@@ -2,18 +2,25 @@
 
 namespace hadal {
 
-std::vector<StageCut> even_cuts(const ModelConfig& config, int64_t n) {
+std::vector<StageCut> cuts_of(const std::vector<int64_t>& n_layers) {
   std::vector<StageCut> cuts;
   int64_t next = 0;
-  for (int64_t stage = 0; stage < n; ++stage) {
-    const int64_t length = config.n_layers / n + (stage < config.n_layers % n ? 1 : 0);
-    cuts.push_back({.embedding = stage == 0,
+  for (const int64_t length : n_layers) {
+    cuts.push_back({.embedding = cuts.empty(),
                     .first_layer = next,
                     .last_layer = next + length,
-                    .heads = stage == n - 1});
+                    .heads = cuts.size() + 1 == n_layers.size()});
     next += length;
   }
   return cuts;
+}
+
+std::vector<StageCut> even_cuts(const ModelConfig& config, int64_t n) {
+  std::vector<int64_t> n_layers;
+  for (int64_t stage = 0; stage < n; ++stage) {
+    n_layers.push_back(config.n_layers / n + (stage < config.n_layers % n ? 1 : 0));
+  }
+  return cuts_of(n_layers);
 }
 
 StageRows StageRows::of(const MicroBatch& batch, const LossWeights& weights, int64_t n_mtp,

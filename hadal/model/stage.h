@@ -24,6 +24,8 @@ struct StageCut {
     return {.first_layer = 0, .last_layer = config.n_layers};
   }
 };
+// Stages of so many layers each, in order; some may have none. REQUIRES at least one stage.
+std::vector<StageCut> cuts_of(const std::vector<int64_t>& n_layers);
 // `n` stages, layers shared out as evenly as they go, the longer ones first. REQUIRES 1 <= n <= layers.
 std::vector<StageCut> even_cuts(const ModelConfig& config, int64_t n);
 

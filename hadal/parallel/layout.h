@@ -21,6 +21,7 @@ struct ParallelConfig {  // [parallel]
   int32_t pipeline = 1, data = 1, expert = 1;
   ScheduleKind schedule = ScheduleKind::k1F1B;
   int32_t stages_per_rank = kInterleavedStages;
+  std::vector<int64_t> layers_of_stages = {};  // empty: as even as they go
   int64_t n_ranks() const { return int64_t{pipeline} * data; }
 };
 

@@ -118,6 +118,11 @@ std::string why_not_repeatable(const TrainConfig& config, const Json& made_by, c
                     " than before");
     }
   }
+  for (size_t i = 1; i < entries.size(); ++i) {
+    if (recorded_ranks(entries[i]) == recorded_ranks(entries[i - 1])) continue;
+    return concat("from step ", entries[i].at("from_step").as_integer(),
+                  " on it has another number of ranks than before");
+  }
   if (!entries.empty() && entries.front().at("from_step") != Json(0)) {
     return "what its first steps were computed with was not recorded";
   }

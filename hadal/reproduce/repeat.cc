@@ -10,6 +10,7 @@
 #include "hadal/train/metrics.h"
 #include "hadal/train/pretrain.h"
 #include "hadal/train/run_history.h"
+#include "hadal/train/spread_run.h"
 
 namespace hadal {
 namespace {
@@ -98,7 +99,7 @@ void check_circumstances(const Context& ctx, const Json& package) {
         "the run did not record what it was made by; other bits may come from another build");
     return;
   }
-  const Json here = circumstances(ctx, TrainConfig{});
+  const Json here = circumstances(ctx, TrainConfig{}, 1);
   const Json& there = made_by.back();
   for (const auto& [name, what] :
        {std::pair{"device", "another device"}, {"instruction_set", "another instruction set"}}) {
@@ -164,6 +165,25 @@ Json comparison(const std::string& folder, const Json& package, const std::strin
   return report;
 }
 
+int ranks_of(const Json& package) {
+  const Json::Array& made_by = package.at("made_by").as_array();
+  return made_by.empty() ? 1 : recorded_ranks(made_by.back());
+}
+
+// Ranks that were processes are threads here: the same bytes.
+void train_again(Context& ctx, TrainConfig config, int n_ranks, bool begun, const TrainStop& stop) {
+  if (n_ranks == 1) {
+    pretrain(ctx, config, begun, stop);
+    return;
+  }
+  config.parallel.data = n_ranks / config.parallel.pipeline;  // as the launcher's ranks left
+  config.parallel.trace.clear();
+  const SpreadRun spread{.n_ranks = n_ranks,
+                         .by_launcher = false,
+                         .threads_of_rank = std::max(1, ctx.pool.n_threads() / n_ranks)};
+  pretrain_spread(spread, config, begun, stop);
+}
+
 }  // namespace
 
 std::string packed_instruction_set(const std::string& package) {
@@ -186,7 +206,7 @@ Json repeat_package(Context& ctx, const std::string& folder, const RepeatOptions
                        .ends_run = package.at("end").at("finished").as_bool(),
                        .look = nullptr};
   try {
-    pretrain(ctx, config, begun, stop);
+    train_again(ctx, config, ranks_of(package), begun, stop);
   } catch (const Interrupted& stopped) {
     throw Interrupted(
         Complaint{.place = "repeat",

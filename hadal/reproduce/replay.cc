@@ -19,6 +19,7 @@
 #include "hadal/train/phases.h"
 #include "hadal/train/pretrain.h"
 #include "hadal/train/run_folder.h"
+#include "hadal/train/run_history.h"
 #include "hadal/train/training_checkpoint.h"
 
 namespace hadal {
@@ -113,8 +114,20 @@ std::string checkpoint_before(const std::string& run_folder, int64_t step) {
 }
 
 // The run's settings, without what only writes files, and with its plan where that followed from a speed.
+void put_on_one_rank(TrainConfig& config, const std::string& run_folder) {
+  const Json made_by = read_run_history(run_folder);
+  const Json::Array& entries = made_by.as_array();
+  const int n_ranks = entries.empty() ? 1 : recorded_ranks(entries.back());
+  if (n_ranks > 1) {
+    log_note("the run was made on ", n_ranks,
+             " ranks: computing on one, whose sums end in other bits");
+  }
+  config.parallel = {.data = 1};
+}
+
 TrainConfig replayed_config(const std::string& run_folder, const std::string& scratch) {
   TrainConfig config = read_recorded_config(run_folder + "/run.toml");
+  put_on_one_rank(config, run_folder);
   config.train.out = scratch;
   config.eval.every_steps = 0;
   config.log.tensorboard = false;

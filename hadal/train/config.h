@@ -95,6 +95,7 @@ struct TrainConfig {
     int64_t pipeline = 1, data = 0, expert = 1;
     std::string schedule = "1f1b";
     int64_t stages_per_rank = 2;
+    std::vector<double> layers_of_stages;  // whole numbers; empty: even
     bool overlap = true;
     std::string dispatch = "compute", combine = "f32", route = "auto";
     double wait_seconds = 600;

@@ -13,7 +13,7 @@ const StepCount& LocalTrainer::begin(const TrainConfig& config, const ModelConfi
            .problem = "this command computes on one rank, which would give other bits",
            .found = {"pipeline ", ranks.pipeline, ", data ", ranks.data, ", expert ", ranks.expert},
            .expected = "1 for each",
-           .advice = "only `hadal train` spreads a run"});
+           .advice = "only `hadal train` and `hadal repeat` spread a run"});
   state_ = std::make_unique<TrainState>(
       ctx_.arena,
       first_weights(ctx_, shape, config, !start.checkpoint.empty(), HeldPart::whole(shape)),

@@ -1,7 +1,9 @@
 #include "hadal/train/parallel_settings.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <numeric>
 
 #include "hadal/core/error.h"
 
@@ -21,13 +23,37 @@ int64_t data_ranks(const TrainConfig::Parallel& p, int started) {
   return started / p.pipeline;
 }
 
+// REQUIRES what validate_parallel accepted.
+std::vector<int64_t> whole_numbers(const std::vector<double>& numbers) {
+  std::vector<int64_t> whole;
+  for (const double number : numbers) whole.push_back(static_cast<int64_t>(number));
+  return whole;
+}
+
+void fit_layers_of_stages(const ParallelConfig& layout, const ModelConfig& shape) {
+  const std::vector<int64_t>& layers = layout.layers_of_stages;
+  require(std::ssize(layers) == stages_of(layout),
+          {.field = "parallel.layers_of_stages",
+           .problem = "one number for every stage",
+           .found = {layers.size(), " numbers"},
+           .expected = {stages_of(layout), " stages in the order of the layers"}});
+  const int64_t sum = std::accumulate(layers.begin(), layers.end(), int64_t{0});
+  require(sum == shape.n_layers, {.field = "parallel.layers_of_stages",
+                                  .problem = "not the layers of the model",
+                                  .found = {sum, " in all"},
+                                  .expected = {shape.n_layers, " (MTP modules go with the head)"}});
+}
+
 void fit_shape(const ParallelConfig& layout, const ModelConfig& shape) {
-  require(stages_of(layout) == 1 || stages_of(layout) <= shape.n_layers,
+  if (!layout.layers_of_stages.empty()) fit_layers_of_stages(layout, shape);
+  require(stages_of(layout) == 1 || stages_of(layout) <= shape.n_layers ||
+              !layout.layers_of_stages.empty(),
           {.field = "parallel.pipeline",
            .problem = "more stages than layers",
            .found = {stages_of(layout), " stages"},
            .expected = {"at most ", shape.n_layers},
-           .advice = "lower {parallel.pipeline}"});
+           .advice =
+               "lower {parallel.pipeline}, or give some no layer in {parallel.layers_of_stages}"});
   const int64_t n_experts = shape.router.n_routed_experts;
   require(layout.expert == 1 || (n_experts > 0 && n_experts % layout.expert == 0),
           {.field = "parallel.expert",
@@ -103,6 +129,9 @@ void add_parallel_settings(std::vector<Setting>& table, TrainConfig::Parallel& p
        .help = "of the pipeline; hadal pipeline compares them",
        .choices = schedule_names()},
       {"parallel.stages_per_rank", &p.stages_per_rank, "of the schedule interleaved", 1, 64},
+      {.name = "parallel.layers_of_stages",
+       .target = &p.layers_of_stages,
+       .help = "layers of each stage, in order, such as [3, 4, 4, 1]; empty: as even as they go"},
       {"parallel.overlap", &p.overlap,
        "the two chunks of an F&B take turns; false: one after the other, to see what that hides"},
       {.name = "parallel.dispatch",
@@ -143,6 +172,13 @@ void validate_parallel(const TrainConfig& config) {
            .problem = "experts are spread over whole groups of replicas",
            .found = p.expert,
            .expected = {"a divisor of {parallel.data}, which is ", p.data}});
+  for (const double number : p.layers_of_stages) {
+    require(number >= 0 && number <= 1e6 && number == std::floor(number),
+            {.field = "parallel.layers_of_stages",
+             .problem = "a stage has whole layers",
+             .found = number,
+             .expected = "0, 1, 2, ..."});
+  }
   if (p.schedule == "dualpipe") {
     require(p.pipeline == 1 || p.pipeline % 2 == 0,
             {.field = "parallel.pipeline",
@@ -161,6 +197,7 @@ ParallelConfig parallel_layout(const TrainConfig& config, const ModelConfig& sha
   layout.expert = static_cast<int32_t>(p.expert);
   layout.schedule = parse_schedule_kind(p.schedule);
   layout.stages_per_rank = static_cast<int32_t>(p.stages_per_rank);
+  layout.layers_of_stages = whole_numbers(p.layers_of_stages);
   require(started == 0 || layout.n_ranks() == started,
           {.field = "parallel.data",
            .problem = "the layout does not fit the ranks that were started",
@@ -190,6 +227,11 @@ SlowLink slow_link(const TrainConfig::Parallel& p) {
 
 int64_t stages_of(const ParallelConfig& layout) {
   return int64_t{layout.pipeline} * stages_passed(layout.schedule, layout.stages_per_rank);
+}
+
+std::vector<StageCut> stage_cuts(const ParallelConfig& layout, const ModelConfig& shape) {
+  return layout.layers_of_stages.empty() ? even_cuts(shape, stages_of(layout))
+                                         : cuts_of(layout.layers_of_stages);
 }
 
 bool goes_by_nodes(const std::string& route, const std::vector<int>& node_of) {

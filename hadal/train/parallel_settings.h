@@ -2,6 +2,7 @@
 #pragma once
 
 #include "hadal/comm/slow_link.h"
+#include "hadal/model/stage.h"
 #include "hadal/parallel/expert_dispatcher.h"
 #include "hadal/parallel/layout.h"
 #include "hadal/train/config.h"
@@ -20,6 +21,7 @@ ParallelConfig parallel_layout(const TrainConfig& config, const ModelConfig& sha
 
 SlowLink slow_link(const TrainConfig::Parallel& p);  // parallel.link_*
 int64_t stages_of(const ParallelConfig& layout);
+std::vector<StageCut> stage_cuts(const ParallelConfig& layout, const ModelConfig& shape);
 // What travels between tokens and experts, and which way; node_of: of the expert group's ranks.
 ExpertExchange expert_exchange(const TrainConfig& config, std::vector<int> node_of);
 bool goes_by_nodes(const std::string& route, const std::vector<int>& node_of);  // parallel.route

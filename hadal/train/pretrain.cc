@@ -118,7 +118,7 @@ class Session {
 
   void record_settings(int64_t step) {
     write_file_atomically(run_.path() + "/run.toml", resolved_toml(whole_));
-    record_circumstances(run_.path(), step, circumstances(ctx_, whole_));
+    record_circumstances(run_.path(), step, circumstances(ctx_, whole_, trainer_.n_ranks()));
   }
 
   PreparedData prepare() {

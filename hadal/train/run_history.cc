@@ -27,13 +27,14 @@ bool same_but_threads(Json a, Json b) {
   for (Json* each : {&a, &b}) {
     (*each)["threads"] = 0;
     (*each)["from_step"] = 0;
+    (*each)["ranks"] = recorded_ranks(*each);
   }
   return a == b;
 }
 
 }  // namespace
 
-Json circumstances(const Context& ctx, const TrainConfig& config) {
+Json circumstances(const Context& ctx, const TrainConfig& config, int n_ranks) {
   Json now = Json::object();
   now["from_step"] = 0;
   now["version"] = HADAL_VERSION;
@@ -41,9 +42,15 @@ Json circumstances(const Context& ctx, const TrainConfig& config) {
   now["compiler"] = __VERSION__;
   now["instruction_set"] = instruction_set();
   now["device"] = ctx.device == Device::kCuda ? "cuda" : "cpu";
+  now["ranks"] = n_ranks;
   now["threads"] = ctx.pool.n_threads();
   now["settings"] = deciding_settings(config);
   return now;
+}
+
+int recorded_ranks(const Json& entry) {
+  const Json* ranks = entry.find("ranks");
+  return ranks ? static_cast<int>(ranks->as_integer()) : 1;
 }
 
 void record_circumstances(const std::string& run_folder, int64_t step, Json now) {

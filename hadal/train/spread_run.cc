@@ -28,10 +28,10 @@ struct Outcome {
 };
 
 void lead(Context& ctx, Communicator& world, const TrainConfig& config, bool resume,
-          Outcome& outcome) {
+          const TrainStop& stop, Outcome& outcome) {
   TeamTrainer trainer(ctx, world);
   try {
-    outcome.summary = pretrain(ctx, trainer, config, resume);
+    outcome.summary = pretrain(ctx, trainer, config, resume, stop);
   } catch (const Error&) {
     if (!trainer.settled()) throw;  // the others wait in the middle of something
     outcome.error = std::current_exception();
@@ -70,7 +70,8 @@ void follow_leader(int threads, const TrainConfig::Parallel& settings) {
   run_mpi_rank(settings.wait_seconds, body, slow_link(settings));
 }
 
-Json pretrain_spread(const SpreadRun& spread, const TrainConfig& config, bool resume) {
+Json pretrain_spread(const SpreadRun& spread, const TrainConfig& config, bool resume,
+                     const TrainStop& stop) {
   // A message may die on another rank than it was made on.
   std::vector<std::unique_ptr<Arena>> arenas;
   for (int i = 0; i < spread.n_ranks; ++i) arenas.push_back(std::make_unique<Arena>());
@@ -78,7 +79,7 @@ Json pretrain_spread(const SpreadRun& spread, const TrainConfig& config, bool re
   const auto body = [&](Communicator& world) {
     ThreadPool pool(spread.threads_of_rank);
     Context ctx{pool, *arenas[static_cast<size_t>(world.rank())]};
-    if (world.rank() == 0) return lead(ctx, world, config, resume, outcome);
+    if (world.rank() == 0) return lead(ctx, world, config, resume, stop, outcome);
     const SilentThread silent;
     follow(ctx, world);
   };

@@ -18,7 +18,8 @@ SpreadRun plan_spread(const TrainConfig& config, int threads);
 
 // As pretrain(), on the host, on the leading rank and as many threads as there are ranks, or as the first
 // of a launcher's processes. An error that a rank meets ends all of them, and is thrown once.
-Json pretrain_spread(const SpreadRun& spread, const TrainConfig& config, bool resume);
+Json pretrain_spread(const SpreadRun& spread, const TrainConfig& config, bool resume,
+                     const TrainStop& stop = {});
 
 // The other processes of a launcher: they do what the first one says, which alone reads settings and text,
 // and speaks.

@@ -46,7 +46,7 @@ const StepCount& TeamMember::begin(const TrainConfig& config, const ModelConfig&
   p.config = config;
   p.shape = shape;
   p.layout = layout;
-  p.cuts = even_cuts(shape, stages_of(layout));
+  p.cuts = stage_cuts(layout, shape);
   const PipelineSchedule schedule = schedule_of(layout, 0);
   const CutModel cut{p.shape, schedule, p.cuts};
   p.holders = holders_of(layout, cut);

@@ -47,7 +47,7 @@ class TeamMember {
   const StepCount& count() const { return phase_->count; }
   int64_t updates() const { return phase_->optimizer->adamw().steps(); }
   bool leads() const { return world_.rank() == 0; }
-  Communicator& world() { return world_; }
+  Communicator& world() const { return world_; }
   Context& context() const { return ctx_; }
 
  private:

@@ -26,6 +26,7 @@ class TeamTrainer final : public Trainer {
                    const TrainingCheckpointOptions& options) override;
   void swap_average() override;
   std::string save_average(const RunFolder& run, const TrainingCheckpointOptions& options) override;
+  int n_ranks() const override { return me_.world().n_ranks(); }
   int threads() const override { return me_.context().pool.n_threads(); }
 
   // Whether all ranks have done what they were told, so that something else can be.

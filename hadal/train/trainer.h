@@ -39,6 +39,7 @@ class Trainer {
   virtual void swap_average() = 0;
   virtual std::string save_average(const RunFolder& run,
                                    const TrainingCheckpointOptions& options) = 0;
+  virtual int n_ranks() const = 0;
   virtual int threads() const = 0;  // that compute a micro-batch
   // What has everything in it; nullptr where it is spread over ranks.
   virtual TrainState* whole_state() { return nullptr; }
@@ -60,6 +61,7 @@ class LocalTrainer final : public Trainer {
                    const TrainingCheckpointOptions& options) override;
   void swap_average() override;
   std::string save_average(const RunFolder& run, const TrainingCheckpointOptions& options) override;
+  int n_ranks() const override { return 1; }
   int threads() const override { return ctx_.pool.n_threads(); }
   TrainState* whole_state() override { return state_.get(); }
 

@@ -120,6 +120,18 @@ TEST_F(PackageCommand, AnotherMachineRepeatsTheRunBitForBit) {
               ElementsAre());
 }
 
+TEST_F(PackageCommand, ARunOnRanksIsRepeatedOnAsMany) {
+  const std::vector<std::string> ranks = {"parallel.data=2", "parallel.expert=2",
+                                          "train.micro_batch_sequences=1"};
+  ASSERT_EQ(train("run", ranks).exit_code, 0);
+  ASSERT_EQ(package("run", "packed").exit_code, 0);
+  ASSERT_EQ(package_json("packed").at("made_by").as_array().back().at("ranks").as_integer(), 2);
+  const RunResult again = repeat("packed", "again");
+  ASSERT_EQ(again.exit_code, 0) << again.out << again.err;
+  EXPECT_THAT(test::differing_files(run_.path("run/latest"), run_.path("again/latest")),
+              ElementsAre());
+}
+
 TEST_F(PackageCommand, SaysWhichFileOfTheTextIsAnother) {
   ASSERT_EQ(train("run").exit_code, 0);
   ASSERT_EQ(package("run", "packed").exit_code, 0);

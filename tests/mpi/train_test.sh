@@ -35,8 +35,12 @@ first_loss() { sed -n 's/.*"train\/loss":\([^,}]*\).*/\1/p' "$folder/$1/metrics.
 same() { [ "$(first_loss "$1")" = "$(first_loss alone)" ] || { echo "$1: first loss $(first_loss "$1"), alone $(first_loss alone)"; exit 1; }; }
 
 more=""; run alone env
-more="--set parallel.data=2 --set parallel.expert=2"; run experts mpirun -n 2; same experts
+more="--set parallel.expert=2"; run experts mpirun -n 2; same experts
 more="--set parallel.pipeline=2 --set parallel.schedule=dualpipe"; run pipeline mpirun -n 2; same pipeline
+
+# Two processes, packed, are repeated as two threads: `data` was what the launcher's ranks left.
+"$hadal" package "$folder/experts" "$folder/packed" -q >/dev/null
+"$hadal" repeat "$folder/packed" --out "$folder/repeated" --threads 2 -q
 
 # Killed while it trains, at a moment of its own.
 more="--set parallel.pipeline=2 --set parallel.schedule=dualpipe"

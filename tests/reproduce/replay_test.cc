@@ -14,6 +14,7 @@
 #include "hadal/io/safetensors.h"
 #include "hadal/reproduce/tensor_comparison.h"
 #include "hadal/train/metrics.h"
+#include "hadal/train/spread_run.h"
 #include "tests/support/refusal.h"
 #include "tests/support/small_run.h"
 
@@ -156,6 +157,23 @@ TEST(Replay, RefusesStepsThatAreNotThere) {
                                     run.path("run") + ": no step of it stands out");
   test::expect_refused<ConfigError>([&] { replay(run.path("none"), 1); },
                                     run.path("none") + ": not the folder of a run");
+}
+
+// Ranks that were threads or processes: their step is computed on one.
+TEST(Replay, OfARunOnRanksIsComputedOnOne) {
+  const test::SmallRun run;
+  const TrainConfig config =
+      run.config("run", {"parallel.data=2", "parallel.expert=2", "train.micro_batch_sequences=1",
+                         "checkpoint.every_steps=4"});
+  pretrain_spread(plan_spread(config, 2), config, /*resume=*/false);
+  const Json report = replay(run.path("run"), 5);  // behind a checkpoint: nothing has parted yet
+  for (const Json& line : read_metrics(run.path("run"), 5)) {
+    const Json* loss = line.find("train/loss");
+    if (!loss || line.at("step") != Json(5)) continue;
+    EXPECT_EQ(report.at("loss").at("own"), *loss) << "the same bits";
+    return;
+  }
+  FAIL() << "step 5 is not in the metrics";
 }
 
 TEST(TensorComparison, ByHand) {

@@ -61,6 +61,40 @@ TEST(ParallelLayout, RefusesMoreStagesThanLayers) {
   EXPECT_THAT(refused(config, 0), testing::HasSubstr("more stages than layers"));
 }
 
+TEST(ParallelLayout, StagesHaveTheLayersThatTheyAreGiven) {
+  TrainConfig config = eight_sequences();
+  config.parallel.pipeline = 2;
+  std::vector<StageCut> cuts = stage_cuts(parallel_layout(config, nano(), 0), nano());
+  EXPECT_EQ(cuts[0].n_layers(), 2) << "even by themselves";
+  config.parallel.layers_of_stages = {3, 1};
+  cuts = stage_cuts(parallel_layout(config, nano(), 0), nano());
+  ASSERT_EQ(cuts.size(), 2u);
+  EXPECT_EQ(cuts[0].last_layer, 3);
+  EXPECT_EQ(cuts[1].first_layer, 3);
+  EXPECT_EQ(cuts[1].last_layer, 4);
+  EXPECT_TRUE(cuts[0].embedding && cuts[1].heads);
+  EXPECT_FALSE(cuts[0].heads || cuts[1].embedding);
+}
+
+TEST(ParallelLayout, RefusesLayersThatAreNotTheModels) {
+  TrainConfig config = eight_sequences();
+  config.parallel.pipeline = 2;
+  config.parallel.layers_of_stages = {3, 2};
+  EXPECT_THAT(refused(config, 0),
+              testing::HasSubstr("parallel.layers_of_stages: not the layers of the model "
+                                 "(found 5 in all, expected 4"));
+  config.parallel.layers_of_stages = {1, 2, 1};
+  EXPECT_THAT(refused(config, 0),
+              testing::HasSubstr("parallel.layers_of_stages: one number for every stage "
+                                 "(found 3 numbers, expected 2 stages"));
+  for (const double wrong : {1.5, -1.0}) {
+    config.parallel.layers_of_stages = {4 - wrong, wrong};
+    EXPECT_THAT(
+        [&] { validate_parallel(config); },
+        testing::ThrowsMessage<ConfigError>(testing::HasSubstr("a stage has whole layers")));
+  }
+}
+
 TEST(ParallelLayout, RefusesExpertsThatDoNotDivide) {
   TrainConfig config = eight_sequences();
   config.parallel.expert = 3;

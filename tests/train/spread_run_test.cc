@@ -81,6 +81,8 @@ const std::vector<Layout> kLayouts = {
     {"1f1b", {"parallel.pipeline=2"}},
     {"zb1p", {"parallel.pipeline=2", "parallel.schedule=zb1p"}},
     {"dualpipe", {"parallel.pipeline=2", "parallel.schedule=dualpipe"}},
+    {"uneven",
+     {"parallel.pipeline=2", "parallel.schedule=dualpipe", "parallel.layers_of_stages=[0, 2]"}},
     {"all", {"parallel.pipeline=2", "parallel.data=2", "parallel.expert=2"}},
 };
 
