@@ -122,7 +122,8 @@ void put_on_one_rank(TrainConfig& config, const std::string& run_folder) {
     log_note("the run was made on ", n_ranks,
              " ranks: computing on one, whose sums end in other bits");
   }
-  config.parallel = {.data = 1};
+  config.parallel = {};
+  config.parallel.data = 1;
 }
 
 TrainConfig replayed_config(const std::string& run_folder, const std::string& scratch) {
