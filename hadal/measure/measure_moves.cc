@@ -1,5 +1,7 @@
 #include "hadal/measure/measure_moves.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <memory>
 
@@ -18,15 +20,21 @@ constexpr int64_t kPrompt = 16;
 // A step in which all of a rank's sequences wrote.
 struct Step {
   double seconds = 0.0;
-  bool moving = false;  // experts were on their way
-  int64_t n_moved = 0;  // layers that had been moved by then
+  double processor_seconds = 0.0;  // of this rank's one thread; it sleeps while it waits for others
+  bool moving = false;             // experts were on their way
+  int64_t n_moved = 0;             // layers that had been moved by then
 };
 
+double processor_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
 struct Served {
-  std::vector<Step> steps;                   // of rank 0
+  std::vector<std::vector<Step>> steps;      // of each rank
   std::vector<std::vector<int32_t>> tokens;  // of all requests
   PlacementMover::Figures figures;
-  double seconds = 0.0;  // of these steps
 };
 
 double median(std::vector<double> values) {
@@ -89,7 +97,8 @@ class ServingRank {
       place_of[engine.add(std::move(request)).value()] = static_cast<size_t>(i);
     }
     served.tokens.resize(static_cast<size_t>(n));
-    double last = monotonic_seconds();
+    std::vector<Step>& steps = served.steps.emplace_back();
+    double last = monotonic_seconds(), processor = processor_seconds();
     while (!engine.idle()) {
       const bool moving = mover_->moving();
       int64_t n_wrote = 0;
@@ -98,13 +107,13 @@ class ServingRank {
         tokens.insert(tokens.end(), event.tokens.begin(), event.tokens.end());
         n_wrote += event.tokens.empty() || event.prompt_read ? 0 : 1;
       }
-      const double now = monotonic_seconds();
+      const double now = monotonic_seconds(), processor_now = processor_seconds();
       if (n_wrote == n) {
-        served.steps.push_back(
-            {now - last, moving || mover_->moving(), mover_->figures().n_layers_moved});
-        served.seconds += now - last;
+        steps.push_back({now - last, processor_now - processor, moving || mover_->moving(),
+                         mover_->figures().n_layers_moved});
       }
       last = now;
+      processor = processor_now;
     }
     turns_->leave(ctx_);
     served.figures = mover_->figures();
@@ -136,16 +145,27 @@ Served serve(const MeasureMovesOptions& o, bool moves) {
   Served all = std::move(of_ranks.front());
   for (size_t rank = 1; rank < of_ranks.size(); ++rank) {
     std::ranges::move(of_ranks[rank].tokens, std::back_inserter(all.tokens));
+    std::ranges::move(of_ranks[rank].steps, std::back_inserter(all.steps));
   }
   return all;
 }
 
-std::vector<double> seconds_where(const Served& served, const auto& holds) {
-  std::vector<double> seconds;
-  for (const Step& step : served.steps) {
-    if (holds(step)) seconds.push_back(step.seconds);
+std::vector<double> values_where(const std::vector<Step>& steps, double Step::*value,
+                                 const auto& holds) {
+  std::vector<double> values;
+  for (const Step& step : steps) {
+    if (holds(step)) values.push_back(step.*value);
   }
-  return seconds;
+  return values;
+}
+
+// Of the rank that computes longest: what a pass takes where every rank has a processor of its own.
+double busiest(const Served& served, const auto& holds) {
+  double most = 0.0;
+  for (const std::vector<Step>& steps : served.steps) {
+    most = std::max(most, median(values_where(steps, &Step::processor_seconds, holds)));
+  }
+  return most;
 }
 
 }  // namespace
@@ -166,7 +186,8 @@ MeasureReport measure_moves(const MeasureMovesOptions& given) {
     require(value >= 1,
             {.field = field, .problem = "out of range", .found = value, .expected = "1 or more"});
   }
-  std::vector<double> still_s, before_s, after_s, moving_s, ratio;
+  std::vector<double> still_s, before_s, after_s, moving_s, ratio, busy_still, busy_after,
+      busy_ratio;
   double longest_still = 0.0, longest_moving = 0.0;
   Served still, moved;
   for (int64_t round = 0; round < o.rounds; ++round) {
@@ -175,17 +196,25 @@ MeasureReport measure_moves(const MeasureMovesOptions& given) {
     if (moved.tokens != still.tokens) {
       throw Error("bench experts: tokens differ once experts have moved");
     }
-    const int64_t n_moved = moved.figures.n_layers_moved;
-    still_s.push_back(median(seconds_where(still, [](const Step&) { return true; })));
-    before_s.push_back(
-        median(seconds_where(moved, [](const Step& s) { return s.n_moved == 0 && !s.moving; })));
-    after_s.push_back(median(
-        seconds_where(moved, [&](const Step& s) { return s.n_moved == n_moved && !s.moving; })));
-    const std::vector<double> moving = seconds_where(moved, [](const Step& s) { return s.moving; });
+    const auto any = [](const Step&) { return true; };
+    const auto before = [](const Step& s) { return s.n_moved == 0 && !s.moving; };
+    const auto after = [&](const Step& s) {
+      return s.n_moved == moved.figures.n_layers_moved && !s.moving;
+    };
+    const auto of_first = [](const Served& served, const auto& holds) {
+      return values_where(served.steps.front(), &Step::seconds, holds);
+    };
+    still_s.push_back(median(of_first(still, any)));
+    before_s.push_back(median(of_first(moved, before)));
+    after_s.push_back(median(of_first(moved, after)));
+    const std::vector<double> moving = of_first(moved, [](const Step& s) { return s.moving; });
     moving_s.push_back(median(moving));
     ratio.push_back(still_s.back() / after_s.back());
+    busy_still.push_back(busiest(still, any));
+    busy_after.push_back(busiest(moved, after));
+    busy_ratio.push_back(busy_still.back() / busy_after.back());
     for (const double s : moving) longest_moving = std::max(longest_moving, s);
-    for (const Step& s : still.steps) longest_still = std::max(longest_still, s.seconds);
+    for (const double s : of_first(still, any)) longest_still = std::max(longest_still, s);
   }
   const double rows = static_cast<double>(o.batch * o.n_ranks);
   MeasureReport report;
@@ -195,6 +224,9 @@ MeasureReport measure_moves(const MeasureMovesOptions& given) {
                     {"before experts moved", rows / median(before_s), "tok/s"},
                     {"after", rows / median(after_s), "tok/s"},
                     {"after / in order", median(ratio), "x"},
+                    {"busiest rank's processor in order", median(busy_still) * 1e3, "ms/pass"},
+                    {"after moves", median(busy_after) * 1e3, "ms/pass"},
+                    {"in order / after", median(busy_ratio), "x"},
                     {"between two tokens in order", median(still_s) * 1e3, "ms"},
                     {"between two tokens while experts move", median(moving_s) * 1e3, "ms"},
                     {"the longest in order", longest_still * 1e3, "ms"},

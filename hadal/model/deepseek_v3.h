@@ -48,7 +48,7 @@ struct NamedParam {
 };
 // Every held parameter once, in a fixed order: embedding, layers ascending, final norm, head (if
 // untied), MTP modules (without the copies of embedding and head). Names come from
-// model/hf_names.cc.
+// model/hf_names.cc. ShapeError for a model whose experts have slots (nn/moe.h): some are there twice.
 std::vector<NamedParam> named_params(DeepseekV3& model);
 
 }  // namespace hadal

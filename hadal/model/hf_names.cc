@@ -62,6 +62,7 @@ class Names {
     if (moe.config.method == TopkMethod::kNoauxTc) {
       add(prefix + "gate.e_score_correction_bias", moe.route_bias, ParamKind::kRouteBias);
     }
+    if (moe.slots) throw ShapeError("parameters by name: experts that moved have none");
     position_ += kMatricesOfExpert * moe.range.first;
     for (int64_t e = moe.range.first; e < moe.range.last; ++e) {
       const auto here = static_cast<size_t>(e - moe.range.first);
