@@ -21,6 +21,7 @@
 #include "hadal/core/number_text.h"
 #include "hadal/infer/chat_session.h"
 #include "hadal/io/atomic_write.h"
+#include "hadal/spread/launched_model.h"
 
 namespace hadal::cli {
 namespace {
@@ -99,13 +100,13 @@ void save_conversation(const Conversation& conversation, const std::string& file
 
 class ChatLoop {
  public:
-  ChatLoop(const ChatCommand& o, const CommonOptions& common, const Flags& flags, Output& out)
+  ChatLoop(const ChatCommand& o, const CommonOptions& common, const Flags& flags, SpreadRank& rank,
+           Output& out)
       : o_(o),
         out_(out),
-        m_(o.model, common.threads, common.chosen_device(), o.sampling.may_use_mtp()),
+        m_(rank.text),
         chat_(m_, o.system, context(), options(common, flags), m_.stop_texts(o.sampling.stop),
-              o.chat.template_as_published, o.cache.options(m_.folder, o.activations)) {
-    o.activations.apply(m_.model);
+              o.chat.template_as_published, o.cache.options(m_.folder, o.activations), rank.turns) {
     o.chat.apply(chat_.conversation());
   }
 
@@ -290,7 +291,7 @@ class ChatLoop {
 
   const ChatCommand& o_;
   Output& out_;
-  TextModel m_;
+  TextModel& m_;
   ChatSession chat_;
 };
 
@@ -301,10 +302,16 @@ int run(const ChatCommand& o, const CommonOptions& common, const Flags& flags, O
                         .expected = "a person or lines on standard input",
                         .advice = "use hadal generate --json"});
   catch_interrupts();
-  ChatLoop chat(o, common, flags, out);
-  LineEditor editor("> ", history_file());
-  chat.greet(editor.is_terminal());
-  chat.loop(editor);
+  const LaunchedModel model{o.model, common.threads, common.chosen_device(),
+                            o.sampling.may_use_mtp()};
+  run_launched_model(model, [&](SpreadRank& rank) {
+    o.activations.apply(rank.text.model);
+    if (!rank.leads()) return;
+    ChatLoop chat(o, common, flags, rank, out);
+    LineEditor editor("> ", history_file());
+    chat.greet(editor.is_terminal());
+    chat.loop(editor);
+  });
   return 0;
 }
 

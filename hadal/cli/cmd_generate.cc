@@ -12,8 +12,8 @@
 #include "hadal/core/interrupt.h"
 #include "hadal/core/log.h"
 #include "hadal/core/number_text.h"
-#include "hadal/infer/session.h"
 #include "hadal/io/safetensors.h"
+#include "hadal/spread/answer_requests.h"
 
 namespace hadal::cli {
 namespace {
@@ -39,6 +39,8 @@ void bind(Flags& flags, GenerateCommand& o) {
                 "token ids in and out, for scripts");
   flags.example("hadal generate -m DIR --messages chat.json --json",
                 "answer a conversation; thoughts and tool calls apart");
+  flags.example("mpirun -n 4 hadal generate -m DIR -f one.txt -f two.txt --json",
+                "four ranks share the model's experts, and answer the prompts together");
   flags.required("model,-m", o.model, "model folder");
   o.prompt.bind(flags);
   flags.option("max-context,-c,--ctx-size", o.max_context,
@@ -182,29 +184,41 @@ class Writing {
   bool first_ = true;
 };
 
-int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flags, Output& out) {
-  o.prompt.check(flags);
-  catch_interrupts();
-  o.cache.form();  // before the model is loaded
-  TextModel m(o.model, common.threads, common.chosen_device(), o.sampling.may_use_mtp());
-  o.activations.apply(m.model);
-  const ModelConfig& config = m.model.config;
+// What all ranks know of the requests.
+GenerateOptions options_of(const GenerateCommand& o, const CommonOptions& common,
+                           const Flags& flags, const TextModel& m) {
   GenerateOptions options;
   options.sampling = o.sampling.sampling(flags, common, m);
   options.stop_tokens = o.sampling.stop_tokens(m);
-  o.sampling.set_drafts(options, config);
+  o.sampling.set_drafts(options, m.model.config);
   options.record = !o.record.empty();
   if (flags.given("logprobs")) options.top_logprobs = o.logprobs;
-  require(!options.top_logprobs || out.json(),
-          {.field = "--logprobs", .problem = "written in the JSON only", .advice = "add --json"});
-  const Conversation::Prompt prompt = o.prompt.make(flags, m);
-  const int64_t n_prompt = std::ssize(prompt.ids);
-  const int64_t context = context_limit(o, config);
-  // Without --max-tokens the answer ends where the context does; an explicit number that does not fit
-  // is an error, never cut short in silence.
-  options.max_tokens = o.sampling.answer_limit(flags, m, context - n_prompt);
-  require_room(context, n_prompt, options.max_tokens);
+  return options;
+}
 
+// Without --max-tokens the answer ends where the context does; an explicit number that does not fit is an
+// error, never cut short in silence.
+int64_t checked_limit(const GenerateCommand& o, const Flags& flags, const TextModel& m,
+                      const Conversation::Prompt& prompt) {
+  const int64_t n_prompt = std::ssize(prompt.ids);
+  const int64_t context = context_limit(o, m.model.config);
+  const int64_t max_tokens = o.sampling.answer_limit(flags, m, context - n_prompt);
+  require_room(context, n_prompt, max_tokens);
+  return max_tokens;
+}
+
+void throw_if_interrupted() {
+  if (interrupted()) throw Interrupted("generate: interrupted; what is written so far was printed");
+}
+
+// One prompt, shown while it is answered. By the rank that has the terminal.
+void answer_one(const GenerateCommand& o, SpreadRank& rank, const CommonOptions& common,
+                const Flags& flags, Output& out) {
+  TextModel& m = rank.text;
+  GenerateOptions options = options_of(o, common, flags, m);
+  const Conversation::Prompt prompt = o.prompt.make(flags, m).front();
+  const int64_t n_prompt = std::ssize(prompt.ids);
+  options.max_tokens = checked_limit(o, flags, m, prompt);
   ProgressLine progress;
   const auto on_prefill = [&](double fraction) {
     if (progress.due()) progress.show(concat("reading the prompt ", progress_bar(fraction, 24)));
@@ -214,12 +228,88 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
   m.model.ensure_rope(m.arena, n_prompt + options.max_tokens);
   const auto on_token = [&](int32_t token) { return writing.push(token) && !interrupted(); };
   const GenerateResult result = generate(m.ctx, m.model, prompt.ids, options, on_token, on_prefill,
-                                         o.cache.options(m.folder, o.activations));
+                                         o.cache.options(m.folder, o.activations), rank.turns);
   writing.finish();
-  if (interrupted()) throw Interrupted("generate: interrupted; what is written so far was printed");
+  throw_if_interrupted();
   if (result.record) write_record(o.record, prompt.ids, result);
   if (out.json()) out.report(writing.json(result));
-  note_timing(result, config, o.sampling.may_use_mtp(), o.cache.form());
+  note_timing(result, m.model.config, o.sampling.may_use_mtp(), o.cache.form());
+}
+
+void print_answers(const std::map<int64_t, std::string>& answers, Output& out) {
+  Json::Array list;
+  for (const auto& [number, text] : answers) {
+    list.push_back(parse_json(text, "answer"));
+    out.text(concat("--- ", number + 1, " of ", answers.size(), "\n",
+                    list.back().at("text").is_string() ? list.back().at("text").as_string()
+                                                       : list.back().at("tokens").dump(),
+                    "\n"));
+  }
+  Json document;
+  document["answers"] = std::move(list);
+  if (out.json()) out.report(document);
+}
+
+// Several prompts, on all ranks; the one with the terminal reads them and shows the answers.
+void answer_all(const GenerateCommand& o, SpreadRank& rank, const CommonOptions& common,
+                const Flags& flags, Output& out) {
+  TextModel& m = rank.text;
+  std::vector<NumberedRequest> all;
+  if (rank.leads()) {  // what is wrong is found here first
+    options_of(o, common, flags, m);
+    for (Conversation::Prompt& prompt : o.prompt.make(flags, m)) {
+      const int64_t limit = checked_limit(o, flags, m, prompt);
+      all.push_back({std::ssize(all), std::move(prompt.ids), limit});
+    }
+  }
+  const std::vector<NumberedRequest> own = deal_out(rank.world, m.arena, rank.world.n_ranks(), all);
+  Output nobody(/*json=*/true);
+  std::map<int64_t, Writing> writings;
+  std::map<int64_t, std::string> answers;
+  for (const NumberedRequest& request : own) {
+    writings.try_emplace(request.number, o, m, Conversation::Prompt{.ids = request.prompt}, nobody);
+  }
+  ProgressLine progress;
+  answer_requests(
+      rank, own,
+      {.options = options_of(o, common, flags, m),
+       .cache = o.cache.options(m.folder, o.activations)},
+      [&](int64_t number, int32_t token) {
+        throw_if_interrupted();
+        return writings.at(number).push(token);
+      },
+      [&](int64_t number, const GenerateResult& result) {
+        Writing& writing = writings.at(number);
+        writing.finish();
+        answers.emplace(number, writing.json(result).dump());
+        if (progress.due()) progress.show(concat(answers.size(), " of ", own.size(), " answered"));
+      });
+  const auto everybodys = gather_answers(rank.world, m.arena, answers);
+  if (rank.leads()) print_answers(everybodys, out);
+}
+
+void check(const GenerateCommand& o, const Flags& flags, const Output& out) {
+  o.prompt.check(flags);
+  o.cache.form();
+  require(!flags.given("logprobs") || out.json(),
+          {.field = "--logprobs", .problem = "written in the JSON only", .advice = "add --json"});
+  require(o.record.empty() || o.prompt.n_prompts() == 1,
+          {.field = "--record",
+           .problem = "keeps one answer",
+           .found = {o.prompt.n_prompts(), " prompts"},
+           .expected = "one prompt"});
+}
+
+int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flags, Output& out) {
+  if (!is_beside_first()) check(o, flags, out);  // before the model is loaded
+  catch_interrupts();
+  const LaunchedModel model{o.model, common.threads, common.chosen_device(),
+                            o.sampling.may_use_mtp()};
+  run_launched_model(model, [&](SpreadRank& rank) {
+    o.activations.apply(rank.text.model);
+    if (o.prompt.n_prompts() > 1) return answer_all(o, rank, common, flags, out);
+    if (rank.leads()) answer_one(o, rank, common, flags, out);
+  });
   return 0;
 }
 

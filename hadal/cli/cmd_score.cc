@@ -8,6 +8,7 @@
 #include "hadal/core/error.h"
 #include "hadal/core/log.h"
 #include "hadal/infer/score.h"
+#include "hadal/spread/launched_model.h"
 
 namespace hadal::cli {
 namespace {
@@ -45,20 +46,8 @@ struct Summary {
   int64_t n_tokens = 0, n_bytes = 0;
 };
 
-int run(const ScoreCommand& o, const CommonOptions& common, const Flags& flags, Output& out) {
-  require(flags.given("text") != flags.given("file"),
-          {.field = "--text",
-           .problem = "give exactly one text",
-           .found = flags.given("text") ? "--text and --file" : "none",
-           .expected = "--text or --file",
-           .advice = "see hadal score --help"});
-  require(!flags.given("text") || !flags.given("encoding"), {.field = "--encoding",
-                                                             .problem = "is of a file",
-                                                             .found = "--text",
-                                                             .expected = "--file",
-                                                             .advice = "an argument is UTF-8"});
-  TextModel m(o.model, common.threads, common.chosen_device(), /*with_mtp=*/false);
-  o.activations.apply(m.model);
+void score(const ScoreCommand& o, const Flags& flags, SpreadRank& rank, Output& out) {
+  TextModel& m = rank.text;
   const Tokenizer& tokenizer = m.need_tokenizer();
   const std::string text = flags.given("text") ? o.text : read_text_argument(o.file, o.encoding);
   std::vector<int32_t> ids = tokenizer.encode_parallel(text, m.pool);
@@ -76,7 +65,7 @@ int run(const ScoreCommand& o, const CommonOptions& common, const Flags& flags, 
     if (progress.due()) progress.show(concat("scoring ", progress_bar(fraction, 24)));
   };
   m.model.ensure_rope(m.arena, std::min(std::ssize(ids), m.model.config.max_position_embeddings));
-  const std::vector<double> logprobs = score_tokens(m.ctx, m.model, ids, options);
+  const std::vector<double> logprobs = score_tokens(m.ctx, m.model, ids, options, rank.turns);
 
   Summary sum;
   Json::Array tokens, values;
@@ -109,6 +98,25 @@ int run(const ScoreCommand& o, const CommonOptions& common, const Flags& flags, 
       sum.n_bytes > 0 ? Json(sum.nats / std::log(2.0) / static_cast<double>(sum.n_bytes)) : Json();
   report["perplexity"] = std::exp(sum.nats / static_cast<double>(sum.n_tokens));
   out.report(report);
+}
+
+int run(const ScoreCommand& o, const CommonOptions& common, const Flags& flags, Output& out) {
+  require(flags.given("text") != flags.given("file"),
+          {.field = "--text",
+           .problem = "give exactly one text",
+           .found = flags.given("text") ? "--text and --file" : "none",
+           .expected = "--text or --file",
+           .advice = "see hadal score --help"});
+  require(!flags.given("text") || !flags.given("encoding"), {.field = "--encoding",
+                                                             .problem = "is of a file",
+                                                             .found = "--text",
+                                                             .expected = "--file",
+                                                             .advice = "an argument is UTF-8"});
+  const LaunchedModel model{o.model, common.threads, common.chosen_device(), /*with_mtp=*/false};
+  run_launched_model(model, [&](SpreadRank& rank) {
+    o.activations.apply(rank.text.model);
+    if (rank.leads()) score(o, flags, rank, out);
+  });
   return 0;
 }
 

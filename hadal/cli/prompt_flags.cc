@@ -70,8 +70,9 @@ Conversation::Prompt chat_prompt(const PromptFlags& o, const TextModel& m) {
 }  // namespace
 
 void PromptFlags::bind(Flags& flags) {
-  flags.option("prompt,-p", prompt, "text to continue");
-  flags.option("prompt-file,-f", prompt_file, "file to continue; - reads standard input");
+  flags.option("prompt,-p", prompt, "text to continue; given again: each is answered");
+  flags.option("prompt-file,-f", prompt_file,
+               "file to continue; - reads standard input; may be given several times, too");
   flags.option("prompt-tokens", prompt_tokens, "JSON file with the prompt's token ids");
   flags.option("suffix", suffix,
                "text that follows what is written: fills in the middle, if the tokenizer has the "
@@ -86,7 +87,7 @@ void PromptFlags::check(const Flags& flags) const {
   const int n = int{flags.given("prompt")} + int{flags.given("prompt-file")} +
                 int{flags.given("prompt-tokens")} + int{flags.given("messages")};
   require(n == 1, {.field = "--prompt",
-                   .problem = n == 0 ? "missing" : "given more than once",
+                   .problem = n == 0 ? "missing" : "given beside another",
                    .found = n,
                    .expected = "one of --prompt, --prompt-file, --prompt-tokens, --messages",
                    .advice = "see hadal generate --help"});
@@ -104,13 +105,18 @@ void PromptFlags::check(const Flags& flags) const {
   }
 }
 
-Conversation::Prompt PromptFlags::make(const Flags& flags, const TextModel& m) const {
-  if (is_chat()) return chat_prompt(*this, m);
-  if (flags.given("prompt-tokens")) return {.ids = read_token_file(prompt_tokens)};
+std::vector<Conversation::Prompt> PromptFlags::make(const Flags& flags, const TextModel& m) const {
+  if (is_chat()) return {chat_prompt(*this, m)};
+  if (flags.given("prompt-tokens")) return {{.ids = read_token_file(prompt_tokens)}};
   m.need_tokenizer();
-  const std::string text = flags.given("prompt") ? prompt : read_text_argument(prompt_file);
-  if (flags.given("suffix")) return {.ids = fill_in_middle_prompt(m, text, suffix)};
-  return {.ids = m.encode(text)};
+  std::vector<std::string> texts = prompt;
+  for (const std::string& file : prompt_file) texts.push_back(read_text_argument(file));
+  std::vector<Conversation::Prompt> prompts;
+  for (const std::string& text : texts) {
+    prompts.push_back(
+        {.ids = flags.given("suffix") ? fill_in_middle_prompt(m, text, suffix) : m.encode(text)});
+  }
+  return prompts;
 }
 
 }  // namespace hadal::cli

@@ -1,7 +1,9 @@
 // cli/prompt_flags.h: what a model is given to go on with: a text, token ids, or messages.
 #pragma once
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "hadal/cli/chat_flags.h"
 #include "hadal/infer/text_model.h"
@@ -9,12 +11,15 @@
 namespace hadal::cli {
 
 struct PromptFlags {
-  std::string prompt, prompt_file, prompt_tokens, suffix, messages;
+  std::vector<std::string> prompt, prompt_file;
+  std::string prompt_tokens, suffix, messages;
   ChatFlags chat;
 
   void bind(Flags& flags);
   void check(const Flags& flags) const;  // before a model is loaded
-  Conversation::Prompt make(const Flags& flags, const TextModel& model) const;
+  // One, or several of the same kind.
+  std::vector<Conversation::Prompt> make(const Flags& flags, const TextModel& model) const;
+  size_t n_prompts() const { return std::max<size_t>(1, prompt.size() + prompt_file.size()); }
   bool is_chat() const { return !messages.empty(); }
 };
 

@@ -1,9 +1,12 @@
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <optional>
 #include <string_view>
+#include <thread>
 
 #include "hadal/comm/mpi_ranks.h"
+#include "hadal/core/thread_pool.h"
 
 namespace hadal {
 namespace {
@@ -43,6 +46,11 @@ LaunchedAs launched_as() {
     return launched;
   }
   return {};
+}
+
+int threads_of_process(const LaunchedAs& launched, int threads) {
+  const bool bound = available_cores() < static_cast<int>(std::thread::hardware_concurrency());
+  return bound ? threads : std::max(1, threads / launched.n_local_ranks);
 }
 
 }  // namespace hadal

@@ -17,6 +17,9 @@ struct LaunchedAs {
   int local_rank = 0, n_local_ranks = 1;  // on this host
 };
 LaunchedAs launched_as();
+// Of the threads asked for, this process's: processes of one host share its cores, unless the launcher has
+// bound each to its own.
+int threads_of_process(const LaunchedAs& launched, int threads);
 
 // Starts MPI, runs body as this process's rank, ends MPI. Once a process, from the main thread. A process
 // that no launcher started is one rank alone, and MPI is not started, for that takes most of a second.

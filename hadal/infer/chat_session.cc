@@ -29,13 +29,13 @@ int64_t drafting_modules(const TextModel& model, const GenerateOptions& options)
 
 ChatSession::ChatSession(TextModel& model, const std::string& system, int64_t context,
                          const GenerateOptions& options, std::vector<std::string> stop_strings,
-                         bool as_published, const CacheOptions& cache)
+                         bool as_published, const CacheOptions& cache, PassTurns& turns)
     : model_(model),
       conversation_(model.need_tokenizer(),
                     ChatTemplate::load(model.folder, model.need_tokenizer(), as_published), system),
       form_(cache.form),
       session_(model.ctx, ready_for(model, context), context, drafting_modules(model, options) > 0,
-               cache),
+               cache, turns),
       options_(options),
       stop_strings_(std::move(stop_strings)) {}
 

@@ -24,7 +24,8 @@ class ChatSession {
   // tokenizer.
   ChatSession(TextModel& model, const std::string& system, int64_t context,
               const GenerateOptions& options, std::vector<std::string> stop_strings,
-              bool as_published = false, const CacheOptions& cache = {});
+              bool as_published = false, const CacheOptions& cache = {},
+              PassTurns& turns = local_turns());
 
   Conversation& conversation() { return conversation_; }
   const Conversation& conversation() const { return conversation_; }

@@ -16,6 +16,10 @@ class PassTurns {
   virtual TokenDispatcher& begin(Context& ctx, int kind) = 0;
   // What the routers of the pass decided, layer by layer; layers without experts say nothing.
   virtual void routed(int /*layer*/, const RoutingResult& /*routing*/) {}
+  // Who has nothing to run takes part in a pass of others. False: there was none.
+  virtual bool take_part(Context& /*ctx*/) { return false; }
+  // Nothing more to run: takes part in all passes of others, until none has more.
+  virtual void leave(Context& /*ctx*/) {}
 };
 
 class LocalTurns final : public PassTurns {

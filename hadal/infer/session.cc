@@ -1,6 +1,7 @@
 #include "hadal/infer/session.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "hadal/core/clock.h"
 
@@ -9,16 +10,6 @@ namespace {
 
 double ratio(double numerator, double denominator) {
   return denominator > 0 ? numerator / denominator : 0.0;
-}
-
-// Takes one step's tokens into the result. False when the caller wants no more.
-bool take_tokens(GenerateResult& result, const EngineEvent& event, const OnToken& on_token) {
-  for (size_t i = 0; i < event.tokens.size(); ++i) {
-    result.tokens.push_back(event.tokens[i]);
-    if (!event.logprobs.empty()) result.logprobs.push_back(event.logprobs[i]);
-    if (on_token && !on_token(event.tokens[i])) return false;
-  }
-  return true;
 }
 
 }  // namespace
@@ -36,54 +27,82 @@ double GenerateResult::acceptance_rate() const {
   return ratio(static_cast<double>(accepted()), static_cast<double>(drafted()));
 }
 
+RunningAnswer::RunningAnswer(int64_t prompt_tokens)
+    : start_(monotonic_seconds()), prefilled_(start_) {
+  result_.prompt_tokens = prompt_tokens;
+}
+
+void RunningAnswer::take(EngineEvent event, const OnToken& on_token) {
+  static_cast<RequestCounts&>(result_) = event.counts;
+  if (event.prompt_read) {
+    prefilled_ = monotonic_seconds();
+    result_.prefill_seconds = prefilled_ - start_;
+  }
+  if (event.record) result_.record = std::move(event.record);
+  for (size_t i = 0; i < event.tokens.size(); ++i) {
+    result_.tokens.push_back(event.tokens[i]);
+    if (!event.logprobs.empty()) result_.logprobs.push_back(event.logprobs[i]);
+    if (!on_token || on_token(event.tokens[i])) continue;
+    result_.finish_reason = "stop";
+    return;
+  }
+  if (event.finished) {
+    result_.finish_reason = *event.finished == FinishReason::kLength ? "length" : "stop";
+  }
+}
+
+GenerateResult RunningAnswer::end(Engine& engine, RequestId id) {
+  if (!over()) result_.finish_reason = "stop";
+  // A caller who stops ends the request here; what ended by itself has given its record.
+  if (std::optional<TokenRecord> record = engine.finish(id)) result_.record = std::move(record);
+  if (result_.record) result_.record->cut(result_.prompt_tokens, std::ssize(result_.tokens));
+  result_.decode_seconds = monotonic_seconds() - prefilled_;
+  return std::move(result_);
+}
+
+void Answers::expect(RequestId id, int64_t number, int64_t prompt_tokens) {
+  running_.emplace(id, Running{number, RunningAnswer(prompt_tokens)});
+}
+
+void Answers::take(std::vector<EngineEvent> events) {
+  for (EngineEvent& event : events) {
+    const auto found = running_.find(event.id);
+    auto& [number, answer] = found->second;
+    const auto told = [&, n = number](int32_t token) { return !on_token_ || on_token_(n, token); };
+    answer.take(std::move(event), told);
+    if (!answer.over()) continue;
+    finished_.emplace(number, answer.end(engine_, found->first));
+    running_.erase(found);
+  }
+}
+
 GenerationSession::GenerationSession(Context& ctx, const DeepseekV3& model, int64_t capacity,
-                                     bool with_mtp, const CacheOptions& cache)
-    : engine_(ctx, model, {.context = capacity, .cache = cache, .with_mtp = with_mtp}) {}
+                                     bool with_mtp, const CacheOptions& cache, PassTurns& turns)
+    : engine_(ctx, model, {.context = capacity, .cache = cache, .with_mtp = with_mtp}, turns) {}
 
 GenerateResult GenerationSession::generate(const std::vector<int32_t>& prompt,
                                            const GenerateOptions& options, const OnToken& on_token,
                                            const OnPrefill& on_prefill) {
-  GenerateResult result;
-  result.prompt_tokens = std::ssize(prompt);
-  const double start = monotonic_seconds();
-  double prefilled = start;
+  RunningAnswer answer(std::ssize(prompt));
   if (last_) engine_.finish(*last_);  // if an exception ended it
   const RequestId id = *engine_.add({prompt, options});
   last_ = id;
-  while (result.finish_reason.empty()) {
+  while (!answer.over()) {
     EngineEvent event = std::move(engine_.step().front());  // nobody else runs
-    static_cast<RequestCounts&>(result) = event.counts;
-    if (event.prompt_read) {
-      if (on_prefill && !on_prefill(*event.prompt_read)) {
-        engine_.finish(id);
-        result.finish_reason = "stop";
-        return result;
-      }
-      prefilled = monotonic_seconds();
-      result.prefill_seconds = prefilled - start;
-    }
-    if (event.record) result.record = std::move(event.record);
-    if (!take_tokens(result, event, on_token)) {
-      result.finish_reason = "stop";
-    } else if (event.finished) {
-      result.finish_reason = *event.finished == FinishReason::kLength ? "length" : "stop";
-    }
+    if (event.prompt_read && on_prefill && !on_prefill(*event.prompt_read)) break;
+    answer.take(std::move(event), on_token);
   }
-  // A caller who stops ends the request here; what ended by itself has given its record.
-  if (std::optional<TokenRecord> record = engine_.finish(id)) result.record = std::move(record);
-  if (result.record) result.record->cut(std::ssize(prompt), std::ssize(result.tokens));
-  result.decode_seconds = monotonic_seconds() - prefilled;
-  return result;
+  return answer.end(engine_, id);
 }
 
 GenerateResult generate(Context& ctx, const DeepseekV3& model, const std::vector<int32_t>& prompt,
                         const GenerateOptions& options, const OnToken& on_token,
-                        const OnPrefill& on_prefill, const CacheOptions& cache) {
+                        const OnPrefill& on_prefill, const CacheOptions& cache, PassTurns& turns) {
   const int64_t most = model.config.max_position_embeddings;  // add() speaks of what is beyond
   const int64_t capacity = std::clamp<int64_t>(
       std::ssize(prompt) + std::clamp<int64_t>(options.max_tokens, 0, most), 1, most);
   const bool with_mtp = options.draft_tokens > 0 && options.draft_from != DraftFrom::kNgram;
-  GenerationSession session(ctx, model, capacity, with_mtp, cache);
+  GenerationSession session(ctx, model, capacity, with_mtp, cache, turns);
   return session.generate(prompt, options, on_token, on_prefill);
 }
 

@@ -10,22 +10,25 @@
 namespace hadal {
 namespace {
 
-DeepseekV3 load_with_note(Context& ctx, const std::string& folder, bool with_mtp) {
+DeepseekV3 load_with_note(Context& ctx, const std::string& folder, bool with_mtp,
+                          std::optional<HeldPart> part) {
   ProgressLine progress;
   progress.show(concat("loading ", folder));
-  return load_model(ctx, folder, {.dtype = LoadAs::kAsStored, .with_mtp = with_mtp});
+  return load_model(ctx, folder,
+                    {.dtype = LoadAs::kAsStored, .with_mtp = with_mtp, .part = std::move(part)});
 }
 
 }  // namespace
 
-TextModel::TextModel(const std::string& path, int n_threads, Device kind, bool with_mtp)
+TextModel::TextModel(const std::string& path, int n_threads, Device kind, bool with_mtp,
+                     std::optional<HeldPart> part)
     : folder(model_folder(path)),
       defaults(read_generation_defaults(folder)),
       pool(n_threads),
       device(kind),
       arena(device.memory()),
       ctx(device.context(pool, arena)),
-      model(load_with_note(ctx, folder, with_mtp)) {
+      model(load_with_note(ctx, folder, with_mtp, std::move(part))) {
   if (path_exists(folder + "/tokenizer.json")) tokenizer = Tokenizer::load(folder);
 }
 

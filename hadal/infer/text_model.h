@@ -19,7 +19,9 @@ void put_bos_first(const Tokenizer& tokenizer, std::vector<int32_t>& ids);
 struct TextModel {
   // Weights stay in the type they are stored in: decoding is bound by reading them.
   // `path`: a model's folder or a run's.
-  TextModel(const std::string& path, int n_threads, Device device, bool with_mtp);
+  // `part`: of the folder's config, where this is one of several ranks; else the whole model.
+  TextModel(const std::string& path, int n_threads, Device device, bool with_mtp,
+            std::optional<HeldPart> part = std::nullopt);
 
   const Tokenizer& need_tokenizer() const;  // FormatError when the folder has none
   // Ids of `text`, behind BOS where the tokenizer's settings ask for it and the text has none.

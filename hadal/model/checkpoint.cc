@@ -35,6 +35,12 @@ WeightForm form_of(SaveDType dtype) {
   return WeightForm::kF32;
 }
 
+std::vector<std::span<const std::byte>> whole_files(const TensorSource& source) {
+  std::vector<std::span<const std::byte>> files;
+  for (const auto& file : source.files()) files.push_back(file->mapped());
+  return files;
+}
+
 void require_memory_for(const OpenCheckpoint& checkpoint, LoadAs dtype,
                         const std::vector<NamedParam>& held) {
   const bool widened = dtype == LoadAs::kF32;
@@ -87,9 +93,11 @@ DeepseekV3 load_model(Context& ctx, const std::string& folder, const LoadOptions
   std::optional<DeepseekV3> shapes;  // of the whole
   if (options.part) shapes = make_model(checkpoint.config, unused);
   // A page that is there already, be it for a scale, would keep its neighbours from becoming a huge one.
-  const auto read_ahead = [&] {
+  const auto read_ahead = [&](std::span<const StoredWeight> held) {
     if (options.dtype == LoadAs::kAsStored) {
-      read_weights_ahead(ctx, checkpoint.source, checkpoint.config);
+      read_weights_ahead(
+          ctx, checkpoint.source, checkpoint.config,
+          options.part ? mapped_ranges(checkpoint.source, held) : whole_files(checkpoint.source));
     }
   };
   const std::vector<StoredWeight> weights = find_all_stored(

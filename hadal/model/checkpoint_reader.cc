@@ -119,9 +119,9 @@ class ScatteredReads {
 
 }  // namespace
 
-std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
-                                          const std::vector<NamedParam>& params,
-                                          const HeldPart& held, FunctionRef<void()> before_values) {
+std::vector<StoredWeight> find_all_stored(
+    const OpenCheckpoint& checkpoint, const std::vector<NamedParam>& params, const HeldPart& held,
+    FunctionRef<void(std::span<const StoredWeight>)> before_values) {
   std::vector<StoredWeight> weights;
   std::set<std::string> used;
   for (const NamedParam& param : params) {
@@ -131,7 +131,7 @@ std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
     if (held.holds(param.place)) weights.push_back(std::move(found));
   }
   check_unused(checkpoint, used);
-  before_values();
+  before_values(weights);
   const ScatteredReads scales(checkpoint.source);
   for (StoredWeight& weight : weights) read_scales(weight);
   return weights;
@@ -139,7 +139,8 @@ std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
 
 std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
                                           const std::vector<NamedParam>& params) {
-  return find_all_stored(checkpoint, params, HeldPart::whole(checkpoint.config), [] {});
+  return find_all_stored(checkpoint, params, HeldPart::whole(checkpoint.config),
+                         [](std::span<const StoredWeight>) {});
 }
 
 }  // namespace hadal

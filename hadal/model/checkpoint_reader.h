@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,10 +28,10 @@ OpenCheckpoint open_checkpoint(const std::string& path, bool with_mtp);
 // that is neither a known copy nor ignorable.
 std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
                                           const std::vector<NamedParam>& params);
-// The same of all, and then only those that `held` holds. Calls before_values() when only the scales'
-// values of these are left to check.
-std::vector<StoredWeight> find_all_stored(const OpenCheckpoint& checkpoint,
-                                          const std::vector<NamedParam>& params,
-                                          const HeldPart& held, FunctionRef<void()> before_values);
+// The same of all, and then only those that `held` holds. Calls before_values(these) when only the
+// scales' values of these are left to check.
+std::vector<StoredWeight> find_all_stored(
+    const OpenCheckpoint& checkpoint, const std::vector<NamedParam>& params, const HeldPart& held,
+    FunctionRef<void(std::span<const StoredWeight>)> before_values);
 
 }  // namespace hadal

@@ -1,6 +1,8 @@
 #include "hadal/model/read_weights.h"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 
 #include "hadal/core/clock.h"
 #include "hadal/core/interrupt.h"
@@ -16,12 +18,10 @@ namespace {
 constexpr double kEnoughResident = 0.98;
 constexpr size_t kPieceBytes = size_t{32} << 20;  // one thread's, between two looks at the clock
 
-std::vector<std::span<const std::byte>> absent_files(const TensorSource& source) {
-  std::vector<std::span<const std::byte>> absent;
-  for (const auto& file : source.files()) {
-    if (resident_share(file->mapped()) < kEnoughResident) absent.push_back(file->mapped());
-  }
-  return absent;
+using Range = std::span<const std::byte>;
+
+bool holds(Range outer, Range inner) {
+  return inner.data() >= outer.data() && inner.data() + inner.size() <= outer.data() + outer.size();
 }
 
 void show(ProgressLine& line, int64_t done, int64_t total, double seconds) {
@@ -36,24 +36,51 @@ void show(ProgressLine& line, int64_t done, int64_t total, double seconds) {
 
 }  // namespace
 
-void read_weights_ahead(Context& ctx, const TensorSource& source, const ModelConfig& config) {
+std::vector<Range> mapped_ranges(const TensorSource& source,
+                                 std::span<const StoredWeight> weights) {
+  std::vector<Range> ranges;
+  for (const StoredWeight& weight : weights) {
+    for (const Tensor& tensor : stored_tensors(weight)) {
+      const Range range{static_cast<const std::byte*>(tensor.raw()),
+                        static_cast<size_t>(tensor.bytes())};
+      const bool is_copy = std::ranges::none_of(
+          source.files(), [&](const auto& file) { return holds(file->mapped(), range); });
+      if (!is_copy) ranges.push_back(range);
+    }
+  }
+  std::ranges::sort(ranges, std::less<>(), [](Range range) { return range.data(); });
+  std::vector<Range> joined;
+  for (const Range range : ranges) {
+    if (!joined.empty() && joined.back().data() + joined.back().size() == range.data()) {
+      joined.back() = {joined.back().data(), joined.back().size() + range.size()};
+    } else {
+      joined.push_back(range);
+    }
+  }
+  return joined;
+}
+
+void read_weights_ahead(Context& ctx, const TensorSource& source, const ModelConfig& config,
+                        const std::vector<Range>& ranges) {
   int64_t all_bytes = 0, total = 0, done = 0;
-  for (const auto& file : source.files()) all_bytes += file->bytes();
+  for (const Range range : ranges) all_bytes += std::ssize(range);
   if (const std::string warning = memory_warning(config, all_bytes, available_memory());
       !warning.empty()) {
     log_warning(source.path(), ": ", warning);
     return;
   }
-  const auto absent = absent_files(source);
-  for (const auto file : absent) total += std::ssize(file);
+  std::vector<Range> absent;
+  std::ranges::copy_if(ranges, std::back_inserter(absent),
+                       [](Range range) { return resident_share(range) < kEnoughResident; });
+  for (const Range range : absent) total += std::ssize(range);
   ProgressLine line;
   const double start = monotonic_seconds();
   const auto n_threads = static_cast<size_t>(ctx.pool.n_threads());
-  for (const auto file : absent) {
-    for (size_t begin = 0; begin < file.size(); begin += n_threads * kPieceBytes) {
+  for (const Range range : absent) {
+    for (size_t begin = 0; begin < range.size(); begin += n_threads * kPieceBytes) {
       if (interrupted()) throw Interrupted("interrupted while weights were read");
       const auto group =
-          file.subspan(begin, std::min(n_threads * kPieceBytes, file.size() - begin));
+          range.subspan(begin, std::min(n_threads * kPieceBytes, range.size() - begin));
       const auto n_pieces = static_cast<int64_t>((group.size() + kPieceBytes - 1) / kPieceBytes);
       ctx.pool.parallel_for(n_pieces, 1, [&](int64_t first, int64_t last, int) {
         for (auto piece = static_cast<size_t>(first); piece < static_cast<size_t>(last); ++piece) {

@@ -1,8 +1,7 @@
 #include "hadal/spread/rank_turns.h"
 
-#include <algorithm>
-
 #include "hadal/comm/collectives.h"
+#include "hadal/comm/wait_patiently.h"
 #include "hadal/infer/cached_forward.h"
 
 namespace hadal {
@@ -18,6 +17,17 @@ class BegunTurn final : public PassTurns {
   TokenDispatcher& dispatcher_;
 };
 
+// Of two wishes; the order is: MTP 1, 2, ..., main model, nothing, leave.
+bool precedes(int a, int b) {
+  const bool both_mtp = a > PassTurns::kMain && b > PassTurns::kMain;
+  return both_mtp ? a < b : a > b;
+}
+
+const char* phase_of(int kind) {
+  if (kind > PassTurns::kMain) return "MTP";
+  return kind == PassTurns::kMain ? "main model" : "nothing to run";
+}
+
 }  // namespace
 
 // What runs next, of what the ranks want: the same on all of them.
@@ -27,21 +37,16 @@ int RankTurns::agreed(Context& ctx, int wanted) {
   const int32_t mine[] = {wanted, work_ != nullptr && work_->ready() ? 1 : 0};
   Tensor message = Tensor::empty(ctx.arena, DType::kI32, {2});
   message.read_from(mine);
+  Exchange exchange = start_all_gather(group_, message, ctx.arena);
+  if (wanted < kMain) wait_patiently(exchange);
   int next = kLeave;
   bool all_ready = true;
-  const auto precedes = [](int a, int b) {  // MTP 1, 2, ..., main, nothing, leave
-    if (a > kMain && b > kMain) return a < b;
-    return a > b;
-  };
-  for (const Tensor& answer : start_all_gather(group_, message, ctx.arena).finish()) {
+  for (const Tensor& answer : exchange.finish()) {
     const int other = answer.flat<int32_t>()[0];
     if (precedes(other, next)) next = other;
     all_ready = all_ready && answer.flat<int32_t>()[1] != 0;
   }
-  group_.at({.step = n_turns_,
-             .phase = next == kMain  ? "main model"
-                      : next > kMain ? "MTP"
-                                     : "idle"});
+  group_.at({.step = n_turns_, .phase = phase_of(next)});
   if (work_ != nullptr) {
     if (next == kLeave) {
       work_->finish();
@@ -60,16 +65,16 @@ TokenDispatcher& RankTurns::begin(Context& ctx, int kind) {
   return dispatcher_;
 }
 
-RankTurns::Turn RankTurns::other_turn(Context& ctx, int wanted) {
-  const int next = agreed(ctx, wanted);
-  if (next == kLeave) return Turn::kAllLeave;
-  if (next == kNothing) return Turn::kNobody;
+bool RankTurns::take_part(Context& ctx) {
+  const int next = agreed(ctx, kNothing);
+  if (next < kMain) return false;
   pass_without_rows(ctx, next);
-  return Turn::kPass;
+  return true;
 }
 
 void RankTurns::leave(Context& ctx) {
-  while (other_turn(ctx, kLeave) != Turn::kAllLeave) {
+  for (int next = agreed(ctx, kLeave); next != kLeave; next = agreed(ctx, kLeave)) {
+    if (next >= kMain) pass_without_rows(ctx, next);
   }
 }
 

@@ -34,11 +34,10 @@ class RankTurns final : public PassTurns {
     if (work_ != nullptr) work_->took(layer, routing.load);
   }
 
-  enum class Turn { kPass, kNobody, kAllLeave };
-  // A turn in which this rank wants nothing. kNobody: nor did another.
-  Turn take_part(Context& ctx) { return other_turn(ctx, kNothing); }
-  // This rank wants nothing more: takes part until no rank does.
-  void leave(Context& ctx);
+  // Waits for the others as long as it takes, for they may be loading or talking to somebody; who wants a
+  // pass waits the communicator's patience.
+  bool take_part(Context& ctx) override;
+  void leave(Context& ctx) override;
 
   int64_t n_turns() const { return n_turns_; }  // so far, the same on all ranks
   int64_t n_passes() const {
@@ -48,7 +47,6 @@ class RankTurns final : public PassTurns {
  private:
   static constexpr int kNothing = -1, kLeave = -2;  // beside kinds of pass
   int agreed(Context& ctx, int wanted);
-  Turn other_turn(Context& ctx, int wanted);
   void pass_without_rows(Context& ctx, int kind);
 
   Communicator& group_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <thread>
 #include <vector>
 
 #include "hadal/comm/mpi_ranks.h"
@@ -14,12 +13,6 @@
 
 namespace hadal {
 namespace {
-
-// Processes of one host share its cores, unless the launcher has bound each to its own.
-int threads_of_process(const LaunchedAs& launched, int threads) {
-  const bool bound = available_cores() < static_cast<int>(std::thread::hardware_concurrency());
-  return bound ? threads : std::max(1, threads / launched.n_local_ranks);
-}
 
 // What the leading rank has to show.
 struct Outcome {

@@ -1,14 +1,12 @@
 #include "hadal/train/team_line.h"
 
-#include <chrono>
-#include <thread>
+#include "hadal/comm/wait_patiently.h"
 
 namespace hadal {
 namespace {
 
 constexpr int64_t kTag = 0;
 constexpr int kLeader = 0;
-constexpr std::chrono::microseconds kBetweenLooks{100};  // small beside a step
 
 template <class T>
 Tensor message_of(Arena& arena, DType dtype, const T* values, size_t n) {
@@ -19,7 +17,7 @@ Tensor message_of(Arena& arena, DType dtype, const T* values, size_t n) {
 
 Tensor hear_message(Communicator& world, Arena& arena, DType dtype) {
   Receipt receipt = world.receive(kLeader, kTag, {dtype, {-1}}, arena);
-  while (!receipt.arrived()) std::this_thread::sleep_for(kBetweenLooks);
+  wait_patiently(receipt);
   return receipt.wait();
 }
 

@@ -216,7 +216,7 @@ TEST(GenerateCommand, WrongInputIsOneLineThatNamesTheOption) {
   expect_refused(
       {
           {{"-n", "5"}, "--prompt: missing"},
-          {{"-p", "the", "-f", "x.txt"}, "--prompt: given more than once"},
+          {{"-p", "the", "-f", "x.txt"}, "--prompt: given beside another"},
           {{"-f", "/no/such/file"}, "/no/such/file: cannot be read"},
           {{"--prompt-tokens", no_list}, no_list + ": not a list of token ids"},
           {{"--prompt-tokens", big_id}, "--prompt-tokens: id out of range"},

@@ -147,7 +147,7 @@ TEST_F(Messages, AWrongFileIsOneLineThatNamesTheField) {
 
 TEST_F(Messages, OptionsThatDoNotFitAreNamed) {
   make_model();
-  expect_refused(generate(kQuestion, {"--prompt", "x"}), {{}, "--prompt: given more than once"});
+  expect_refused(generate(kQuestion, {"--prompt", "x"}), {{}, "--prompt: given beside another"});
   expect_refused(generate(kQuestion, {"--suffix", "x"}), {{}, "--suffix: needs a text prompt"});
   expect_refused(generate(kQuestion, {"--think", "on"}),
                  {{}, "--think: the model's chat template does not ask"});

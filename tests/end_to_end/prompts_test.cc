@@ -68,6 +68,29 @@ TEST(Prompts, LogprobsOfEveryTokenStandInTheJson) {
         "--logprobs: written in the JSON only"}});
 }
 
+TEST(Prompts, SeveralAreAnsweredEachAsAlone) {
+  const test::TemporaryFolder folder;
+  const std::string one = folder.write("one.txt", "the cat"),
+                    two = folder.write("two.txt", "the other end of");
+  const Json together = parse_json(generate({"-f", one, "-f", two, "--speculate", "2"}).out, "");
+  const Json::Array& answers = together.at("answers").as_array();
+  ASSERT_EQ(answers.size(), 2U);
+  for (size_t i = 0; i < 2; ++i) {
+    const Json alone = parse_json(generate({"-f", i == 0 ? one : two}).out, "");
+    for (const char* field : {"text", "tokens", "prompt_tokens", "finish_reason"}) {
+      EXPECT_EQ(answers[i].at(field), alone.at(field)) << field;
+    }
+  }
+  EXPECT_NE(answers[0].at("tokens"), answers[1].at("tokens"));
+  const RunResult shown = run_hadal({"generate", "--model", test::text_model_folder(), "-p",
+                                     "the cat", "-p", "the", "--temperature", "0", "-n", "12"});
+  EXPECT_EQ(shown.out.find("--- 1 of 2\n" + answers[0].at("text").as_string() + "\n--- 2 of 2\n"),
+            0U)
+      << shown.out;
+  expect_refused(generate({"-p", "the", "-p", "cat", "--record", folder.path() + "/record"}),
+                 {{}, "--record: keeps one answer", "2 prompts"});
+}
+
 TEST(Prompts, TheContextIsAtMostWhatTheModelHas) {
   EXPECT_EQ(generate({"--prompt", "the", "--max-context", "128"}).exit_code, 0);
   for (const char* wrong : {"129", "-1"}) {
