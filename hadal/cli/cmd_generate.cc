@@ -22,7 +22,7 @@ struct GenerateCommand {
   ActivationsFlag activations;
   std::string model, record;
   PromptFlags prompt;
-  int64_t max_context = 0, logprobs = 0;
+  int64_t max_context = 0, logprobs = 0, prefill_ranks = 0;
   CacheFlags cache;
   SamplingFlags sampling;
 };
@@ -30,7 +30,8 @@ struct GenerateCommand {
 void bind(Flags& flags, GenerateCommand& o) {
   flags.library_names({{"context", "--max-context"},
                        {"draft_tokens", "--speculate"},
-                       {"top_logprobs", "--logprobs"}});
+                       {"top_logprobs", "--logprobs"},
+                       {"prefill_ranks", "--prefill-ranks"}});
   flags.example("hadal generate --model runs/nano --prompt \"Once upon a time\"",
                 "continue a text, as it is written");
   flags.example("hadal generate -m runs/nano -p \"The\" --temp 0.8 --top-p 0.95 --seed 7 -n 200",
@@ -51,6 +52,10 @@ void bind(Flags& flags, GenerateCommand& o) {
   flags.option("record", o.record,
                "safetensors file for the experts that every token chose, and the ids that the "
                "sampler had left to draw from");
+  flags.option(
+      "prefill-ranks", o.prefill_ranks,
+      "of several ranks: so many that only read prompts, for the others, which write; 0: each "
+      "does both");
   o.cache.bind(flags);
   o.sampling.bind(flags);
   o.activations.bind(flags);
@@ -262,28 +267,29 @@ void answer_all(const GenerateCommand& o, SpreadRank& rank, const CommonOptions&
       all.push_back({std::ssize(all), std::move(prompt.ids), limit});
     }
   }
-  const std::vector<NumberedRequest> own = deal_out(rank.world, m.arena, rank.world.n_ranks(), all);
+  const DealtRequests dealt = deal_out(rank.world, m.arena, rank.n_readers(), all);
   Output nobody(/*json=*/true);
   std::map<int64_t, Writing> writings;
   std::map<int64_t, std::string> answers;
-  for (const NumberedRequest& request : own) {
-    writings.try_emplace(request.number, o, m, Conversation::Prompt{.ids = request.prompt}, nobody);
-  }
+  const auto writing_of = [&](int64_t number) -> Writing& {
+    return writings.try_emplace(number, o, m, Conversation::Prompt(), nobody).first->second;
+  };
   ProgressLine progress;
-  answer_requests(
-      rank, own,
-      {.options = options_of(o, common, flags, m),
-       .cache = o.cache.options(m.folder, o.activations)},
-      [&](int64_t number, int32_t token) {
-        throw_if_interrupted();
-        return writings.at(number).push(token);
-      },
-      [&](int64_t number, const GenerateResult& result) {
-        Writing& writing = writings.at(number);
-        writing.finish();
-        answers.emplace(number, writing.json(result).dump());
-        if (progress.due()) progress.show(concat(answers.size(), " of ", own.size(), " answered"));
-      });
+  const AnswerSink sink{[&](int64_t number, int32_t token) {
+                          throw_if_interrupted();
+                          return writing_of(number).push(token);
+                        },
+                        [&](int64_t number, const GenerateResult& result) {
+                          Writing& writing = writing_of(number);
+                          writing.finish();
+                          answers.emplace(number, writing.json(result).dump());
+                          if (progress.due())
+                            progress.show(concat(answers.size(), " answered here"));
+                        }};
+  answer_requests(rank, dealt,
+                  {.options = options_of(o, common, flags, m),
+                   .cache = o.cache.options(m.folder, o.activations)},
+                  sink);
   const auto everybodys = gather_answers(rank.world, m.arena, answers);
   if (rank.leads()) print_answers(everybodys, out);
 }
@@ -293,7 +299,11 @@ void check(const GenerateCommand& o, const Flags& flags, const Output& out) {
   o.cache.form();
   require(!flags.given("logprobs") || out.json(),
           {.field = "--logprobs", .problem = "written in the JSON only", .advice = "add --json"});
-  require(o.record.empty() || o.prompt.n_prompts() == 1,
+  require(o.prefill_ranks == 0 || !o.prompt.is_chat(), {.field = "--prefill-ranks",
+                                                        .problem = "is of texts",
+                                                        .found = "--messages",
+                                                        .expected = "--prompt or --prompt-file"});
+  require(o.record.empty() || (o.prompt.n_prompts() == 1 && o.prefill_ranks == 0),
           {.field = "--record",
            .problem = "keeps one answer",
            .found = {o.prompt.n_prompts(), " prompts"},
@@ -303,11 +313,14 @@ void check(const GenerateCommand& o, const Flags& flags, const Output& out) {
 int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flags, Output& out) {
   if (!is_beside_first()) check(o, flags, out);  // before the model is loaded
   catch_interrupts();
-  const LaunchedModel model{o.model, common.threads, common.chosen_device(),
-                            o.sampling.may_use_mtp()};
+  const LaunchedModel model{.path = o.model,
+                            .n_threads = common.threads,
+                            .device = common.chosen_device(),
+                            .with_mtp = o.sampling.may_use_mtp(),
+                            .prefill_ranks = static_cast<int>(o.prefill_ranks)};
   run_launched_model(model, [&](SpreadRank& rank) {
     o.activations.apply(rank.text.model);
-    if (o.prompt.n_prompts() > 1) return answer_all(o, rank, common, flags, out);
+    if (o.prompt.n_prompts() > 1 || rank.is_split()) return answer_all(o, rank, common, flags, out);
     if (rank.leads()) answer_one(o, rank, common, flags, out);
   });
   return 0;

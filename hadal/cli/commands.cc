@@ -30,6 +30,7 @@ std::vector<Command> all_commands() {
       make_bench_train_command(),
       make_bench_gemm_command(),
       make_bench_load_command(),
+      make_bench_ranks_command(),
       make_bench_needle_command(),
       make_bench_completion_command(),
       make_bench_tokenizer_command(),

@@ -22,6 +22,7 @@ Command make_bench_experts_command();
 Command make_bench_train_command();
 Command make_bench_gemm_command();
 Command make_bench_load_command();
+Command make_bench_ranks_command();
 Command make_bench_needle_command();
 Command make_bench_completion_command();
 Command make_bench_tokenizer_command();

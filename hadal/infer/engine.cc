@@ -71,11 +71,15 @@ std::vector<EngineEvent> Engine::step() {
 void Engine::start_waiting() {
   while (!waiting_.empty() && std::ssize(running_) < options_.max_running &&
          has_room(waiting_.front())) {
-    auto [id, request, sequence] = std::move(waiting_.front());
+    auto [id, request, sequence, state] = std::move(waiting_.front());
     waiting_.pop_front();
     if (!sequence) {
       sequence = std::make_unique<Sequence>(model_, pages_, turns_);
-      sequence->start(std::move(request));
+      if (state) {
+        sequence->restore(ctx_, *state);  // has_room has counted its pages
+      } else {
+        sequence->start(std::move(request));
+      }
     }
     running_.push_back({id, std::move(sequence)});
   }
@@ -85,8 +89,9 @@ void Engine::start_waiting() {
 // for the next tokens of each of these, or it would soon be put back. Pages that are only kept count as
 // room.
 bool Engine::has_room(const Waiting& next) const {
-  const int64_t n_rows =
-      next.sequence ? next.sequence->n_to_read() : std::ssize(next.request.prompt);
+  const int64_t n_rows = next.sequence ? next.sequence->n_to_read()
+                         : next.state  ? std::ssize(next.state->tokens)
+                                       : std::ssize(next.request.prompt);
   int64_t room = pages_.n_free() - pages_for(n_rows + 1) - std::ssize(running_);
   for (const Entry& entry : running_) room -= pages_missing(*entry.sequence);
   return room >= 0;
@@ -269,6 +274,20 @@ std::optional<TokenRecord> Engine::finish(RequestId id) {
   }
   std::erase_if(waiting_, [&](const Waiting& waiting) { return waiting.id == id; });
   return record;
+}
+
+std::optional<SequenceState> Engine::hand_over(RequestId id) {
+  const auto found = find_id(running_, id);
+  if (found == running_.end() || found->sequence->reading()) return std::nullopt;
+  SequenceState state = found->sequence->save(ctx_);
+  retire(found);
+  return state;
+}
+
+RequestId Engine::take_over(SequenceState state) {
+  check_request(state.request, model_.config, options_.context, pages_.n_mtp() > 0);
+  waiting_.push_back({++last_id_, {}, nullptr, std::move(state)});
+  return last_id_;
 }
 
 void Engine::cancel(RequestId id) {

@@ -71,6 +71,13 @@ class Engine {
   // nothing.
   void cancel(RequestId id);
 
+  // A request that decodes leaves for another engine, with all of its answer so far; nothing for one that does
+  // not (yet). What is cached of it may serve others.
+  std::optional<SequenceState> hand_over(RequestId id);
+  // Goes on with a request that another engine handed over. Its events tell the whole answer. REQUIRES the same model, form of cache and modules; ShapeError for pages of others. The
+  // queue's limit does not count: it has been let in once.
+  RequestId take_over(SequenceState state);
+
   bool idle() const { return waiting_.empty() && running_.empty(); }
   int64_t context() const { return options_.context; }
   const LatentPages& pages() const { return pages_; }
@@ -84,8 +91,9 @@ class Engine {
   };
   struct Waiting {
     RequestId id;
-    Request request;                     // if it never ran
-    std::unique_ptr<Sequence> sequence;  // if its pages were taken away
+    Request request;                                    // if it never ran
+    std::unique_ptr<Sequence> sequence;                 // if its pages were taken away
+    std::optional<SequenceState> state = std::nullopt;  // if another engine has begun it
   };
   // A running request's part of a step: rows [first, first + n) of the pass, and of its logits.
   struct Part {

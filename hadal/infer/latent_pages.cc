@@ -148,6 +148,37 @@ void LatentSequence::adopt(std::vector<int32_t> pages, int64_t n_rows) {
   std::ranges::fill(lengths_, n_rows);
 }
 
+bool LatentSequence::restore(const Tensor& pages, std::vector<int64_t> lengths) {
+  const int64_t n_layers = pages_.n_layers(), bytes = n_layers * pages_.layout().page_bytes();
+  if (std::ssize(lengths) != n_layers || pages.rank() != 2 || pages.dim(1) != bytes ||
+      pages.dim(0) != pages_for(*std::ranges::max_element(lengths))) {
+    throw ShapeError(concat("latent pages: of another pool (found ", shape_text(pages.shape()),
+                            " for ", lengths.size(), " layers, expected pages of ", bytes,
+                            " bytes for ", n_layers, ")"));
+  }
+  if (!reserve(pages.dim(0) * kPageRows)) return false;
+  const auto all = std::as_bytes(pages.flat<uint8_t>());
+  for (size_t i = 0; i < page_ids_.size(); ++i) {
+    pages_.read_from(all.subspan(i * static_cast<size_t>(bytes), static_cast<size_t>(bytes)),
+                     page_ids_[i]);
+  }
+  lengths_ = std::move(lengths);
+  return true;
+}
+
+Tensor LatentSequence::saved_pages(Arena& arena) const {
+  const int64_t needed = pages_for(*std::ranges::max_element(lengths_));
+  std::vector<std::byte> all;
+  for (const int32_t page : page_ids().first(static_cast<size_t>(needed))) {
+    const std::vector<std::byte> bytes = pages_.bytes_of(page);
+    all.insert(all.end(), bytes.begin(), bytes.end());
+  }
+  Tensor saved =
+      Tensor::empty(arena, DType::kU8, {needed, pages_.n_layers() * pages_.layout().page_bytes()});
+  if (needed > 0) saved.read_from(all.data());
+  return saved;
+}
+
 void LatentSequence::append(Context& ctx, int64_t layer, View<const float, 2> rows) {
   const int64_t begin = length(layer), end = begin + rows.dim(0), d_row = pages_.layout().d_row();
   if (rows.dim(1) != d_row || end > n_pages() * kPageRows) {

@@ -118,6 +118,11 @@ class LatentSequence {
   // Begins with rows that others have: the pages in order, of which it becomes an owner in the caller's
   // place; their first n_rows rows count, for every layer. REQUIRES an empty sequence without pages.
   void adopt(std::vector<int32_t> pages, int64_t n_rows);
+  // Begins with rows of another pool: `pages` U8 [pages, bytes of a page], of each layer so many rows. False
+  // when the pool has too few. REQUIRES an empty sequence without pages.
+  bool restore(const Tensor& pages, std::vector<int64_t> lengths);
+  // All pages, as restore() takes them, on the host.
+  Tensor saved_pages(Arena& arena) const;
 
   // ShapeError if they do not fit into the pages reserved.
   void append(Context& ctx, int64_t layer, View<const float, 2> rows);

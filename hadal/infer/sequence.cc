@@ -52,6 +52,34 @@ void Sequence::put_back(PrefixCache& prefixes) {
   record_.drop_rows(0);
 }
 
+SequenceState Sequence::save(Context& ctx) const {
+  SequenceState state;
+  state.request = request_;
+  state.tokens = tokens_;
+  state.n_read = n_read_;
+  for (int64_t layer = 0; layer < cache_.pages().n_layers(); ++layer) {
+    state.lengths.push_back(cache_.length(layer));
+  }
+  state.pages = cache_.saved_pages(ctx.arena);
+  if (drafter_) state.waiting = drafter_->saved(ctx);
+  state.logprobs = logprobs_;
+  state.record = record_;
+  state.counts = counts_;
+  return state;
+}
+
+bool Sequence::restore(Context& ctx, const SequenceState& state) {
+  if (!cache_.restore(state.pages, state.lengths)) return false;
+  if (drafter_) drafter_->restore(ctx, state.waiting);
+  start(state.request);
+  tokens_ = state.tokens;
+  n_read_ = state.n_read;
+  logprobs_ = state.logprobs;
+  record_ = state.record;
+  counts_ = state.counts;
+  return true;
+}
+
 double Sequence::prompt_read() const {
   return static_cast<double>(std::min(cache_.length(), n_prompt_)) / static_cast<double>(n_prompt_);
 }

@@ -34,6 +34,12 @@ class Sequence {
   // planned.
   void put_back(PrefixCache& prefixes);
 
+  // Everything of it, for another engine; and the same going on in this one. False, and nothing changes,
+  // when the pool has too few pages. REQUIRES that no step is planned, that it decodes and has not ended;
+  // of restore(), a new sequence.
+  SequenceState save(Context& ctx) const;
+  bool restore(Context& ctx, const SequenceState& state);
+
   // Rows that are to be read before the next token can be decoded.
   bool reading() const { return cache_.length() < n_to_read(); }
   int64_t n_to_read() const { return n_generated() == 0 ? n_prompt_ : std::ssize(tokens_) - 1; }
@@ -62,7 +68,7 @@ class Sequence {
   // Rows [begin, ...) of the pass that `routing` heard are this sequence's; before take_...
   void record_rows(const RoutingListener& routing, int64_t begin);
 
-  // Tokens since the last call, up to the end of the answer. The last call finds finished() set.
+  // Tokens since the last call (or of the whole answer after restore), up to the end of the answer. The last call finds finished() set.
   std::vector<int32_t> new_tokens();
   int64_t n_told() const { return static_cast<int64_t>(n_told_) - n_prompt_; }
   // Of every token behind the prompt, if the request asks for them.

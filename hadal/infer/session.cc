@@ -27,10 +27,13 @@ double GenerateResult::acceptance_rate() const {
   return ratio(static_cast<double>(accepted()), static_cast<double>(drafted()));
 }
 
-RunningAnswer::RunningAnswer(int64_t prompt_tokens)
+RunningAnswer::RunningAnswer(int64_t prompt_tokens, double prefill_seconds)
     : start_(monotonic_seconds()), prefilled_(start_) {
   result_.prompt_tokens = prompt_tokens;
+  result_.prefill_seconds = prefill_seconds;
 }
+
+double RunningAnswer::seconds_so_far() const { return monotonic_seconds() - start_; }
 
 void RunningAnswer::take(EngineEvent event, const OnToken& on_token) {
   static_cast<RequestCounts&>(result_) = event.counts;
@@ -60,8 +63,12 @@ GenerateResult RunningAnswer::end(Engine& engine, RequestId id) {
   return std::move(result_);
 }
 
-void Answers::expect(RequestId id, int64_t number, int64_t prompt_tokens) {
-  running_.emplace(id, Running{number, RunningAnswer(prompt_tokens)});
+void Answers::expect(RequestId id, int64_t number, RunningAnswer answer) {
+  running_.emplace(id, Running{number, std::move(answer)});
+}
+
+RunningAnswer Answers::forget(RequestId id) {
+  return std::move(running_.extract(id).mapped().answer);
 }
 
 void Answers::take(std::vector<EngineEvent> events) {

@@ -32,9 +32,11 @@ using OnPrefill = std::function<bool(double fraction)>;
 // An answer while its request runs: what an engine's events make of it.
 class RunningAnswer {
  public:
-  explicit RunningAnswer(int64_t prompt_tokens);
+  // `prefill_seconds`: if another engine has read the prompt, its time.
+  explicit RunningAnswer(int64_t prompt_tokens, double prefill_seconds = 0);
   // Of one step. From the one after which over() is true, there are no more.
   void take(EngineEvent event, const OnToken& on_token);
+  double seconds_so_far() const;
   bool over() const { return !result_.finish_reason.empty(); }
   // The request leaves the engine, by itself or because the caller wants no more of it.
   GenerateResult end(Engine& engine, RequestId id);
@@ -52,8 +54,10 @@ class Answers {
   explicit Answers(Engine& engine, OnToken on_token = nullptr)
       : engine_(engine), on_token_(std::move(on_token)) {}
 
-  void expect(RequestId id, int64_t number, int64_t prompt_tokens);
+  void expect(RequestId id, int64_t number, RunningAnswer answer);
   void take(std::vector<EngineEvent> events);  // of a step
+  // The request has left the engine; what is known of its answer.
+  RunningAnswer forget(RequestId id);
   // Those of requests that are over, once.
   std::map<int64_t, GenerateResult> finished() { return std::exchange(finished_, {}); }
 

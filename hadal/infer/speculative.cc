@@ -162,6 +162,28 @@ void MtpDrafter::draft_together(Context& ctx, const DeepseekV3& model, std::span
   for (const Job& job : jobs) job.drafter->settle(std::ssize(*job.tokens) - job.n);
 }
 
+std::vector<SequenceState::Waiting> MtpDrafter::saved(Context& ctx) const {
+  std::vector<SequenceState::Waiting> all;
+  for (const auto& [first, rows] : waiting_) {
+    SequenceState::Waiting& own = all.emplace_back();
+    own.first = first;
+    if (rows.size() == 0) continue;
+    own.rows = ctx.empty({rows.size(), model_.config.d_model});
+    copy_rows(ctx, own.rows.mat(), rows.rows());
+    own.rows = own.rows.to_host();
+  }
+  return all;
+}
+
+void MtpDrafter::restore(Context& ctx, std::span<const SequenceState::Waiting> waiting) {
+  for (size_t module = 0; module < waiting_.size(); ++module) {
+    waiting_[module] = {waiting[module].first, {}};
+    if (!waiting[module].rows.has_data()) continue;
+    const Tensor rows = waiting[module].rows.placed_in(ctx.arena);
+    waiting_[module].rows.push(ctx, rows.mat());
+  }
+}
+
 void MtpDrafter::rewind(int64_t length) {
   for (int64_t module = 0; module < n_modules(); ++module) {
     const int64_t n_rows = std::min(cached(module), length);

@@ -12,6 +12,7 @@
 #include "hadal/infer/cached_forward.h"
 #include "hadal/infer/row_queue.h"
 #include "hadal/infer/sampler.h"
+#include "hadal/infer/sequence_state.h"
 #include "hadal/ops/copy.h"
 
 namespace hadal {
@@ -38,6 +39,10 @@ class MtpDrafter {
   // Forgets the rows of positions >= `length` and all waiting states. REQUIRES length + n_mtp at
   // most the number of known tokens.
   void rewind(int64_t length);
+
+  // What waits, and the same in a drafter of another pool whose pages have come, too.
+  std::vector<SequenceState::Waiting> saved(Context& ctx) const;
+  void restore(Context& ctx, std::span<const SequenceState::Waiting> waiting);
 
   // A sequence that drafts: `n` tokens that may follow `tokens` are appended to them. The main model
   // has seen all of `tokens` but the last; `n_generated` of them were generated.

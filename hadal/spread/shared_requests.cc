@@ -1,5 +1,7 @@
 #include "hadal/spread/shared_requests.h"
 
+#include <algorithm>
+
 #include "hadal/comm/wait_patiently.h"
 #include "hadal/core/json.h"
 
@@ -22,9 +24,13 @@ Tensor hear(Communicator& world, Arena& arena, int from, int64_t tag, DType dtyp
   return receipt.wait();
 }
 
-// number, max_tokens, length and ids of one after the other.
+// How many there are, the longest context; then number, max_tokens, length and ids of one after the other.
 std::vector<int32_t> packed(const std::vector<NumberedRequest>& all, int taker, int n_takers) {
-  std::vector<int32_t> values;
+  int64_t context = 0;
+  for (const NumberedRequest& request : all) {
+    context = std::max(context, std::ssize(request.prompt) + request.max_tokens);
+  }
+  std::vector<int32_t> values = {static_cast<int32_t>(all.size()), static_cast<int32_t>(context)};
   for (const NumberedRequest& request : all) {
     if (request.number % n_takers != taker) continue;
     for (const int64_t value :
@@ -36,25 +42,24 @@ std::vector<int32_t> packed(const std::vector<NumberedRequest>& all, int taker, 
   return values;
 }
 
-std::vector<NumberedRequest> unpacked(std::span<const int32_t> values) {
-  std::vector<NumberedRequest> requests;
-  while (!values.empty()) {
+DealtRequests unpacked(std::span<const int32_t> values) {
+  DealtRequests dealt{{}, values[0], values[1]};
+  for (values = values.subspan(2); !values.empty();) {
     const auto length = static_cast<size_t>(values[2]);
     const auto prompt = values.subspan(3, length);
-    requests.push_back({values[0], {prompt.begin(), prompt.end()}, values[1]});
+    dealt.own.push_back({values[0], {prompt.begin(), prompt.end()}, values[1]});
     values = values.subspan(3 + length);
   }
-  return requests;
+  return dealt;
 }
 
 }  // namespace
 
-std::vector<NumberedRequest> deal_out(Communicator& world, Arena& arena, int n_takers,
-                                      const std::vector<NumberedRequest>& all) {
-  for (int to = 0; world.rank() == kReader && to < n_takers; ++to) {
+DealtRequests deal_out(Communicator& world, Arena& arena, int n_takers,
+                       const std::vector<NumberedRequest>& all) {
+  for (int to = 0; world.rank() == kReader && to < world.n_ranks(); ++to) {
     world.send(to, kRequestsTag, message_of(arena, DType::kI32, packed(all, to, n_takers)));
   }
-  if (world.rank() >= n_takers) return {};
   return unpacked(hear(world, arena, kReader, kRequestsTag, DType::kI32).flat<int32_t>());
 }
 

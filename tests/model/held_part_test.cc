@@ -6,7 +6,9 @@
 #include <set>
 
 #include "hadal/core/checked_math.h"
+#include "hadal/model/checkpoint_reader.h"
 #include "hadal/model/precision.h"
+#include "hadal/model/read_weights.h"
 #include "hadal/model/stage.h"
 #include "tests/support/random_model.h"
 #include "tests/support/temporary_folder.h"
@@ -147,6 +149,36 @@ TEST_P(HeldPartTest, MakesWorkingWeightsOfWhatItHolds) {
 
 INSTANTIATE_TEST_SUITE_P(Parts, HeldPartTest, ::testing::ValuesIn(kCases),
                          [](const auto& part) { return part.param.name; });
+
+// What is read ahead of a part: its own bytes, each once, and of the whole all.
+TEST(HeldPart, KnowsWhereItsWeightsLie) {
+  const TemporaryFolder folder;
+  RandomModel random(odd_config());
+  save_folder(folder.path(), random.model, {.dtype = SaveDType::kFP8});
+  const OpenCheckpoint checkpoint = open_checkpoint(folder.path(), true);
+  const auto read = [&](const HeldPart& held) {
+    std::vector<std::span<const std::byte>> ranges;
+    int64_t n_bytes = 0;
+    const auto look = [&](std::span<const StoredWeight> weights) {
+      for (const StoredWeight& weight : weights) n_bytes += weight.bytes();
+      ranges = mapped_ranges(checkpoint.source, weights);
+    };
+    find_all_stored(checkpoint, named_params(random.model), held, look);
+    int64_t n_mapped = 0;
+    for (size_t i = 0; i < ranges.size(); ++i) {
+      n_mapped += std::ssize(ranges[i]);
+      if (i == 0) continue;
+      EXPECT_LT(&ranges[i - 1].back() + 1, ranges[i].data());
+    }
+    EXPECT_EQ(n_mapped, n_bytes);
+    return n_bytes;
+  };
+  HeldPart share = HeldPart::whole(odd_config());
+  const int64_t whole = read(share);
+  share.experts = {2, 4};
+  EXPECT_LT(read(share), whole);
+  EXPECT_GT(whole, 10000);
+}
 
 // A part is no licence for a checkpoint that lacks the rest.
 TEST(HeldPart, RefusesACheckpointWithoutWhatItDoesNotHold) {

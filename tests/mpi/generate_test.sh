@@ -1,6 +1,7 @@
 #!/bin/sh
 # generate_test.sh HADAL TEXTS: generate, score and chat as two processes under mpirun, which share a small
-# model's experts, against one: the same tokens and the same digits. A killed rank ends the job at once, and
+# model's experts, against one: the same tokens and the same digits, also where one rank reads prompts for
+# another. A killed rank ends the job at once, and
 # ranks that do not divide the experts end it before anything is loaded.
 # Exit 77: skipped, for there is no mpirun.
 set -eu
@@ -29,6 +30,14 @@ same greedy "$hadal" generate $common -p "The ranks of a" -n 40 --temp 0
 grep -q . "$folder/greedy.one" || fail "greedy: nothing was written"
 same sampled "$hadal" generate $common -p "A token" -n 40 --temp 0.9 --seed 3 --speculate 2 --draft mtp --json --logprobs 1
 same several "$hadal" generate $common -p "A layer" -p "The experts" -p "One" -n 20 --temp 0.9 --stop e --speculate 2 --json
+split() { mpirun -n "$1" "$hadal" generate $common -p "A layer" -p "The experts" -p "One" -n 20 --temp 0.9 --stop e --speculate 2 --json --prefill-ranks "$2"; }
+for ranks in "2 1" "3 2"; do
+  split $ranks >"$folder/split" 2>"$folder/split.err" || { cat "$folder/split.err"; fail "split $ranks"; }
+  sed -i 's/"[a-z_]*tokens_per_s":[^,}]*,*//g' "$folder/split"
+  cmp "$folder/several.one" "$folder/split" || { cat "$folder/several.one" "$folder/split"; fail "split $ranks: differs from one process"; }
+done
+if split 2 2 >"$folder/split" 2>&1; then fail "two readers of two, and nobody wrote"; fi
+grep -qF -- "--prefill-ranks: some ranks must be left to write (found 2 of 2" "$folder/split" || { cat "$folder/split"; fail "two readers: another message"; }
 same odd_one "$hadal" generate $common -p "A layer" -p "The experts" -p "One" -n 20 --temp 0
 same score "$hadal" score $common --text "The ranks share the experts of a layer." --json
 

@@ -1,14 +1,13 @@
 // Requests that one rank reads are answered on all, each as alone.
 #include "hadal/spread/answer_requests.h"
 
+#include <gtest/gtest.h>
+
 #include <mutex>
 
 #include "hadal/comm/thread_ranks.h"
-#include "hadal/parallel/expert_dispatcher.h"
-#include "hadal/spread/expert_share.h"
+#include "tests/support/refusal.h"
 #include "tests/support/text_model_folder.h"
-
-#include <gtest/gtest.h>
 
 namespace hadal::test {
 namespace {
@@ -49,82 +48,131 @@ TEST(SharedRequests, GoToTheRanksInTurn) {
   std::vector<Arena> arenas(3);
   run_thread_ranks({.n_ranks = 3}, [&](Communicator& comm) {
     Arena& arena = arenas[static_cast<size_t>(comm.rank())];
-    const auto own =
+    const DealtRequests dealt =
         deal_out(comm, arena, 2, comm.rank() == 0 ? all : std::vector<NumberedRequest>());
     std::map<int64_t, std::string> answers;
-    for (const NumberedRequest& request : own) {
+    for (const NumberedRequest& request : dealt.own) {
       const NumberedRequest& sent = all[static_cast<size_t>(request.number)];
       EXPECT_EQ(request.number % 2, comm.rank());
       EXPECT_EQ(request.prompt, sent.prompt);
       EXPECT_EQ(request.max_tokens, sent.max_tokens);
       answers[request.number] = concat("answer ", request.number);
     }
-    EXPECT_EQ(own.size(), comm.rank() == 0 ? 4U : comm.rank() == 1 ? 3U : 0U);
+    EXPECT_EQ(dealt.n_all, 7);
+    EXPECT_EQ(dealt.context, 42);  // number 5: 23 and 19
+    EXPECT_EQ(dealt.own.size(), comm.rank() == 0 ? 4U : comm.rank() == 1 ? 3U : 0U);
     const auto everybodys = gather_answers(comm, arena, answers);
     EXPECT_EQ(everybodys.size(), comm.rank() == 0 ? 7U : 0U);
     for (const auto& [number, answer] : everybodys) EXPECT_EQ(answer, concat("answer ", number));
   });
 }
 
+struct Told {
+  Tokens told, answered;
+  std::map<int64_t, int> writer;  // rank
+  int64_t bytes_sent = 0;
+};
+
+Told answers_on_ranks(int n_ranks, int prefill_ranks, const std::vector<NumberedRequest>& all,
+                      const AnswerHow& how) {
+  Told result;
+  std::mutex mutex;
+  const LaunchedModel model{
+      .path = text_model_folder(), .prefill_ranks = prefill_ranks, .thread_ranks = n_ranks};
+  run_launched_model(model, [&](SpreadRank& rank) {
+    const DealtRequests dealt = deal_out(rank.world, rank.text.arena, rank.n_readers(),
+                                         rank.leads() ? all : std::vector<NumberedRequest>());
+    const AnswerSink sink{[&](int64_t number, int32_t token) {
+                            const std::lock_guard lock(mutex);
+                            result.told[number].push_back(token);
+                            return true;
+                          },
+                          [&](int64_t number, const GenerateResult& answer) {
+                            const std::lock_guard lock(mutex);
+                            EXPECT_TRUE(result.answered.emplace(number, answer.tokens).second);
+                            result.writer[number] = rank.world.rank();
+                          }};
+    const AnswerTraffic traffic = answer_requests(rank, dealt, how, sink);
+    const std::lock_guard lock(mutex);
+    result.bytes_sent += traffic.bytes_sent;
+  });
+  return result;
+}
+
+struct Ranks {
+  int n_ranks, prefill_ranks;
+  int64_t n_requests, max_running;
+};
+
 // More requests than ranks, fewer, and more than may run at once.
 TEST(AnswerRequests, EachIsAnsweredAsAlone) {
-  struct Case {
-    int n_ranks;
-    int64_t n_requests, max_running;
-  };
-  for (const auto& [n_ranks, n_requests, max_running] :
-       {Case{1, 5, 2}, Case{2, 7, 16}, Case{4, 3, 16}, Case{2, 8, 1}}) {
+  for (const auto& [n_ranks, prefill_ranks, n_requests, max_running] :
+       {Ranks{1, 0, 5, 2}, Ranks{2, 0, 7, 16}, Ranks{4, 0, 3, 16}, Ranks{2, 0, 8, 1}}) {
     const std::vector<NumberedRequest> all = some_requests(n_requests);
     AnswerHow how = sampled_with_drafts();
     how.max_running = max_running;
-    Tokens told, answered;
-    std::mutex mutex;
-    std::vector<std::unique_ptr<TextModel>> models(static_cast<size_t>(n_ranks));
-    run_thread_ranks({.n_ranks = n_ranks, .patience_seconds = 60}, [&](Communicator& comm) {
-      auto& mine = models[static_cast<size_t>(comm.rank())];
-      mine = std::make_unique<TextModel>(
-          text_model_folder(), 1, Device::kCpu, true,
-          share_of_experts(load_config(text_model_folder()), n_ranks, comm.rank()));
-      ExpertDispatcher dispatcher(comm);
-      RankTurns turns(comm, dispatcher, mine->model);
-      SpreadRank rank{comm, *mine, turns};
-      const auto own =
-          deal_out(comm, mine->arena, n_ranks, rank.leads() ? all : std::vector<NumberedRequest>());
-      answer_requests(
-          rank, own, how,
-          [&](int64_t number, int32_t token) {
-            const std::lock_guard lock(mutex);
-            told[number].push_back(token);
-            return true;
-          },
-          [&](int64_t number, const GenerateResult& result) {
-            const std::lock_guard lock(mutex);
-            EXPECT_TRUE(answered.emplace(number, result.tokens).second);
-          });
-    });
     const Tokens want = alone(all, how);
-    EXPECT_EQ(answered, want) << n_ranks << " ranks";
-    EXPECT_EQ(told, want) << n_ranks << " ranks";
+    const Told got = answers_on_ranks(n_ranks, prefill_ranks, all, how);
+    EXPECT_EQ(got.answered, want) << n_ranks << " ranks";
+    EXPECT_EQ(got.told, want) << n_ranks << " ranks";
+    EXPECT_EQ(got.bytes_sent, 0);
   }
+}
+
+// The first ranks read, the others write, each unit with experts of its own: the same tokens.
+TEST(AnswerRequests, PromptsMayBeReadOnOtherRanks) {
+  for (const auto& [n_ranks, prefill_ranks, n_requests, max_running] :
+       {Ranks{2, 1, 5, 16}, Ranks{4, 2, 9, 16}, Ranks{3, 1, 8, 2}, Ranks{3, 2, 2, 16}}) {
+    const std::vector<NumberedRequest> all = some_requests(n_requests);
+    AnswerHow how = sampled_with_drafts();
+    how.max_running = max_running;
+    const Tokens want = alone(all, how);
+    const Told got = answers_on_ranks(n_ranks, prefill_ranks, all, how);
+    EXPECT_EQ(got.answered, want) << prefill_ranks << " of " << n_ranks << " ranks";
+    EXPECT_EQ(got.told, want) << prefill_ranks << " of " << n_ranks << " ranks";
+    for (const auto& [number, rank] : got.writer) {
+      EXPECT_EQ(rank, prefill_ranks + number % (n_ranks - prefill_ranks)) << number;
+    }
+    EXPECT_GT(got.bytes_sent, 0);
+  }
+}
+
+TEST(AnswerRequests, AnAnswerOfOneTokenIsTheReaders) {
+  std::vector<NumberedRequest> all = some_requests(2);
+  all[0].max_tokens = 1;
+  const Told got = answers_on_ranks(2, 1, all, sampled_with_drafts());
+  EXPECT_EQ(got.answered, alone(all, sampled_with_drafts()));
+  EXPECT_EQ(got.writer, (std::map<int64_t, int>{{0, 0}, {1, 1}}));
+}
+
+TEST(LaunchedModel, SaysWhatRanksCannotDo) {
+  const auto refused = [](int n_ranks, int prefill_ranks, const std::string& names) {
+    expect_refused<ConfigError>(
+        [&] { answers_on_ranks(n_ranks, prefill_ranks, some_requests(1), {}); }, names);
+  };
+  refused(3, 0,
+          "ranks: cannot share out the routed experts of a layer evenly (found 3 ranks for 16");
+  refused(4, 1, "found 3 ranks for 16");  // of the writers
+  refused(2, 2,
+          "prefill_ranks: some ranks must be left to write (found 2 of 2, expected at most 1");
+  refused(1, 1, "mpirun -n 2");
 }
 
 // A caller who wants no more of a request ends that one alone.
 TEST(AnswerRequests, EndWhereTheCallerSays) {
-  TextModel m(text_model_folder(), 1, Device::kCpu, true);
   const std::vector<NumberedRequest> all = some_requests(3);
   const AnswerHow how = sampled_with_drafts();
   Tokens want = alone(all, how);
   want[1].resize(2);
-  run_thread_ranks({.n_ranks = 1}, [&](Communicator& comm) {
-    SpreadRank rank{comm, m, local_turns()};
+  run_launched_model({.path = text_model_folder()}, [&](SpreadRank& rank) {
     std::map<int64_t, int> n_told;
-    answer_requests(
-        rank, all, how,
+    const AnswerSink sink{
         [&](int64_t number, int32_t) { return !(number == 1 && ++n_told[number] == 2); },
         [&](int64_t number, const GenerateResult& result) {
           EXPECT_EQ(result.tokens, want[number]) << number;
           EXPECT_EQ(result.finish_reason, number == 1 ? "stop" : "length") << number;
-        });
+        }};
+    answer_requests(rank, deal_out(rank.world, rank.text.arena, 1, all), how, sink);
   });
 }
 
