@@ -10,13 +10,14 @@ struct RanksBench {
   ActivationsFlag activations;
   std::string model;
   CacheFlags cache;
-  int64_t ranks = 1, prefill_ranks = 0;
+  int64_t ranks = 1, prefill_ranks = 0, redundant_experts = 0, every_passes = 256;
   MeasureRanksOptions measure;
 };
 
 void bind(Flags& flags, RanksBench& o) {
   flags.library_names({{"ranks", "--ranks"},
                        {"prefill_ranks", "--prefill-ranks"},
+                       {"redundant_experts", "--redundant-experts"},
                        {"max_tokens", "--decode-tokens"},
                        {"draft_tokens", "--speculate"},
                        {"max_running", "--running"}});
@@ -28,6 +29,9 @@ void bind(Flags& flags, RanksBench& o) {
   flags.option("ranks", o.ranks, "threads that share the experts; under mpirun: its processes");
   flags.option("prefill-ranks", o.prefill_ranks,
                "of them, so many that only read prompts; 0: each does both");
+  flags.option("redundant-experts", o.redundant_experts,
+               "copies that busy experts of a layer get, by the loads; 0: experts stay");
+  flags.option("every", o.every_passes, "passes between two looks at the loads");
   flags.option("requests", o.measure.requests, "requests, all there from the start");
   flags.option("prompt-tokens", o.measure.prompt_tokens, "of each");
   flags.option("decode-tokens", o.measure.decode_tokens, "of each");
@@ -46,6 +50,8 @@ int run(const RanksBench& o, const CommonOptions& common, Output& out) {
                             .device = common.chosen_device(),
                             .with_mtp = options.draft_tokens > 0,
                             .prefill_ranks = static_cast<int>(o.prefill_ranks),
+                            .redundant_experts = o.redundant_experts,
+                            .passes_between_looks = o.every_passes,
                             .thread_ranks = static_cast<int>(o.ranks)};
   run_launched_model(model, [&](SpreadRank& rank) {
     o.activations.apply(rank.text.model);

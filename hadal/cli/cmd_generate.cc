@@ -22,7 +22,7 @@ struct GenerateCommand {
   ActivationsFlag activations;
   std::string model, record;
   PromptFlags prompt;
-  int64_t max_context = 0, logprobs = 0, prefill_ranks = 0;
+  int64_t max_context = 0, logprobs = 0, prefill_ranks = 0, redundant_experts = 0;
   CacheFlags cache;
   SamplingFlags sampling;
 };
@@ -31,7 +31,8 @@ void bind(Flags& flags, GenerateCommand& o) {
   flags.library_names({{"context", "--max-context"},
                        {"draft_tokens", "--speculate"},
                        {"top_logprobs", "--logprobs"},
-                       {"prefill_ranks", "--prefill-ranks"}});
+                       {"prefill_ranks", "--prefill-ranks"},
+                       {"redundant_experts", "--redundant-experts"}});
   flags.example("hadal generate --model runs/nano --prompt \"Once upon a time\"",
                 "continue a text, as it is written");
   flags.example("hadal generate -m runs/nano -p \"The\" --temp 0.8 --top-p 0.95 --seed 7 -n 200",
@@ -56,6 +57,9 @@ void bind(Flags& flags, GenerateCommand& o) {
       "prefill-ranks", o.prefill_ranks,
       "of several ranks: so many that only read prompts, for the others, which write; 0: each "
       "does both");
+  flags.option("redundant-experts", o.redundant_experts,
+               "on several ranks: copies that busy experts of a layer get, by the loads that were "
+               "seen; 0: experts stay where they are");
   o.cache.bind(flags);
   o.sampling.bind(flags);
   o.activations.bind(flags);
@@ -317,7 +321,8 @@ int run(const GenerateCommand& o, const CommonOptions& common, const Flags& flag
                             .n_threads = common.threads,
                             .device = common.chosen_device(),
                             .with_mtp = o.sampling.may_use_mtp(),
-                            .prefill_ranks = static_cast<int>(o.prefill_ranks)};
+                            .prefill_ranks = static_cast<int>(o.prefill_ranks),
+                            .redundant_experts = o.redundant_experts};
   run_launched_model(model, [&](SpreadRank& rank) {
     o.activations.apply(rank.text.model);
     if (o.prompt.n_prompts() > 1 || rank.is_split()) return answer_all(o, rank, common, flags, out);

@@ -118,6 +118,12 @@ MeasureReport measure_ranks(SpreadRank& rank, const MeasureRanksOptions& o) {
   report.details["requests"] = o.requests;
   report.details["moved_requests"] = sent[0];
   report.details["moved_bytes"] = sent[1];
+  if (rank.mover != nullptr) {
+    const PlacementMover::Figures& figures = rank.mover->figures();
+    report.details["layers_moved"] = figures.n_layers_moved;
+    report.details["balancedness_first"] = figures.balancedness_first;
+    report.details["balancedness_last"] = figures.balancedness_last;
+  }
   report.details["prompt_tokens"] = o.prompt_tokens;
   report.details["decode_tokens"] = o.decode_tokens;
   report.details["threads_of_rank"] = rank.text.pool.n_threads();

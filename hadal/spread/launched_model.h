@@ -7,6 +7,7 @@
 #include <string>
 
 #include "hadal/infer/text_model.h"
+#include "hadal/spread/placement_mover.h"
 #include "hadal/spread/rank_turns.h"
 
 namespace hadal {
@@ -17,7 +18,11 @@ struct LaunchedModel {
   Device device = Device::kCpu;
   bool with_mtp = true;
   int prefill_ranks = 0;  // that read prompts for the others; 0: every rank does both
-  int thread_ranks = 1;   // without a launcher: ranks that are threads of this process
+  // Copies that busy experts of a layer get, on all ranks of a unit together, by the loads that were seen
+  // (spread/placement_mover.h); 0: experts stay where they are.
+  int64_t redundant_experts = 0;
+  int64_t passes_between_looks = 256;  // at the loads
+  int thread_ranks = 1;                // without a launcher: ranks that are threads of this process
 };
 
 // What one rank runs with. Rank 0 has the terminal.
@@ -26,6 +31,7 @@ struct SpreadRank {
   TextModel& text;
   PassTurns& turns;  // of the ranks that it shares experts with
   int prefill_ranks = 0;
+  const PlacementMover* mover = nullptr;  // where experts move
 
   bool leads() const { return world.rank() == 0; }
   bool is_split() const { return prefill_ranks > 0; }
@@ -44,7 +50,7 @@ bool is_beside_first();
 
 // Loads every rank's part, runs body on all and returns when all are through; a rank that is through earlier
 // takes part in the passes of the others. What a rank throws ends all of them: the job, where there are
-// several. ConfigError, before anything is loaded, where the ranks of a unit do not divide the experts, no rank
+// several. ConfigError, before anything is loaded, where the ranks of a unit do not divide the experts or their slots, no rank
 // is left to write, or they are to compute on another device than the host.
 void run_launched_model(const LaunchedModel& model, const std::function<void(SpreadRank&)>& body);
 

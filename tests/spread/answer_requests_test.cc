@@ -70,15 +70,18 @@ TEST(SharedRequests, GoToTheRanksInTurn) {
 struct Told {
   Tokens told, answered;
   std::map<int64_t, int> writer;  // rank
-  int64_t bytes_sent = 0;
+  int64_t bytes_sent = 0, layers_moved = 0;
 };
 
 Told answers_on_ranks(int n_ranks, int prefill_ranks, const std::vector<NumberedRequest>& all,
-                      const AnswerHow& how) {
+                      const AnswerHow& how, int64_t redundant_experts = 0) {
   Told result;
   std::mutex mutex;
-  const LaunchedModel model{
-      .path = text_model_folder(), .prefill_ranks = prefill_ranks, .thread_ranks = n_ranks};
+  const LaunchedModel model{.path = text_model_folder(),
+                            .prefill_ranks = prefill_ranks,
+                            .redundant_experts = redundant_experts,
+                            .passes_between_looks = 5,
+                            .thread_ranks = n_ranks};
   run_launched_model(model, [&](SpreadRank& rank) {
     const DealtRequests dealt = deal_out(rank.world, rank.text.arena, rank.n_readers(),
                                          rank.leads() ? all : std::vector<NumberedRequest>());
@@ -95,6 +98,7 @@ Told answers_on_ranks(int n_ranks, int prefill_ranks, const std::vector<Numbered
     const AnswerTraffic traffic = answer_requests(rank, dealt, how, sink);
     const std::lock_guard lock(mutex);
     result.bytes_sent += traffic.bytes_sent;
+    if (rank.mover != nullptr) result.layers_moved += rank.mover->figures().n_layers_moved;
   });
   return result;
 }
@@ -137,6 +141,19 @@ TEST(AnswerRequests, PromptsMayBeReadOnOtherRanks) {
   }
 }
 
+// Busy experts get copies meanwhile, in each unit its own.
+TEST(AnswerRequests, ExpertsMayMoveMeanwhile) {
+  for (const auto& [n_ranks, prefill_ranks, n_requests, max_running] :
+       {Ranks{2, 0, 7, 16}, Ranks{4, 2, 9, 4}, Ranks{3, 1, 8, 2}}) {
+    const std::vector<NumberedRequest> all = some_requests(n_requests);
+    AnswerHow how = sampled_with_drafts();
+    how.max_running = max_running;
+    const Told got = answers_on_ranks(n_ranks, prefill_ranks, all, how, 4);
+    EXPECT_EQ(got.answered, alone(all, how)) << prefill_ranks << " of " << n_ranks << " ranks";
+    EXPECT_GT(got.layers_moved, 0) << prefill_ranks << " of " << n_ranks << " ranks";
+  }
+}
+
 TEST(AnswerRequests, AnAnswerOfOneTokenIsTheReaders) {
   std::vector<NumberedRequest> all = some_requests(2);
   all[0].max_tokens = 1;
@@ -156,6 +173,8 @@ TEST(LaunchedModel, SaysWhatRanksCannotDo) {
   refused(2, 2,
           "prefill_ranks: some ranks must be left to write (found 2 of 2, expected at most 1");
   refused(1, 1, "mpirun -n 2");
+  expect_refused<ConfigError>([] { answers_on_ranks(4, 0, some_requests(1), {}, 6); },
+                              "redundant_experts: every rank has equally many (found 6 on 4 ranks");
 }
 
 // A caller who wants no more of a request ends that one alone.
