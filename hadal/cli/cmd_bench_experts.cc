@@ -15,6 +15,8 @@ void bind(Flags& flags, ExpertsBench& o) {
   flags.library_names({{"ranks", "--ranks"},
                        {"slots", "--slots"},
                        {"every", "--every"},
+                       {"batch", "--batch"},
+                       {"rounds", "--rounds"},
                        {"decode_tokens", "--decode-tokens"},
                        {"preset", "--preset"}});
   flags.example("hadal bench experts --ranks 2 --slots 34",
