@@ -79,6 +79,18 @@ TEST(PlacementMover, AnswersKeepTheirBitsWhileExpertsMove) {
   }
 }
 
+// Ranks take a layer's slots when all have them, not before: a few experts a turn need more turns.
+TEST(PlacementMover, SlotsAreTakenWhenAllExpertsHaveCome) {
+  const SavedModel saved(odd_config());
+  PlacementOptions few, all;
+  few.every_passes = all.every_passes = 1 << 30;
+  few.bytes_a_turn = 1;
+  all.bytes_a_turn = 1 << 30;
+  const Numbers numbers = {{1, 2}, {3}};
+  EXPECT_LT(run_moved(saved.path(), numbers, 5, few).n_moves,
+            run_moved(saved.path(), numbers, 5, all).n_moves);
+}
+
 // A model whose routers prefer two experts that are on one rank.
 class SkewedModel {
  public:
