@@ -100,12 +100,12 @@ TEST(OverlapReport, AWaitIsForTheSenderThenForTheWay) {
 // The second rank notes times of a clock that is two hours ahead.
 TEST(TraceGather, TracesComeOnTheFirstRanksClock) {
   constexpr double kAhead = 7200.0, kWay = 2e-3;
+  Arena arena;  // outlives the ranks
   GatheredTraces all;
   double sent_at = 0;
   run_thread_ranks({.n_ranks = 2, .link = {.latency_seconds = kWay}}, [&](Communicator& world) {
     const double ahead = world.rank() * kAhead;
     const auto now = [ahead] { return monotonic_seconds() + ahead; };
-    Arena arena;
     RunTrace mine;
     mine.sends = {{{}, 8, now()}};
     if (world.rank() == 1) sent_at = mine.sends[0].at - kAhead;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "hadal/core/json.h"
+#include "hadal/parallel/overlap_report.h"
 #include "tests/support/pipeline_case.h"
 
 namespace hadal::test {
@@ -137,6 +138,35 @@ TEST(RunTrace, APairWaitsLessForExpertsThanItsChunksApart) {
   const double hidden = hidden_fraction(waited(in_turns), waited(in_a_row));
   RecordProperty("hidden", concat(hidden));
   EXPECT_GT(hidden, 0.2);
+}
+
+// Communication as long as computing: each of a pair's four messages a layer takes as long as attention or
+// experts, there and back. A pair hides all of it; the few chunks at a step's ends that have no partner, nothing.
+TEST(RunTrace, APairHidesMessagesAsLongAsItsComputing) {
+  ModelConfig config = odd_config();
+  config.n_layers = 4;
+  config.first_k_dense_replace = 0;
+  config.n_mtp = 0;
+  constexpr double kSeconds = 5e-3;
+  for (const ScheduleKind kind : {ScheduleKind::kDualPipe, ScheduleKind::kDualPipeV}) {
+    PipelineCase of(config, kind, 2, 32);
+    of.replicas = of.expert = 2;
+    of.phase_seconds = kSeconds;
+    const SlowLink link{.latency_seconds = kSeconds};
+    const PipelineResult in_turns(of, {}, link), apart(of, {.overlap = false}, link);
+    RunRecord record{of.schedule, of.replicas, 0, {}};
+    record.steps = {{1, true, in_turns.traces}, {2, false, apart.traces}};
+    double alone = 0, exposed = 0;
+    for (const OverlapRow& row : overlap_report(record).rows) {
+      if (row.network != "experts" || !row.phase.empty()) continue;
+      alone = row.alone;
+      exposed = row.exposed;
+    }
+    RecordProperty(of.schedule.name, concat(hidden_fraction(exposed, alone)));
+    // A rank that is late leaves the others' messages less to wait for.
+    EXPECT_GT(alone, 0.5 * kSeconds * static_cast<double>(of.n_micro_batches() * 4 * 4));
+    EXPECT_GT(hidden_fraction(exposed, alone), 0.8) << of.what;
+  }
 }
 
 // A chunk waits for messages of experts; parts of W that are done meanwhile change no bit of any gradient, and

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
+#include <thread>
 
 #include "hadal/core/rng.h"
 #include "hadal/model/precision.h"
@@ -44,6 +46,40 @@ void forget_foreign(const PipelineCase& of, RankCoordinates at, DeepseekV3& mode
   }
   model.held = part;
 }
+
+class SlowComputing final : public TokenDispatcher {
+ public:
+  SlowComputing(TokenDispatcher& inner, double seconds) : inner_(inner), seconds_(seconds) {}
+
+  Dispatch plan(Context& ctx, View<const int32_t, 2> indices, const Tensor& gates,
+                const HeldExperts& experts) override {
+    sleep();  // attention
+    return inner_.plan(ctx, indices, gates, experts);
+  }
+  void start_dispatch(Context& ctx, KeptRows tokens, Dispatch& dispatch) override {
+    inner_.start_dispatch(ctx, std::move(tokens), dispatch);
+  }
+  KeptRows finish_dispatch(Context& ctx, Dispatch& dispatch) override {
+    return inner_.finish_dispatch(ctx, dispatch);
+  }
+  void start_combine(Context& ctx, Tensor rows, Tensor numbers, Weights weights,
+                     Dispatch& dispatch) override {
+    sleep();  // experts, and experts backward
+    inner_.start_combine(ctx, std::move(rows), std::move(numbers), weights, dispatch);
+  }
+  Tensor finish_combine(Context& ctx, View<float, 2> y, Dispatch& dispatch) override {
+    Tensor numbers = inner_.finish_combine(ctx, y, dispatch);
+    if (dispatch.weights == Weights::kNone) sleep();  // attention backward
+    return numbers;
+  }
+  bool arrived(Context& ctx, Dispatch& dispatch) override { return inner_.arrived(ctx, dispatch); }
+  bool between_places() const override { return inner_.between_places(); }
+
+ private:
+  void sleep() const { std::this_thread::sleep_for(std::chrono::duration<double>(seconds_)); }
+  TokenDispatcher& inner_;
+  double seconds_;
+};
 
 }  // namespace
 
@@ -101,7 +137,9 @@ PipelineResult::PipelineResult(const PipelineCase& of, const PipelineRun& how,
     ExpertDispatcher over_ranks(experts);
     TokenDispatcher& dispatcher =
         of.expert > 1 ? static_cast<TokenDispatcher&>(over_ranks) : own.dispatcher;
-    PipelineExecutor executor(of.schedule, of.cuts, pipeline, dispatcher);
+    SlowComputing slow(dispatcher, of.phase_seconds);
+    PipelineExecutor executor(of.schedule, of.cuts, pipeline,
+                              of.phase_seconds > 0 ? slow : dispatcher);
     const StepLosses losses = executor.run(
         own.ctx, own.model, of.micro_batches(own, groups.at.replica), kTestWeights, traced);
     totals[rank] = gather_losses(layout, groups.at, world, losses, own.arena);

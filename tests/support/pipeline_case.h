@@ -21,6 +21,9 @@ struct PipelineCase {
   int64_t sequences = 1, length = 5;  // of a micro-batch
   int32_t replicas = 1, expert = 1;   // as ParallelConfig's data and expert
   LinearPrecision precision = Precision::kF32;
+  // Attention and experts, there and back, take so long besides: asleep, so that a busy machine does the
+  // same. Of experts over ranks.
+  double phase_seconds = 0;
   std::string what;
 
   PipelineCase(const ModelConfig& model, ScheduleKind kind, int32_t n_stages,
