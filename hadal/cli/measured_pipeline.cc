@@ -95,7 +95,7 @@ char colour_of(std::string_view phase) {
 
 TimelinePanel steps_panel(const RecordedStep& step) {
   TimelinePanel panel;
-  panel.name = step.overlap ? "in turns" : "one after the other";
+  panel.name = step.overlap ? "in turns" : "apart";
   double start = step.ranks.front().start;
   for (const RunTrace& rank : step.ranks) start = std::min(start, rank.start);
   for (size_t rank = 0; rank < step.ranks.size(); ++rank) {
@@ -125,7 +125,8 @@ TimelinePanel steps_panel(const RecordedStep& step) {
 TimelineChart steps_chart(const RunRecord& record, const std::vector<const Comparison*>& shown) {
   TimelineChart chart;
   chart.title = concat("What ranks computed, ", record.schedule.name);
-  chart.subtitle = "measured; a gap is a wait for a message";
+  chart.subtitle =
+      "measured, seconds; chunks of a pair in turns, and apart; a gap is a wait for a message";
   chart.description = chart.title;
   chart.legend = {{"F", "forward"}, {"B", "backward"}, {"W", "weights"}};
   chart.box_tooltip = [](size_t, size_t, size_t) { return std::string(); };

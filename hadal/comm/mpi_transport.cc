@@ -17,7 +17,7 @@ constexpr int64_t kPieceBytes = int64_t{1} << 24;  // counts of MPI end at 2 GiB
 // Between two looks of the thread, while the rank computes; longer while nothing comes. Over TCP a look
 // costs system calls: at 60 microseconds it took 15 % of what the rank computed with.
 constexpr auto kBetweenLooks = std::chrono::microseconds(60);
-constexpr auto kLongestBetweenLooks = std::chrono::microseconds(480);
+constexpr auto kLongestBetweenLooks = std::chrono::microseconds(240);
 // A look that took this long has copied elements, and MPI has more to copy: where it copies fragments
 // (shared memory, vader without single copy), 8 MiB went at 0.8 to 4.3 GB/s with sleeps in between and at
 // 8 without.
