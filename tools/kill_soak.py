@@ -102,6 +102,8 @@ def write_text(folder, seed):
 
 
 SECONDS_TO_END = 30  # of a job, after one of its ranks was killed
+# Of a process killed before MPI_Init OpenMPI may say no more than the last of these.
+SAYS_WHY = re.compile("rank [0-9]|signal 9|[Kk]illed|1 process returned")
 
 
 def command(hadal, folder, name, ranks):
@@ -181,7 +183,7 @@ class Killed:
         elif not hasattr(self, "what"):
             self.problem = f"failed by itself, exit {exit_code}"
             self.what = "failed"
-        elif n_ranks > 1 and not self.by_launcher and not re.search("rank [0-9]|signal 9|[Kk]illed", self.said):
+        elif n_ranks > 1 and not self.by_launcher and not SAYS_WHY.search(self.said):
             self.problem = "the job did not say why it ended"
 
 
