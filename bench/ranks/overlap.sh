@@ -40,6 +40,7 @@ every_steps = 100
 [parallel]
 data = 2
 expert = 2
+dispatch = "bf16"
 combine = "bf16"
 trace_first = 3
 trace_steps = 6
