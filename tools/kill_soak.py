@@ -147,7 +147,8 @@ class Killed:
     """One start of the run, of one process or of many, killed after `delay` seconds."""
 
     def __init__(self, options, folder, rng, delay):
-        self.problem = None
+        self.problem = self.what = None
+        self.by_launcher = True
         with open(folder / "killed.out", "w+") as output:
             job = subprocess.Popen(command(options.hadal, folder, "killed", options.ranks), text=True,
                                    stdout=output, stderr=output, env=environment(options.ranks))
@@ -180,9 +181,8 @@ class Killed:
     def judge(self, exit_code, n_ranks):
         if exit_code == 0:
             self.what = "had ended"
-        elif not hasattr(self, "what"):
+        elif self.what is None:
             self.problem = f"failed by itself, exit {exit_code}"
-            self.what = "failed"
         elif n_ranks > 1 and not self.by_launcher and not SAYS_WHY.search(self.said):
             self.problem = "the job did not say why it ended"
 

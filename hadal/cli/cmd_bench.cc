@@ -2,6 +2,7 @@
 #include "hadal/cli/activations_flag.h"
 #include "hadal/cli/cache_flags.h"
 #include "hadal/cli/commands.h"
+#include "hadal/cli/print_report.h"
 #include "hadal/core/error.h"
 #include "hadal/measure/measure_depth.h"
 #include "hadal/measure/measure_engine.h"
@@ -28,15 +29,6 @@ struct Bench {
   Arena arena;
   Context ctx;
 };
-
-int print(const MeasureReport& report, Output& out) {
-  if (out.json()) {
-    out.report(report_json(report));
-  } else {
-    out.text(report_table(report));
-  }
-  return 0;
-}
 
 // Of a checkpoint's weights: as every command that reads or writes text has them, or widened.
 struct WeightsChoice {
@@ -108,7 +100,7 @@ void bind_prefill(Flags& flags, InferBench& o) {
 int run_prefill(const InferBench& o, const CommonOptions& common, Output& out) {
   Bench bench(common);
   DeepseekV3 model = o.choice.make(bench.ctx, common);
-  return print(measure_prefill(bench.ctx, model, o.options()), out);
+  return print_report(measure_prefill(bench.ctx, model, o.options()), out);
 }
 
 void bind_decode(Flags& flags, InferBench& o) {
@@ -132,14 +124,14 @@ int run_decode(const InferBench& o, const CommonOptions& common, Output& out) {
   Bench bench(common);
   DeepseekV3 model = o.choice.make(bench.ctx, common);
   const MeasureInferOptions options = o.options();
-  if (o.depth < 0) return print(measure_decode(bench.ctx, model, options), out);
-  return print(measure_decode_at_depth(bench.ctx, model,
-                                       {.depth = o.depth,
-                                        .batch = options.batch,
-                                        .steps = options.decode_tokens,
-                                        .rounds = options.rounds,
-                                        .cache = options.cache}),
-               out);
+  if (o.depth < 0) return print_report(measure_decode(bench.ctx, model, options), out);
+  return print_report(measure_decode_at_depth(bench.ctx, model,
+                                              {.depth = o.depth,
+                                               .batch = options.batch,
+                                               .steps = options.decode_tokens,
+                                               .rounds = options.rounds,
+                                               .cache = options.cache}),
+                      out);
 }
 
 struct MixedBench {
@@ -164,7 +156,7 @@ int run_mixed(const MixedBench& o, const CommonOptions& common, Output& out) {
   DeepseekV3 model = o.choice.make(bench.ctx, common);
   MeasureMixedOptions options = o.measure;
   options.cache = o.cache.form();
-  return print(measure_mixed(bench.ctx, model, options), out);
+  return print_report(measure_mixed(bench.ctx, model, options), out);
 }
 
 struct TrainBench {
@@ -196,7 +188,7 @@ int run_train(const TrainBench& o, const CommonOptions& common, Output& out) {
   options.model = o.preset.empty() ? training_peer_shape() : find_preset(o.preset).config;
   options.preset = o.preset;
   options.seed = common.seed_given ? common.seed : options.seed;
-  return print(measure_train(bench.ctx, options), out);
+  return print_report(measure_train(bench.ctx, options), out);
 }
 
 struct GemmBench {
@@ -218,7 +210,7 @@ int run_gemm(const GemmBench& o, const CommonOptions& common, Output& out) {
   Bench bench(common);
   MeasureGemmOptions options{.shapes = {}, .rounds = o.rounds};
   for (const std::string& shape : o.shapes) options.shapes.push_back(GemmShape::parse(shape));
-  return print(measure_gemm(bench.ctx, options), out);
+  return print_report(measure_gemm(bench.ctx, options), out);
 }
 
 struct LoadBench {
@@ -244,7 +236,7 @@ int run_load(const LoadBench& o, const CommonOptions& common, Output& out) {
   LoadMeasureOptions options = o.measure;
   options.dtype = o.weights.load_as();
   options.cache = o.cache.form();
-  return print(measure_load(bench.ctx, o.model, options), out);
+  return print_report(measure_load(bench.ctx, o.model, options), out);
 }
 
 struct TokenizerBench {
@@ -264,7 +256,7 @@ int run_tokenizer(const TokenizerBench& o, const CommonOptions& common, Output& 
   Bench bench(common);
   const Tokenizer tokenizer = Tokenizer::load(o.model);
   const std::string text = read_text_file(o.file);
-  return print(measure_tokenizer(bench.ctx, tokenizer, text, o.rounds), out);
+  return print_report(measure_tokenizer(bench.ctx, tokenizer, text, o.rounds), out);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // cli/cmd_bench_experts.cc: `hadal bench experts`
 #include "hadal/cli/commands.h"
+#include "hadal/cli/print_report.h"
 #include "hadal/measure/measure_moves.h"
 #include "hadal/model/memory_needs.h"
 
@@ -43,13 +44,7 @@ int run(const ExpertsBench& o, const CommonOptions& common, Output& out) {
   require_memory(options.model, o.preset,
                  f32_bytes(options.model) * std::max<int64_t>(1, options.n_ranks),
                  HeldBecause::kRandom, available_memory());
-  const MeasureReport report = measure_moves(options);
-  if (out.json()) {
-    out.report(report_json(report));
-  } else {
-    out.text(report_table(report));
-  }
-  return 0;
+  return print_report(measure_moves(options), out);
 }
 
 }  // namespace

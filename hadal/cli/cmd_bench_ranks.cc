@@ -1,6 +1,7 @@
 // cli/cmd_bench_ranks.cc: `hadal bench ranks`
 #include "hadal/cli/cache_flags.h"
 #include "hadal/cli/commands.h"
+#include "hadal/cli/print_report.h"
 #include "hadal/measure/measure_ranks.h"
 
 namespace hadal::cli {
@@ -56,12 +57,7 @@ int run(const RanksBench& o, const CommonOptions& common, Output& out) {
   run_launched_model(model, [&](SpreadRank& rank) {
     o.activations.apply(rank.text.model);
     const MeasureReport report = measure_ranks(rank, options);
-    if (!rank.leads()) return;
-    if (out.json()) {
-      out.report(report_json(report));
-    } else {
-      out.text(report_table(report));
-    }
+    if (rank.leads()) print_report(report, out);
   });
   return 0;
 }

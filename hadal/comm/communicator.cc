@@ -1,5 +1,7 @@
 #include "hadal/comm/communicator.h"
 
+#include <numeric>
+
 #include "hadal/comm/transport.h"
 
 namespace hadal {
@@ -48,6 +50,12 @@ void throw_silent(const MessageEnds& ends, const RankPlace& place, double second
                          silent_at.empty() ? "" : concat(" (", silent_at, ")"),
                          " is silent; waited ", seconds, " s for its message ",
                          tag_text(ends.tag)));
+}
+
+std::vector<int> all_ranks(const Communicator& comm) {
+  std::vector<int> ranks(static_cast<size_t>(comm.n_ranks()));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  return ranks;
 }
 
 }  // namespace hadal

@@ -102,4 +102,6 @@ class Communicator {
   virtual std::unique_ptr<Communicator> group(const std::vector<int>& ranks) = 0;
 };
 
+std::vector<int> all_ranks(const Communicator& comm);  // 0, 1, ..., for a group like the whole
+
 }  // namespace hadal

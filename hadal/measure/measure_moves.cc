@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "hadal/comm/thread_ranks.h"
+#include "hadal/core/median.h"
 #include "hadal/infer/engine.h"
 #include "hadal/measure/random_operand.h"
 #include "hadal/spread/expert_share.h"
@@ -36,12 +37,6 @@ struct Served {
   std::vector<std::vector<int32_t>> tokens;  // of all requests
   PlacementMover::Figures figures;
 };
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0.0;
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
 
 void skew_routers(DeepseekV3& model, double skew) {
   const auto lean = [&](DecoderLayer& layer) {
@@ -163,7 +158,7 @@ std::vector<double> values_where(const std::vector<Step>& steps, double Step::*v
 double busiest(const Served& served, const auto& holds) {
   double most = 0.0;
   for (const std::vector<Step>& steps : served.steps) {
-    most = std::max(most, median(values_where(steps, &Step::processor_seconds, holds)));
+    most = std::max(most, median_of(values_where(steps, &Step::processor_seconds, holds)));
   }
   return most;
 }
@@ -204,11 +199,11 @@ MeasureReport measure_moves(const MeasureMovesOptions& given) {
     const auto of_first = [](const Served& served, const auto& holds) {
       return values_where(served.steps.front(), &Step::seconds, holds);
     };
-    still_s.push_back(median(of_first(still, any)));
-    before_s.push_back(median(of_first(moved, before)));
-    after_s.push_back(median(of_first(moved, after)));
+    still_s.push_back(median_of(of_first(still, any)));
+    before_s.push_back(median_of(of_first(moved, before)));
+    after_s.push_back(median_of(of_first(moved, after)));
     const std::vector<double> moving = of_first(moved, [](const Step& s) { return s.moving; });
-    moving_s.push_back(median(moving));
+    moving_s.push_back(median_of(moving));
     ratio.push_back(still_s.back() / after_s.back());
     busy_still.push_back(busiest(still, any));
     busy_after.push_back(busiest(moved, after));
@@ -220,15 +215,15 @@ MeasureReport measure_moves(const MeasureMovesOptions& given) {
   MeasureReport report;
   report.results = {{"balancedness in order", still.figures.balancedness_last, ""},
                     {"balancedness after moves", moved.figures.balancedness_last, ""},
-                    {"experts in order", rows / median(still_s), "tok/s"},
-                    {"before experts moved", rows / median(before_s), "tok/s"},
-                    {"after", rows / median(after_s), "tok/s"},
-                    {"after / in order", median(ratio), "x"},
-                    {"busiest rank's processor in order", median(busy_still) * 1e3, "ms/pass"},
-                    {"after moves", median(busy_after) * 1e3, "ms/pass"},
-                    {"in order / after", median(busy_ratio), "x"},
-                    {"between two tokens in order", median(still_s) * 1e3, "ms"},
-                    {"between two tokens while experts move", median(moving_s) * 1e3, "ms"},
+                    {"experts in order", rows / median_of(still_s), "tok/s"},
+                    {"before experts moved", rows / median_of(before_s), "tok/s"},
+                    {"after", rows / median_of(after_s), "tok/s"},
+                    {"after / in order", median_of(ratio), "x"},
+                    {"busiest rank's processor in order", median_of(busy_still) * 1e3, "ms/pass"},
+                    {"after moves", median_of(busy_after) * 1e3, "ms/pass"},
+                    {"in order / after", median_of(busy_ratio), "x"},
+                    {"between two tokens in order", median_of(still_s) * 1e3, "ms"},
+                    {"between two tokens while experts move", median_of(moving_s) * 1e3, "ms"},
                     {"the longest in order", longest_still * 1e3, "ms"},
                     {"the longest while experts move", longest_moving * 1e3, "ms"}};
   report.details["ranks"] = o.n_ranks;

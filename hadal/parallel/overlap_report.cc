@@ -3,19 +3,13 @@
 #include <algorithm>
 #include <map>
 
+#include "hadal/core/median.h"
 #include "hadal/core/number_text.h"
 
 namespace hadal {
 namespace {
 
 using PhaseName = std::pair<std::string, std::string>;  // network, phase
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0.0;
-  std::ranges::sort(values);
-  const size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
 
 double step_seconds(const RecordedStep& step) {
   double start = step.ranks.front().start, end = start;
@@ -138,17 +132,16 @@ OverlapReport overlap_report(const RunRecord& record) {
     if (name.first != "gradients") add(report.schedule, row);
   }
   for (const auto& [name, row] : networks) report.rows.push_back(row);
-  report.step_alone = median(alone);
-  report.step = median(overlapped);
-  report.computed = median(computed);
+  report.step_alone = median_of(alone);
+  report.step = median_of(overlapped);
+  report.computed = median_of(computed);
   return report;
 }
 
 std::vector<std::string> overlap_lines(const OverlapReport& report) {
   std::vector<std::string> lines = {
-      "milliseconds of a step, all ranks  messages        MB     alone   exposed  hidden  late "
-      "alone"
-      "  exposed"};
+      "milliseconds of a step, all ranks  messages        MB     alone   exposed  hidden"
+      "  late alone  exposed"};
   for (const OverlapRow& row : report.rows) {
     const std::string phase = row.phase.empty() ? "all" : row.phase;
     lines.push_back(row_text(row, concat(row.network, ", ", phase)));

@@ -1,6 +1,5 @@
 #include "hadal/parallel/traced_communicator.h"
 
-#include <numeric>
 #include <utility>
 
 #include "hadal/core/clock.h"
@@ -36,12 +35,6 @@ class TracedReceipt : public Receipt::Pending {
   int from_;
   MessageKey message_;
 };
-
-std::vector<int> all_ranks(const Communicator& comm) {
-  std::vector<int> ranks(static_cast<size_t>(comm.n_ranks()));
-  std::iota(ranks.begin(), ranks.end(), 0);
-  return ranks;
-}
 
 // Groups with other ranks have another number, as good as surely.
 int64_t number_of(const std::vector<int>& ranks) {

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "hadal/core/log.h"
+#include "hadal/core/median.h"
 #include "hadal/core/number_text.h"
 #include "hadal/io/atomic_write.h"
 #include "hadal/io/manifest.h"
@@ -73,12 +74,6 @@ std::vector<Json> training_lines(const std::string& run_folder, int64_t after, i
   return lines;
 }
 
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
 OffendingStep worst_spike(const std::vector<Json>& lines) {
   OffendingStep worst;
   double largest = 0.0;
@@ -87,7 +82,7 @@ OffendingStep worst_spike(const std::vector<Json>& lines) {
     for (const Json& line : lines) {
       const double value = line.at(name).as_number();
       if (before.size() >= kWindow) {
-        const double usual = median({before.end() - kWindow, before.end()});
+        const double usual = median_of({before.end() - kWindow, before.end()});
         const double times = usual > 0.0 ? value / usual : 0.0;
         if (times > largest) {
           largest = times;

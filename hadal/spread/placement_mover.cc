@@ -1,7 +1,6 @@
 #include "hadal/spread/placement_mover.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "hadal/comm/collectives.h"
 #include "hadal/schedule/expert_balance.h"
@@ -9,16 +8,6 @@
 #include "hadal/schedule/replica_split.h"
 
 namespace hadal {
-namespace {
-
-std::vector<int> all_ranks(const Communicator& group) {
-  std::vector<int> ranks(static_cast<size_t>(group.n_ranks()));
-  std::iota(ranks.begin(), ranks.end(), 0);
-  return ranks;
-}
-
-}  // namespace
-
 PlacementMover::PlacementMover(Communicator& group, DeepseekV3& model,
                                const PlacementOptions& options, Arena& arena)
     : world_(group),
@@ -56,7 +45,6 @@ void PlacementMover::before_turn(bool all_ready, bool is_pass) {
     exchange_->take_slots();
     figures_.bytes_sent += exchange_->bytes_sent();
     ++figures_.n_layers_moved;
-    share(exchanged_layer_);
     exchange_.reset();
     begin_next();
   }
@@ -91,46 +79,23 @@ void PlacementMover::look() {
 
 std::vector<double> PlacementMover::rank_loads(size_t layer,
                                                const std::vector<double>& load) const {
-  const Moe& moe = *layers_[layer];
-  const std::vector<int32_t> experts = expert_of_slots(moe);
-  std::vector<double> of_slot = split_equally(load, experts);
-  for (size_t slot = 0; moe.slots && slot < of_slot.size(); ++slot) {
-    of_slot[slot] = moe.slots->shares[slot] * load[static_cast<size_t>(experts[slot])];
-  }
-  return gpu_sums(of_slot, world_.n_ranks());
+  return gpu_sums(split_equally(load, expert_of_slots(*layers_[layer])), world_.n_ranks());
 }
 
 void PlacementMover::plan() {
   const int64_t n_ranks = world_.n_ranks();
-  const ExpertPlacement placed = place_experts(average_, {.n_replicas = options_.n_slots,
-                                                          .n_groups = n_groups_,
-                                                          .n_nodes = options_.n_nodes,
-                                                          .n_gpus = n_ranks});
+  const ExpertPlacement placed = place_experts(
+      average_, {.n_replicas = options_.n_slots, .n_groups = n_groups_, .n_gpus = n_ranks});
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
     const std::vector<int32_t>& next = placed.expert_of_slot[layer];
     const double heaviest_now = std::ranges::max(rank_loads(layer, average_[layer]));
-    const double heaviest_next = std::ranges::max(
-        gpu_sums(options_.shares == CopyShares::kEqual
-                     ? split_equally(average_[layer], next)
-                     : split_by_program(average_[layer], next, n_ranks).load_of_slot,
-                 n_ranks));
-    if (heaviest_next >= heaviest_now * (1.0 - options_.worth)) {
-      share(layer);
-      continue;
-    }
+    const double heaviest_next =
+        std::ranges::max(gpu_sums(split_equally(average_[layer], next), n_ranks));
+    if (heaviest_next >= heaviest_now * (1.0 - options_.worth)) continue;
     planned_.push_back(
-        {layer, stay_in_place(next, expert_of_slots(*layers_[layer]), n_ranks, options_.n_nodes)});
+        {layer, stay_in_place(next, expert_of_slots(*layers_[layer]), n_ranks, /*n_nodes=*/1)});
   }
   begin_next();
-}
-
-void PlacementMover::share(size_t layer) {
-  Moe& moe = *layers_[layer];
-  if (!moe.slots || options_.shares == CopyShares::kEqual) return;
-  const std::vector<int32_t>& experts = moe.slots->expert_of;
-  moe.slots->shares =
-      slot_shares(split_by_program(average_[layer], experts, world_.n_ranks()).load_of_slot,
-                  experts, n_experts_);
 }
 
 void PlacementMover::begin_next() {

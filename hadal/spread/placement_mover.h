@@ -16,16 +16,12 @@
 
 namespace hadal {
 
-enum class CopyShares { kEqual, kByLoads };  // by a min-max program over the averaged loads
-
 struct PlacementOptions {
   int64_t n_slots = 0;  // a layer; 0: as many as experts. The ranks divide them
   int64_t every_passes = 256;
   double keep = 0.5;                // of the average at the next look; the rest is new
   double worth = 0.05;              // least part of its heaviest rank's load that a layer must win
   int64_t bytes_a_turn = 64 << 20;  // that a rank sends before one pass
-  int64_t n_nodes = 1;
-  CopyShares shares = CopyShares::kEqual;
 };
 
 class PlacementMover final : public TurnWork {
@@ -60,7 +56,6 @@ class PlacementMover final : public TurnWork {
   };
   void look();
   void plan();
-  void share(size_t layer);
   void begin_next();
   std::vector<double> rank_loads(size_t layer, const std::vector<double>& load) const;
 

@@ -4,19 +4,13 @@
 #include <cmath>
 
 #include "hadal/core/error.h"
+#include "hadal/core/median.h"
 #include "hadal/core/number_text.h"
 #include "hadal/io/atomic_write.h"
 #include "hadal/io/path_status.h"
 
 namespace hadal {
 namespace {
-
-double median_of(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  if (values.size() % 2 == 1) return *middle;
-  return (*middle + *std::max_element(values.begin(), middle)) / 2.0;
-}
 
 void push(std::vector<double>& window, double value, int64_t limit) {
   window.push_back(value);

@@ -5,12 +5,8 @@
 # ranks that do not divide the experts end it before anything is loaded.
 # Exit 77: skipped, for there is no mpirun.
 set -eu
-command -v mpirun >/dev/null || { echo "skipped: no mpirun"; exit 77; }
 hadal=$1 texts=$2
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
-export PRTE_ALLOW_RUN_AS_ROOT=1 PRTE_ALLOW_RUN_AS_ROOT_CONFIRM=1
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+. "$(dirname "$0")/under_mpirun.sh"
 model=$folder/model
 "$hadal" train --set 'model.preset="tiny"' --set "data.paths=[\"$texts\"]" --set data.vocab_size=512 \
   --set train.seq_len=64 --set train.batch_sequences=4 --set train.steps=60 --set optimizer.learning_rate=0.003 \

@@ -3,12 +3,8 @@
 # same to the last digit, a killed rank ends the job at once, and the run goes on bit for bit.
 # Exit 77: skipped, for there is no mpirun.
 set -eu
-command -v mpirun >/dev/null || { echo "skipped: no mpirun"; exit 77; }
 hadal=$1 texts=$2
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
-export PRTE_ALLOW_RUN_AS_ROOT=1 PRTE_ALLOW_RUN_AS_ROOT_CONFIRM=1
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+. "$(dirname "$0")/under_mpirun.sh"
 cat > "$folder/run.toml" <<END
 [model]
 preset = "tiny"
